@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make                 build vmafs into build/
+# make setup           install what a fresh Debian 12 lacks (apt-get, as root or through sudo)
+# make demo            mount a genuine archive, show it, check a disk's SHA-256, unmount
+# make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
+# make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
+# make check-tsan      the same under ThreadSanitizer
+# make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
+# make bench           measurements, each beside its target
+# make install         DESTDIR= PREFIX=
+
+VERSION := 0.1.0
+
+PREFIX    ?= /usr/local
+BUILD     ?= build
+CC        ?= cc
+CFLAGS    ?= -O2 -g
+WERROR    ?=
+# What a backup opener run by root should be built with.
+HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
+SANITIZE  ?=
+
+PACKAGES  := fuse3 libcrypto jansson
+WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+             -Wpointer-arith -Wformat=2 -Wvla -Wundef
+CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
+             $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CPPFLAGS)
+CFLAGS_ALL := -std=gnu17 $(WARNINGS) $(WERROR) -fPIE -pthread $(HARDEN) $(CFLAGS) $(SANITIZE)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) $(SANITIZE)
+LIBS      := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+
+ARCHIVE   := $(wildcard archive/*.c)
+INDEX     := $(wildcard index/*.c)
+FS        := $(wildcard fs/*.c)
+UNIT      := $(wildcard tests/test_*.c)
+TOOLS     := $(wildcard tests/tools/*.c)
+BENCH     := $(wildcard tests/bench/*.c)
+
+object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
+UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
+TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
+# Unit tests may use anything but main().
+LIBRARY   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
+
+.PHONY: all setup demo check check-asan check-tsan lint format bench install uninstall clean \
+        unit e2e tools FORCE
+.SECONDARY:
+
+all: $(BUILD)/vmafs
+
+$(BUILD)/vmafs: $(call object,fs/main.c) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# Objects are rebuilt when the flags change, not only when a file does.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)' | cmp -s - $@ || \
+	        echo '$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)' > $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(LIBRARY) $(call object,$(wildcard tests/fixture.c))
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+setup:
+	tests/setup
+
+demo: all
+	tests/demo $(BUILD)/vmafs
+
+tools: $(TOOL_BIN)
+
+unit: $(UNIT_BIN)
+	tests/run-unit $(UNIT_BIN)
+
+e2e: all tools
+	VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) tests/run-e2e
+
+check: all tools unit e2e
+
+check-asan:
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	$(MAKE) BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	        HARDEN= SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check
+
+check-tsan:
+	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	        HARDEN= SANITIZE='-fsanitize=thread' check
+
+lint:
+	tests/lint
+
+format:
+	clang-format -i $(wildcard */*.[ch] tests/*/*.[ch])
+
+bench: all tools $(BENCH_BIN)
+	BUILD=$(abspath $(BUILD)) tests/bench/run
+
+install: all
+	install -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(PREFIX)/bin/vmafs
+	install -D -m 644 man/vmafs.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1
+	install -D -m 644 fs/completion.bash \
+	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmafs $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1 \
+	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
+
+clean:
+	rm -rf build

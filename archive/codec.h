@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One compression, as stream.c drives it. stream.c turns a codec into a struct source: it runs
+ * the pass, keeps the restart table, caches decoded segments and checks their hashes. A codec
+ * only knows its own format:
+ *
+ *   source_reach ──> pass()     sequential, one thread, finds restart points
+ *   source_pread ──> segment()  random access, any thread, no state but its arguments
+ */
+#ifndef VMAFS_CODEC_H
+#define VMAFS_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+struct restart_builder;
+struct restart_point;
+struct source;
+
+struct codec_limits {
+        uint64_t window; /* largest history a frame may ask for, bytes */
+};
+
+struct codec_ops {
+        const char *name; /* "zstd", "gzip", "lzop" */
+
+        /* Does a stream that starts with these LEN bytes (up to 64) belong to this codec? */
+        bool (*probe)(const void *head, size_t len);
+
+        /*
+         * Start a pass at the beginning of IN, which stays the caller's. Sets *PASS, freed by
+         * pass_close. Fails with -ENOTSUP and a sentence for what is refused (a dictionary, a
+         * window over the limit), -EIO for a damaged header.
+         */
+        int (*pass_open)(struct source *in, const struct codec_limits *limits, void **pass,
+                         struct error *err);
+        void (*pass_close)(void *pass); /* NULL is allowed */
+
+        /*
+         * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least
+         * 256 KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or
+         * -errno with ERR naming the byte of the compressed file. Names restart points through
+         * B; every checksum of a frame, member or block that is passed is verified.
+         */
+        ssize_t (*pass)(void *pass, void *buf, size_t len, struct restart_builder *b,
+                        struct error *err);
+
+        /*
+         * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY
+         * (POINT->history_len bytes). IN_END is the next point's in_bit, or the end of the input:
+         * no byte behind it is needed. Thread-safe. 0, -EIO, -ENOMEM.
+         */
+        int (*segment)(struct source *in, const struct restart_point *point, const void *history,
+                       uint64_t in_end, void *out, size_t len, struct error *err);
+};
+
+extern const struct codec_ops zstd_codec;
+extern const struct codec_ops gzip_codec;
+extern const struct codec_ops lzop_codec;
+
+#endif

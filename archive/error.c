@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/error.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void fill(struct error *err, int code, const char *fmt, va_list ap)
+{
+        err->code = code;
+        err->has_offset = false;
+        err->offset = 0;
+        vsnprintf(err->text, sizeof err->text, fmt, ap);
+}
+
+int error_set(struct error *err, int code, const char *fmt, ...)
+{
+        va_list ap;
+
+        if (!err)
+                return -code;
+        va_start(ap, fmt);
+        fill(err, code, fmt, ap);
+        va_end(ap);
+        return -code;
+}
+
+int error_set_at(struct error *err, int code, uint64_t offset, const char *fmt, ...)
+{
+        va_list ap;
+
+        if (!err)
+                return -code;
+        va_start(ap, fmt);
+        fill(err, code, fmt, ap);
+        va_end(ap);
+        err->has_offset = true;
+        err->offset = offset;
+        return -code;
+}
+
+void error_format(const struct error *err, char *out, size_t size)
+{
+        const char *text = err->text[0] ? err->text : strerror(err->code);
+
+        if (err->has_offset)
+                snprintf(out, size, "%s, at byte %" PRIu64, text, err->offset);
+        else
+                snprintf(out, size, "%s", text);
+        for (char *p = out; *p; p++)
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        *p = '?';
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Why a cold path failed, for a person.
+ *
+ * Functions return 0 or -errno; those that can say more fill a struct error too. Passing NULL
+ * for the error is always allowed. The text is one sentence without the file's name and without
+ * a full stop, which whoever prints it adds.
+ */
+#ifndef VMAFS_ERROR_H
+#define VMAFS_ERROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error {
+        int code;        /* positive errno; 0 while nothing failed */
+        bool has_offset; /* offset is meant */
+        uint64_t offset; /* byte of the archive's stream at which it went wrong */
+        char text[400];
+};
+
+/* Fill ERR, replacing what it said. Returns -CODE. */
+__attribute__((format(printf, 3, 4))) int error_set(struct error *err, int code, const char *fmt,
+                                                    ...);
+
+/* The same, with the byte OFFSET of the archive's stream. */
+__attribute__((format(printf, 4, 5))) int error_set_at(struct error *err, int code, uint64_t offset,
+                                                       const char *fmt, ...);
+
+/*
+ * The sentence, with "at byte N" where an offset is known, into OUT of SIZE bytes. Control
+ * bytes, which a hostile archive may have put into a name, come out as '?'.
+ */
+void error_format(const struct error *err, char *out, size_t size);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+
+struct file_source {
+        struct source base;
+        int fd;
+};
+
+struct slice_source {
+        struct source base;
+        struct source *parent;
+        uint64_t offset;
+};
+
+static ssize_t file_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        const struct file_source *f = (const struct file_source *)s;
+        size_t done = 0;
+
+        while (done < len) {
+                ssize_t n = pread(f->fd, (char *)buf + done, len - done, (off_t)(offset + done));
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                done += (size_t)n;
+        }
+        return (ssize_t)done;
+}
+
+static void file_close(struct source *s)
+{
+        struct file_source *f = (struct file_source *)s;
+
+        close(f->fd);
+        free(f);
+}
+
+static const struct source_ops file_ops = {
+    .name = "file",
+    .pread = file_pread,
+    .close = file_close,
+};
+
+static int describe_open_error(struct error *err)
+{
+        int code = errno;
+
+        return error_set(err, code, "cannot be opened: %s", strerror(code));
+}
+
+/* A block device's st_size is 0: its end is where seeking ends. */
+static int file_size(int fd, const struct stat *st, uint64_t *size)
+{
+        off_t end = st->st_size;
+
+        if (S_ISBLK(st->st_mode))
+                end = lseek(fd, 0, SEEK_END);
+        if (end < 0)
+                return -errno;
+        *size = (uint64_t)end;
+        return 0;
+}
+
+int source_open_file(const char *path, struct source **out, struct error *err)
+{
+        /* O_NONBLOCK: the open of a FIFO or a tape must not hang before it can be refused. */
+        cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        struct file_source *f;
+        struct stat st;
+        uint64_t size = 0;
+        int rc;
+
+        if (fd < 0)
+                return describe_open_error(err);
+        if (fstat(fd, &st) < 0)
+                return error_set(err, errno, "cannot be examined: %s", strerror(errno));
+        if (S_ISDIR(st.st_mode))
+                return error_set(err, EISDIR, "is a directory, not an archive");
+        if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+                return error_set(err, EINVAL,
+                                 "is neither a regular file nor a block device, and cannot be read "
+                                 "at random; save it to a file first");
+        rc = file_size(fd, &st, &size);
+        if (rc < 0)
+                return error_set(err, -rc, "its size cannot be found: %s", strerror(-rc));
+        f = calloc(1, sizeof *f);
+        if (!f)
+                return error_set(err, ENOMEM, "out of memory");
+        f->base.ops = &file_ops;
+        f->base.size = size;
+        f->fd = steal_fd(&fd);
+        *out = &f->base;
+        return 0;
+}
+
+static ssize_t slice_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        const struct slice_source *slice = (const struct slice_source *)s;
+
+        return source_pread(slice->parent, buf, len, slice->offset + offset);
+}
+
+static void slice_close(struct source *s)
+{
+        free(s);
+}
+
+static const struct source_ops slice_ops = {
+    .name = "file",
+    .pread = slice_pread,
+    .close = slice_close,
+};
+
+int source_open_slice(struct source *parent, uint64_t offset, uint64_t len, struct source **out)
+{
+        struct slice_source *slice;
+        uint64_t end;
+
+        if (!checked_add(offset, len, &end))
+                return -EOVERFLOW;
+        slice = calloc(1, sizeof *slice);
+        if (!slice)
+                return -ENOMEM;
+        slice->base.ops = &slice_ops;
+        slice->base.size = len;
+        slice->parent = parent;
+        slice->offset = offset;
+        *out = &slice->base;
+        return 0;
+}
+
+void source_close(struct source *s)
+{
+        if (s)
+                s->ops->close(s);
+}
+
+ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        uint64_t size = s->size;
+
+        if (offset >= size)
+                return 0;
+        len = (size_t)min_u64(len, size - offset);
+        len = (size_t)min_u64(len, SSIZE_MAX);
+        return s->ops->pread(s, buf, len, offset);
+}
+
+int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
+{
+        if (s->ops->reach)
+                return s->ops->reach(s, offset, end, err);
+        *end = min_u64(offset, s->size);
+        return 0;
+}

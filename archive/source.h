@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A random-access stream of bytes: a plain file, a slice of another source, or what a compressed
+ * file holds. Sources stack, and are thread-safe but for close.
+ *
+ *   format (vma.c)         reads the decompressed stream
+ *     source "zstd"        ...
+ *       source "file"      reads the file with pread; never mmap, so that a truncated file
+ *                          is an error and not a SIGBUS
+ *
+ * A compressed stream is decodable up to its frontier. The frontier starts at 0 and is moved by
+ * source_reach alone, which one thread calls (the scan); source_pread behind it is random
+ * access by any thread, source_pread ahead of it fails with -EAGAIN. A plain file's frontier is
+ * its end from the start.
+ */
+#ifndef VMAFS_SOURCE_H
+#define VMAFS_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+struct source;
+
+#define SOURCE_SIZE_UNKNOWN UINT64_MAX
+
+struct source_ops {
+        const char *name; /* "file", "zstd": shown to people as the compression */
+
+        /* As source_pread. */
+        ssize_t (*pread)(struct source *s, void *buf, size_t len, uint64_t offset);
+
+        /* As source_reach. NULL: everything up to size is reachable. */
+        int (*reach)(struct source *s, uint64_t offset, uint64_t *end, struct error *err);
+
+        void (*close)(struct source *s); /* frees s */
+};
+
+struct source {
+        const struct source_ops *ops;
+        _Atomic uint64_t size; /* bytes; SOURCE_SIZE_UNKNOWN until reach has seen the end */
+};
+
+/*
+ * Open the plain file PATH. Sets *OUT, which the caller closes. Fails with -ENOENT, -EACCES …
+ * as open does, -EISDIR or -EINVAL for what is neither a regular file nor a block device.
+ */
+int source_open_file(const char *path, struct source **out, struct error *err);
+
+/* A view of LEN bytes of PARENT from OFFSET. PARENT stays the caller's and outlives the slice. */
+int source_open_slice(struct source *parent, uint64_t offset, uint64_t len, struct source **out);
+
+/* NULL is allowed. */
+void source_close(struct source *s);
+
+/*
+ * Read LEN bytes at OFFSET. Returns the number read, short only at the end of the stream, 0
+ * behind it, or -errno: -EIO where the stream cannot be read or is damaged, -EAGAIN ahead of the
+ * frontier.
+ */
+ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset);
+
+/*
+ * Move the frontier to OFFSET at least. *END is how far the stream can be read now: less than
+ * OFFSET only where it ends (return 0) or is damaged there (return -EIO, with the reason in
+ * ERR). One thread at a time.
+ */
+int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err);
+
+#endif
