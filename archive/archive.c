@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/archive.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "archive/error.h"
+#include "archive/source.h"
+
+static const struct archive_ops *const formats[] = {
+    &vma_archive,
+};
+
+int archive_open(struct source *source, const struct archive_sink *sink, struct archive **out,
+                 struct error *err)
+{
+        unsigned char head[512] = {0};
+        uint64_t end;
+        ssize_t len;
+        int rc;
+
+        rc = source_reach(source, sizeof head, &end, err);
+        if (rc < 0)
+                return rc;
+        len = source_pread(source, head, sizeof head, 0);
+        if (len < 0)
+                return error_set_at(err, (int)-len, 0, "cannot be read: %s", strerror((int)-len));
+        if (len == 0)
+                return error_set(err, EMEDIUMTYPE, "is empty, so it is not an archive");
+        for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+                if (formats[i]->probe(head, (size_t)len))
+                        return formats[i]->open(source, sink, out, err);
+        return error_set_at(err, EMEDIUMTYPE, 0,
+                            "is not an archive that vmafs knows: no known magic number");
+}
+
+void archive_close(struct archive *a)
+{
+        if (a)
+                a->ops->close(a);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A container format: what vmafs needs to know of one, and the array of those it knows.
+ *
+ * A reader tells what it finds to a sink, and knows nothing of who listens. open() parses the
+ * header and emits every disk and file; scan() goes through the whole archive once and emits
+ * where each disk's bytes are; read() turns such an address back into bytes.
+ */
+#ifndef VMAFS_ARCHIVE_H
+#define VMAFS_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "archive/extent.h"
+
+struct archive;
+struct error;
+struct source;
+
+#define DISK_NONE UINT32_MAX
+
+struct archive_disk {
+        const char *name;   /* as the tree is to show it, not yet made safe */
+        const char *device; /* the archive's own name for it */
+        uint64_t size;      /* bytes */
+        bool late_size;     /* size is a guess until the scan's end */
+};
+
+struct archive_file {
+        const char *name; /* not yet made safe */
+        const void *data;
+        size_t len;
+};
+
+/* One thing that is wrong with the archive. */
+struct damage {
+        uint64_t offset; /* byte of the archive's stream that is the cause */
+        uint32_t disk;   /* number of the disk that lost something, DISK_NONE where unknown */
+        uint64_t start;  /* what it lost: a guest range, len 0 where unknown */
+        uint64_t len;
+        const char *text; /* a sentence without a full stop, valid during the call */
+};
+
+/*
+ * Who listens. Each returns 0, or -errno to end the call it came from with that value. Nothing
+ * that is passed may be kept. Disks and files are numbered from 0 in the order they are emitted.
+ */
+struct archive_sink {
+        void *ctx;
+        int (*disk)(void *ctx, const struct archive_disk *disk);
+        int (*file)(void *ctx, const struct archive_file *file);
+
+        /*
+         * N extents of one disk, each a multiple of 4 KiB but at the disk's end; origin is the
+         * byte of the archive's stream that says so. Addresses increase with the guest offset
+         * within an extent, byte for byte.
+         */
+        int (*extents)(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
+                       uint64_t origin);
+
+        int (*size)(void *ctx, uint32_t disk, uint64_t size); /* settles a late size */
+        int (*damage)(void *ctx, const struct damage *damage);
+
+        /* The scan has come to byte DONE of the archive's stream. */
+        int (*progress)(void *ctx, uint64_t done);
+};
+
+struct archive_info {
+        char uuid[37]; /* "" where the format has none */
+        int64_t ctime; /* when the backup was made, seconds since 1970 */
+};
+
+struct archive_ops {
+        const char *name; /* "vma" */
+
+        /* Does an archive that starts with these LEN bytes (up to 512) have this format? */
+        bool (*probe)(const void *head, size_t len);
+
+        /*
+         * Parse the header of SOURCE, which stays the caller's. Fails with -EIO or -ENOTSUP and
+         * the byte in ERR where the header cannot be believed.
+         */
+        int (*open)(struct source *source, const struct archive_sink *sink, struct archive **out,
+                    struct error *err);
+
+        /*
+         * Emit every extent. Damage is emitted, not returned: fails only with what a sink
+         * returned, or -ENOMEM. Once, by one thread.
+         */
+        int (*scan)(struct archive *a, const struct archive_sink *sink, struct error *err);
+
+        /*
+         * Read LEN bytes from SKIP bytes into EXTENT, which is (part of) an emitted one with a
+         * real address. 0 or -errno: -EIO where the bytes cannot be had. Thread-safe.
+         */
+        int (*read)(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
+                    size_t len);
+
+        void (*close)(struct archive *a);
+};
+
+/* What every reader's own struct starts with. */
+struct archive {
+        const struct archive_ops *ops;
+        struct source *source;
+        struct archive_info info;
+};
+
+extern const struct archive_ops vma_archive;
+
+/*
+ * Find the format of SOURCE by its first bytes and open it. SOURCE stays the caller's and
+ * outlives the archive. -EMEDIUMTYPE where no format knows it.
+ */
+int archive_open(struct source *source, const struct archive_sink *sink, struct archive **out,
+                 struct error *err);
+
+/* NULL is allowed. */
+void archive_close(struct archive *a);
+
+#endif

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VMA, the archive that Proxmox's vzdump makes of a virtual machine. Big-endian but for the
+ * lengths of blobs. The specification is vma_spec.txt of pve-qemu.
+ *
+ *   +--------+--------+----------------+--------+----------------+----
+ *   | header | extent | up to 59 * 16  | extent | blocks         | ...
+ *   | + blobs| header | blocks of 4 KiB| header |                |
+ *   +--------+--------+----------------+--------+----------------+----
+ *             512 bytes: 59 slots, each one 64 KiB cluster of some device, with a mask of the
+ *             4 KiB blocks that are stored; the stored blocks follow in the slots' order
+ *
+ * An address in an extent that is emitted here is the block's byte offset in the stream.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/archive.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/source.h"
+
+enum {
+        BLOCK = 4096,
+        CLUSTER = 65536,
+        CLUSTER_BLOCKS = 16,
+
+        HEADER_MIN = 12288,
+        HEADER_MAX = 2 * 1024 * 1024, /* the writer stops at 512 KiB */
+        HEADER_MD5 = 32,
+        HEADER_CONFIG_NAMES = 2044,
+        HEADER_CONFIG_DATA = 3068,
+        HEADER_DEVICES = 4096,
+        DEVICE_SIZE = 32,
+        CONFIGS = 256,
+        DEVICES = 256, /* 1 to 254 are devices */
+
+        EXTENT_HEADER = 512,
+        EXTENT_UUID = 8,
+        EXTENT_MD5 = 24,
+        EXTENT_SLOTS = 40,
+        SLOTS = 59,
+
+        UUID_LEN = 16,
+        MD5_LEN = 16,
+};
+
+/* Cluster numbers have 32 bits. */
+#define DEVICE_MAX (UINT64_C(1) << 48)
+
+struct vma_device {
+        bool used;
+        bool vmstate;
+        uint32_t number; /* what the sink knows it by */
+        uint64_t size;
+        uint64_t stored; /* bytes up to the end of its last cluster seen */
+};
+
+struct vma {
+        struct archive base;
+        unsigned char uuid[UUID_LEN];
+        uint64_t first_extent;
+        struct vma_device devices[DEVICES];
+};
+
+/* A header in memory while it is parsed. */
+struct header {
+        unsigned char *bytes;
+        uint32_t size;
+        uint32_t blobs;     /* offset of the blob buffer */
+        uint32_t blobs_len; /* its length */
+        uint8_t *blob_at;   /* blob_at[offset in the buffer] is 1 where a blob starts */
+};
+
+static int md5(const void *data, size_t len, unsigned char out[MD5_LEN])
+{
+        return EVP_Digest(data, len, out, NULL, EVP_md5(), NULL) == 1 ? 0 : -ENOTSUP;
+}
+
+/* 0, -EIO where the sum kept at SUM of the LEN bytes at P is wrong. Zeroes the sum. */
+static int check_md5(unsigned char *p, size_t len, size_t sum)
+{
+        unsigned char stored[MD5_LEN], actual[MD5_LEN];
+
+        memcpy(stored, p + sum, MD5_LEN);
+        memset(p + sum, 0, MD5_LEN);
+        if (md5(p, len, actual) < 0)
+                return -ENOTSUP;
+        return memcmp(stored, actual, MD5_LEN) == 0 ? 0 : -EIO;
+}
+
+static bool vma_probe(const void *head, size_t len)
+{
+        return len >= 4 && memcmp(head, "VMA\0", 4) == 0;
+}
+
+/* ---- header ---- */
+
+/* Read N bytes at OFFSET of the stream, all of them or an error that names the byte. */
+static int read_exactly(struct source *source, void *buf, size_t n, uint64_t offset,
+                        struct error *err)
+{
+        uint64_t end = 0;
+        ssize_t got;
+        int rc = source_reach(source, offset + n, &end, err);
+
+        if (rc < 0)
+                return rc;
+        got = source_pread(source, buf, n, offset);
+        if (got < 0)
+                return error_set_at(err, (int)-got, offset, "cannot be read: %s",
+                                    strerror((int)-got));
+        if ((size_t)got < n)
+                return error_set_at(err, EIO, offset + (uint64_t)got,
+                                    "ends inside the VMA header: it was cut off");
+        return 0;
+}
+
+static int read_header(struct source *source, struct header *h, struct error *err)
+{
+        unsigned char fixed[HEADER_MIN];
+        int rc = read_exactly(source, fixed, sizeof fixed, 0, err);
+
+        if (rc < 0)
+                return rc;
+        if (load_be32(fixed + 4) != 1)
+                return error_set_at(err, ENOTSUP, 4, "is VMA version %u; vmafs reads version 1",
+                                    load_be32(fixed + 4));
+        h->size = load_be32(fixed + 56);
+        if (h->size < HEADER_MIN || h->size > HEADER_MAX)
+                return error_set_at(err, EIO, 56,
+                                    "has a VMA header of %u bytes; %d to %d are possible", h->size,
+                                    HEADER_MIN, HEADER_MAX);
+        h->bytes = malloc(h->size);
+        if (!h->bytes)
+                return error_set(err, ENOMEM, "out of memory");
+        memcpy(h->bytes, fixed, sizeof fixed);
+        return read_exactly(source, h->bytes + sizeof fixed, h->size - sizeof fixed, sizeof fixed,
+                            err);
+}
+
+static int check_header_sum(struct header *h, struct error *err)
+{
+        int rc = check_md5(h->bytes, h->size, HEADER_MD5);
+
+        if (rc == -ENOTSUP)
+                return error_set(err, ENOTSUP,
+                                 "cannot be checked: this OpenSSL refuses MD5 (FIPS mode?)");
+        if (rc < 0)
+                return error_set_at(err, EIO, HEADER_MD5,
+                                    "has a damaged VMA header: its MD5 sum is wrong");
+        return 0;
+}
+
+/* Mark where each blob starts: a pointer must hit a start, not the middle of a blob. */
+static int find_blobs(struct header *h, struct error *err)
+{
+        uint64_t at = 1;
+
+        h->blobs = load_be32(h->bytes + 48);
+        h->blobs_len = load_be32(h->bytes + 52);
+        if (h->blobs_len &&
+            (h->blobs < HEADER_MIN || !range_within(h->blobs, h->blobs_len, h->size)))
+                return error_set_at(err, EIO, 48,
+                                    "has a damaged VMA header: the blob buffer is outside of it");
+        h->blob_at = calloc(1, (size_t)h->blobs_len + 1);
+        if (!h->blob_at)
+                return error_set(err, ENOMEM, "out of memory");
+        while (at + 2 <= h->blobs_len) {
+                uint64_t len = load_le16(h->bytes + h->blobs + at);
+
+                if (at + 2 + len <= h->blobs_len)
+                        h->blob_at[at] = 1;
+                at += 2 + len;
+        }
+        return 0;
+}
+
+/* The blob at POS of the buffer, or NULL where none starts there. */
+static const unsigned char *blob(const struct header *h, uint32_t pos, size_t *len)
+{
+        if (pos == 0 || pos >= h->blobs_len || !h->blob_at[pos])
+                return NULL;
+        *len = load_le16(h->bytes + h->blobs + pos);
+        return h->bytes + h->blobs + pos + 2;
+}
+
+/* The blob at POS where it is a string that ends in NUL, or NULL. */
+static const char *blob_string(const struct header *h, uint32_t pos)
+{
+        size_t len;
+        const unsigned char *b = blob(h, pos, &len);
+
+        return b && len > 0 && b[len - 1] == '\0' ? (const char *)b : NULL;
+}
+
+static int emit_files(const struct header *h, const struct archive_sink *sink, struct error *err)
+{
+        for (uint32_t i = 0; i < CONFIGS; i++) {
+                uint32_t name_at = load_be32(h->bytes + HEADER_CONFIG_NAMES + 4 * i);
+                uint32_t data_at = load_be32(h->bytes + HEADER_CONFIG_DATA + 4 * i);
+                struct archive_file file;
+                int rc;
+
+                if (!name_at || !data_at)
+                        continue;
+                file.name = blob_string(h, name_at);
+                file.data = blob(h, data_at, &file.len);
+                if (!file.name || !file.data)
+                        return error_set_at(err, EIO, HEADER_CONFIG_NAMES + 4 * i,
+                                            "has a damaged VMA header: configuration file %u "
+                                            "points to nothing",
+                                            i);
+                rc = sink->file(sink->ctx, &file);
+                if (rc < 0)
+                        return error_set(err, -rc, "configuration file %u: %s", i, strerror(-rc));
+        }
+        return 0;
+}
+
+static int emit_disk(struct vma_device *dev, const char *device, const struct archive_sink *sink,
+                     struct error *err)
+{
+        cleanup_free char *name = NULL;
+        struct archive_disk disk = {.device = device, .size = dev->size, .late_size = dev->vmstate};
+        int rc;
+
+        rc = dev->vmstate ? asprintf(&name, "vmstate.bin") : asprintf(&name, "disk-%s.raw", device);
+        if (rc < 0) {
+                name = NULL;
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        disk.name = name;
+        rc = sink->disk(sink->ctx, &disk);
+        return rc < 0 ? error_set(err, -rc, "a device cannot be shown: %s", strerror(-rc)) : 0;
+}
+
+static int emit_disks(struct vma *vma, const struct header *h, const struct archive_sink *sink,
+                      struct error *err)
+{
+        uint32_t count = 0;
+
+        for (uint32_t i = 1; i < DEVICES - 1; i++) {
+                uint32_t at = HEADER_DEVICES + DEVICE_SIZE * i;
+                const char *device = blob_string(h, load_be32(h->bytes + at));
+                struct vma_device *dev = &vma->devices[i];
+                int rc;
+
+                dev->size = load_be64(h->bytes + at + 8);
+                if (!dev->size || !device)
+                        continue;
+                if (dev->size > DEVICE_MAX)
+                        return error_set_at(err, EFBIG, at + 8,
+                                            "claims a device of %" PRIu64
+                                            " bytes; VMA can address 256 TiB",
+                                            dev->size);
+                dev->used = true;
+                dev->vmstate = strcmp(device, "vmstate") == 0;
+                dev->number = count++;
+                rc = emit_disk(dev, device, sink, err);
+                if (rc < 0)
+                        return rc;
+        }
+        return 0;
+}
+
+static void format_uuid(const unsigned char u[UUID_LEN], char out[37])
+{
+        snprintf(out, 37, "%08x-%04x-%04x-%04x-%04x%08x", load_be32(u), load_be16(u + 4),
+                 load_be16(u + 6), load_be16(u + 8), load_be16(u + 10), load_be32(u + 12));
+}
+
+static void header_fini(struct header *h)
+{
+        free(h->bytes);
+        free(h->blob_at);
+}
+
+static void vma_close(struct archive *a)
+{
+        free(a);
+}
+
+static void cleanup_vma_fn(struct vma **vma)
+{
+        free(*vma);
+}
+
+static int vma_open(struct source *source, const struct archive_sink *sink, struct archive **out,
+                    struct error *err)
+{
+        __attribute__((cleanup(header_fini))) struct header h = {0};
+        __attribute__((cleanup(cleanup_vma_fn))) struct vma *vma = calloc(1, sizeof *vma);
+        int rc;
+
+        if (!vma)
+                return error_set(err, ENOMEM, "out of memory");
+        rc = read_header(source, &h, err);
+        if (rc == 0)
+                rc = check_header_sum(&h, err);
+        if (rc == 0)
+                rc = find_blobs(&h, err);
+        if (rc == 0)
+                rc = emit_disks(vma, &h, sink, err);
+        if (rc == 0)
+                rc = emit_files(&h, sink, err);
+        if (rc < 0)
+                return rc;
+        vma->base.ops = &vma_archive;
+        vma->base.source = source;
+        vma->first_extent = h.size;
+        memcpy(vma->uuid, h.bytes + 8, UUID_LEN);
+        format_uuid(vma->uuid, vma->base.info.uuid);
+        vma->base.info.ctime = (int64_t)load_be64(h.bytes + 24);
+        *out = &steal_ptr(&vma)->base;
+        return 0;
+}
+
+/* ---- scan ---- */
+
+/* One slot of an extent header: a cluster of a device. */
+struct slot {
+        uint16_t mask;
+        uint8_t device;
+        uint32_t cluster;
+};
+
+/* The scan of one archive. */
+struct scan {
+        struct vma *vma;
+        const struct archive_sink *sink;
+        struct error *err;
+        uint64_t pos; /* of the extent header at hand */
+        uint64_t end; /* how far its data can be read */
+        unsigned char header[EXTENT_HEADER];
+
+        uint32_t disk; /* whose extents wait in the batch */
+        size_t count;
+        struct extent batch[SLOTS * CLUSTER_BLOCKS];
+};
+
+static struct slot load_slot(const unsigned char *header, unsigned i)
+{
+        uint64_t v = load_be64(header + EXTENT_SLOTS + 8 * (size_t)i);
+
+        return (struct slot){
+            .mask = (uint16_t)(v >> 48), .device = (uint8_t)(v >> 32), .cluster = (uint32_t)v};
+}
+
+static int report(const struct scan *s, uint32_t disk, uint64_t start, uint64_t len,
+                  const char *text)
+{
+        struct damage d = {
+            .offset = s->pos, .disk = disk, .start = start, .len = len, .text = text};
+
+        return s->sink->damage(s->sink->ctx, &d);
+}
+
+static int flush_batch(struct scan *s)
+{
+        int rc = 0;
+
+        if (s->count)
+                rc = s->sink->extents(s->sink->ctx, s->disk, s->batch, s->count, s->pos);
+        s->count = 0;
+        return rc;
+}
+
+/* Merge what continues the last extent: a run of whole clusters becomes one. */
+static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr)
+{
+        struct extent *last = s->count ? &s->batch[s->count - 1] : NULL;
+
+        if (last && last->start + last->len == start) {
+                bool word = addr == EXTENT_ZERO || addr == EXTENT_LOST;
+                bool last_word = last->addr == EXTENT_ZERO || last->addr == EXTENT_LOST;
+
+                if (word ? last->addr == addr : !last_word && last->addr + last->len == addr) {
+                        last->len += len;
+                        return;
+                }
+        }
+        s->batch[s->count++] = (struct extent){start, len, addr};
+}
+
+/* Where the block stored at ADDR really is: lost, where the archive ends in front of its end. */
+static uint64_t block_addr(const struct scan *s, uint64_t addr)
+{
+        return addr + BLOCK <= s->end ? addr : EXTENT_LOST;
+}
+
+static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, uint64_t addr)
+{
+        uint64_t start = (uint64_t)slot->cluster * CLUSTER;
+        uint64_t end = min_u64(start + CLUSTER, round_up(size, BLOCK));
+
+        if (slot->mask == 0) {
+                add_to_batch(s, start, end - start, EXTENT_ZERO);
+                return;
+        }
+        if (slot->mask == 0xffff && addr + CLUSTER <= s->end) {
+                add_to_batch(s, start, end - start, addr);
+                return;
+        }
+        for (unsigned i = 0; i < CLUSTER_BLOCKS && start < end; i++, start += BLOCK) {
+                bool stored = slot->mask >> i & 1;
+
+                add_to_batch(s, start, BLOCK, stored ? block_addr(s, addr) : EXTENT_ZERO);
+                addr += stored ? BLOCK : 0;
+        }
+}
+
+/* Take in one slot whose stored blocks start at ADDR. */
+static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
+{
+        struct vma_device *dev = &s->vma->devices[slot->device];
+        uint64_t start = (uint64_t)slot->cluster * CLUSTER;
+        uint64_t limit;
+        int rc = 0;
+
+        if (!dev->used)
+                return report(s, DISK_NONE, 0, 0, "a cluster belongs to no device of the archive");
+        limit = dev->vmstate ? DEVICE_MAX : dev->size;
+        if (start >= limit) {
+                /* The genuine reader takes a zero cluster there without a word. */
+                if (slot->mask == 0)
+                        return 0;
+                return report(s, dev->number, start, CLUSTER,
+                              "a cluster with data lies beyond its device's end");
+        }
+        if (s->disk != dev->number)
+                rc = flush_batch(s);
+        s->disk = dev->number;
+        dev->stored = max_u64(dev->stored, start + CLUSTER);
+        add_cluster(s, slot, limit, addr);
+        return rc;
+}
+
+static int take_slots(struct scan *s)
+{
+        uint64_t addr = s->pos + EXTENT_HEADER;
+
+        for (unsigned i = 0; i < SLOTS; i++) {
+                struct slot slot = load_slot(s->header, i);
+                int rc;
+
+                if (slot.device == 0)
+                        continue;
+                rc = take_slot(s, &slot, addr);
+                if (rc < 0)
+                        return rc;
+                addr += (uint64_t)__builtin_popcount(slot.mask) * BLOCK;
+        }
+        return flush_batch(s);
+}
+
+static unsigned stored_blocks(const unsigned char *header)
+{
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < SLOTS; i++) {
+                struct slot slot = load_slot(header, i);
+
+                if (slot.device)
+                        count += (unsigned)__builtin_popcount(slot.mask);
+        }
+        return count;
+}
+
+/* NULL, or what is wrong with the extent header at hand. Its MD5 field is zeroed. */
+static const char *fault_in_header(struct scan *s)
+{
+        unsigned char *h = s->header;
+
+        if (memcmp(h, "VMAE", 4) != 0)
+                return "no extent header is where one should be (wrong magic number)";
+        if (memcmp(h + EXTENT_UUID, s->vma->uuid, UUID_LEN) != 0)
+                return "an extent header carries the uuid of another archive";
+        if (check_md5(h, EXTENT_HEADER, EXTENT_MD5) < 0)
+                return "an extent header is damaged (its MD5 sum is wrong)";
+        if (load_be16(h + 4) != 0)
+                return "an extent header is damaged (a reserved field is not 0)";
+        if (load_be16(h + 6) != stored_blocks(h))
+                return "an extent header is damaged (its block count and its masks differ)";
+        return NULL;
+}
+
+/*
+ * How far the stream goes, up to WANT. A stream that breaks is reported and then treated as one
+ * that ends there: what is in front of the break can be read.
+ */
+static int reach(struct scan *s, uint64_t want, uint64_t *end)
+{
+        int rc = source_reach(s->vma->base.source, want, end, s->err);
+        struct damage d = {.disk = DISK_NONE, .text = s->err->text};
+
+        if (rc == 0)
+                return 0;
+        if (rc != -EIO)
+                return rc;
+        d.offset = s->err->has_offset ? s->err->offset : *end;
+        return s->sink->damage(s->sink->ctx, &d);
+}
+
+/* 1: an extent was taken in and pos moved behind it; 0: the archive's end; -errno. */
+static int take_extent(struct scan *s)
+{
+        const char *fault;
+        ssize_t n;
+        uint64_t data_end;
+        int rc = reach(s, s->pos + EXTENT_HEADER, &s->end);
+
+        if (rc < 0 || s->end <= s->pos)
+                return rc;
+        n = source_pread(s->vma->base.source, s->header, EXTENT_HEADER, s->pos);
+        if (n < 0)
+                fault = "an extent header cannot be read";
+        else if (n < EXTENT_HEADER)
+                fault = "the archive ends inside an extent header: it was cut off";
+        else
+                fault = fault_in_header(s);
+        if (fault)
+                return report(s, DISK_NONE, 0, 0, fault);
+
+        data_end = s->pos + EXTENT_HEADER + (uint64_t)load_be16(s->header + 6) * BLOCK;
+        rc = reach(s, data_end, &s->end);
+        if (rc == 0 && s->end < data_end)
+                rc = report(s, DISK_NONE, 0, 0,
+                            "the archive ends inside this extent: it was cut off");
+        if (rc == 0)
+                rc = take_slots(s);
+        if (rc < 0)
+                return rc;
+        s->pos = data_end;
+        return 1;
+}
+
+/* The RAM state is a stream: what is stored beyond its declared size belongs to it. */
+static int settle_sizes(const struct scan *s)
+{
+        for (unsigned i = 0; i < DEVICES; i++) {
+                const struct vma_device *dev = &s->vma->devices[i];
+                int rc;
+
+                if (!dev->used || !dev->vmstate)
+                        continue;
+                rc = s->sink->size(s->sink->ctx, dev->number,
+                                   dev->stored > round_up(dev->size, CLUSTER) ? dev->stored
+                                                                              : dev->size);
+                if (rc < 0)
+                        return rc;
+        }
+        return 0;
+}
+
+static int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
+{
+        struct error ignored;
+        cleanup_free struct scan *s = calloc(1, sizeof *s);
+        int rc;
+
+        if (!s)
+                return error_set(err, ENOMEM, "out of memory");
+        s->vma = (struct vma *)a;
+        s->sink = sink;
+        s->err = err ? err : &ignored;
+        s->pos = s->vma->first_extent;
+        while ((rc = take_extent(s)) > 0) {
+                rc = sink->progress(sink->ctx, s->pos);
+                if (rc < 0)
+                        return rc;
+        }
+        return rc < 0 ? rc : settle_sizes(s);
+}
+
+static int vma_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
+                    size_t len)
+{
+        ssize_t n = source_pread(a->source, buf, len, extent->addr + skip);
+
+        if (n < 0)
+                return (int)n;
+        return (size_t)n == len ? 0 : -EIO;
+}
+
+const struct archive_ops vma_archive = {
+    .name = "vma",
+    .probe = vma_probe,
+    .open = vma_open,
+    .scan = vma_scan,
+    .read = vma_read,
+    .close = vma_close,
+};

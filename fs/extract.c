@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vmafs extract: restore disks and files without a mount, in one pass over the archive, each disk
+ * as a sparse file. A file has the name NAME.partial until it is complete and sound.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "archive/archive.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "fs/progress.h"
+#include "fs/report.h"
+#include "fs/verbs.h"
+#include "index/index.h"
+
+enum { COPY_SIZE = 1024 * 1024 };
+
+struct target {
+        char partial[NAME_MAX + 1];
+        int fd;      /* -1: not wanted */
+        bool failed; /* some of it could not be had */
+};
+
+struct extract {
+        struct index *index;
+        const char *archive; /* path, for messages */
+        const char *dir;     /* path, for messages */
+        int dirfd;
+        bool force;
+        char **wanted; /* names; all where there are none */
+        int wanted_count;
+        struct target *targets; /* one a disk */
+        char *buffer;           /* COPY_SIZE */
+        struct error err;       /* why a write failed */
+};
+
+static bool is_wanted(const struct extract *x, const char *name)
+{
+        for (int i = 0; i < x->wanted_count; i++)
+                if (strcmp(x->wanted[i], name) == 0)
+                        return true;
+        return x->wanted_count == 0;
+}
+
+static bool exists_in_archive(const struct index *index, const char *name)
+{
+        for (size_t i = 0; i < index_disk_count(index); i++)
+                if (strcmp(index_disk(index, i)->name, name) == 0)
+                        return true;
+        for (size_t i = 0; i < index_file_count(index); i++)
+                if (strcmp(index_file(index, i)->name, name) == 0)
+                        return true;
+        return false;
+}
+
+/* ---- targets ---- */
+
+static int open_target(struct extract *x, struct target *t, const char *name)
+{
+        static const char suffix[] = ".partial";
+        struct stat st;
+
+        if (!x->force && fstatat(x->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                report("%s/%s: is there already; --force replaces it", x->dir, name);
+                return STATUS_FAILED;
+        }
+        snprintf(t->partial, sizeof t->partial, "%.*s%s", (int)(sizeof t->partial - sizeof suffix),
+                 name, suffix);
+        if (x->force)
+                unlinkat(x->dirfd, t->partial, 0);
+        t->fd = openat(x->dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       0600);
+        if (t->fd >= 0)
+                return STATUS_OK;
+        report("%s/%s: cannot be created: %s%s", x->dir, t->partial, strerror(errno),
+               errno == EEXIST ? " (left by a failed run; --force replaces it)" : "");
+        return STATUS_FAILED;
+}
+
+/* Give the complete file its name, or say that it stays partial. */
+static int finish_target(struct extract *x, struct target *t, const char *name)
+{
+        unsigned flags = x->force ? 0 : RENAME_NOREPLACE;
+
+        if (close(steal_fd(&t->fd)) < 0) {
+                report("%s/%s: cannot be written: %s", x->dir, t->partial, strerror(errno));
+                return STATUS_FAILED;
+        }
+        if (t->failed) {
+                report("%s/%s: is incomplete: parts of it are lost and are holes in it; vmafs "
+                       "verify names them",
+                       x->dir, t->partial);
+                return STATUS_FAILED;
+        }
+        if (renameat2(x->dirfd, t->partial, x->dirfd, name, flags) == 0)
+                return STATUS_OK;
+        /* Some file systems know no flags. */
+        if (errno == EINVAL && renameat(x->dirfd, t->partial, x->dirfd, name) == 0)
+                return STATUS_OK;
+        report("%s/%s: cannot be renamed to %s: %s", x->dir, t->partial, name, strerror(errno));
+        return STATUS_FAILED;
+}
+
+static int write_all(int fd, const char *buf, size_t len, uint64_t offset)
+{
+        for (size_t done = 0; done < len;) {
+                ssize_t n = pwrite(fd, buf + done, len - done, (off_t)(offset + done));
+
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n > 0)
+                        done += (size_t)n;
+        }
+        return 0;
+}
+
+/* ---- disks ---- */
+
+/* Copy one extent's bytes. What cannot be read is left out and marks the target as failed. */
+static int copy_extent(struct extract *x, struct target *t, const struct extent *e, uint64_t size)
+{
+        struct archive *a = index_archive(x->index);
+        uint64_t len = e->start < size ? min_u64(e->len, size - e->start) : 0;
+
+        for (uint64_t at = 0; at < len;) {
+                size_t n = (size_t)min_u64(COPY_SIZE, len - at);
+                int rc = a->ops->read(a, e, at, x->buffer, n);
+
+                if (rc < 0 && n > MAP_BLOCK) {
+                        n = MAP_BLOCK;
+                        rc = a->ops->read(a, e, at, x->buffer, n);
+                }
+                if (rc < 0) {
+                        t->failed = true;
+                } else {
+                        rc = write_all(t->fd, x->buffer, n, e->start + at);
+                        if (rc < 0)
+                                return error_set(&x->err, -rc, "cannot be written: %s",
+                                                 strerror(-rc));
+                }
+                at += n;
+        }
+        return 0;
+}
+
+static int copy_extents(void *ctx, struct disk *disk, const struct extent *extents, size_t n)
+{
+        struct extract *x = ctx;
+        struct target *t = &x->targets[disk->number];
+        int rc = 0;
+
+        if (t->fd < 0)
+                return 0;
+        for (size_t i = 0; i < n && rc == 0; i++) {
+                uint64_t size = disk->late_size ? UINT64_MAX : disk->size;
+
+                if (extents[i].addr != EXTENT_ZERO && extents[i].addr != EXTENT_LOST)
+                        rc = copy_extent(x, t, &extents[i], size);
+        }
+        if (rc < 0)
+                report("%s/%s: %s", x->dir, t->partial, x->err.text);
+        return rc;
+}
+
+static int finish_disk(struct extract *x, const struct disk *d)
+{
+        struct target *t = &x->targets[d->number];
+
+        if (t->fd < 0)
+                return STATUS_OK;
+        if (ftruncate(t->fd, (off_t)d->size) < 0) {
+                report("%s/%s: cannot be made %" PRIu64 " bytes long: %s", x->dir, t->partial,
+                       d->size, strerror(errno));
+                return STATUS_FAILED;
+        }
+        t->failed |= d->totals.lost > 0;
+        return finish_target(x, t, d->name);
+}
+
+static int worse(int a, int b)
+{
+        return a > b ? a : b;
+}
+
+static int extract_disks(struct extract *x)
+{
+        struct index_tap tap = {.ctx = x, .extents = copy_extents};
+        struct error err = {0};
+        struct progress *progress;
+        int status = STATUS_OK, rc;
+        bool any = false;
+
+        for (size_t i = 0; i < index_disk_count(x->index); i++) {
+                if (!is_wanted(x, index_disk(x->index, i)->name))
+                        continue;
+                any = true;
+                status = open_target(x, &x->targets[i], index_disk(x->index, i)->name);
+                if (status != STATUS_OK)
+                        return status;
+        }
+        if (!any)
+                return STATUS_OK;
+        progress = progress_start(x->index, "extracting");
+        rc = index_scan(x->index, &tap, &err);
+        progress_stop(progress);
+        if (rc < 0) {
+                if (!x->err.code)
+                        report_error(x->archive, &err);
+                return STATUS_FAILED;
+        }
+        for (size_t i = 0; i < index_disk_count(x->index); i++)
+                status = worse(status, finish_disk(x, index_disk(x->index, i)));
+        return status;
+}
+
+static int extract_file(struct extract *x, const struct index_file *f)
+{
+        struct target t = {.fd = -1};
+        int status = open_target(x, &t, f->name);
+        int rc;
+
+        if (status != STATUS_OK)
+                return status;
+        rc = write_all(t.fd, f->data, f->len, 0);
+        if (rc == 0)
+                return finish_target(x, &t, f->name);
+        close(t.fd);
+        report("%s/%s: cannot be written: %s", x->dir, t.partial, strerror(-rc));
+        return STATUS_FAILED;
+}
+
+static int extract_files(struct extract *x)
+{
+        int status = STATUS_OK;
+
+        for (size_t i = 0; i < index_file_count(x->index); i++)
+                if (is_wanted(x, index_file(x->index, i)->name))
+                        status = worse(status, extract_file(x, index_file(x->index, i)));
+        return status;
+}
+
+static int extract(struct extract *x)
+{
+        size_t n = index_disk_count(x->index);
+        cleanup_free struct target *targets = calloc(n + 1, sizeof *targets);
+        cleanup_free char *buffer = malloc(COPY_SIZE);
+        int status;
+
+        for (int i = 0; i < x->wanted_count; i++) {
+                if (exists_in_archive(x->index, x->wanted[i]))
+                        continue;
+                report("%s: holds no file named %s; vmafs info lists what it holds", x->archive,
+                       x->wanted[i]);
+                return STATUS_USAGE;
+        }
+        if (!targets || !buffer) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        for (size_t i = 0; i < n; i++)
+                targets[i].fd = -1;
+        x->targets = targets;
+        x->buffer = buffer;
+        status = extract_files(x);
+        status = worse(status, extract_disks(x));
+        for (size_t i = 0; i < n; i++)
+                if (targets[i].fd >= 0)
+                        close(targets[i].fd);
+        return status;
+}
+
+int verb_extract(int argc, char **argv)
+{
+        static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
+        struct extract x = {.dir = "."};
+        cleanup_close int dirfd = -1;
+        int c, status;
+
+        while ((c = getopt_long(argc, argv, "C:", options, NULL)) != -1) {
+                if (c == 'C')
+                        x.dir = optarg;
+                else if (c == 'f')
+                        x.force = true;
+                else
+                        return usage_option(argv);
+        }
+        if (argc - optind < 1)
+                return usage_error("extract needs an archive");
+        x.archive = argv[optind];
+        x.wanted = argv + optind + 1;
+        x.wanted_count = argc - optind - 1;
+        dirfd = open(x.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dirfd < 0) {
+                report("%s: cannot be extracted into: %s", x.dir, strerror(errno));
+                return STATUS_USAGE;
+        }
+        x.dirfd = dirfd;
+        status = report_open(x.archive, &x.index);
+        if (status != STATUS_OK)
+                return status;
+        status = extract(&x);
+        index_close(x.index);
+        return status;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "archive/archive.h"
+#include "fs/json.h"
+#include "fs/report.h"
+#include "fs/verbs.h"
+#include "index/index.h"
+
+static void print_time(int64_t seconds)
+{
+        time_t t = (time_t)seconds;
+        struct tm tm;
+        char text[64];
+
+        if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm))
+                printf("created:      %s\n", text);
+        else
+                printf("created:      %" PRId64 " seconds after 1970\n", seconds);
+}
+
+static void print_human(const struct index *index, const char *path)
+{
+        const struct archive_info *info = index_info(index);
+        char size[32];
+
+        printf("archive:      %s\n", path);
+        printf("format:       %s\n", index_format(index));
+        printf("compression:  %s\n", index_compression(index));
+        printf("uuid:         %s\n", info->uuid);
+        print_time(info->ctime);
+        printf("size:         %s (%" PRIu64 " bytes)\n",
+               report_size(index_archive_size(index), size), index_archive_size(index));
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                const struct disk *d = index_disk(index, i);
+
+                printf("disk:         %s, %s (%" PRIu64 " bytes%s)\n", d->name,
+                       report_size(d->size, size), d->size, d->late_size ? " or more" : "");
+        }
+        for (size_t i = 0; i < index_file_count(index); i++) {
+                const struct index_file *f = index_file(index, i);
+
+                printf("file:         %s, %s\n", f->name, report_size(f->len, size));
+        }
+}
+
+static json_t *disks_json(const struct index *index)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                const struct disk *d = index_disk(index, i);
+
+                json_array_append_new(
+                    list, json_pack("{s:s, s:s, s:I, s:b}", "name", d->name, "device", d->device,
+                                    "size", (json_int_t)d->size, "size-is-final", !d->late_size));
+        }
+        return list;
+}
+
+static json_t *files_json(const struct index *index)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < index_file_count(index); i++) {
+                const struct index_file *f = index_file(index, i);
+
+                json_array_append_new(
+                    list, json_pack("{s:s, s:I}", "name", f->name, "size", (json_int_t)f->len));
+        }
+        return list;
+}
+
+static int print_json(const struct index *index, const char *path)
+{
+        const struct archive_info *info = index_info(index);
+        json_t *root = json_pack(
+            "{s:o, s:s, s:s, s:s, s:I, s:I, s:o, s:o}", "archive", json_text(path), "format",
+            index_format(index), "compression", index_compression(index), "uuid", info->uuid,
+            "ctime", (json_int_t)info->ctime, "size", (json_int_t)index_archive_size(index),
+            "disks", disks_json(index), "files", files_json(index));
+
+        return json_print(root);
+}
+
+int verb_info(int argc, char **argv)
+{
+        static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+        bool json = false;
+        struct index *index;
+        int c, status;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (c != 'j')
+                        return usage_option(argv);
+                json = true;
+        }
+        if (argc - optind != 1)
+                return usage_error("info needs one archive");
+        status = report_open(argv[optind], &index);
+        if (status != STATUS_OK)
+                return status;
+        if (json)
+                status = print_json(index, argv[optind]);
+        else
+                print_human(index, argv[optind]);
+        index_close(index);
+        return report_finish_output(status);
+}

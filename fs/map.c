@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vmafs map: one disk's extents in guest order, in the words of `qemu-img map`. In JSON an
+ * offset is a byte of the archive file, so it is given only where the archive is not compressed;
+ * what is lost has "lost": true besides.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "archive/error.h"
+#include "fs/progress.h"
+#include "fs/report.h"
+#include "fs/verbs.h"
+#include "index/index.h"
+
+enum map_output { OUTPUT_HUMAN, OUTPUT_JSON };
+
+struct map_printer {
+        enum map_output output;
+        bool offsets; /* addresses are offsets of the archive file */
+        bool first;
+        const char *archive;
+};
+
+static bool is_data(uint64_t addr)
+{
+        return addr != EXTENT_ZERO && addr != EXTENT_LOST;
+}
+
+static void print_human_line(const struct map_printer *p, const struct extent *e)
+{
+        if (e->addr == EXTENT_ZERO)
+                return;
+        printf("%#-16" PRIx64 "%#-16" PRIx64, e->start, e->len);
+        if (e->addr == EXTENT_LOST)
+                printf("%-16s%s\n", "lost", p->archive);
+        else if (p->offsets)
+                printf("%#-16" PRIx64 "%s\n", e->addr, p->archive);
+        else
+                printf("%-16s%s\n", "compressed", p->archive);
+}
+
+static void print_json_line(const struct map_printer *p, const struct extent *e)
+{
+        bool zero = e->addr == EXTENT_ZERO;
+        json_t *o =
+            json_pack("{s:I, s:I, s:i, s:b, s:b, s:b}", "start", (json_int_t)e->start, "length",
+                      (json_int_t)e->len, "depth", 0, "present", 1, "zero", zero, "data", !zero);
+
+        if (o && is_data(e->addr) && p->offsets)
+                json_object_set_new(o, "offset", json_integer((json_int_t)e->addr));
+        if (o && e->addr == EXTENT_LOST)
+                json_object_set_new(o, "lost", json_true());
+        fputs(p->first ? "[" : ",\n", stdout);
+        json_dumpf(o, stdout, 0);
+        json_decref(o);
+}
+
+static void print_extent(struct map_printer *p, const struct extent *e)
+{
+        if (p->output == OUTPUT_JSON)
+                print_json_line(p, e);
+        else
+                print_human_line(p, e);
+        p->first = false;
+}
+
+/* Is B what follows A, so that one line can say both? */
+static bool continues(const struct extent *a, const struct extent *b)
+{
+        return is_data(a->addr) ? a->addr + a->len == b->addr : a->addr == b->addr;
+}
+
+static void print_map(struct map_printer *p, struct disk *d)
+{
+        struct extent run = {0}, e;
+
+        if (p->output == OUTPUT_HUMAN)
+                printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
+        for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
+                disk_find(d, pos, &e);
+                if (run.len && continues(&run, &e)) {
+                        run.len += e.len;
+                        continue;
+                }
+                if (run.len)
+                        print_extent(p, &run);
+                run = e;
+        }
+        if (run.len)
+                print_extent(p, &run);
+        if (p->output == OUTPUT_JSON)
+                puts(p->first ? "[]" : "]");
+}
+
+static struct disk *find_disk(const struct index *index, const char *name)
+{
+        for (size_t i = 0; i < index_disk_count(index); i++)
+                if (strcmp(index_disk(index, i)->name, name) == 0)
+                        return index_disk(index, i);
+        return NULL;
+}
+
+static int map_disk(struct index *index, const char *path, const char *name, enum map_output output)
+{
+        struct map_printer p = {.output = output,
+                                .offsets = strcmp(index_compression(index), "none") == 0,
+                                .first = true,
+                                .archive = path};
+        struct disk *d = find_disk(index, name);
+        struct error err = {0};
+        struct progress *progress;
+        int rc;
+
+        if (!d) {
+                report("%s: holds no disk named %s; vmafs info lists what it holds", path, name);
+                return STATUS_USAGE;
+        }
+        progress = progress_start(index, "indexing");
+        rc = index_scan(index, NULL, &err);
+        progress_stop(progress);
+        if (rc < 0) {
+                report_error(path, &err);
+                return STATUS_FAILED;
+        }
+        print_map(&p, d);
+        if (d->totals.lost == 0)
+                return STATUS_OK;
+        report("%s: parts of %s are lost; vmafs verify names the causes", path, name);
+        return STATUS_FAILED;
+}
+
+int verb_map(int argc, char **argv)
+{
+        static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {0}};
+        enum map_output output = OUTPUT_HUMAN;
+        struct index *index;
+        int c, status;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (c != 'o')
+                        return usage_option(argv);
+                if (strcmp(optarg, "json") == 0)
+                        output = OUTPUT_JSON;
+                else if (strcmp(optarg, "human") == 0)
+                        output = OUTPUT_HUMAN;
+                else
+                        return usage_error("--output is human or json");
+        }
+        if (argc - optind != 2)
+                return usage_error("map needs an archive and the name of a disk in it");
+        status = report_open(argv[optind], &index);
+        if (status != STATUS_OK)
+                return status;
+        status = map_disk(index, argv[optind], argv[optind + 1], output);
+        index_close(index);
+        return report_finish_output(status);
+}

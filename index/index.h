@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The disks and files of one archive, and the one scan that finds where the disks' bytes are.
+ *
+ *   index_open    header parsed: names, sizes and files are final, the maps are empty
+ *   index_scan    maps grow; disks can be read as far as they are known
+ *   (sealed)      maps never change again; no lock on the way of a read
+ *
+ * index_scan is called once, by any thread, while others read.
+ */
+#ifndef VMAFS_INDEX_H
+#define VMAFS_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "index/disk.h"
+
+struct archive_info;
+struct error;
+struct index;
+struct source;
+
+struct index_file {
+        char *name; /* safe */
+        void *data;
+        size_t len;
+};
+
+struct index_options {
+        bool recover_zero; /* what is lost reads as zeros instead of -EIO */
+};
+
+struct index_damage {
+        uint64_t offset; /* byte of the archive's stream */
+        uint32_t disk;   /* number, or DISK_NONE */
+        uint64_t start;  /* guest range, len 0 where unknown */
+        uint64_t len;
+        char text[96];
+};
+
+enum { INDEX_DAMAGE_MAX = 1000 }; /* as many are kept; the rest are counted */
+
+/*
+ * Sees each extent of the scan in the archive's order, after the index has taken it in. For
+ * those who want the bytes in one pass. An error ends the scan.
+ */
+struct index_tap {
+        void *ctx;
+        int (*extents)(void *ctx, struct disk *disk, const struct extent *extents, size_t n);
+};
+
+/*
+ * Open the archive file PATH: source, format, header. Sets *OUT, closed by index_close. Fails
+ * with -ENOENT and what else open says, -EMEDIUMTYPE (no archive), -EIO (damaged header), -ENOMEM.
+ */
+int index_open(const char *path, const struct index_options *options, struct index **out,
+               struct error *err);
+
+/* NULL is allowed. No scan may be running. */
+void index_close(struct index *index);
+
+/*
+ * Go through the archive once, then seal. TAP may be NULL. Damage of the archive is not an
+ * error: see index_damage. Fails with -ECANCELED after index_stop, with what the tap returned,
+ * or -ENOMEM; it seals even then, so that nobody waits for ever.
+ */
+int index_scan(struct index *index, const struct index_tap *tap, struct error *err);
+
+/* Make a running or future index_scan end soon, and index_wait return. Thread-safe. */
+void index_stop(struct index *index);
+
+/* No map will change any more. Thread-safe. */
+bool index_sealed(const struct index *index);
+
+/*
+ * Wait until the index has changed since *SEEN (0 at first), is sealed or was stopped; *SEEN is
+ * updated. Thread-safe.
+ */
+void index_wait(struct index *index, uint64_t *seen);
+
+/* How much of the archive has been scanned, 0 to 100; 100 only when sealed. Thread-safe. */
+unsigned index_percent(const struct index *index);
+
+/* Bytes of the archive file and how many of its stream were scanned. Thread-safe. */
+uint64_t index_archive_size(const struct index *index);
+uint64_t index_scanned(const struct index *index);
+
+const struct archive_info *index_info(const struct index *index);
+const char *index_format(const struct index *index);
+const char *index_compression(const struct index *index); /* "none" where there is none */
+
+size_t index_disk_count(const struct index *index);
+struct disk *index_disk(const struct index *index, size_t i);
+size_t index_file_count(const struct index *index);
+const struct index_file *index_file(const struct index *index, size_t i);
+
+/* What the scan found wrong; complete once sealed. The list is valid until index_close. */
+size_t index_damage_count(const struct index *index); /* all, also those that were not kept */
+size_t index_damages(const struct index *index, const struct index_damage **list);
+
+/* For disk.c: read part of an extent; hold the lock unless sealed. */
+struct archive *index_archive(const struct index *index);
+bool index_recover_zero(const struct index *index);
+bool index_lock_unless_sealed(struct index *index);
+void index_unlock(struct index *index);
+
+#endif
