@@ -37,7 +37,7 @@ static const char help[] =
     "  -o direct_io         bypass the page cache\n"
     "  -o nonempty          mount over a directory that is not empty\n"
     "  -o uid=N,gid=N       owner of the files (default: who mounts)\n"
-    "  -o umask=OCTAL       permission bits to withhold from 0444 and 0555 (default: 0377)\n"
+    "  -o umask=OCTAL       permission bits to withhold from 0444 and 0555 (default: 0277)\n"
     "  -o allow_other       let other users, root too, use the mount; and FUSE's other options\n"
     "  --json               print JSON, for scripts\n"
     "  --output=FORMAT      human or json\n"

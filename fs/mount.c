@@ -1,7 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vmafs mount: from the command line to a session that serves, and to its end.
+ *
+ *   main thread     open archive, fork, mount, ──── FUSE loop ─────────────── take down
+ *   scan thread                              index_scan, then tell the kernel the final sizes
+ *   ready thread                             wait for the kernel, read-ahead, release the parent
+ *   signal thread                            SIGTERM, SIGINT, SIGHUP: end the loop
+ *   park worker                              answer what waited for the index
+ */
+#define FUSE_USE_VERSION 312
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "fs/buffers.h"
+#include "fs/daemon.h"
+#include "fs/log.h"
+#include "fs/loopdev.h"
+#include "fs/mountinfo.h"
+#include "fs/ops.h"
+#include "fs/options.h"
+#include "fs/park.h"
+#include "fs/report.h"
+#include "fs/tree.h"
 #include "fs/verbs.h"
+#include "index/index.h"
+
+enum {
+        READ_AHEAD_KIB = 4096, /* measured: 1 MiB reads from 1.25 to 2.8 GB/s, see vmafs(1) */
+        THREADS_MAX = 96,      /* above max_background: metadata always finds a thread */
+        END_SECONDS = 5,       /* how long a signal waits for the loop to end by itself */
+};
+
+struct mount {
+        struct mount_options options;
+        struct fuse_args args;
+        struct index *index;
+        struct ops_context ops;
+        struct fuse_session *session;
+        struct daemon daemon;
+        struct log log;
+        pthread_t main, scan, ready, signals;
+        atomic_bool ended; /* the loop has returned */
+};
+
+/* ---- the scan thread ---- */
+
+/* The provisional st_blocks are void now; so are bytes of a cluster that turned out ambiguous. */
+static void refresh_kernel(const struct mount *m)
+{
+        off_t from = index_damage_count(m->index) ? 0 : -1;
+        const struct node *n;
+
+        for (size_t i = 0; (n = tree_entry(m->ops.tree, i)); i++)
+                if (n->kind == NODE_DISK)
+                        fuse_lowlevel_notify_inval_inode(m->session, n->ino, from, 0);
+}
+
+static void log_damage(const struct mount *m)
+{
+        const struct index_damage *list;
+        uint64_t lost = 0;
+
+        for (size_t i = 0; i < index_disk_count(m->index); i++)
+                lost += index_disk(m->index, i)->totals.lost;
+        if (index_damages(m->index, &list))
+                log_line(&m->log, LOG_WARNING, "%s: at byte %" PRIu64 ": %s", m->options.archive,
+                         list[0].offset, list[0].text);
+        if (lost)
+                log_line(&m->log, LOG_WARNING,
+                         "%s: %" PRIu64 " bytes are lost and read as %s; "
+                         "vmafs verify names them",
+                         m->options.archive, lost,
+                         index_recover_zero(m->index) ? "ZEROS (recover=zero)" : "I/O errors");
+}
+
+static void *scan_archive(void *arg)
+{
+        struct mount *m = arg;
+        struct error err = {0};
+        int rc = index_scan(m->index, NULL, &err);
+
+        if (rc == -ECANCELED)
+                return NULL;
+        if (rc < 0)
+                log_line(&m->log, LOG_ERR,
+                         "%s: indexing failed: %s; what is not indexed reads as "
+                         "an I/O error",
+                         m->options.archive, err.text);
+        log_damage(m);
+        refresh_kernel(m);
+        return NULL;
+}
+
+/* ---- the ready thread ---- */
+
+/*
+ * The kernel offers 128 KiB of read-ahead and the FUSE protocol can only lower that; the block
+ * device interface can raise it. Not permitted without root, and then the default stays.
+ */
+static void raise_read_ahead(const struct mount *m)
+{
+        struct mountinfo info;
+        cleanup_close int fd = -1;
+        char path[64], value[16];
+        int len = snprintf(value, sizeof value, "%d", READ_AHEAD_KIB);
+
+        if (mountinfo_find(m->options.mountpoint, &info) < 0)
+                return;
+        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", info.major, info.minor);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0 && write(fd, value, (size_t)len) < 0)
+                log_line(&m->log, LOG_INFO, "the read-ahead stays as it is: %s", strerror(errno));
+}
+
+/* A request that is answered proves that the kernel has taken in the mount's parameters. */
+static void *make_ready(void *arg)
+{
+        struct mount *m = arg;
+        struct stat st;
+
+        if (stat(m->options.mountpoint, &st) < 0)
+                log_line(&m->log, LOG_WARNING, "%s: %s", m->options.mountpoint, strerror(errno));
+        raise_read_ahead(m);
+        daemon_finish(&m->daemon, STATUS_OK);
+        return NULL;
+}
+
+/* ---- the signal thread ---- */
+
+static void wake(int sig)
+{
+        (void)sig;
+}
+
+/* The signals that mean: end. And the one that interrupts the main thread's wait. */
+static void block_signals(sigset_t *set)
+{
+        struct sigaction act = {.sa_handler = wake};
+
+        sigemptyset(set);
+        sigaddset(set, SIGTERM);
+        sigaddset(set, SIGINT);
+        sigaddset(set, SIGHUP);
+        pthread_sigmask(SIG_BLOCK, set, NULL);
+        sigaction(SIGUSR1, &act, NULL);
+        signal(SIGPIPE, SIG_IGN);
+}
+
+/* A loop device would lose its disk under a mounted guest: only a second signal may do that. */
+static bool is_busy(const struct mount *m)
+{
+        char device[64];
+
+        if (!loopdev_uses(m->options.mountpoint, device, sizeof device))
+                return false;
+        log_line(&m->log, LOG_WARNING,
+                 "%s: not unmounted: %s still uses a disk of it; unmount it and losetup -d it, or "
+                 "send the signal again",
+                 m->options.mountpoint, device);
+        return true;
+}
+
+/*
+ * The flag that ends the loop is only seen by a thread that wakes up: wake the main one until it
+ * has. A loop whose workers hang in a read that never comes back is left behind.
+ */
+static void end_loop(struct mount *m)
+{
+        static const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
+
+        index_stop(m->index);
+        fuse_session_exit(m->session);
+        for (int i = 0; i < END_SECONDS * 50 && !m->ended; i++) {
+                pthread_kill(m->main, SIGUSR1);
+                nanosleep(&tick, NULL);
+        }
+        if (m->ended)
+                return;
+        log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; the mount is given up",
+                 m->options.mountpoint);
+        fuse_session_unmount(m->session);
+        _exit(STATUS_FAILED);
+}
+
+static void *await_signals(void *arg)
+{
+        struct mount *m = arg;
+        bool warned = false;
+        sigset_t set;
+        int sig;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        while (sigwait(&set, &sig) == 0 && !m->ended) {
+                if (!warned && is_busy(m)) {
+                        warned = true;
+                        continue;
+                }
+                end_loop(m);
+                break;
+        }
+        return NULL;
+}
+
+/* ---- the session ---- */
+
+static int run_loop(struct mount *m)
+{
+        struct fuse_loop_config *config;
+        int rc;
+
+        if (m->options.single)
+                return fuse_session_loop(m->session);
+        config = fuse_loop_cfg_create();
+        if (!config)
+                return -ENOMEM;
+        fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
+        rc = fuse_session_loop_mt(m->session, config);
+        fuse_loop_cfg_destroy(config);
+        return rc;
+}
+
+static int start_thread(pthread_t *thread, void *(*run)(void *), struct mount *m)
+{
+        int rc = pthread_create(thread, NULL, run, m);
+
+        if (rc == 0)
+                return STATUS_OK;
+        report("a thread cannot be started: %s", strerror(rc));
+        return STATUS_FAILED;
+}
+
+static bool join_soon(pthread_t thread)
+{
+        struct timespec limit;
+
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_sec += END_SECONDS;
+        return pthread_timedjoin_np(thread, NULL, &limit) == 0;
+}
+
+/*
+ * Serve until unmounted or told to stop. The mount goes first, so that it is gone whatever the
+ * threads do; one that hangs in a read of the archive ends with the process.
+ */
+static int serve(struct mount *m)
+{
+        int rc = run_loop(m);
+        bool parked_ended;
+
+        m->ended = true;
+        pthread_kill(m->signals, SIGTERM);
+        index_stop(m->index);
+        parked_ended = park_stop(m->ops.park);
+        fuse_session_unmount(m->session);
+        if (!parked_ended || !join_soon(m->scan) || !join_soon(m->ready)) {
+                log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; left behind",
+                         m->options.archive);
+                _exit(STATUS_FAILED);
+        }
+        pthread_join(m->signals, NULL);
+        return rc < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static int start_threads(struct mount *m)
+{
+        int status;
+
+        m->ops.park = park_new(m->index, &m->ops);
+        if (!m->ops.park) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        status = start_thread(&m->signals, await_signals, m);
+
+        if (status == STATUS_OK)
+                status = start_thread(&m->scan, scan_archive, m);
+        if (status == STATUS_OK)
+                status = start_thread(&m->ready, make_ready, m);
+        return status;
+}
+
+/* With the process a daemon already: threads do not outlive a fork. */
+static int run_session(struct mount *m)
+{
+        sigset_t set;
+        int status;
+
+        block_signals(&set);
+        m->main = pthread_self();
+        m->ops.buffers = buffers_new();
+        if (!m->ops.buffers) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        m->session = fuse_session_new(&m->args, &vmafs_ops, sizeof vmafs_ops, &m->ops);
+        if (!m->session)
+                return STATUS_USAGE; /* libfuse has said why */
+        if (fuse_session_mount(m->session, m->options.mountpoint) != 0) {
+                report("%s: cannot be mounted on%s", m->options.mountpoint,
+                       m->options.allow_other && getuid() != 0
+                           ? "; allow_other needs user_allow_other in /etc/fuse.conf"
+                           : "");
+                return STATUS_FAILED;
+        }
+        status = start_threads(m);
+        if (status == STATUS_OK)
+                return serve(m);
+        fuse_session_unmount(m->session);
+        _exit(status); /* a thread that did start may use anything of ours */
+}
+
+static int open_index(struct mount *m)
+{
+        const struct index_options options = {
+            .recover_zero = m->options.recover && strcmp(m->options.recover, "zero") == 0};
+        const struct tree_owner owner = {
+            .uid = m->options.uid, .gid = m->options.gid, .umask = m->options.umask};
+        struct error err = {0};
+        int rc = index_open(m->options.archive, &options, &m->index, &err);
+
+        if (rc < 0) {
+                report_error(m->options.archive, &err);
+                return report_status(rc);
+        }
+        m->ops.tree = tree_new(m->index, &owner);
+        if (m->ops.tree)
+                return STATUS_OK;
+        report("out of memory");
+        return STATUS_FAILED;
+}
+
+static int run(struct mount *m)
+{
+        int status = open_index(m);
+
+        if (status == STATUS_OK)
+                status = options_check_mountpoint(&m->options);
+        if (status != STATUS_OK)
+                return status;
+        m->ops.direct_io = m->options.direct_io;
+        m->log.to_stderr = m->options.foreground;
+        if (!m->options.foreground) {
+                int rc = daemon_start(&m->daemon);
+
+                if (rc < 0) {
+                        report("cannot become a daemon: %s", strerror(-rc));
+                        return STATUS_FAILED;
+                }
+        }
+        return run_session(m);
+}
+
 int verb_mount(int argc, char **argv)
 {
-        (void)argc;
-        (void)argv;
-        return 2;
+        struct mount m = {.daemon.fd = -1};
+        int status = options_parse(argc, argv, &m.options, &m.args);
+
+        if (status == STATUS_OK && m.options.help)
+                usage();
+        else if (status == STATUS_OK)
+                status = run(&m);
+        daemon_finish(&m.daemon, status);
+        if (m.session)
+                fuse_session_destroy(m.session);
+        park_free(m.ops.park);
+        buffers_free(m.ops.buffers);
+        tree_free(m.ops.tree);
+        index_close(m.index);
+        options_fini(&m.options, &m.args);
+        return status;
 }

@@ -350,6 +350,14 @@ void index_wait(struct index *index, uint64_t *seen)
         *seen = index->generation;
 }
 
+void index_nudge(struct index *index)
+{
+        scoped_lock(&index->lock);
+
+        index->generation++;
+        pthread_cond_broadcast(&index->changed);
+}
+
 unsigned index_percent(const struct index *index)
 {
         uint64_t size = index->source->size;

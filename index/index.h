@@ -80,6 +80,9 @@ bool index_sealed(const struct index *index);
  */
 void index_wait(struct index *index, uint64_t *seen);
 
+/* Make index_wait return once, as if the index had changed. Thread-safe. */
+void index_nudge(struct index *index);
+
 /* How much of the archive has been scanned, 0 to 100; 100 only when sealed. Thread-safe. */
 unsigned index_percent(const struct index *index);
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The FUSE operations: thin, from requests to the tree and the disks. */
+#ifndef VMAFS_OPS_H
+#define VMAFS_OPS_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+
+struct buffers;
+struct park;
+struct tree;
+
+/* What the operations work on: the session's userdata. */
+struct ops_context {
+        struct tree *tree;
+        struct park *park;
+        struct buffers *buffers;
+        bool direct_io; /* bypass the page cache */
+        void *init_ctx;
+        void (*initialised)(void *init_ctx); /* called when the kernel has said hello */
+};
+
+extern const struct fuse_lowlevel_ops vmafs_ops;
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/options.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive/cleanup.h"
+#include "fs/mountinfo.h"
+#include "fs/report.h"
+#include "fs/verbs.h"
+
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_HELP, KEY_ALLOW_OTHER };
+
+#define FLAG(word, field)                                                                          \
+        {                                                                                          \
+                word, offsetof(struct mount_options, field), 1                                     \
+        }
+#define VALUE(word, field)                                                                         \
+        {                                                                                          \
+                word, offsetof(struct mount_options, field), 0                                     \
+        }
+
+static const struct fuse_opt words[] = {
+    FLAG("-s", single),
+    FLAG("direct_io", direct_io),
+    FLAG("nonempty", nonempty),
+    VALUE("recover=%s", recover),
+    VALUE("uid=%u", uid),
+    VALUE("gid=%u", gid),
+    VALUE("umask=%o", umask),
+    FUSE_OPT_KEY("-f", KEY_FOREGROUND),
+    FUSE_OPT_KEY("-d", KEY_DEBUG),
+    FUSE_OPT_KEY("debug", KEY_DEBUG),
+    FUSE_OPT_KEY("-h", KEY_HELP),
+    FUSE_OPT_KEY("--help", KEY_HELP),
+    FUSE_OPT_KEY("allow_other", KEY_ALLOW_OTHER),
+
+    /* libfuse's and fusermount3's own */
+    FUSE_OPT_KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("noexec", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("noatime", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("max_read=", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("fsname=", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("subtype=", FUSE_OPT_KEY_KEEP),
+
+    /*
+     * What mount(8) hands over from its command line and from fstab. The mount is read-only,
+     * nosuid and nodev whatever it says.
+     */
+    FUSE_OPT_KEY("ro", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("rw", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("suid", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nosuid", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("dev", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nodev", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("exec", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("async", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("sync", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("dirsync", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("atime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("diratime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nodiratime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("relatime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("norelatime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("strictatime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nostrictatime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("lazytime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nolazytime", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("iversion", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("noiversion", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("mand", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nomand", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("silent", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("loud", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("user", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("users", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nouser", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("owner", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("group", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("nofail", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("_netdev", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("defaults", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_KEY("default_permissions", FUSE_OPT_KEY_DISCARD),
+    FUSE_OPT_END,
+};
+
+static int take_path(struct mount_options *o, const char *path)
+{
+        char **at = !o->archive ? &o->archive : !o->mountpoint ? &o->mountpoint : NULL;
+
+        if (!at) {
+                report("'%s' is one word too many; see vmafs --help", path);
+                return -1;
+        }
+        *at = strdup(path);
+        return *at ? 0 : -1;
+}
+
+/* fuse_opt's callback: -1 error, 0 drop the word, 1 keep it for libfuse. */
+static int take_word(void *data, const char *arg, int key, struct fuse_args *out)
+{
+        struct mount_options *o = data;
+
+        (void)out;
+        switch (key) {
+        case FUSE_OPT_KEY_NONOPT:
+                return take_path(o, arg);
+        case KEY_FOREGROUND:
+                o->foreground = 1;
+                return 0;
+        case KEY_DEBUG:
+                o->debug = o->foreground = 1;
+                return 0;
+        case KEY_HELP:
+                o->help = 1;
+                return 0;
+        case KEY_ALLOW_OTHER:
+                o->allow_other = 1;
+                return 1;
+        default:
+                /* fstab's words for others: x-systemd.automount, comment=… */
+                if (strncmp(arg, "x-", 2) == 0 || strncmp(arg, "comment=", 8) == 0)
+                        return 0;
+                report("the option '%s' is unknown; see vmafs --help", arg);
+                return -1;
+        }
+}
+
+/* FSNAME as mount(8) shows it: the archive's path, its commas kept from ending the option. */
+static int add_fsname(struct fuse_args *args, const char *archive)
+{
+        cleanup_free char *absolute = realpath(archive, NULL);
+        cleanup_free char *word = NULL;
+        char *words_escaped = NULL;
+        int rc;
+
+        if (asprintf(&word, "fsname=%s", absolute ? absolute : archive) < 0) {
+                word = NULL;
+                return -1;
+        }
+        rc = fuse_opt_add_opt_escaped(&words_escaped, word);
+        if (rc == 0)
+                rc = fuse_opt_insert_arg(args, 1, words_escaped);
+        if (rc == 0)
+                rc = fuse_opt_insert_arg(args, 1, "-o");
+        free(words_escaped);
+        return rc;
+}
+
+/* What libfuse gets besides: the last word wins, and these are ours. */
+static int add_own_words(struct mount_options *o, struct fuse_args *args)
+{
+        if (add_fsname(args, o->archive) < 0 || fuse_opt_add_arg(args, "-osubtype=vmafs") < 0 ||
+            fuse_opt_add_arg(args, "-odefault_permissions,ro,nosuid,nodev") < 0)
+                return STATUS_FAILED;
+        if (o->debug && fuse_opt_add_arg(args, "-odebug") < 0)
+                return STATUS_FAILED;
+        return STATUS_OK;
+}
+
+int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_args *args)
+{
+        *args = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
+        *o = (struct mount_options){.uid = getuid(), .gid = getgid(), .umask = 0277};
+        if (fuse_opt_parse(args, o, words, take_word) < 0)
+                return STATUS_USAGE;
+        if (o->help)
+                return STATUS_OK;
+        if (!o->archive || !o->mountpoint)
+                return usage_error("an archive and a mount point are needed");
+        if (o->recover && strcmp(o->recover, "eio") != 0 && strcmp(o->recover, "zero") != 0)
+                return usage_error("-o recover is eio or zero");
+        if (o->umask > 0777)
+                return usage_error("-o umask is three octal digits");
+        return add_own_words(o, args);
+}
+
+void options_fini(struct mount_options *o, struct fuse_args *args)
+{
+        fuse_opt_free_args(args);
+        free(o->archive);
+        free(o->mountpoint);
+        free(o->recover);
+}
+
+/* ---- the mount point ---- */
+
+static bool is_empty(const char *path)
+{
+        DIR *dir = opendir(path);
+        bool empty = true;
+        struct dirent *d;
+
+        while (dir && empty && (d = readdir(dir)))
+                empty = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0;
+        if (dir)
+                closedir(dir);
+        return empty;
+}
+
+static int refuse(const char *path, int error)
+{
+        switch (error) {
+        case ENOENT:
+                report("%s: the mount point does not exist; make it with mkdir", path);
+                break;
+        case ENOTCONN:
+                report("%s: is a stale mount; end it with fusermount3 -u, then try again", path);
+                break;
+        default:
+                report("%s: cannot be mounted on: %s", path, strerror(error));
+        }
+        return STATUS_USAGE;
+}
+
+int options_check_mountpoint(struct mount_options *o)
+{
+        struct mountinfo info;
+        struct stat st;
+        char *path;
+
+        if (stat(o->mountpoint, &st) < 0)
+                return refuse(o->mountpoint, errno);
+        if (!S_ISDIR(st.st_mode))
+                return refuse(o->mountpoint, ENOTDIR);
+        path = realpath(o->mountpoint, NULL);
+        if (!path)
+                return refuse(o->mountpoint, errno);
+        free(o->mountpoint);
+        o->mountpoint = path;
+        if (o->nonempty)
+                return STATUS_OK;
+        if (mountinfo_find(path, &info) == 0) {
+                report("%s: something is mounted there already; unmount it or take another "
+                       "directory",
+                       path);
+                return STATUS_USAGE;
+        }
+        if (!is_empty(path)) {
+                report("%s: is not empty; take an empty directory, or -o nonempty", path);
+                return STATUS_USAGE;
+        }
+        return STATUS_OK;
+}
