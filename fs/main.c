@@ -14,56 +14,6 @@ static const struct verb {
     {"verify", verb_verify}, {"extract", verb_extract},
 };
 
-static const char help[] =
-    "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
-    "       vmafs info    [--json] ARCHIVE\n"
-    "       vmafs map     [--output=human|json] ARCHIVE FILE\n"
-    "       vmafs verify  [--json] ARCHIVE\n"
-    "       vmafs extract [-C DIR] [--force] ARCHIVE [FILE...]\n"
-    "       vmafs --help | --version\n"
-    "\n"
-    "Mount a VM backup archive read-only: each disk and each configuration file in it is a\n"
-    "regular, sparse, seekable file. Nothing is unpacked.\n"
-    "\n"
-    "  info      what is in the archive, from its header alone\n"
-    "  map       where a disk's data and holes are, as qemu-img map prints it\n"
-    "  verify    read everything and name what is damaged or lost\n"
-    "  extract   restore without mounting: sparse files, in one pass\n"
-    "\n"
-    "  -f                   stay in the foreground, log to stderr\n"
-    "  -d                   the same, and print every FUSE request\n"
-    "  -s                   answer with a single thread\n"
-    "  -o recover=eio|zero  what is lost is an I/O error (default), or zeros\n"
-    "  -o direct_io         bypass the page cache\n"
-    "  -o nonempty          mount over a directory that is not empty\n"
-    "  -o uid=N,gid=N       owner of the files (default: who mounts)\n"
-    "  -o umask=OCTAL       permission bits to withhold from 0444 and 0555 (default: 0277)\n"
-    "  -o allow_other       let other users, root too, use the mount; and FUSE's other options\n"
-    "  --json               print JSON, for scripts\n"
-    "  --output=FORMAT      human or json\n"
-    "  -C DIR               extract into DIR\n"
-    "  --force              replace files that are there already\n"
-    "\n"
-    "Exit status: 0 done, 1 the archive is damaged or the work failed, 2 wrong usage or no\n"
-    "such archive. An archive that is named like a verb is given as ./info.\n";
-
-void usage(void)
-{
-        fputs(help, stdout);
-}
-
-int usage_error(const char *what)
-{
-        report("%s; see vmafs --help", what);
-        return STATUS_USAGE;
-}
-
-int usage_option(char **argv)
-{
-        report("the option '%s' is unknown or needs a value; see vmafs --help", argv[optind - 1]);
-        return STATUS_USAGE;
-}
-
 /* Only mounting knows -o: `vmafs info DIR -o ro`, as mount(8) calls it, mounts an archive. */
 static int has_mount_options(int argc, char **argv)
 {
