@@ -76,6 +76,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+$(BUILD)/tests/tools/mkvma: $(call object,$(wildcard tests/mkvma/*.c))
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 setup:
