@@ -36,10 +36,11 @@ enum {
         EXTENT_SLOTS = 40,
 };
 
-#define TABLE_SIZE 256u
-#define BLOB_MAX   65535u
-#define ROOM_UNIT  512u
-#define BLOCKS_MAX (VMA_CLUSTER / VMA_BLOCK)
+#define EXTENT_MAGIC 0x564d4145u /* "VMAE" */
+#define TABLE_SIZE   256u
+#define BLOB_MAX     65535u
+#define ROOM_UNIT    512u
+#define BLOCKS_MAX   (VMA_CLUSTER / VMA_BLOCK)
 
 struct slot {
         uint64_t word;
@@ -324,7 +325,7 @@ static int fill_extent_header(const struct vma_writer *w, uint8_t *h)
                 count++;
         if (w->damage & VMA_WRONG_COUNT_LESS)
                 count--;
-        memcpy(h, w->damage & VMA_WRONG_MAGIC ? "VMAX" : "VMAE", 4);
+        put_be32(h, w->damage & VMA_WRONG_MAGIC ? EXTENT_MAGIC + 1 : EXTENT_MAGIC);
         put_be16(h + EXTENT_RESERVED, w->damage & VMA_WRONG_RESERVED ? 1 : 0);
         put_be16(h + EXTENT_COUNT, (uint16_t)count);
         memcpy(h + EXTENT_UUID, w->uuid, sizeof w->uuid);
