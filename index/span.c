@@ -133,16 +133,6 @@ static uint64_t piece_word(uint64_t addr)
         return addr == EXTENT_ZERO ? 0 : addr << 16 | FULL_MASK;
 }
 
-bool span_add_packed(struct span *s, uint32_t at, uint64_t word)
-{
-        uint32_t cluster = at / SPAN_CLUSTER_BLOCKS;
-
-        if (s->kind != SPAN_PACKED || s->clusters[cluster] != CLUSTER_ABSENT)
-                return false;
-        s->clusters[cluster] = word;
-        return true;
-}
-
 /* A cluster while the runs that make it up are put together. */
 struct assembly {
         uint32_t covered; /* bits: blocks of which something is known */
@@ -212,6 +202,31 @@ static void try_pack(struct span *s)
         s->kind = SPAN_PACKED;
 }
 
+/*
+ * Between two clusters: pack once the runs have grown as large, early enough that the next
+ * cluster's runs never pass that size. Where a cluster forbids it, try again at twice as many.
+ */
+static void maybe_pack(struct span *s)
+{
+        uint32_t at = s->pack_at ? s->pack_at : PACK_RUNS - SPAN_CLUSTER_BLOCKS;
+
+        if (s->kind != SPAN_RUNS || s->count < at)
+                return;
+        s->pack_at = (uint16_t)min_u64(2 * at, UINT16_MAX);
+        try_pack(s);
+}
+
+bool span_add_packed(struct span *s, uint32_t at, uint64_t word)
+{
+        uint32_t cluster = at / SPAN_CLUSTER_BLOCKS;
+
+        maybe_pack(s);
+        if (s->kind != SPAN_PACKED || s->clusters[cluster] != CLUSTER_ABSENT)
+                return false;
+        s->clusters[cluster] = word;
+        return true;
+}
+
 static void packed_find(const struct span *s, uint32_t at, struct span_hit *hit)
 {
         uint64_t word = s->clusters[at / SPAN_CLUSTER_BLOCKS];
@@ -243,7 +258,7 @@ static int runs_reserve(struct span *s)
 
         if (s->count < s->capacity)
                 return 0;
-        /* Never pass the size at which packed is smaller without a look at it. */
+        /* No more room than packed takes: it will most likely be packed then. */
         if (s->capacity < PACK_RUNS && capacity > PACK_RUNS)
                 capacity = PACK_RUNS;
         if (capacity > SPAN_BLOCKS)
@@ -374,8 +389,8 @@ int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, uint32_t *a
 {
         if (addr == EXTENT_LOST)
                 return mark_lost(s, at, n);
-        if (s->kind == SPAN_RUNS && s->count >= PACK_RUNS && s->count == s->capacity)
-                try_pack(s);
+        if (at % SPAN_CLUSTER_BLOCKS == 0)
+                maybe_pack(s);
         while (n && s->kind == SPAN_PACKED) {
                 uint32_t left = SPAN_CLUSTER_BLOCKS - at % SPAN_CLUSTER_BLOCKS;
                 uint32_t k = (uint32_t)min_u64(n, left);

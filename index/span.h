@@ -33,6 +33,7 @@ struct span {
         uint64_t *lost; /* a bit a block, or NULL */
         uint16_t count;
         uint16_t capacity; /* runs there is room for */
+        uint16_t pack_at;  /* runs at which packing is tried next; 0: the first time */
         uint8_t kind;      /* enum span_kind */
 };
 
