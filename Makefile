@@ -76,7 +76,9 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+# Tools of more than one file.
 $(BUILD)/tests/tools/mkvma: $(call object,$(wildcard tests/mkvma/*.c))
+$(BUILD)/tests/tools/gatefs: $(call object,$(wildcard tests/gatefs/*.c))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
