@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,6 +27,12 @@ enum { KEY_FOREGROUND, KEY_DEBUG, KEY_HELP, KEY_ALLOW_OTHER };
                 word, offsetof(struct mount_options, field), 0                                     \
         }
 
+/* FUSE_OPT_KEY, whose -1U clang's -Wconversion does not like as an unsigned long. */
+#define KEY(word, key)                                                                             \
+        {                                                                                          \
+                word, (unsigned long)UINT_MAX, key                                                 \
+        }
+
 static const struct fuse_opt words[] = {
     FLAG("-s", single),
     FLAG("direct_io", direct_io),
@@ -34,61 +41,61 @@ static const struct fuse_opt words[] = {
     VALUE("uid=%u", uid),
     VALUE("gid=%u", gid),
     VALUE("umask=%o", umask),
-    FUSE_OPT_KEY("-f", KEY_FOREGROUND),
-    FUSE_OPT_KEY("-d", KEY_DEBUG),
-    FUSE_OPT_KEY("debug", KEY_DEBUG),
-    FUSE_OPT_KEY("-h", KEY_HELP),
-    FUSE_OPT_KEY("--help", KEY_HELP),
-    FUSE_OPT_KEY("allow_other", KEY_ALLOW_OTHER),
+    KEY("-f", KEY_FOREGROUND),
+    KEY("-d", KEY_DEBUG),
+    KEY("debug", KEY_DEBUG),
+    KEY("-h", KEY_HELP),
+    KEY("--help", KEY_HELP),
+    KEY("allow_other", KEY_ALLOW_OTHER),
 
     /* libfuse's and fusermount3's own */
-    FUSE_OPT_KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("noexec", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("noatime", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("max_read=", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("fsname=", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("subtype=", FUSE_OPT_KEY_KEEP),
+    KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
+    KEY("noexec", FUSE_OPT_KEY_KEEP),
+    KEY("noatime", FUSE_OPT_KEY_KEEP),
+    KEY("max_read=", FUSE_OPT_KEY_KEEP),
+    KEY("fsname=", FUSE_OPT_KEY_KEEP),
+    KEY("subtype=", FUSE_OPT_KEY_KEEP),
 
     /*
      * What mount(8) hands over from its command line and from fstab. The mount is read-only,
      * nosuid and nodev whatever it says.
      */
-    FUSE_OPT_KEY("ro", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("rw", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("suid", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nosuid", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("dev", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nodev", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("exec", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("async", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("sync", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("dirsync", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("atime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("diratime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nodiratime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("relatime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("norelatime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("strictatime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nostrictatime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("lazytime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nolazytime", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("iversion", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("noiversion", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("mand", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nomand", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("silent", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("loud", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("auto", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("noauto", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("user", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("users", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nouser", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("owner", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("group", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("nofail", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("_netdev", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("defaults", FUSE_OPT_KEY_DISCARD),
-    FUSE_OPT_KEY("default_permissions", FUSE_OPT_KEY_DISCARD),
+    KEY("ro", FUSE_OPT_KEY_DISCARD),
+    KEY("rw", FUSE_OPT_KEY_DISCARD),
+    KEY("suid", FUSE_OPT_KEY_DISCARD),
+    KEY("nosuid", FUSE_OPT_KEY_DISCARD),
+    KEY("dev", FUSE_OPT_KEY_DISCARD),
+    KEY("nodev", FUSE_OPT_KEY_DISCARD),
+    KEY("exec", FUSE_OPT_KEY_DISCARD),
+    KEY("async", FUSE_OPT_KEY_DISCARD),
+    KEY("sync", FUSE_OPT_KEY_DISCARD),
+    KEY("dirsync", FUSE_OPT_KEY_DISCARD),
+    KEY("atime", FUSE_OPT_KEY_DISCARD),
+    KEY("diratime", FUSE_OPT_KEY_DISCARD),
+    KEY("nodiratime", FUSE_OPT_KEY_DISCARD),
+    KEY("relatime", FUSE_OPT_KEY_DISCARD),
+    KEY("norelatime", FUSE_OPT_KEY_DISCARD),
+    KEY("strictatime", FUSE_OPT_KEY_DISCARD),
+    KEY("nostrictatime", FUSE_OPT_KEY_DISCARD),
+    KEY("lazytime", FUSE_OPT_KEY_DISCARD),
+    KEY("nolazytime", FUSE_OPT_KEY_DISCARD),
+    KEY("iversion", FUSE_OPT_KEY_DISCARD),
+    KEY("noiversion", FUSE_OPT_KEY_DISCARD),
+    KEY("mand", FUSE_OPT_KEY_DISCARD),
+    KEY("nomand", FUSE_OPT_KEY_DISCARD),
+    KEY("silent", FUSE_OPT_KEY_DISCARD),
+    KEY("loud", FUSE_OPT_KEY_DISCARD),
+    KEY("auto", FUSE_OPT_KEY_DISCARD),
+    KEY("noauto", FUSE_OPT_KEY_DISCARD),
+    KEY("user", FUSE_OPT_KEY_DISCARD),
+    KEY("users", FUSE_OPT_KEY_DISCARD),
+    KEY("nouser", FUSE_OPT_KEY_DISCARD),
+    KEY("owner", FUSE_OPT_KEY_DISCARD),
+    KEY("group", FUSE_OPT_KEY_DISCARD),
+    KEY("nofail", FUSE_OPT_KEY_DISCARD),
+    KEY("_netdev", FUSE_OPT_KEY_DISCARD),
+    KEY("defaults", FUSE_OPT_KEY_DISCARD),
+    KEY("default_permissions", FUSE_OPT_KEY_DISCARD),
     FUSE_OPT_END,
 };
 
