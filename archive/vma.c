@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +21,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/md5.h"
 #include "archive/source.h"
 
 enum {
@@ -46,7 +46,6 @@ enum {
         SLOTS = 59,
 
         UUID_LEN = 16,
-        MD5_LEN = 16,
 };
 
 /* Cluster numbers have 32 bits. */
@@ -64,6 +63,7 @@ struct vma {
         struct archive base;
         unsigned char uuid[UUID_LEN];
         uint64_t first_extent;
+        struct md5 md5; /* used by open and then by the scan alone */
         struct vma_device devices[DEVICES];
 };
 
@@ -75,23 +75,6 @@ struct header {
         uint32_t blobs_len; /* its length */
         uint8_t *blob_at;   /* blob_at[offset in the buffer] is 1 where a blob starts */
 };
-
-static int md5(const void *data, size_t len, unsigned char out[MD5_LEN])
-{
-        return EVP_Digest(data, len, out, NULL, EVP_md5(), NULL) == 1 ? 0 : -ENOTSUP;
-}
-
-/* 0, -EIO where the sum kept at SUM of the LEN bytes at P is wrong. Zeroes the sum. */
-static int check_md5(unsigned char *p, size_t len, size_t sum)
-{
-        unsigned char stored[MD5_LEN], actual[MD5_LEN];
-
-        memcpy(stored, p + sum, MD5_LEN);
-        memset(p + sum, 0, MD5_LEN);
-        if (md5(p, len, actual) < 0)
-                return -ENOTSUP;
-        return memcmp(stored, actual, MD5_LEN) == 0 ? 0 : -EIO;
-}
 
 static bool vma_probe(const void *head, size_t len)
 {
@@ -143,10 +126,14 @@ static int read_header(struct source *source, struct header *h, struct error *er
                             err);
 }
 
-static int check_header_sum(struct header *h, struct error *err)
+static int check_header_sum(struct vma *vma, struct header *h, struct error *err)
 {
-        int rc = check_md5(h->bytes, h->size, HEADER_MD5);
+        int rc = md5_init(&vma->md5);
 
+        if (rc == 0)
+                rc = md5_check(&vma->md5, h->bytes, h->size, HEADER_MD5);
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
         if (rc == -ENOTSUP)
                 return error_set(err, ENOTSUP,
                                  "cannot be checked: this OpenSSL refuses MD5 (FIPS mode?)");
@@ -282,12 +269,16 @@ static void header_fini(struct header *h)
 
 static void vma_close(struct archive *a)
 {
-        free(a);
+        struct vma *vma = (struct vma *)a;
+
+        md5_fini(&vma->md5);
+        free(vma);
 }
 
 static void cleanup_vma_fn(struct vma **vma)
 {
-        free(*vma);
+        if (*vma)
+                vma_close(&(*vma)->base);
 }
 
 static int vma_open(struct source *source, const struct archive_sink *sink, struct archive **out,
@@ -301,7 +292,7 @@ static int vma_open(struct source *source, const struct archive_sink *sink, stru
                 return error_set(err, ENOMEM, "out of memory");
         rc = read_header(source, &h, err);
         if (rc == 0)
-                rc = check_header_sum(&h, err);
+                rc = check_header_sum(vma, &h, err);
         if (rc == 0)
                 rc = find_blobs(&h, err);
         if (rc == 0)
@@ -480,7 +471,7 @@ static const char *fault_in_header(struct scan *s)
                 return "no extent header is where one should be (wrong magic number)";
         if (memcmp(h + EXTENT_UUID, s->vma->uuid, UUID_LEN) != 0)
                 return "an extent header carries the uuid of another archive";
-        if (check_md5(h, EXTENT_HEADER, EXTENT_MD5) < 0)
+        if (md5_check(&s->vma->md5, h, EXTENT_HEADER, EXTENT_MD5) < 0)
                 return "an extent header is damaged (its MD5 sum is wrong)";
         if (load_be16(h + 4) != 0)
                 return "an extent header is damaged (a reserved field is not 0)";
