@@ -123,8 +123,11 @@ same() {
         targets=$(grep -oE '^ +(sudo )?make( [a-z-]+)+' "$ROOT/README.md" | sed 's/.*make//' | tr ' ' '\n' | sort -u)
         grep -qx setup <<<"$targets"
         for target in $targets; do
-                echo "$target"
-                env -u MAKEFLAGS -u MAKELEVEL make -C "$ROOT" -n "$target" >/dev/null
+                run env -u MAKEFLAGS -u MAKELEVEL make -C "$ROOT" -n "$target"
+                echo "$target: $status"
+                [ "$status" -eq 0 ]
+                # A phony target that has lost its rule.
+                [[ $output != *"Nothing to be done for '$target'"* ]]
         done
 }
 
@@ -149,7 +152,6 @@ nothing_left() {
 run_demo() {
         mkdir "$BATS_TEST_TMPDIR/demo"
         TMPDIR=$BATS_TEST_TMPDIR/demo run "$ROOT/tests/demo" "$1" 3>&-
-        echo "$output"
 }
 
 # A program in vmafs's place that runs the commands.
@@ -160,6 +162,7 @@ impostor() {
 
 @test "the demo shows the disk and leaves nothing behind" {
         run_demo "$VMAFS"
+        echo "$output"
         [ "$status" -eq 0 ]
         [[ $output == *disk-drive-scsi0.raw* ]]
         [[ $output == *"equals the disk that was backed up"* ]]
@@ -169,6 +172,7 @@ impostor() {
 @test "the demo fails when nothing is mounted" {
         impostor 'exit 0'
         run_demo "$BATS_TEST_TMPDIR/impostor"
+        echo "$output"
         [ "$status" -ne 0 ]
         nothing_left "$BATS_TEST_TMPDIR/demo"
 }
@@ -178,6 +182,7 @@ impostor() {
         mkvma -o "$BATS_TEST_TMPDIR/other.vma" --device "drive-scsi0=$BATS_TEST_TMPDIR/other.raw"
         impostor "exec '$VMAFS' '$BATS_TEST_TMPDIR/other.vma' \"\$2\""
         run_demo "$BATS_TEST_TMPDIR/impostor"
+        echo "$output"
         [ "$status" -ne 0 ]
         [[ $output == *"expected SHA-256"* ]]
         nothing_left "$BATS_TEST_TMPDIR/demo"
