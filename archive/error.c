@@ -15,30 +15,28 @@ __attribute__((format(printf, 3, 0))) static void fill(struct error *err, int co
         vsnprintf(err->text, sizeof err->text, fmt, ap);
 }
 
-int error_set(struct error *err, int code, const char *fmt, ...)
+void error_fill(struct error *err, int code, const char *fmt, ...)
 {
         va_list ap;
 
         if (!err)
-                return -code;
+                return;
         va_start(ap, fmt);
         fill(err, code, fmt, ap);
         va_end(ap);
-        return -code;
 }
 
-int error_set_at(struct error *err, int code, uint64_t offset, const char *fmt, ...)
+void error_fill_at(struct error *err, int code, uint64_t offset, const char *fmt, ...)
 {
         va_list ap;
 
         if (!err)
-                return -code;
+                return;
         va_start(ap, fmt);
         fill(err, code, fmt, ap);
         va_end(ap);
         err->has_offset = true;
         err->offset = offset;
-        return -code;
 }
 
 void error_format(const struct error *err, char *out, size_t size)

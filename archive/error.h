@@ -20,13 +20,20 @@ struct error {
         char text[400];
 };
 
-/* Fill ERR, replacing what it said. Returns -CODE. */
-__attribute__((format(printf, 3, 4))) int error_set(struct error *err, int code, const char *fmt,
-                                                    ...);
+__attribute__((format(printf, 3, 4))) void error_fill(struct error *err, int code, const char *fmt,
+                                                      ...);
+__attribute__((format(printf, 4, 5))) void error_fill_at(struct error *err, int code,
+                                                         uint64_t offset, const char *fmt, ...);
 
-/* The same, with the byte OFFSET of the archive's stream. */
-__attribute__((format(printf, 4, 5))) int error_set_at(struct error *err, int code, uint64_t offset,
-                                                       const char *fmt, ...);
+/*
+ * error_set(err, CODE, fmt, ...): fill ERR, replacing what it said; the value is -CODE.
+ * error_set_at(err, CODE, offset, fmt, ...): the same, with the byte OFFSET of the archive's
+ * stream. CODE is evaluated twice. Macros, so that compilers and analysers see that the value is
+ * never 0: a variadic function cannot be inlined to show it.
+ */
+#define error_set(err, code, ...) (error_fill(err, code, __VA_ARGS__), -(code))
+#define error_set_at(err, code, offset, ...)                                                       \
+        (error_fill_at(err, code, offset, __VA_ARGS__), -(code))
 
 /*
  * The sentence, with "at byte N" where an offset is known, into OUT of SIZE bytes. Control

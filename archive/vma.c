@@ -188,8 +188,8 @@ static const char *blob_string(const struct header *h, uint32_t pos)
 static int emit_files(const struct header *h, const struct archive_sink *sink, struct error *err)
 {
         for (uint32_t i = 0; i < CONFIGS; i++) {
-                uint32_t name_at = load_be32(h->bytes + HEADER_CONFIG_NAMES + 4 * i);
-                uint32_t data_at = load_be32(h->bytes + HEADER_CONFIG_DATA + 4 * i);
+                uint32_t name_at = load_be32(h->bytes + HEADER_CONFIG_NAMES + 4 * (size_t)i);
+                uint32_t data_at = load_be32(h->bytes + HEADER_CONFIG_DATA + 4 * (size_t)i);
                 struct archive_file file;
                 int rc;
 
@@ -550,7 +550,7 @@ static int settle_sizes(const struct scan *s)
 
 static int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
-        struct error ignored;
+        struct error ignored = {0};
         cleanup_free struct scan *s = calloc(1, sizeof *s);
         int rc;
 

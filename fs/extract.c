@@ -38,6 +38,7 @@ struct extract {
         char **wanted; /* names; all where there are none */
         int wanted_count;
         struct target *targets; /* one a disk */
+        unsigned shortened;     /* names too long for the suffix so far */
         char *buffer;           /* COPY_SIZE */
         struct error err;       /* why a write failed */
 };
@@ -72,8 +73,11 @@ static int open_target(struct extract *x, struct target *t, const char *name)
                 report("%s/%s: is there already; --force replaces it", x->dir, name);
                 return STATUS_FAILED;
         }
-        snprintf(t->partial, sizeof t->partial, "%.*s%s", (int)(sizeof t->partial - sizeof suffix),
-                 name, suffix);
+        if (strlen(name) + sizeof suffix <= sizeof t->partial)
+                snprintf(t->partial, sizeof t->partial, "%s%s", name, suffix);
+        else
+                snprintf(t->partial, sizeof t->partial, "%.200s~%u%s", name, ++x->shortened,
+                         suffix);
         if (x->force)
                 unlinkat(x->dirfd, t->partial, 0);
         t->fd = openat(x->dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -299,7 +303,8 @@ int verb_extract(int argc, char **argv)
         x.wanted_count = argc - optind - 1;
         dirfd = open(x.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (dirfd < 0) {
-                report("%s: cannot be extracted into: %s", x.dir, strerror(errno));
+                report("%s: cannot be extracted into: %s%s", x.dir, strerror(errno),
+                       errno == ENOENT ? "; make it with mkdir" : "");
                 return STATUS_USAGE;
         }
         x.dirfd = dirfd;

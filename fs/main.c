@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,13 +15,21 @@ static const struct verb {
     {"verify", verb_verify}, {"extract", verb_extract},
 };
 
+static bool wants_help(int argc, char **argv)
+{
+        for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+                        return true;
+        return false;
+}
+
 /* Only mounting knows -o: `vmafs info DIR -o ro`, as mount(8) calls it, mounts an archive. */
-static int has_mount_options(int argc, char **argv)
+static bool has_mount_options(int argc, char **argv)
 {
         for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
                 if (strncmp(argv[i], "-o", 2) == 0)
-                        return 1;
-        return 0;
+                        return true;
+        return false;
 }
 
 static const struct verb *find_verb(const char *name)
@@ -38,7 +47,7 @@ int main(int argc, char **argv)
         opterr = 0; /* wrong options are reported by usage_option */
         if (argc < 2)
                 return usage_error("an archive and a mount point are needed");
-        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        if (wants_help(argc, argv)) {
                 usage();
                 return report_finish_output(STATUS_OK);
         }

@@ -144,16 +144,24 @@ static void wake(int sig)
         (void)sig;
 }
 
-/* The signals that mean: end. And the one that interrupts the main thread's wait. */
-static void block_signals(sigset_t *set)
+/* The signals that mean: end. SIGUSR2 only wakes the thread that waits for them. */
+static void end_signals(sigset_t *set)
 {
-        struct sigaction act = {.sa_handler = wake};
-
         sigemptyset(set);
         sigaddset(set, SIGTERM);
         sigaddset(set, SIGINT);
         sigaddset(set, SIGHUP);
-        pthread_sigmask(SIG_BLOCK, set, NULL);
+        sigaddset(set, SIGUSR2);
+}
+
+/* SIGUSR1 interrupts the main thread's wait in libfuse. */
+static void block_signals(void)
+{
+        sigset_t set;
+        struct sigaction act = {.sa_handler = wake};
+
+        end_signals(&set);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
         sigaction(SIGUSR1, &act, NULL);
         signal(SIGPIPE, SIG_IGN);
 }
@@ -178,7 +186,7 @@ static bool is_busy(const struct mount *m)
  */
 static void end_loop(struct mount *m)
 {
-        static const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
+        static const struct timespec tick = {.tv_nsec = 20000000};
 
         index_stop(m->index);
         fuse_session_exit(m->session);
@@ -201,10 +209,7 @@ static void *await_signals(void *arg)
         sigset_t set;
         int sig;
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
+        end_signals(&set);
         while (sigwait(&set, &sig) == 0 && !m->ended) {
                 if (!warned && is_busy(m)) {
                         warned = true;
@@ -263,7 +268,7 @@ static int serve(struct mount *m)
         bool parked_ended;
 
         m->ended = true;
-        pthread_kill(m->signals, SIGTERM);
+        pthread_kill(m->signals, SIGUSR2);
         index_stop(m->index);
         parked_ended = park_stop(m->ops.park);
         fuse_session_unmount(m->session);
@@ -297,10 +302,9 @@ static int start_threads(struct mount *m)
 /* With the process a daemon already: threads do not outlive a fork. */
 static int run_session(struct mount *m)
 {
-        sigset_t set;
         int status;
 
-        block_signals(&set);
+        block_signals();
         m->main = pthread_self();
         m->ops.buffers = buffers_new();
         if (!m->ops.buffers) {
@@ -328,16 +332,19 @@ static int open_index(struct mount *m)
 {
         const struct index_options options = {
             .recover_zero = m->options.recover && strcmp(m->options.recover, "zero") == 0};
-        const struct tree_owner owner = {
-            .uid = m->options.uid, .gid = m->options.gid, .umask = m->options.umask};
         struct error err = {0};
         int rc = index_open(m->options.archive, &options, &m->index, &err);
 
         if (rc < 0) {
-                report_error(m->options.archive, &err);
+                /* A verb with a slip of the pen is taken for an archive. */
+                if (rc == -ENOENT && !strpbrk(m->options.archive, "./"))
+                        report("%s: is neither an archive nor a verb of vmafs; see vmafs --help",
+                               m->options.archive);
+                else
+                        report_error(m->options.archive, &err);
                 return report_status(rc);
         }
-        m->ops.tree = tree_new(m->index, &owner);
+        m->ops.tree = tree_new(m->index, &m->options.owner);
         if (m->ops.tree)
                 return STATUS_OK;
         report("out of memory");
@@ -370,9 +377,7 @@ int verb_mount(int argc, char **argv)
         struct mount m = {.daemon.fd = -1};
         int status = options_parse(argc, argv, &m.options, &m.args);
 
-        if (status == STATUS_OK && m.options.help)
-                usage();
-        else if (status == STATUS_OK)
+        if (status == STATUS_OK)
                 status = run(&m);
         daemon_finish(&m.daemon, status);
         if (m.session)

@@ -9,16 +9,32 @@
 
 #include "archive/cleanup.h"
 
+static bool is_octal(const char *s)
+{
+        return strspn(s, "01234567") >= 3;
+}
+
+/* "0:53" */
+static bool parse_device(const char *s, struct mountinfo *out)
+{
+        char *end;
+
+        out->major = (unsigned)strtoul(s, &end, 10);
+        if (end == s || *end != ':')
+                return false;
+        s = end + 1;
+        out->minor = (unsigned)strtoul(s, &end, 10);
+        return end != s && *end == '\0';
+}
+
 /* Undo \040 and the like, in place. */
 static void unescape(char *s)
 {
         char *out = s;
 
         while (*s) {
-                unsigned byte;
-
-                if (*s == '\\' && sscanf(s + 1, "%3o", &byte) == 1) {
-                        *out++ = (char)byte;
+                if (*s == '\\' && is_octal(s + 1)) {
+                        *out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
                         s += 4;
                 } else {
                         *out++ = *s++;
@@ -44,7 +60,7 @@ static bool parse_line(char *line, const char *path, struct mountinfo *out)
         if (!device || !point || !word)
                 return false;
         unescape(point);
-        if (strcmp(point, path) != 0 || sscanf(device, "%u:%u", &out->major, &out->minor) != 2)
+        if (strcmp(point, path) != 0 || !parse_device(device, out))
                 return false;
         snprintf(out->type, sizeof out->type, "%s", word);
         return true;

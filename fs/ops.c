@@ -195,7 +195,6 @@ static size_t add_entry(fuse_req_t req, bool plus, const char *name, const struc
 
 static void list_root(fuse_req_t req, size_t size, off_t offset, bool plus)
 {
-        static const char *const dots[] = {".", ".."};
         struct ops_context *c = context(req);
         cleanup_free char *out = malloc(size);
         size_t used = 0;
@@ -204,7 +203,7 @@ static void list_root(fuse_req_t req, size_t size, off_t offset, bool plus)
                 fuse_reply_err(req, ENOMEM);
                 return;
         }
-        for (;; offset++) {
+        for (offset = offset < 0 ? 0 : offset;; offset++) {
                 bool dot = offset < 2;
                 const struct node *n =
                     dot ? tree_node(c->tree, TREE_ROOT) : tree_entry(c->tree, (size_t)offset - 2);
@@ -212,8 +211,11 @@ static void list_root(fuse_req_t req, size_t size, off_t offset, bool plus)
 
                 if (!n)
                         break;
-                one = add_entry(req, plus, dot ? dots[offset] : n->name, n, offset + 1, out + used,
-                                size - used);
+                one = add_entry(req, plus,
+                                offset == 0   ? "."
+                                : offset == 1 ? ".."
+                                              : n->name,
+                                n, offset + 1, out + used, size - used);
                 if (one > size - used)
                         break;
                 used += one;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "archive/cleanup.h"
@@ -16,7 +17,7 @@
 #include "fs/report.h"
 #include "fs/verbs.h"
 
-enum { KEY_FOREGROUND, KEY_DEBUG, KEY_HELP, KEY_ALLOW_OTHER };
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER };
 
 #define FLAG(word, field)                                                                          \
         {                                                                                          \
@@ -38,21 +39,18 @@ static const struct fuse_opt words[] = {
     FLAG("direct_io", direct_io),
     FLAG("nonempty", nonempty),
     VALUE("recover=%s", recover),
-    VALUE("uid=%u", uid),
-    VALUE("gid=%u", gid),
-    VALUE("umask=%o", umask),
+    VALUE("uid=%s", uid),
+    VALUE("gid=%s", gid),
+    VALUE("umask=%s", umask),
     KEY("-f", KEY_FOREGROUND),
     KEY("-d", KEY_DEBUG),
     KEY("debug", KEY_DEBUG),
-    KEY("-h", KEY_HELP),
-    KEY("--help", KEY_HELP),
     KEY("allow_other", KEY_ALLOW_OTHER),
 
     /* libfuse's and fusermount3's own */
     KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
     KEY("noexec", FUSE_OPT_KEY_KEEP),
     KEY("noatime", FUSE_OPT_KEY_KEEP),
-    KEY("max_read=", FUSE_OPT_KEY_KEEP),
     KEY("fsname=", FUSE_OPT_KEY_KEEP),
     KEY("subtype=", FUSE_OPT_KEY_KEEP),
 
@@ -126,9 +124,6 @@ static int take_word(void *data, const char *arg, int key, struct fuse_args *out
         case KEY_DEBUG:
                 o->debug = o->foreground = 1;
                 return 0;
-        case KEY_HELP:
-                o->help = 1;
-                return 0;
         case KEY_ALLOW_OTHER:
                 o->allow_other = 1;
                 return 1;
@@ -173,20 +168,46 @@ static int add_own_words(struct mount_options *o, struct fuse_args *args)
         return STATUS_OK;
 }
 
+/* A whole number in BASE, at most MAX, into *OUT; TEXT NULL leaves it. */
+static bool parse_number(const char *text, int base, unsigned long max, unsigned *out)
+{
+        unsigned long n;
+        char *end;
+
+        if (!text)
+                return true;
+        errno = 0;
+        n = strtoul(text, &end, base);
+        if (errno || *end || end == text || text[0] == '-' || n > max)
+                return false;
+        *out = (unsigned)n;
+        return true;
+}
+
+static int parse_owner(struct mount_options *o)
+{
+        /* The largest id means "none" to the kernel. */
+        if (!parse_number(o->uid, 10, UINT_MAX - 1, &o->owner.uid))
+                return usage_error("-o uid is the number of a user");
+        if (!parse_number(o->gid, 10, UINT_MAX - 1, &o->owner.gid))
+                return usage_error("-o gid is the number of a group");
+        if (!parse_number(o->umask, 8, 0777, &o->owner.umask))
+                return usage_error("-o umask is up to three octal digits");
+        return STATUS_OK;
+}
+
 int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_args *args)
 {
         *args = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
-        *o = (struct mount_options){.uid = getuid(), .gid = getgid(), .umask = 0277};
+        *o = (struct mount_options){.owner = {getuid(), getgid(), 0277}};
         if (fuse_opt_parse(args, o, words, take_word) < 0)
                 return STATUS_USAGE;
-        if (o->help)
-                return STATUS_OK;
         if (!o->archive || !o->mountpoint)
                 return usage_error("an archive and a mount point are needed");
         if (o->recover && strcmp(o->recover, "eio") != 0 && strcmp(o->recover, "zero") != 0)
                 return usage_error("-o recover is eio or zero");
-        if (o->umask > 0777)
-                return usage_error("-o umask is three octal digits");
+        if (parse_owner(o) != STATUS_OK)
+                return STATUS_USAGE;
         return add_own_words(o, args);
 }
 
@@ -196,6 +217,9 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->archive);
         free(o->mountpoint);
         free(o->recover);
+        free(o->uid);
+        free(o->gid);
+        free(o->umask);
 }
 
 /* ---- the mount point ---- */
@@ -231,6 +255,7 @@ static int refuse(const char *path, int error)
 int options_check_mountpoint(struct mount_options *o)
 {
         struct mountinfo info;
+        struct statvfs vfs;
         struct stat st;
         char *path;
 
@@ -245,6 +270,9 @@ int options_check_mountpoint(struct mount_options *o)
         o->mountpoint = path;
         if (o->nonempty)
                 return STATUS_OK;
+        /* Of the file system itself: the kernel may still know the attributes of a dead one. */
+        if (statvfs(path, &vfs) < 0)
+                return refuse(path, errno);
         if (mountinfo_find(path, &info) == 0) {
                 report("%s: something is mounted there already; unmount it or take another "
                        "directory",

@@ -6,6 +6,8 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include "fs/tree.h"
+
 struct mount_options {
         char *archive;    /* as given */
         char *mountpoint; /* absolute, without links; as given until options_check_mountpoint */
@@ -15,9 +17,9 @@ struct mount_options {
         int direct_io;
         int nonempty;
         int allow_other;
-        int help;
         char *recover;
-        unsigned uid, gid, umask;
+        char *uid, *gid, *umask; /* as given, or NULL */
+        struct tree_owner owner; /* what they mean */
 };
 
 /*

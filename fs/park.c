@@ -180,7 +180,7 @@ static bool wait_for_work(struct park *p)
 static void *work(void *arg)
 {
         /* A scan moves on many thousand times a second: looking that often helps nobody. */
-        static const struct timespec breath = {.tv_nsec = 1000 * 1000};
+        static const struct timespec breath = {.tv_nsec = 1000000};
         struct park *p = arg;
         uint64_t seen = 0;
 

@@ -52,9 +52,9 @@ static bool pause_a_little(struct progress *p)
         scoped_lock(&p->lock);
 
         clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 200 * 1000 * 1000;
-        if (until.tv_nsec >= 1000 * 1000 * 1000) {
-                until.tv_nsec -= 1000 * 1000 * 1000;
+        until.tv_nsec += 200000000;
+        if (until.tv_nsec >= 1000000000) {
+                until.tv_nsec -= 1000000000;
                 until.tv_sec++;
         }
         if (!p->stop)

@@ -122,7 +122,7 @@ bool tree_stat(const struct tree *t, const struct node *n, struct stat *st)
             .st_nlink = 1,
             .st_uid = t->owner.uid,
             .st_gid = t->owner.gid,
-            .st_blksize = 128 * 1024,
+            .st_blksize = 131072,
         };
         st->st_mtim.tv_sec = st->st_ctim.tv_sec = st->st_atim.tv_sec = index_info(t->index)->ctime;
         switch (n->kind) {

@@ -31,9 +31,9 @@ struct node {
 };
 
 struct tree_owner {
-        uid_t uid;
-        gid_t gid;
-        mode_t umask; /* bits withheld from 0444 and 0555 */
+        unsigned uid;
+        unsigned gid;
+        unsigned umask; /* bits withheld from 0444 and 0555 */
 };
 
 /* The tree of INDEX, which outlives it. Freed by tree_free. NULL: out of memory. */

@@ -38,18 +38,20 @@ struct verify {
         uint64_t unreadable_count;
 };
 
+static bool extends(const struct range *r, const struct disk *disk, const struct extent *e)
+{
+        return r->disk == disk && r->start + r->len == e->start && r->addr + r->len == e->addr;
+}
+
 static void note_unreadable(struct verify *v, const struct disk *disk, const struct extent *e,
                             int rc)
 {
-        struct range *last = v->unreadable_kept ? &v->unreadable[v->unreadable_kept - 1] : NULL;
+        size_t kept = v->unreadable_kept;
 
         v->unreadable_count++;
-        if (last && last->disk == disk && last->start + last->len == e->start &&
-            last->addr + last->len == e->addr) {
-                last->len += e->len;
-                return;
-        }
-        if (v->unreadable_kept < UNREADABLE_MAX)
+        if (kept && extends(&v->unreadable[kept - 1], disk, e))
+                v->unreadable[kept - 1].len += e->len;
+        else if (kept < UNREADABLE_MAX)
                 v->unreadable[v->unreadable_kept++] =
                     (struct range){disk, e->start, e->len, e->addr, -rc};
 }
@@ -186,6 +188,10 @@ static json_t *damages_json(const struct verify *v)
                 if (list[i].disk != DISK_NONE)
                         json_object_set_new(o, "disk",
                                             json_string(index_disk(v->index, list[i].disk)->name));
+                if (list[i].len) {
+                        json_object_set_new(o, "start", json_integer((json_int_t)list[i].start));
+                        json_object_set_new(o, "length", json_integer((json_int_t)list[i].len));
+                }
                 json_array_append_new(out, o);
         }
         return out;
@@ -239,8 +245,7 @@ static int verify(struct index *index, const char *path, bool json)
 {
         cleanup_free char *buffer = malloc(READ_SIZE);
         cleanup_free struct range *unreadable = calloc(UNREADABLE_MAX, sizeof *unreadable);
-        struct verify v = {
-            .index = index, .path = path, .buffer = buffer, .unreadable = unreadable};
+        struct verify v = {.index = index, .path = path};
         struct index_tap tap = {.ctx = &v, .extents = read_extents};
         struct error err = {0};
         struct progress *progress;
@@ -250,6 +255,8 @@ static int verify(struct index *index, const char *path, bool json)
                 report("out of memory");
                 return STATUS_FAILED;
         }
+        v.buffer = buffer;
+        v.unreadable = unreadable;
         progress = progress_start(index, "verifying");
         rc = index_scan(index, &tap, &err);
         progress_stop(progress);

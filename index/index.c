@@ -197,15 +197,15 @@ static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, 
         int rc;
 
         {
-                uint64_t twice = 0;
+                struct map_twice twice = {0};
                 scoped_lock(&index->lock);
 
                 rc = map_add(d->map, extents, n, &twice);
-                if (rc == 0 && twice) {
+                if (rc == 0 && twice.len) {
                         struct damage damage = {.offset = origin,
                                                 .disk = disk,
-                                                .start = extents[0].start,
-                                                .len = twice,
+                                                .start = twice.first,
+                                                .len = twice.len,
                                                 .text = "clusters are stored a second time"};
 
                         rc = keep_damage(index, &damage);
@@ -257,11 +257,30 @@ static struct archive_sink sink_of(struct index *index)
         };
 }
 
+/* Under lock, before the map of D is sealed: name what the archive should have held. */
+static void note_missing(struct index *index, struct disk *d)
+{
+        struct damage damage = {.offset = index->scanned,
+                                .disk = d->number,
+                                .text = "the archive ends here, and clusters are missing from it"};
+        struct extent e = {0};
+
+        damage.len = map_totals(d->map).absent;
+        if (!damage.len)
+                return;
+        do
+                map_find(d->map, e.start + e.len, &e);
+        while (e.addr != MAP_UNKNOWN);
+        damage.start = e.start;
+        keep_damage(index, &damage);
+}
+
 static void seal(struct index *index)
 {
         scoped_lock(&index->lock);
 
         for (size_t i = 0; i < index->disk_count; i++) {
+                note_missing(index, index->disks[i]);
                 map_seal(index->disks[i]->map);
                 index->disks[i]->totals = map_totals(index->disks[i]->map);
         }
@@ -279,7 +298,7 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
         rc = index->archive->ops->scan(index->archive, &sink, err);
         index->tap = NULL;
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
-                error_set_at(err, -rc, index->scanned, "indexing failed: %s", strerror(-rc));
+                error_fill_at(err, -rc, index->scanned, "indexing failed: %s", strerror(-rc));
         seal(index);
         return rc;
 }

@@ -87,10 +87,10 @@ static int chunks_reserve(struct extent_map *m, size_t count)
                 return 0;
         if (grown < count)
                 grown = count;
-        chunks = realloc(m->chunks, grown * sizeof(*chunks));
+        chunks = realloc(m->chunks, grown * sizeof *chunks);
         if (!chunks)
                 return -ENOMEM;
-        memset(chunks + m->chunk_count, 0, (grown - m->chunk_count) * sizeof(*chunks));
+        memset(chunks + m->chunk_count, 0, (grown - m->chunk_count) * sizeof *chunks);
         m->chunks = chunks;
         m->chunk_count = grown;
         return 0;
@@ -130,7 +130,7 @@ static int check_extent(const struct extent *e)
         return 0;
 }
 
-static int add_extent(struct extent_map *m, const struct extent *e, uint64_t *twice)
+static int add_extent(struct extent_map *m, const struct extent *e, struct map_twice *twice)
 {
         uint64_t block = e->start / MAP_BLOCK;
         uint64_t left = round_up(e->len, MAP_BLOCK) / MAP_BLOCK;
@@ -140,7 +140,7 @@ static int add_extent(struct extent_map *m, const struct extent *e, uint64_t *tw
                 uint32_t at = (uint32_t)(block % SPAN_BLOCKS);
                 uint32_t n = (uint32_t)min_u64(left, SPAN_BLOCKS - at);
                 struct span *span = span_make(m, block);
-                uint32_t again = 0;
+                struct span_again again = {0};
                 int rc;
 
                 if (!span)
@@ -148,7 +148,9 @@ static int add_extent(struct extent_map *m, const struct extent *e, uint64_t *tw
                 rc = span_add(span, at, n, addr, &again);
                 if (rc < 0)
                         return rc;
-                *twice += (uint64_t)again * MAP_BLOCK;
+                if (again.blocks && !twice->len)
+                        twice->first = (block - at + again.first) * MAP_BLOCK;
+                twice->len += (uint64_t)again.blocks * MAP_BLOCK;
                 block += n;
                 left -= n;
                 addr += is_word(addr) ? 0 : (uint64_t)n * MAP_BLOCK;
@@ -201,7 +203,7 @@ static int add_cluster(struct extent_map *m, uint64_t start, uint64_t word, bool
         return 0;
 }
 
-int map_add(struct extent_map *m, const struct extent *extents, size_t n, uint64_t *twice)
+int map_add(struct extent_map *m, const struct extent *extents, size_t n, struct map_twice *twice)
 {
         for (size_t i = 0; i < n; i++) {
                 int rc = check_extent(&extents[i]);
@@ -335,6 +337,7 @@ struct map_totals map_totals(const struct extent_map *m)
                         span_count(span, (uint32_t)n, &st);
                 t.stored += st.stored * MAP_BLOCK;
                 t.lost += st.lost * MAP_BLOCK;
+                t.absent += st.absent * MAP_BLOCK;
                 if (m->gap == MAP_GAP_LOST)
                         t.lost += st.absent * MAP_BLOCK;
                 base += n;

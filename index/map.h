@@ -47,16 +47,22 @@ int map_new(uint64_t size, enum map_gap gap, struct extent_map **out);
 /* NULL is allowed. */
 void map_free(struct extent_map *m);
 
+/* What was added a second time: where it starts, and how many bytes in all. */
+struct map_twice {
+        uint64_t first; /* where len is not 0 */
+        uint64_t len;
+};
+
 /*
  * Add N extents, whose starts and lengths are multiples of MAP_BLOCK (but a length may stop at
  * the disk's end) and whose addresses are at most EXTENT_ADDR_MAX or a word of extent.h. They
  * may come in any order, and beyond size (map_resize may follow).
  *
- * What was covered before is ambiguous now: it becomes lost, and its length in bytes is added to
- * *TWICE. Returns 0, -ENOMEM, -EFBIG for an address or a place that is too large, -EINVAL for an
+ * What was covered before is ambiguous now: it becomes lost, and is told in *TWICE, which starts
+ * as zeros. Returns 0, -ENOMEM, -EFBIG for an address or a place that is too large, -EINVAL for an
  * extent that is not aligned.
  */
-int map_add(struct extent_map *m, const struct extent *extents, size_t n, uint64_t *twice);
+int map_add(struct extent_map *m, const struct extent *extents, size_t n, struct map_twice *twice);
 
 /* -EFBIG above MAP_SIZE_MAX. */
 int map_resize(struct extent_map *m, uint64_t size);
@@ -84,9 +90,9 @@ int map_next_hole(const struct extent_map *m, uint64_t pos, uint64_t *out);
 struct map_totals {
         uint64_t stored; /* bytes in the archive, whole blocks */
         uint64_t lost;   /* bytes that are lost, whole blocks */
+        uint64_t absent; /* bytes that no extent covered, whole blocks; a part of lost, or zeros */
 };
 
-/* Of a sealed map. */
 struct map_totals map_totals(const struct extent_map *m);
 
 #endif

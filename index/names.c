@@ -40,16 +40,17 @@ static size_t printable(const unsigned char *p)
         return 0;
 }
 
-/* Cut NAME to at most MAX bytes, not inside a character. */
-static void cut(char *name, size_t max)
+/* Cut NAME to at most MAX bytes, not inside a character. Returns its length. */
+static size_t cut(char *name, size_t max)
 {
         size_t len = strlen(name);
 
         if (len <= max)
-                return;
+                return len;
         while (max > 0 && ((unsigned char)name[max] & 0xc0) == 0x80)
                 max--;
         name[max] = '\0';
+        return max;
 }
 
 char *name_make_safe(const char *raw)
@@ -76,8 +77,9 @@ char *name_make_safe(const char *raw)
                 *out++ = '%';
         *out = '\0';
         if (strlen(name) > NAME_LEN_MAX) {
-                cut(name, NAME_LEN_MAX - 1);
-                strcat(name, "~");
+                size_t kept = cut(name, NAME_LEN_MAX - 1);
+
+                memcpy(name + kept, "~", 2);
         }
         return name;
 }
@@ -86,12 +88,13 @@ char *name_number(const char *name, unsigned n)
 {
         char suffix[16];
         char *out = malloc(NAME_LEN_MAX + 1);
+        size_t kept;
 
         if (!out)
                 return NULL;
         snprintf(suffix, sizeof suffix, "~%u", n);
         snprintf(out, NAME_LEN_MAX + 1, "%s", name);
-        cut(out, NAME_LEN_MAX - strlen(suffix));
-        strcat(out, suffix);
+        kept = cut(out, NAME_LEN_MAX - strlen(suffix));
+        memcpy(out + kept, suffix, strlen(suffix) + 1);
         return out;
 }

@@ -103,6 +103,15 @@ static int mark_lost(struct span *s, uint32_t at, uint32_t n)
         return 0;
 }
 
+/* What is stored twice is ambiguous. */
+static int add_again(struct span *s, uint32_t at, uint32_t n, struct span_again *again)
+{
+        if (!again->blocks)
+                again->first = at;
+        again->blocks += n;
+        return mark_lost(s, at, n);
+}
+
 static bool is_lost(const struct span *s, uint32_t at)
 {
         return s->lost && (s->lost[at / 64] >> at % 64 & 1);
@@ -212,7 +221,7 @@ static void maybe_pack(struct span *s)
 
         if (s->kind != SPAN_RUNS || s->count < at)
                 return;
-        s->pack_at = (uint16_t)min_u64(2 * at, UINT16_MAX);
+        s->pack_at = (uint16_t)min_u64((uint64_t)at * 2, UINT16_MAX);
         try_pack(s);
 }
 
@@ -256,7 +265,7 @@ static int runs_reserve(struct span *s)
         uint32_t capacity = s->capacity ? s->capacity * 2u : 4;
         struct run *runs;
 
-        if (s->count < s->capacity)
+        if (s->runs && s->count < s->capacity)
                 return 0;
         /* No more room than packed takes: it will most likely be packed then. */
         if (s->capacity < PACK_RUNS && capacity > PACK_RUNS)
@@ -302,7 +311,8 @@ static int runs_insert(struct span *s, uint32_t i, uint32_t at, uint32_t n, uint
         return 0;
 }
 
-static int runs_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, uint32_t *again)
+static int runs_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr,
+                    struct span_again *again)
 {
         while (n) {
                 uint32_t i = run_search(s, at);
@@ -312,8 +322,7 @@ static int runs_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, uint
 
                 if (r && r->start <= at) {
                         k = (uint32_t)min_u64(n, run_end(r) - at);
-                        *again += k;
-                        rc = mark_lost(s, at, k);
+                        rc = add_again(s, at, k, again);
                 } else {
                         k = (uint32_t)min_u64(n, (r ? r->start : SPAN_BLOCKS) - at);
                         rc = runs_insert(s, i, at, k, addr);
@@ -345,7 +354,7 @@ static void runs_find(const struct span *s, uint32_t at, struct span_hit *hit)
 static int unpack(struct span *s)
 {
         struct span runs = {0};
-        uint32_t again = 0;
+        struct span_again again = {0};
 
         for (uint32_t at = 0; at < SPAN_BLOCKS;) {
                 struct span_hit hit;
@@ -371,21 +380,20 @@ static int unpack(struct span *s)
 /* ---- both ---- */
 
 /* Add blocks of one cluster to a packed span. -ERANGE: packed cannot say it. */
-static int packed_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, uint32_t *again)
+static int packed_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr,
+                      struct span_again *again)
 {
         uint64_t *cluster = &s->clusters[at / SPAN_CLUSTER_BLOCKS];
 
-        if (*cluster != CLUSTER_ABSENT) {
-                *again += n;
-                return mark_lost(s, at, n);
-        }
+        if (*cluster != CLUSTER_ABSENT)
+                return add_again(s, at, n, again);
         if (n < SPAN_CLUSTER_BLOCKS)
                 return -ERANGE;
         *cluster = piece_word(addr);
         return 0;
 }
 
-int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, uint32_t *again)
+int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, struct span_again *again)
 {
         if (addr == EXTENT_LOST)
                 return mark_lost(s, at, n);

@@ -49,12 +49,18 @@ struct span_totals {
 
 void span_fini(struct span *s);
 
+/* Blocks that were added to a span a second time. */
+struct span_again {
+        uint32_t first; /* where blocks is not 0 */
+        uint32_t blocks;
+};
+
 /*
  * Add N blocks from AT with the address ADDR (of the first one) or a word of extent.h. Blocks
- * that were there before become lost and are counted in *AGAIN. 0 or -ENOMEM; after -ENOMEM some
- * of the blocks may have been added.
+ * that were there before become lost and are told in *AGAIN, which starts as zeros. 0 or -ENOMEM;
+ * after -ENOMEM some of the blocks may have been added.
  */
-int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, uint32_t *again);
+int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, struct span_again *again);
 
 /*
  * Add the whole cluster that starts at block AT, as the word that a packed span keeps (address

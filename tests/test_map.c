@@ -37,10 +37,10 @@ static struct extent_map *new_map(uint64_t size)
 static void add(struct extent_map *m, uint64_t start, uint64_t len, uint64_t addr)
 {
         struct extent e = {start, len, addr};
-        uint64_t twice = 0;
+        struct map_twice twice = {0};
 
         assert_int_equal(map_add(m, &e, 1, &twice), 0);
-        assert_int_equal(twice, 0);
+        assert_int_equal(twice.len, 0);
 }
 
 /* The address of the block at POS: what find says, moved on to POS. */
@@ -126,12 +126,14 @@ static void test_twice_is_lost_and_counted(void **state)
 {
         struct extent_map *m = new_map(MIB);
         struct extent again = {CLUSTER, 2 * CLUSTER, 900000};
-        uint64_t twice = 0, pos;
+        struct map_twice twice = {0};
+        uint64_t pos;
 
         (void)state;
         add(m, 0, 2 * CLUSTER, 4096);
         assert_int_equal(map_add(m, &again, 1, &twice), 0);
-        assert_int_equal(twice, CLUSTER);
+        assert_int_equal(twice.len, CLUSTER);
+        assert_int_equal(twice.first, CLUSTER);
         add(m, 3 * CLUSTER, MIB - 3 * CLUSTER, EXTENT_ZERO);
         map_seal(m);
         assert_int_equal(addr_at(m, 0), 4096);
@@ -165,7 +167,7 @@ static void test_refuses_what_does_not_fit(void **state)
         struct extent crooked = {512, BLOCK, 0}, far = {MAP_SIZE_MAX, BLOCK, 0},
                       wraps = {UINT64_MAX - BLOCK + 1, 2 * BLOCK, 0},
                       high = {0, BLOCK, EXTENT_ADDR_MAX};
-        uint64_t twice = 0;
+        struct map_twice twice = {0};
 
         (void)state;
         assert_int_equal(map_add(m, &crooked, 1, &twice), -EINVAL);
@@ -326,7 +328,8 @@ static unsigned random_mask(enum mask_kind kind, uint64_t *seed)
 static void check_against_model(uint64_t size, bool shuffled, enum mask_kind kind, unsigned damage,
                                 uint64_t seed)
 {
-        uint64_t clusters = (size + CLUSTER - 1) / CLUSTER, addr = 12288, twice = 0;
+        uint64_t clusters = (size + CLUSTER - 1) / CLUSTER, addr = 12288;
+        struct map_twice twice = {0};
         struct model o = {.size = size, .blocks = (size + BLOCK - 1) / BLOCK};
         uint64_t *order = calloc(clusters, sizeof *order);
         struct extent_map *m = new_map(size);
