@@ -21,7 +21,7 @@ WERROR    ?=
 HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 SANITIZE  ?=
 
-PACKAGES  := fuse3 libcrypto jansson
+PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \

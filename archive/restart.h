@@ -3,17 +3,23 @@
  * Where decompression can start again: the table of restart points of one compressed stream,
  * and the builder that fills it during the one sequential pass.
  *
- *   decompressed  0         p1.out              p2.out         size
- *                 |=segment 0=|====segment 1=====|==segment 2==|
- *                 ^           ^ needs p1.history ^ needs p2.history
- *   compressed    p0.in_bit   p1.in_bit          p2.in_bit
+ *   decompressed  0         p1.out              p2.out      p3.out        size
+ *                 |=segment 0=|====segment 1=====|=segment 2=|==segment 3==|
+ *                 ^           ^ needs p1.history ^ continues ^ needs p3.history
+ *   compressed    p0.in_bit   p1.in_bit                      p3.in_bit
  *
- * Point 0 is always the stream's beginning. Segment i is [p[i].out, p[i+1].out) and is always
- * decoded whole, from p[i].in_bit with p[i].history, so that p[i].hash (XXH3-64 of its
- * decompressed bytes, taken in the pass) can be checked: a mismatch is -EIO.
+ * A segment is what is decoded, hashed and cached as one. p[i].hash is the XXH3-64 of the
+ * decompressed bytes [p[i].out, p[i+1].out), taken in the pass: a mismatch on a later decode is
+ * -EIO. Point 0 is the stream's beginning.
  *
- * The table hides how histories are kept (compressed). It grows while the pass runs; points
- * below restart_count never change. restart_find and restart_history are thread-safe.
+ * A segment that begins where no decoder can start "continues": it is reached by decoding on
+ * from the nearest point in front of it. There are three ways to become one: the stream offered
+ * nothing for RESTART_SEGMENT_MAX bytes; a candidate was refused; a point failed its second proof
+ * and was dropped. So no boundary ever moves: only whether one can be entered changes, and a
+ * decoded segment stays valid whatever becomes of its point.
+ *
+ * The table hides how histories are kept (compressed). It grows while the pass runs. All
+ * functions on it are thread-safe; the builder belongs to the pass's one thread.
  */
 #ifndef VMAFS_RESTART_H
 #define VMAFS_RESTART_H
@@ -22,9 +28,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
 struct restart_table;
 struct restart_builder;
+
+/* No segment is longer than this, in bytes of output. */
+#define RESTART_SEGMENT_MAX (UINT64_C(32) << 20)
+
+/* The in_bit of a boundary of which only the output position is known. */
+#define RESTART_IN_UNKNOWN UINT64_MAX
 
 struct restart_point {
         uint64_t in_bit; /* of the compressed stream, counted from its first byte's lowest bit */
@@ -40,21 +51,132 @@ struct restart_point {
  * naming.
  *
  * restart_wanted     is a point useful here? (spacing adapts to the sidecar's budget: a codec
- *                    with a choice asks before it spends anything on a boundary)
- * restart_candidate  a boundary whose worth is known only later (zstd). Forks the hash here.
- *                    At most one candidate is open at a time.
+ *                    with a choice asks before it spends anything on a boundary, and asks at
+ *                    every boundary it could name, because their rhythm is learnt from that)
+ * restart_candidate  a boundary whose worth is known only later (zstd). At most one candidate is
+ *                    open at a time.
  * restart_accept     the open candidate is a point. HISTORY (copied) are the HISTORY_LEN bytes
  *                    of output in front of it, those that are never referred to zeroed.
  * restart_refuse     the open candidate is none.
+ * restart_defer      the open candidate holds as far as here, and with it shares the fate of the
+ *                    candidate that is opened here next. HISTORY as for accept.
  * restart_here       candidate and accept in one, for codecs that know at once.
  *
  * 0 or -errno (-ENOMEM).
  */
-bool restart_wanted(const struct restart_builder *b);
+bool restart_wanted(struct restart_builder *b);
 int restart_candidate(struct restart_builder *b, uint64_t in_bit, uint64_t aux);
 int restart_accept(struct restart_builder *b, const void *history, size_t history_len);
 int restart_refuse(struct restart_builder *b);
+int restart_defer(struct restart_builder *b, const void *history, size_t history_len);
 int restart_here(struct restart_builder *b, uint64_t in_bit, uint64_t aux, const void *history,
                  size_t history_len);
+
+/*
+ * Output that the codec has returned, so that it need not keep a copy. After restart_keep, the
+ * last BYTES in front of here and in front of the open candidate can be recalled: LEN bytes from
+ * OFFSET of the decompressed stream into BUF. -ERANGE for what is not kept.
+ */
+void restart_keep(struct restart_builder *b, uint64_t bytes);
+int restart_recall(struct restart_builder *b, uint64_t offset, void *buf, size_t len);
+
+/* For the driver of a pass: stream.c, and tests. */
+
+typedef int (*restart_recall_fn)(void *ctx, uint64_t offset, void *buf, size_t len);
+
+/* TABLE is new and empty, and stays the caller's. RECALL answers restart_recall. */
+int restart_builder_new(struct restart_table *table, restart_recall_fn recall, void *ctx,
+                        struct restart_builder **out);
+void restart_builder_free(struct restart_builder *b); /* NULL is allowed */
+
+/* The codec has returned these LEN bytes: here moves on by them. */
+int restart_advance(struct restart_builder *b, const void *buf, size_t len);
+
+/* Where the segment begins that here is in; it changes when the codec names a point. */
+uint64_t restart_segment_start(const struct restart_builder *b);
+
+/* End the segment here, because it has become too long. */
+int restart_split(struct restart_builder *b);
+
+/* The offset in front of which no output will be recalled any more. */
+uint64_t restart_keep_from(const struct restart_builder *b);
+
+/*
+ * Take the next segment whose point waits for its second proof: decode it from what is stored
+ * and report to restart_proven or restart_drop. False while there is none.
+ */
+bool restart_next_unproven(struct restart_builder *b, size_t *index);
+
+/* The stream ends here, IN_BYTES into the input. An open candidate counts as accepted or not as
+ * the codec left it: one without a verdict is refused. */
+int restart_finish(struct restart_builder *b, uint64_t in_bytes);
+
+/* For readers. */
+
+struct restart_segment {
+        size_t index;
+        struct restart_point point;
+        uint64_t end;    /* bytes of decompressed stream up to the segment's end */
+        uint64_t in_end; /* bit at which it ends, or RESTART_IN_UNKNOWN */
+        bool point_held; /* its point has all it takes to decode the segment, if in_end is known */
+        bool proven;     /* and has been seen to do so */
+};
+
+int restart_table_new(struct restart_table **out);
+void restart_table_free(struct restart_table *t); /* NULL is allowed */
+
+/* Finished segments, and the decompressed bytes they cover. */
+size_t restart_count(struct restart_table *t);
+uint64_t restart_end(struct restart_table *t);
+
+/* The finished segment with byte OFFSET of the decompressed stream, by binary search. */
+bool restart_find(struct restart_table *t, uint64_t offset, struct restart_segment *out);
+
+/* The finished segment INDEX. */
+bool restart_get(struct restart_table *t, size_t index, struct restart_segment *out);
+
+/* The nearest segment, INDEX or in front of it, whose proven point can be decoded on from. */
+void restart_entry(struct restart_table *t, size_t index, struct restart_segment *out);
+
+/* Its history, of point.history_len bytes, freed by the caller; NULL when that is 0. */
+int restart_history(struct restart_table *t, size_t index, void **history);
+
+/* The second proof's outcome. Dropping makes the segment a continuation. */
+void restart_proven(struct restart_table *t, size_t index);
+void restart_drop(struct restart_table *t, size_t index);
+
+struct restart_stats {
+        size_t segments;
+        size_t points;         /* segments that can be entered */
+        uint64_t stored_bytes; /* what the table costs in a sidecar */
+        uint64_t widest;       /* most output bytes from a point to the next */
+};
+
+void restart_measure(struct restart_table *t, struct restart_stats *out);
+
+/*
+ * For the sidecar. A saved table is the records 0 … restart_count - 1 in order, each a point, a
+ * flag and a blob, and the stream's two lengths.
+ */
+struct restart_record {
+        struct restart_point point;
+        bool enter;          /* false: the segment continues */
+        const void *history; /* compressed as the table keeps it */
+        size_t history_size;
+};
+
+/* HISTORY stays valid as long as the table lives; only for a finished table. */
+bool restart_save(struct restart_table *t, size_t index, struct restart_record *out);
+
+/*
+ * Append a record of a saved table to T, copying the blob. Everything about it is checked:
+ * -EINVAL for positions that do not rise, a history over HISTORY_MAX bytes or over the output in
+ * front, a blob that is not a history of the stated length, a hash-only first record.
+ */
+int restart_load(struct restart_table *t, const struct restart_record *record,
+                 uint64_t history_max);
+
+/* The loaded table is complete: OUT_BYTES of output, IN_BYTES of input. -EINVAL as above. */
+int restart_load_end(struct restart_table *t, uint64_t out_bytes, uint64_t in_bytes);
 
 #endif

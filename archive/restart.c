@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table: an array of records in the order of the stream.
+ *
+ *   records  [0 point][1 point][2 continues][3 point][4 growing]
+ *            `------------- finished: readers see them --------'
+ *                  |                          |
+ *                  history (zstd)             history (zstd)
+ *
+ * A rwlock guards it all. Readers hold it for one binary search; the pass takes it for writing
+ * a few times a second.
+ */
+#include "archive/restart.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/restart_table.h"
+
+/* Histories are mostly zeros: a higher level costs little and gains much. */
+#define HISTORY_LEVEL 6
+
+struct record {
+        struct restart_point point;
+        enum restart_state state;
+        bool proven;
+        void *history; /* compressed; NULL when none is needed */
+        size_t history_size;
+};
+
+struct restart_table {
+        pthread_rwlock_t lock; /* guards everything below */
+        struct record *records;
+        size_t count, capacity;
+        bool finished;      /* the last record is no longer growing */
+        uint64_t out_bytes; /* of the stream; once finished */
+        uint64_t in_bytes;  /* likewise */
+};
+
+int restart_table_new(struct restart_table **out)
+{
+        struct restart_table *t = calloc(1, sizeof *t);
+
+        if (!t)
+                return -ENOMEM;
+        pthread_rwlock_init(&t->lock, NULL);
+        *out = t;
+        return 0;
+}
+
+void restart_table_free(struct restart_table *t)
+{
+        if (!t)
+                return;
+        for (size_t i = 0; i < t->count; i++)
+                free(t->records[i].history);
+        free(t->records);
+        pthread_rwlock_destroy(&t->lock);
+        free(t);
+}
+
+/* Caller holds the lock. */
+static size_t finished_count(const struct restart_table *t)
+{
+        return t->finished || t->count == 0 ? t->count : t->count - 1;
+}
+
+/* Caller holds the lock. */
+static uint64_t finished_end(const struct restart_table *t)
+{
+        if (t->finished)
+                return t->out_bytes;
+        return t->count ? t->records[t->count - 1].point.out : 0;
+}
+
+/* Caller holds the lock for writing. */
+static int append(struct restart_table *t, const struct record *r)
+{
+        if (t->count == t->capacity) {
+                size_t capacity = t->capacity ? t->capacity * 2 : 64;
+                struct record *grown = reallocarray(t->records, capacity, sizeof *grown);
+
+                if (!grown)
+                        return -ENOMEM;
+                t->records = grown;
+                t->capacity = capacity;
+        }
+        t->records[t->count++] = *r;
+        return 0;
+}
+
+int restart_table_begin(struct restart_table *t, uint64_t hash, const struct restart_point *point,
+                        enum restart_state state)
+{
+        struct record r = {.point = *point, .state = state};
+        int rc = 0;
+
+        pthread_rwlock_wrlock(&t->lock);
+        if (t->count && t->records[t->count - 1].point.out == point->out) {
+                free(t->records[t->count - 1].history);
+                t->records[t->count - 1] = r;
+        } else {
+                rc = append(t, &r);
+                if (rc == 0 && t->count > 1)
+                        t->records[t->count - 2].point.hash = hash;
+        }
+        pthread_rwlock_unlock(&t->lock);
+        return rc;
+}
+
+int restart_table_finish(struct restart_table *t, uint64_t hash, uint64_t out, uint64_t in_bytes)
+{
+        pthread_rwlock_wrlock(&t->lock);
+        if (t->count && t->records[t->count - 1].point.out == out) {
+                t->count--;
+                free(t->records[t->count].history);
+        } else if (t->count) {
+                t->records[t->count - 1].point.hash = hash;
+        }
+        t->finished = true;
+        t->out_bytes = out;
+        t->in_bytes = in_bytes;
+        pthread_rwlock_unlock(&t->lock);
+        return 0;
+}
+
+int restart_table_attach(struct restart_table *t, size_t index, const void *history, size_t len,
+                         uint64_t *stored)
+{
+        size_t bound = ZSTD_compressBound(len);
+        cleanup_free char *blob = NULL;
+        size_t size;
+        char *trimmed;
+
+        *stored = RESTART_RECORD_SIZE;
+        if (len == 0)
+                return 0;
+        if (len > UINT32_MAX || ZSTD_isError(bound))
+                return -EOVERFLOW;
+        blob = malloc(bound);
+        if (!blob)
+                return -ENOMEM;
+        size = ZSTD_compress(blob, bound, history, len, HISTORY_LEVEL);
+        if (ZSTD_isError(size))
+                return -ENOMEM;
+        trimmed = realloc(blob, size);
+        if (trimmed)
+                blob = trimmed;
+        *stored += size;
+
+        pthread_rwlock_wrlock(&t->lock);
+        free(t->records[index].history);
+        t->records[index].history = steal_ptr(&blob);
+        t->records[index].history_size = size;
+        t->records[index].point.history_len = (uint32_t)len;
+        pthread_rwlock_unlock(&t->lock);
+        return 0;
+}
+
+/* Caller holds the lock for writing. */
+static void forget_history(struct record *r)
+{
+        free(r->history);
+        r->history = NULL;
+        r->history_size = 0;
+        r->point.history_len = 0;
+}
+
+void restart_table_set_state(struct restart_table *t, size_t index, enum restart_state state)
+{
+        pthread_rwlock_wrlock(&t->lock);
+        if (state == RESTART_CONTINUES)
+                forget_history(&t->records[index]);
+        t->records[index].state = state;
+        pthread_rwlock_unlock(&t->lock);
+}
+
+size_t restart_table_records(struct restart_table *t)
+{
+        size_t count;
+
+        pthread_rwlock_rdlock(&t->lock);
+        count = t->count;
+        pthread_rwlock_unlock(&t->lock);
+        return count;
+}
+
+size_t restart_count(struct restart_table *t)
+{
+        size_t count;
+
+        pthread_rwlock_rdlock(&t->lock);
+        count = finished_count(t);
+        pthread_rwlock_unlock(&t->lock);
+        return count;
+}
+
+uint64_t restart_end(struct restart_table *t)
+{
+        uint64_t end;
+
+        pthread_rwlock_rdlock(&t->lock);
+        end = finished_end(t);
+        pthread_rwlock_unlock(&t->lock);
+        return end;
+}
+
+/* Caller holds the lock; INDEX is finished. */
+static void describe(const struct restart_table *t, size_t index, struct restart_segment *out)
+{
+        const struct record *r = &t->records[index];
+        bool last = index + 1 == t->count;
+
+        out->index = index;
+        out->point = r->point;
+        out->end = last ? t->out_bytes : r[1].point.out;
+        out->in_end = last ? t->in_bytes * 8 : r[1].point.in_bit;
+        out->point_held = r->state == RESTART_DEFERRED || r->state == RESTART_POINT;
+        out->proven = r->proven;
+}
+
+bool restart_get(struct restart_table *t, size_t index, struct restart_segment *out)
+{
+        bool found;
+
+        pthread_rwlock_rdlock(&t->lock);
+        found = index < finished_count(t);
+        if (found)
+                describe(t, index, out);
+        pthread_rwlock_unlock(&t->lock);
+        return found;
+}
+
+bool restart_find(struct restart_table *t, uint64_t offset, struct restart_segment *out)
+{
+        bool found;
+
+        pthread_rwlock_rdlock(&t->lock);
+        found = offset < finished_end(t);
+        if (found) {
+                size_t low = 0, high = finished_count(t); /* records[low].out <= offset */
+
+                while (high - low > 1) {
+                        size_t middle = low + (high - low) / 2;
+
+                        if (t->records[middle].point.out <= offset)
+                                low = middle;
+                        else
+                                high = middle;
+                }
+                describe(t, low, out);
+        }
+        pthread_rwlock_unlock(&t->lock);
+        return found;
+}
+
+void restart_entry(struct restart_table *t, size_t index, struct restart_segment *out)
+{
+        pthread_rwlock_rdlock(&t->lock);
+        while (index > 0 && !(t->records[index].state == RESTART_POINT && t->records[index].proven))
+                index--;
+        describe(t, index, out);
+        pthread_rwlock_unlock(&t->lock);
+}
+
+int restart_history(struct restart_table *t, size_t index, void **history)
+{
+        const struct record *r;
+        void *buf = NULL;
+        size_t len = 0;
+        int rc = 0;
+
+        pthread_rwlock_rdlock(&t->lock);
+        r = &t->records[index];
+        if (r->history) {
+                buf = malloc(r->point.history_len);
+                if (!buf)
+                        rc = -ENOMEM;
+                else
+                        len =
+                            ZSTD_decompress(buf, r->point.history_len, r->history, r->history_size);
+                if (rc == 0 && (ZSTD_isError(len) || len != r->point.history_len))
+                        rc = -EIO;
+        }
+        pthread_rwlock_unlock(&t->lock);
+        if (rc < 0) {
+                free(buf);
+                return rc;
+        }
+        *history = buf;
+        return 0;
+}
+
+void restart_proven(struct restart_table *t, size_t index)
+{
+        pthread_rwlock_wrlock(&t->lock);
+        t->records[index].proven = true;
+        pthread_rwlock_unlock(&t->lock);
+}
+
+void restart_drop(struct restart_table *t, size_t index)
+{
+        if (index > 0)
+                restart_table_set_state(t, index, RESTART_CONTINUES);
+}
+
+void restart_measure(struct restart_table *t, struct restart_stats *out)
+{
+        uint64_t from = 0;
+
+        *out = (struct restart_stats){0};
+        pthread_rwlock_rdlock(&t->lock);
+        out->segments = finished_count(t);
+        for (size_t i = 0; i < out->segments; i++) {
+                const struct record *r = &t->records[i];
+
+                out->stored_bytes += RESTART_RECORD_SIZE + r->history_size;
+                if (r->state != RESTART_POINT)
+                        continue;
+                out->points++;
+                out->widest = max_u64(out->widest, r->point.out - from);
+                from = r->point.out;
+        }
+        out->widest = max_u64(out->widest, finished_end(t) - from);
+        pthread_rwlock_unlock(&t->lock);
+}
+
+bool restart_save(struct restart_table *t, size_t index, struct restart_record *out)
+{
+        bool found;
+
+        pthread_rwlock_rdlock(&t->lock);
+        found = t->finished && index < t->count;
+        if (found) {
+                const struct record *r = &t->records[index];
+
+                out->point = r->point;
+                out->enter = r->state == RESTART_POINT && r->proven;
+                out->history = out->enter ? r->history : NULL;
+                out->history_size = out->enter ? r->history_size : 0;
+                if (!out->enter)
+                        out->point.history_len = 0;
+        }
+        pthread_rwlock_unlock(&t->lock);
+        return found;
+}
+
+/* A hostile blob can claim any length, but not decode to another than its frame header says. */
+static bool history_plausible(const struct restart_record *record, uint64_t history_max)
+{
+        uint32_t len = record->point.history_len;
+
+        if (len == 0)
+                return record->history_size == 0;
+        return record->history_size > 0 && len <= history_max && len <= record->point.out &&
+               ZSTD_getFrameContentSize(record->history, record->history_size) == len;
+}
+
+/* Caller holds the lock. The records of a loaded table rise in both positions. */
+static bool follows(const struct restart_table *t, const struct restart_point *point)
+{
+        const struct restart_point *last;
+
+        if (t->count == 0)
+                return point->out == 0 && point->in_bit == 0;
+        last = &t->records[t->count - 1].point;
+        if (point->out <= last->out || point->out - last->out > RESTART_SEGMENT_MAX)
+                return false;
+        return point->in_bit == RESTART_IN_UNKNOWN || last->in_bit == RESTART_IN_UNKNOWN ||
+               point->in_bit >= last->in_bit;
+}
+
+int restart_load(struct restart_table *t, const struct restart_record *record, uint64_t history_max)
+{
+        struct record r = {.point = record->point};
+        bool valid;
+        int rc;
+
+        if (!history_plausible(record, history_max))
+                return -EINVAL;
+        if (record->enter && record->point.in_bit == RESTART_IN_UNKNOWN)
+                return -EINVAL;
+        if (!record->enter && record->history_size > 0)
+                return -EINVAL;
+        r.state = record->enter ? RESTART_POINT : RESTART_CONTINUES;
+        r.proven = record->enter;
+        r.history_size = record->history_size;
+        if (r.history_size) {
+                r.history = malloc(r.history_size);
+                if (!r.history)
+                        return -ENOMEM;
+                memcpy(r.history, record->history, r.history_size);
+        }
+        pthread_rwlock_wrlock(&t->lock);
+        valid = !t->finished && follows(t, &r.point) && (t->count > 0 || record->enter);
+        rc = valid ? append(t, &r) : -EINVAL;
+        pthread_rwlock_unlock(&t->lock);
+        if (rc < 0)
+                free(r.history);
+        return rc;
+}
+
+int restart_load_end(struct restart_table *t, uint64_t out_bytes, uint64_t in_bytes)
+{
+        const struct restart_point *last;
+        bool valid;
+
+        pthread_rwlock_wrlock(&t->lock);
+        valid = !t->finished && in_bytes <= UINT64_MAX / 8 - 1;
+        if (t->count == 0) {
+                valid = valid && out_bytes == 0;
+        } else {
+                last = &t->records[t->count - 1].point;
+                valid = valid && out_bytes > last->out &&
+                        out_bytes - last->out <= RESTART_SEGMENT_MAX &&
+                        (last->in_bit == RESTART_IN_UNKNOWN || last->in_bit <= in_bytes * 8);
+        }
+        if (valid) {
+                t->finished = true;
+                t->out_bytes = out_bytes;
+                t->in_bytes = in_bytes;
+        }
+        pthread_rwlock_unlock(&t->lock);
+        return valid ? 0 : -EINVAL;
+}
