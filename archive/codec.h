@@ -40,10 +40,20 @@ struct codec_ops {
         void (*pass_close)(void *pass); /* NULL is allowed */
 
         /*
+         * The same, but begin at POINT with its history, which the pass takes over. For
+         * segments that nobody can enter: they are reached by decoding on from a point. NULL
+         * where a codec has none: then such a pass starts at the stream's beginning.
+         */
+        int (*pass_resume)(struct source *in, const struct codec_limits *limits,
+                           const struct restart_point *point, void *take_history, void **pass,
+                           struct error *err);
+
+        /*
          * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least
          * 256 KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or
          * -errno with ERR naming the byte of the compressed file. Names restart points through
-         * B; every checksum of a frame, member or block that is passed is verified.
+         * B, unless that is NULL; every checksum of a frame, member or block that is passed is
+         * verified.
          */
         ssize_t (*pass)(void *pass, void *buf, size_t len, struct restart_builder *b,
                         struct error *err);

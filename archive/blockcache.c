@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/blockcache.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+
+#define SHARDS  8
+#define BUCKETS 128 /* a shard; blocks are megabytes, so there are few */
+
+/* Buffers are powers of two from 1 << CLASS_MIN, so that one that was freed fits the next. */
+#define CLASS_MIN 16
+#define CLASSES   24
+
+enum block_state { LOADING, READY, FAILED };
+
+struct block {
+        uint64_t key;
+        void *data;
+        size_t capacity; /* of data; address space, of which CHARGE bytes are memory */
+        size_t charge;
+
+        /* Guarded by the shard's lock. */
+        enum block_state state;
+        int error;
+        unsigned holders;
+        bool listed;                 /* get finds it */
+        struct block *chain;         /* next in its bucket */
+        struct block *older, *newer; /* while nobody holds it */
+        uint64_t tick;               /* when it was last put */
+};
+
+struct shard {
+        pthread_mutex_t lock; /* guards everything below, and its blocks' fields above */
+        pthread_cond_t loaded;
+        struct block *buckets[BUCKETS];
+        struct block *oldest, *newest; /* unheld */
+};
+
+/* A buffer that nobody uses; it lies in the buffer itself. */
+struct spare {
+        struct spare *next;
+        size_t touched;
+};
+
+struct blockcache {
+        struct shard shards[SHARDS];
+        size_t bound;
+        _Atomic size_t bytes;
+        _Atomic uint64_t tick;
+
+        pthread_mutex_t spare_lock; /* guards the spares; taken last */
+        struct spare *spares[CLASSES];
+        size_t spare_bytes;
+};
+
+static uint64_t mix(uint64_t key)
+{
+        key *= UINT64_C(0x9E3779B97F4A7C15);
+        return key ^ key >> 32;
+}
+
+static struct shard *shard_of(struct blockcache *c, uint64_t key)
+{
+        return &c->shards[mix(key) % SHARDS];
+}
+
+static struct block **bucket_of(struct shard *s, uint64_t key)
+{
+        return &s->buckets[mix(key) / SHARDS % BUCKETS];
+}
+
+int blockcache_new(size_t bytes, struct blockcache **out)
+{
+        struct blockcache *c = calloc(1, sizeof *c);
+
+        if (!c)
+                return -ENOMEM;
+        c->bound = bytes;
+        pthread_mutex_init(&c->spare_lock, NULL);
+        for (size_t i = 0; i < SHARDS; i++) {
+                pthread_mutex_init(&c->shards[i].lock, NULL);
+                pthread_cond_init(&c->shards[i].loaded, NULL);
+        }
+        *out = c;
+        return 0;
+}
+
+static unsigned class_of(size_t capacity)
+{
+        unsigned class = 0;
+
+        while (class < CLASSES - 1 && (size_t)1 << (CLASS_MIN + class) < capacity)
+                class ++;
+        return class;
+}
+
+/*
+ * Memory for CAPACITY bytes. A page that was used before costs nothing, a new one is zeroed by the
+ * kernel first: at the speed of zstd that is a tenth of all time, so a few buffers are kept.
+ */
+static int acquire(struct blockcache *c, struct block *b, size_t capacity)
+{
+        unsigned class = class_of(capacity);
+        size_t size = max_u64((size_t)1 << (CLASS_MIN + class), capacity);
+        struct spare *spare;
+        void *data;
+
+        b->capacity = size;
+        pthread_mutex_lock(&c->spare_lock);
+        spare = c->spares[class];
+        if (spare) {
+                c->spares[class] = spare->next;
+                c->spare_bytes -= spare->touched;
+        }
+        pthread_mutex_unlock(&c->spare_lock);
+        if (spare) {
+                b->charge = spare->touched;
+                b->data = spare;
+                return 0;
+        }
+        data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
+        if (data == MAP_FAILED)
+                return -ENOMEM;
+        b->data = data;
+        b->charge = 0;
+        return 0;
+}
+
+static void release(struct blockcache *c, struct block *b)
+{
+        unsigned class = class_of(b->capacity);
+        struct spare *spare = b->data;
+        bool kept = false;
+
+        if (spare && (size_t)1 << (CLASS_MIN + class) == b->capacity) {
+                pthread_mutex_lock(&c->spare_lock);
+                if (c->spare_bytes + b->charge <= c->bound / 8) {
+                        spare->next = c->spares[class];
+                        spare->touched = b->charge;
+                        c->spares[class] = spare;
+                        c->spare_bytes += b->charge;
+                        kept = true;
+                }
+                pthread_mutex_unlock(&c->spare_lock);
+        }
+        if (spare && !kept)
+                munmap(b->data, b->capacity);
+        free(b);
+}
+
+/* Account for LEN bytes of B's buffer being in use. */
+static void charge(struct blockcache *c, struct block *b, size_t len)
+{
+        b->charge = max_u64(b->charge, len);
+        atomic_fetch_add(&c->bytes, b->charge);
+}
+
+/* Caller holds the shard's lock. */
+static struct block *find(struct shard *s, uint64_t key)
+{
+        struct block *b = *bucket_of(s, key);
+
+        while (b && b->key != key)
+                b = b->chain;
+        return b;
+}
+
+/* Caller holds the shard's lock. */
+static void list(struct shard *s, struct block *b)
+{
+        struct block **bucket = bucket_of(s, b->key);
+
+        b->chain = *bucket;
+        *bucket = b;
+        b->listed = true;
+}
+
+/* Caller holds the shard's lock. */
+static void unlist(struct shard *s, struct block *b)
+{
+        struct block **link = bucket_of(s, b->key);
+
+        while (*link != b)
+                link = &(*link)->chain;
+        *link = b->chain;
+        b->listed = false;
+}
+
+/* Caller holds the shard's lock; nobody holds B. */
+static void age_append(struct shard *s, struct block *b)
+{
+        b->older = s->newest;
+        b->newer = NULL;
+        *(s->newest ? &s->newest->newer : &s->oldest) = b;
+        s->newest = b;
+}
+
+/* Caller holds the shard's lock. */
+static void age_remove(struct shard *s, struct block *b)
+{
+        *(b->older ? &b->older->newer : &s->oldest) = b->newer;
+        *(b->newer ? &b->newer->older : &s->newest) = b->older;
+}
+
+/* Caller holds the shard's lock. */
+static void take_hold(struct shard *s, struct block *b)
+{
+        if (b->holders++ == 0)
+                age_remove(s, b);
+}
+
+static void discard(struct blockcache *c, struct block *b)
+{
+        atomic_fetch_sub(&c->bytes, b->charge);
+        release(c, b);
+}
+
+static struct shard *shard_with_oldest(struct blockcache *c)
+{
+        struct shard *best = NULL;
+        uint64_t tick = UINT64_MAX;
+
+        for (size_t i = 0; i < SHARDS; i++) {
+                struct shard *s = &c->shards[i];
+                scoped_lock(&s->lock);
+
+                if (s->oldest && s->oldest->tick < tick) {
+                        tick = s->oldest->tick;
+                        best = s;
+                }
+        }
+        return best;
+}
+
+/* Evict until INCOMING more bytes fit, or nothing is left that nobody holds. */
+static void make_room(struct blockcache *c, size_t incoming)
+{
+        while (atomic_load(&c->bytes) + incoming > c->bound) {
+                struct shard *s = shard_with_oldest(c);
+                struct block *victim;
+
+                if (!s)
+                        return;
+                pthread_mutex_lock(&s->lock);
+                victim = s->oldest;
+                if (victim) {
+                        age_remove(s, victim);
+                        unlist(s, victim);
+                }
+                pthread_mutex_unlock(&s->lock);
+                if (victim)
+                        discard(c, victim);
+        }
+}
+
+void blockcache_free(struct blockcache *c)
+{
+        if (!c)
+                return;
+        c->bound = 0;
+        make_room(c, 0);
+        for (size_t i = 0; i < SHARDS; i++) {
+                pthread_mutex_destroy(&c->shards[i].lock);
+                pthread_cond_destroy(&c->shards[i].loaded);
+        }
+        for (size_t i = 0; i < CLASSES; i++) {
+                while (c->spares[i]) {
+                        struct spare *spare = c->spares[i];
+
+                        c->spares[i] = spare->next;
+                        munmap(spare, (size_t)1 << (CLASS_MIN + i));
+                }
+        }
+        pthread_mutex_destroy(&c->spare_lock);
+        free(c);
+}
+
+/* Fill B, which is listed and LOADING, and tell who waits for it. */
+static int load_block(struct blockcache *c, struct shard *s, struct block *b, size_t len,
+                      blockcache_load_fn load, void *ctx)
+{
+        int rc;
+
+        make_room(c, len);
+        rc = acquire(c, b, len);
+        if (rc == 0) {
+                charge(c, b, len);
+                rc = load(ctx, b->key, b->data, len);
+        }
+        pthread_mutex_lock(&s->lock);
+        b->state = rc < 0 ? FAILED : READY;
+        b->error = rc;
+        if (rc < 0)
+                unlist(s, b);
+        pthread_cond_broadcast(&s->loaded);
+        pthread_mutex_unlock(&s->lock);
+        return rc;
+}
+
+int blockcache_get(struct blockcache *c, uint64_t key, size_t len, blockcache_load_fn load,
+                   void *ctx, struct block **out)
+{
+        struct shard *s = shard_of(c, key);
+        struct block *b;
+        int rc = 0;
+
+        pthread_mutex_lock(&s->lock);
+        b = find(s, key);
+        if (b) {
+                take_hold(s, b);
+                while (b->state == LOADING)
+                        pthread_cond_wait(&s->loaded, &s->lock);
+                rc = b->error;
+                pthread_mutex_unlock(&s->lock);
+        } else {
+                b = calloc(1, sizeof *b);
+                if (b) {
+                        b->key = key;
+                        b->holders = 1;
+                        b->state = LOADING;
+                        list(s, b);
+                }
+                pthread_mutex_unlock(&s->lock);
+                if (!b)
+                        return -ENOMEM;
+                rc = load_block(c, s, b, len, load, ctx);
+        }
+        if (rc < 0) {
+                blockcache_put(c, b);
+                return rc;
+        }
+        *out = b;
+        return 0;
+}
+
+bool blockcache_contains(struct blockcache *c, uint64_t key)
+{
+        struct shard *s = shard_of(c, key);
+        scoped_lock(&s->lock);
+
+        return find(s, key) != NULL;
+}
+
+int blockcache_prepare(struct blockcache *c, uint64_t key, size_t capacity, struct block **out)
+{
+        struct block *b = calloc(1, sizeof *b);
+        int rc;
+
+        if (!b)
+                return -ENOMEM;
+        b->key = key;
+        b->holders = 1;
+        b->state = READY;
+        rc = acquire(c, b, capacity);
+        if (rc < 0) {
+                free(b);
+                return rc;
+        }
+        charge(c, b, 0);
+        *out = b;
+        return 0;
+}
+
+void blockcache_add(struct blockcache *c, struct block *b, size_t len)
+{
+        struct shard *s = shard_of(c, b->key);
+
+        atomic_fetch_sub(&c->bytes, b->charge);
+        charge(c, b, len);
+        pthread_mutex_lock(&s->lock);
+        if (!find(s, b->key))
+                list(s, b);
+        pthread_mutex_unlock(&s->lock);
+        make_room(c, 0);
+}
+
+void blockcache_hold(struct blockcache *c, struct block *b)
+{
+        struct shard *s = shard_of(c, b->key);
+        scoped_lock(&s->lock);
+
+        take_hold(s, b);
+}
+
+void blockcache_put(struct blockcache *c, struct block *b)
+{
+        struct shard *s = shard_of(c, b->key);
+        bool gone = false;
+
+        pthread_mutex_lock(&s->lock);
+        if (--b->holders == 0) {
+                gone = !b->listed || b->charge > c->bound;
+                if (gone && b->listed)
+                        unlist(s, b);
+                if (!gone) {
+                        b->tick = atomic_fetch_add(&c->tick, 1);
+                        age_append(s, b);
+                }
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (gone)
+                discard(c, b);
+        else
+                make_room(c, 0);
+}
+
+void *block_data(struct block *b)
+{
+        return b->data;
+}
+
+size_t blockcache_bytes(const struct blockcache *c)
+{
+        return atomic_load(&c->bytes);
+}

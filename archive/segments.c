@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/segments.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+
+/* A segment with more input is not decoded in one shot, which takes all of it into memory. */
+#define ONE_SHOT_MAX (UINT64_C(64) << 20)
+
+#define STEP_SIZE (256 << 10)
+
+/* A pass somewhere in the stream. What it decoded beyond the wanted bytes waits in step. */
+struct cursor {
+        void *pass;   /* NULL: closed */
+        uint64_t out; /* of the stream, at step_at */
+        size_t step_at, step_end;
+        uint8_t *step; /* STEP_SIZE bytes */
+};
+
+struct segments {
+        const struct codec_ops *codec;
+        struct codec_limits limits;
+        struct source *in;
+        struct restart_table *table;
+
+        pthread_mutex_t cursor_lock; /* guards cursor; held while it decodes */
+        struct cursor cursor;
+};
+
+int segments_new(const struct codec_ops *codec, const struct codec_limits *limits,
+                 struct source *in, struct restart_table *table, struct segments **out)
+{
+        struct segments *s = calloc(1, sizeof *s);
+
+        if (!s)
+                return -ENOMEM;
+        s->codec = codec;
+        s->limits = *limits;
+        s->in = in;
+        s->table = table;
+        pthread_mutex_init(&s->cursor_lock, NULL);
+        *out = s;
+        return 0;
+}
+
+static void cursor_close(const struct segments *s, struct cursor *c)
+{
+        s->codec->pass_close(c->pass);
+        free(c->step);
+        *c = (struct cursor){0};
+}
+
+void segments_free(struct segments *s)
+{
+        if (!s)
+                return;
+        cursor_close(s, &s->cursor);
+        pthread_mutex_destroy(&s->cursor_lock);
+        free(s);
+}
+
+/* Open C at ENTRY's point, or at the stream's beginning if the codec cannot resume there. */
+static int cursor_open(const struct segments *s, struct cursor *c,
+                       const struct restart_segment *entry, struct error *err)
+{
+        void *history = NULL;
+        int rc = 0;
+
+        c->step = malloc(STEP_SIZE);
+        if (!c->step)
+                return -ENOMEM;
+        c->step_at = c->step_end = 0;
+        c->out = 0;
+        if (entry->index == 0 || !s->codec->pass_resume) {
+                rc = s->codec->pass_open(s->in, &s->limits, &c->pass, err);
+        } else {
+                c->out = entry->point.out;
+                rc = restart_history(s->table, entry->index, &history);
+                if (rc == 0)
+                        rc = s->codec->pass_resume(s->in, &s->limits, &entry->point, history,
+                                                   &c->pass, err);
+        }
+        if (rc < 0) {
+                c->pass = NULL;
+                cursor_close(s, c);
+        }
+        return rc;
+}
+
+/* The next LEN bytes into OUT; NULL skips them. */
+static int cursor_read(const struct segments *s, struct cursor *c, uint8_t *out, uint64_t len,
+                       struct error *err)
+{
+        while (len > 0) {
+                size_t n = (size_t)min_u64(len, c->step_end - c->step_at);
+
+                if (n == 0) {
+                        ssize_t got = s->codec->pass(c->pass, c->step, STEP_SIZE, NULL, err);
+
+                        if (got < 0)
+                                return (int)got;
+                        if (got == 0)
+                                return error_set(err, EIO,
+                                                 "the compressed stream has become shorter");
+                        c->step_at = 0;
+                        c->step_end = (size_t)got;
+                        continue;
+                }
+                if (out) {
+                        memcpy(out, c->step + c->step_at, n);
+                        out += n;
+                }
+                c->step_at += n;
+                c->out += n;
+                len -= n;
+        }
+        return 0;
+}
+
+static int check_hash(const struct restart_segment *segment, const void *out, size_t len,
+                      struct error *err)
+{
+        if (XXH3_64bits(out, len) == segment->point.hash)
+                return 0;
+        return error_set(err, EIO,
+                         "segment %zu (decompressed bytes %" PRIu64 " to %" PRIu64
+                         ") does not decompress to what it was when it was indexed",
+                         segment->index, segment->point.out, segment->end);
+}
+
+static bool one_shot(const struct restart_segment *segment)
+{
+        return segment->in_end != RESTART_IN_UNKNOWN && segment->in_end >= segment->point.in_bit &&
+               (segment->in_end - segment->point.in_bit) / 8 <= ONE_SHOT_MAX;
+}
+
+/* SEGMENT from its own point. */
+static int decode_alone(const struct segments *s, const struct restart_segment *segment, void *out,
+                        size_t len, struct error *err)
+{
+        cleanup_free void *history = NULL;
+        struct cursor c = {0};
+        int rc;
+
+        if (one_shot(segment)) {
+                rc = restart_history(s->table, segment->index, &history);
+                if (rc == 0)
+                        rc = s->codec->segment(s->in, &segment->point, history, segment->in_end,
+                                               out, len, err);
+        } else {
+                rc = cursor_open(s, &c, segment, err);
+                if (rc == 0)
+                        rc = cursor_read(s, &c, NULL, segment->point.out - c.out, err);
+                if (rc == 0)
+                        rc = cursor_read(s, &c, out, len, err);
+                cursor_close(s, &c);
+        }
+        return rc < 0 ? rc : check_hash(segment, out, len, err);
+}
+
+/* SEGMENT by decoding on from the nearest proven point in front of it. */
+static int decode_on(struct segments *s, const struct restart_segment *segment, void *out,
+                     size_t len, struct error *err)
+{
+        struct cursor *c = &s->cursor;
+        struct restart_segment entry;
+        scoped_lock(&s->cursor_lock);
+        int rc = 0;
+
+        restart_entry(s->table, segment->index, &entry);
+        if (c->pass && (c->out > segment->point.out || c->out < entry.point.out))
+                cursor_close(s, c);
+        if (!c->pass)
+                rc = cursor_open(s, c, &entry, err);
+        if (rc == 0)
+                rc = cursor_read(s, c, NULL, segment->point.out - c->out, err);
+        if (rc == 0)
+                rc = cursor_read(s, c, out, len, err);
+        if (rc == 0)
+                rc = check_hash(segment, out, len, err);
+        if (rc < 0 && c->pass)
+                cursor_close(s, c);
+        return rc;
+}
+
+int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err)
+{
+        struct restart_segment segment;
+        int rc;
+
+        if (!restart_get(s->table, index, &segment) || segment.end - segment.point.out != len)
+                return error_set(err, EINVAL, "no such segment");
+        /* A proven point whose segment is too wide for one shot is the cursor's to continue. */
+        if (!segment.point_held || (segment.proven && !one_shot(&segment)))
+                return decode_on(s, &segment, out, len, err);
+        rc = decode_alone(s, &segment, out, len, err);
+        if (rc == 0 && !segment.proven)
+                restart_proven(s->table, index);
+        if (rc == -ENOMEM || rc == 0 || segment.proven)
+                return rc;
+        restart_drop(s->table, index);
+        return decode_on(s, &segment, out, len, err);
+}
+
+void segments_prove(struct segments *s, size_t index, void *scratch, size_t len)
+{
+        struct restart_segment segment;
+        int rc;
+
+        if (!restart_get(s->table, index, &segment) || !segment.point_held || segment.proven)
+                return;
+        rc = decode_alone(s, &segment, scratch, len, NULL);
+        if (rc == 0)
+                restart_proven(s->table, index);
+        else
+                restart_drop(s->table, index);
+}

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/stream.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "archive/blockcache.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/segments.h"
+#include "archive/source.h"
+#include "archive/workers.h"
+
+/* What one call of a codec may decode. */
+#define STEP_SIZE (256 << 10)
+
+#define PROBE_SIZE 64
+
+/* Sequential readers that are told apart: several disks are read from one archive. */
+#define TRACKS 16
+
+/* What the pass has decoded and the codec may still recall, oldest first; each block is held. */
+struct recent {
+        struct recent *next;
+        struct block *block;
+        uint64_t start, end;
+};
+
+struct track {
+        size_t index; /* the segment that was read last */
+        size_t ahead; /* segments up to here have been asked for */
+        uint64_t tick;
+};
+
+struct stream {
+        struct source base;
+        struct source_ops ops; /* of base: the name is the codec's */
+        const struct codec_ops *codec;
+        struct source *in;
+        struct restart_table *table;
+        struct blockcache *cache;
+        struct segments *segments;
+        struct workers *workers;
+        unsigned depth; /* segments that are read ahead */
+
+        /* The pass's thread alone. */
+        void *pass;
+        struct restart_builder *builder;
+        struct recent *recent, **recent_end;
+        bool ended;
+        struct error failure; /* what stopped the pass; code 0: nothing did */
+
+        _Atomic uint64_t frontier;
+        _Atomic bool failed;
+
+        pthread_mutex_t tail_lock; /* guards the two below; the pass's thread reads them without */
+        struct block *tail;        /* NULL once the pass has ended */
+        uint64_t tail_start;
+
+        pthread_mutex_t track_lock; /* guards the two below */
+        struct track tracks[TRACKS];
+        uint64_t track_tick;
+
+        pthread_mutex_t damage_lock; /* guards damage */
+        struct error damage;
+};
+
+static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
+{
+        struct stream *st = ctx;
+        struct restart_segment segment;
+        struct error err = {0};
+        int rc = -EIO;
+
+        if (restart_find(st->table, key, &segment))
+                rc = segments_decode(st->segments, segment.index, buf, len, &err);
+        if (rc < 0 && rc != -ENOMEM) {
+                scoped_lock(&st->damage_lock);
+
+                st->damage = err;
+                rc = -EIO;
+        }
+        return rc;
+}
+
+/* Hold SEGMENT's bytes. */
+static int get_segment(struct stream *st, const struct restart_segment *segment,
+                       struct block **block)
+{
+        return blockcache_get(st->cache, segment->point.out,
+                              (size_t)(segment->end - segment->point.out), load_segment, st, block);
+}
+
+/* A worker's job: have segment INDEX in the cache before it is asked for. */
+static void read_ahead(void *ctx, size_t index)
+{
+        struct stream *st = ctx;
+        struct restart_segment segment;
+        struct block *block;
+
+        if (restart_get(st->table, index, &segment) && get_segment(st, &segment, &block) == 0)
+                blockcache_put(st->cache, block);
+}
+
+/* The track that segment INDEX continues, or the stalest for a new one. Caller holds the lock. */
+static struct track *find_track(struct stream *st, size_t index)
+{
+        struct track *stalest = &st->tracks[0];
+
+        for (size_t i = 0; i < TRACKS; i++) {
+                struct track *t = &st->tracks[i];
+
+                if (t->tick && (t->index == index || t->index + 1 == index))
+                        return t;
+                if (t->tick < stalest->tick)
+                        stalest = t;
+        }
+        *stalest = (struct track){.index = index, .ahead = index};
+        return stalest;
+}
+
+/*
+ * Segment INDEX is being read. Who moves from one to the next gets those behind it decoded; who
+ * stops moving asks for nothing more.
+ */
+static void note_progress(struct stream *st, size_t index)
+{
+        size_t first, end;
+        struct track *t;
+
+        pthread_mutex_lock(&st->track_lock);
+        t = find_track(st, index);
+        t->tick = ++st->track_tick;
+        first = end = 0;
+        if (t->index != index) {
+                first = t->ahead > index ? t->ahead + 1 : index + 1;
+                end = index + 1 + st->depth;
+                t->index = index;
+                t->ahead = end - 1;
+        }
+        pthread_mutex_unlock(&st->track_lock);
+        for (size_t i = first; i < end; i++) {
+                struct restart_segment segment;
+
+                /* What continues is decoded in order, which more threads cannot speed up. */
+                if (!restart_get(st->table, i, &segment) || !segment.point_held)
+                        break;
+                if (!blockcache_contains(st->cache, segment.point.out))
+                        workers_submit(st->workers, WORK_SOON, read_ahead, st, i);
+        }
+}
+
+/* Hold the tail, if OFFSET lies in it. *START is where it begins. */
+static struct block *hold_tail(struct stream *st, uint64_t offset, uint64_t *start)
+{
+        scoped_lock(&st->tail_lock);
+
+        if (!st->tail || offset < st->tail_start)
+                return NULL;
+        *start = st->tail_start;
+        blockcache_hold(st->cache, st->tail);
+        return st->tail;
+}
+
+/* As much of [OFFSET, + LEN), which is behind the frontier, as lies in one segment. */
+static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offset,
+                         uint64_t frontier)
+{
+        struct restart_segment segment;
+        struct block *block;
+        uint64_t start, end = frontier;
+        size_t n;
+        int rc;
+
+        block = hold_tail(st, offset, &start);
+        if (!block) {
+                if (!restart_find(st->table, offset, &segment))
+                        return -EIO;
+                rc = get_segment(st, &segment, &block);
+                if (rc < 0)
+                        return rc;
+                note_progress(st, segment.index);
+                start = segment.point.out;
+                end = segment.end;
+        }
+        n = (size_t)min_u64(len, end - offset);
+        memcpy(buf, (char *)block_data(block) + (offset - start), n);
+        blockcache_put(st->cache, block);
+        return (ssize_t)n;
+}
+
+static ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        struct stream *st = (struct stream *)s;
+        uint64_t frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
+        size_t done = 0;
+
+        if (!range_within(offset, len, frontier)) {
+                if (atomic_load(&st->failed))
+                        return -EIO;
+                /* The end may have been found since source_pread looked at the size. */
+                if (s->size == SOURCE_SIZE_UNKNOWN || offset + len <= s->size)
+                        return -EAGAIN;
+                if (offset >= s->size)
+                        return 0;
+                len = (size_t)(s->size - offset);
+                frontier = s->size;
+        }
+        while (done < len) {
+                ssize_t n = read_some(st, (char *)buf + done, len - done, offset + done, frontier);
+
+                if (n < 0)
+                        return n;
+                done += (size_t)n;
+        }
+        return (ssize_t)done;
+}
+
+/* A worker's job: the second proof. */
+static void prove(void *ctx, size_t index)
+{
+        struct stream *st = ctx;
+        struct restart_segment segment;
+        struct block *scratch;
+        size_t len;
+
+        if (!restart_get(st->table, index, &segment))
+                return;
+        len = (size_t)(segment.end - segment.point.out);
+        /* Never added to the cache: only its memory is recycled there. */
+        if (blockcache_prepare(st->cache, segment.point.out, len, &scratch) < 0)
+                return;
+        segments_prove(st->segments, index, block_data(scratch), len);
+        blockcache_put(st->cache, scratch);
+}
+
+static void forget_recent(struct stream *st, uint64_t keep_from)
+{
+        while (st->recent && st->recent->end <= keep_from) {
+                struct recent *r = st->recent;
+
+                st->recent = r->next;
+                if (!st->recent)
+                        st->recent_end = &st->recent;
+                blockcache_put(st->cache, r->block);
+                free(r);
+        }
+}
+
+/* restart_recall's answer: from the blocks that the pass still holds. */
+static int recall(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+        struct stream *st = ctx;
+        char *to = buf;
+
+        for (struct recent *r = st->recent; r && len > 0; r = r->next) {
+                size_t n;
+
+                if (offset < r->start || offset >= r->end)
+                        continue;
+                n = (size_t)min_u64(len, r->end - offset);
+                memcpy(to, (char *)block_data(r->block) + (offset - r->start), n);
+                to += n;
+                offset += n;
+                len -= n;
+        }
+        if (len == 0)
+                return 0;
+        if (offset < st->tail_start)
+                return -ERANGE;
+        memcpy(to, (char *)block_data(st->tail) + (offset - st->tail_start), len);
+        return 0;
+}
+
+/* The tail's segment has ended at END, where NEXT (NULL: nothing) begins. */
+static int retire_tail(struct stream *st, uint64_t end, struct block *next)
+{
+        struct recent *r = malloc(sizeof *r);
+
+        if (!r)
+                return -ENOMEM;
+        *r = (struct recent){.block = st->tail, .start = st->tail_start, .end = end};
+        *st->recent_end = r;
+        st->recent_end = &r->next;
+        /* In the cache first: no reader may find it in neither place. */
+        blockcache_add(st->cache, st->tail, (size_t)(end - st->tail_start));
+        pthread_mutex_lock(&st->tail_lock);
+        st->tail = next;
+        st->tail_start = end;
+        pthread_mutex_unlock(&st->tail_lock);
+        return 0;
+}
+
+/*
+ * Begin the next segment at START, where the frontier is. The FRESH bytes that were decoded
+ * behind it already move over.
+ */
+static int begin_tail(struct stream *st, uint64_t start, size_t fresh)
+{
+        struct block *next;
+        int rc;
+
+        if (start == st->tail_start)
+                return 0;
+        rc = blockcache_prepare(st->cache, start, RESTART_SEGMENT_MAX, &next);
+        if (rc < 0)
+                return rc;
+        memcpy(block_data(next), (char *)block_data(st->tail) + (start - st->tail_start), fresh);
+        rc = retire_tail(st, start, next);
+        if (rc < 0)
+                blockcache_put(st->cache, next);
+        return rc;
+}
+
+static void queue_proofs(struct stream *st)
+{
+        size_t index;
+
+        /* Without memory for the job the point stays unproven, and is not entered. */
+        while (restart_next_unproven(st->builder, &index))
+                workers_submit(st->workers, WORK_LATER, prove, st, index);
+}
+
+static int end_pass(struct stream *st)
+{
+        uint64_t end = st->frontier;
+        int rc = restart_finish(st->builder, st->in->size);
+
+        if (rc < 0)
+                return rc;
+        queue_proofs(st);
+        rc = retire_tail(st, end, NULL);
+        if (rc < 0)
+                return rc;
+        forget_recent(st, end);
+        st->base.size = end;
+        st->ended = true;
+        st->codec->pass_close(steal_ptr(&st->pass));
+        workers_drain(st->workers);
+        return 0;
+}
+
+/* Decode some more. */
+static int advance(struct stream *st, struct error *err)
+{
+        uint64_t frontier = st->frontier;
+        size_t used = (size_t)(frontier - st->tail_start);
+        char *at;
+        ssize_t n;
+        int rc = 0;
+
+        if (used + STEP_SIZE > RESTART_SEGMENT_MAX) {
+                rc = restart_split(st->builder);
+                if (rc == 0)
+                        rc = begin_tail(st, frontier, 0);
+                used = 0;
+        }
+        if (rc < 0)
+                return error_set(err, -rc, "out of memory");
+        at = (char *)block_data(st->tail) + used;
+        n = st->codec->pass(st->pass, at, STEP_SIZE, st->builder, err);
+        if (n < 0)
+                return (int)n;
+        /* If the codec named a point, what it returned lies behind that. */
+        rc = begin_tail(st, restart_segment_start(st->builder), (size_t)n);
+        if (rc == 0 && n > 0) {
+                at = (char *)block_data(st->tail) + (frontier - st->tail_start);
+                rc = restart_advance(st->builder, at, (size_t)n);
+        }
+        if (rc == 0 && n == 0)
+                rc = end_pass(st);
+        if (rc < 0)
+                return error_set(err, -rc, "out of memory");
+        if (n > 0) {
+                atomic_store_explicit(&st->frontier, frontier + (size_t)n, memory_order_release);
+                forget_recent(st, restart_keep_from(st->builder));
+                queue_proofs(st);
+        }
+        return 0;
+}
+
+static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
+{
+        struct stream *st = (struct stream *)s;
+
+        while (st->frontier < offset && !st->ended && !st->failure.code) {
+                int rc = advance(st, &st->failure);
+
+                if (rc < 0) {
+                        if (!st->failure.code)
+                                error_set(&st->failure, -rc, "%s", strerror(-rc));
+                        atomic_store(&st->failed, true);
+                        workers_drain(st->workers);
+                }
+        }
+        *end = st->frontier;
+        if (st->frontier >= offset || !st->failure.code)
+                return 0;
+        if (err)
+                *err = st->failure;
+        return -st->failure.code;
+}
+
+static void stream_close(struct source *s)
+{
+        struct stream *st = (struct stream *)s;
+
+        workers_free(st->workers);
+        if (st->pass)
+                st->codec->pass_close(st->pass);
+        if (st->cache)
+                forget_recent(st, UINT64_MAX);
+        if (st->tail)
+                blockcache_put(st->cache, st->tail);
+        restart_builder_free(st->builder);
+        segments_free(st->segments);
+        blockcache_free(st->cache);
+        restart_table_free(st->table);
+        source_close(st->in);
+        pthread_mutex_destroy(&st->tail_lock);
+        pthread_mutex_destroy(&st->track_lock);
+        pthread_mutex_destroy(&st->damage_lock);
+        free(st);
+}
+
+static const struct source_ops stream_ops = {
+    .pread = stream_pread,
+    .reach = stream_reach,
+    .close = stream_close,
+};
+
+static unsigned processors(void)
+{
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+        return n > 0 ? (unsigned)n : 1;
+}
+
+/* Set up for a pass over the whole stream. */
+static int start_pass(struct stream *st, const struct codec_limits *limits, struct error *err)
+{
+        int rc = restart_table_new(&st->table);
+
+        if (rc == 0)
+                rc = restart_builder_new(st->table, recall, st, &st->builder);
+        if (rc == 0)
+                rc = blockcache_prepare(st->cache, 0, RESTART_SEGMENT_MAX, &st->tail);
+        if (rc < 0)
+                return error_set(err, -rc, "out of memory");
+        return st->codec->pass_open(st->in, limits, &st->pass, err);
+}
+
+/* A table that is complete already. */
+static void adopt_table(struct stream *st, struct restart_table *table)
+{
+        st->table = table;
+        st->frontier = restart_end(table);
+        st->base.size = restart_end(table);
+        st->ended = true;
+}
+
+static int set_up(struct stream *st, const struct stream_options *o,
+                  struct restart_table *take_table, struct error *err)
+{
+        struct codec_limits limits = {.window = o->window ? o->window : STREAM_WINDOW_DEFAULT};
+        unsigned threads = o->threads ? o->threads : processors();
+        int rc;
+
+        if (take_table)
+                adopt_table(st, take_table);
+        rc = blockcache_new(o->cache_bytes ? o->cache_bytes : STREAM_CACHE_DEFAULT, &st->cache);
+        if (rc == 0)
+                rc = workers_new(threads, &st->workers);
+        if (rc < 0)
+                return error_set(err, -rc, "out of memory");
+        st->depth = threads * 2;
+        if (!take_table)
+                rc = start_pass(st, &limits, err);
+        if (rc < 0)
+                return rc;
+        rc = segments_new(st->codec, &limits, st->in, st->table, &st->segments);
+        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+}
+
+int stream_open(const struct codec_ops *codec, struct source *take_in,
+                const struct stream_options *o, struct source **out, struct error *err)
+{
+        struct stream *st = calloc(1, sizeof *st);
+        int rc;
+
+        if (!st) {
+                source_close(take_in);
+                restart_table_free(o->take_table);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        st->ops = stream_ops;
+        st->ops.name = codec->name;
+        st->base.ops = &st->ops;
+        st->base.size = SOURCE_SIZE_UNKNOWN;
+        st->codec = codec;
+        st->in = take_in;
+        st->recent_end = &st->recent;
+        pthread_mutex_init(&st->tail_lock, NULL);
+        pthread_mutex_init(&st->track_lock, NULL);
+        pthread_mutex_init(&st->damage_lock, NULL);
+        rc = set_up(st, o, o->take_table, err);
+        if (rc < 0) {
+                stream_close(&st->base);
+                return rc;
+        }
+        *out = &st->base;
+        return 0;
+}
+
+/* Every codec; which one it is, the first bytes say. */
+static const struct codec_ops *const codecs[] = {
+    &zstd_codec,
+};
+
+const struct codec_ops *stream_codec(const void *head, size_t len)
+{
+        for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
+                if (codecs[i]->probe(head, len))
+                        return codecs[i];
+        }
+        return NULL;
+}
+
+int stream_probe(struct source *take_in, const struct stream_options *o, struct source **out,
+                 struct error *err)
+{
+        char head[PROBE_SIZE];
+        const struct codec_ops *codec;
+        ssize_t n = source_pread(take_in, head, sizeof head, 0);
+
+        if (n < 0) {
+                source_close(take_in);
+                restart_table_free(o->take_table);
+                return error_set(err, (int)-n, "cannot be read: %s", strerror((int)-n));
+        }
+        codec = stream_codec(head, (size_t)n);
+        if (codec)
+                return stream_open(codec, take_in, o, out, err);
+        restart_table_free(o->take_table);
+        *out = take_in;
+        return 0;
+}
+
+static struct stream *as_stream(struct source *s)
+{
+        return s->ops->close == stream_close ? (struct stream *)s : NULL;
+}
+
+struct restart_table *stream_table(struct source *s)
+{
+        struct stream *st = as_stream(s);
+
+        return st ? st->table : NULL;
+}
+
+int stream_damage(struct source *s, struct error *err)
+{
+        struct stream *st = as_stream(s);
+
+        if (!st)
+                return 0;
+        scoped_lock(&st->damage_lock);
+        if (st->damage.code)
+                *err = st->damage;
+        return -st->damage.code;
+}

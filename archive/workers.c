@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/workers.h"
+
+#include <stdbool.h>
+
+#include "archive/cleanup.h"
+
+#define URGENCIES   2
+#define THREADS_MAX 64
+
+struct job {
+        struct job *next;
+        work_fn fn;
+        void *ctx;
+        size_t arg;
+};
+
+struct workers {
+        pthread_mutex_t lock; /* guards everything below */
+        pthread_cond_t submitted;
+        pthread_cond_t finished;
+        struct job *first[URGENCIES];
+        struct job **last[URGENCIES];
+        unsigned running_later;
+        bool stopping;
+        unsigned wanted, started;
+        pthread_t threads[THREADS_MAX];
+};
+
+int workers_new(unsigned threads, struct workers **out)
+{
+        struct workers *w = calloc(1, sizeof *w);
+
+        if (!w)
+                return -ENOMEM;
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->submitted, NULL);
+        pthread_cond_init(&w->finished, NULL);
+        for (size_t i = 0; i < URGENCIES; i++)
+                w->last[i] = &w->first[i];
+        w->wanted = threads < THREADS_MAX ? threads : THREADS_MAX;
+        *out = w;
+        return 0;
+}
+
+/* Caller holds the lock. */
+static struct job *take(struct workers *w, enum urgency urgency)
+{
+        struct job *job = w->first[urgency];
+
+        if (!job)
+                return NULL;
+        w->first[urgency] = job->next;
+        if (!job->next)
+                w->last[urgency] = &w->first[urgency];
+        return job;
+}
+
+/* Caller holds the lock, which is released while the job runs. */
+static void run(struct workers *w, struct job *job, enum urgency urgency)
+{
+        if (urgency == WORK_LATER)
+                w->running_later++;
+        pthread_mutex_unlock(&w->lock);
+        job->fn(job->ctx, job->arg);
+        free(job);
+        pthread_mutex_lock(&w->lock);
+        if (urgency == WORK_LATER) {
+                w->running_later--;
+                pthread_cond_broadcast(&w->finished);
+        }
+}
+
+static void *work(void *arg)
+{
+        struct workers *w = arg;
+        scoped_lock(&w->lock);
+
+        while (!w->stopping) {
+                enum urgency urgency = w->first[WORK_SOON] ? WORK_SOON : WORK_LATER;
+                struct job *job = take(w, urgency);
+
+                if (job)
+                        run(w, job, urgency);
+                else
+                        pthread_cond_wait(&w->submitted, &w->lock);
+        }
+        return NULL;
+}
+
+/* Caller holds the lock. A thread that cannot be had is done without: see workers_drain. */
+static void start_threads(struct workers *w)
+{
+        while (w->started < w->wanted) {
+                if (pthread_create(&w->threads[w->started], NULL, work, w) != 0)
+                        w->wanted = w->started;
+                else
+                        w->started++;
+        }
+}
+
+int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ctx, size_t arg)
+{
+        struct job *job = malloc(sizeof *job);
+
+        if (!job)
+                return -ENOMEM;
+        *job = (struct job){.fn = fn, .ctx = ctx, .arg = arg};
+        pthread_mutex_lock(&w->lock);
+        start_threads(w);
+        *w->last[urgency] = job;
+        w->last[urgency] = &job->next;
+        pthread_cond_signal(&w->submitted);
+        pthread_mutex_unlock(&w->lock);
+        return 0;
+}
+
+void workers_drain(struct workers *w)
+{
+        scoped_lock(&w->lock);
+
+        for (;;) {
+                struct job *job = take(w, WORK_LATER);
+
+                if (job)
+                        run(w, job, WORK_LATER);
+                else if (w->running_later > 0)
+                        pthread_cond_wait(&w->finished, &w->lock);
+                else
+                        return;
+        }
+}
+
+void workers_free(struct workers *w)
+{
+        struct job *job;
+
+        if (!w)
+                return;
+        pthread_mutex_lock(&w->lock);
+        w->stopping = true;
+        pthread_cond_broadcast(&w->submitted);
+        pthread_mutex_unlock(&w->lock);
+        for (unsigned i = 0; i < w->started; i++)
+                pthread_join(w->threads[i], NULL);
+        while ((job = take(w, WORK_SOON)) || (job = take(w, WORK_LATER)))
+                free(job);
+        pthread_cond_destroy(&w->submitted);
+        pthread_cond_destroy(&w->finished);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+}

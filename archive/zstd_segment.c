@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Decoding one segment of a zstd stream, which may begin and end inside frames.
+ *
+ *   file     … block | block  block  last | checksum | header | block  block | block …
+ *                    ^ point                                                 ^ in_end
+ *   decoded          [stand-in][ blocks  ]   and then  [stand-in][ blocks ][ last ]
+ *
+ * Each piece of a frame is decoded in one shot behind a stand-in header, which is written over the
+ * bytes in front of it: no frame header is shorter. A piece that is cut gets an empty last block.
+ * Frame checksums are left out; the segment's own hash covers all of it.
+ */
+#include "archive/zstd_segment.h"
+
+#include <errno.h>
+#include <zstd.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "archive/zstd_frame.h"
+#include "archive/zstd_parse.h"
+
+struct segment {
+        uint64_t in_start; /* of the compressed stream, for errors */
+        uint8_t *input;    /* SIZE bytes, with room for a stand-in in front and a block behind */
+        size_t at, size;
+        uint8_t *out;
+        size_t done, len;
+        ZSTD_DCtx *dctx;
+};
+
+static int damaged(const struct segment *s, struct error *err)
+{
+        return error_set_at(err, EIO, s->in_start + s->at, "the zstd stream is damaged");
+}
+
+/* Move to the end of the blocks at s->at. *CUT: the frame goes on behind the segment. */
+static int skip_blocks(struct segment *s, bool *cut, struct error *err)
+{
+        *cut = false;
+        for (;;) {
+                struct zstd_block_header header;
+
+                if (s->at == s->size) {
+                        *cut = true;
+                        return 0;
+                }
+                if (s->size - s->at < ZSTD_BLOCK_HEADER_SIZE)
+                        return damaged(s, err);
+                header = zstd_block_header(s->input + s->at);
+                if (!range_within(s->at + ZSTD_BLOCK_HEADER_SIZE, header.content, s->size))
+                        return damaged(s, err);
+                s->at += (size_t)ZSTD_BLOCK_HEADER_SIZE + header.content;
+                if (header.last)
+                        return 0;
+        }
+}
+
+/* The blocks at s->at, which belong to FRAME, up to its end or the segment's. */
+static int decode_piece(struct segment *s, const struct zstd_frame *frame, const void *history,
+                        size_t history_len, struct error *err)
+{
+        static const uint8_t empty_last[ZSTD_BLOCK_HEADER_SIZE] = {1, 0, 0};
+        uint8_t *head = s->input + s->at - ZSTD_FRAME_STANDIN_SIZE;
+        uint8_t *end;
+        size_t n;
+        bool cut;
+        int rc = skip_blocks(s, &cut, err);
+
+        if (rc < 0)
+                return rc;
+        end = s->input + s->at;
+        if (cut) {
+                memcpy(end, empty_last, sizeof empty_last);
+                end += sizeof empty_last;
+        }
+        zstd_frame_standin(head, frame->descriptor);
+        ZSTD_DCtx_reset(s->dctx, ZSTD_reset_session_only);
+        if (history_len)
+                ZSTD_DCtx_refPrefix(s->dctx, history, history_len);
+        n = ZSTD_decompressDCtx(s->dctx, s->out + s->done, s->len - s->done, head,
+                                (size_t)(end - head));
+        if (ZSTD_isError(n))
+                return damaged(s, err);
+        s->done += n;
+        if (!cut && frame->checksum)
+                s->at += min_u64(ZSTD_FRAME_CHECKSUM, s->size - s->at);
+        return 0;
+}
+
+static int decode_frame(struct segment *s, struct error *err)
+{
+        struct zstd_frame frame;
+
+        switch (zstd_frame_parse(s->input + s->at, s->size - s->at, &frame)) {
+        case ZSTD_FRAME_SKIP:
+                s->at += frame.header_size;
+                s->at += min_u64(frame.skip, s->size - s->at);
+                return 0;
+        case ZSTD_FRAME_DATA:
+                s->at += frame.header_size;
+                return decode_piece(s, &frame, NULL, 0, err);
+        case ZSTD_FRAME_SHORT:
+        case ZSTD_FRAME_FOREIGN:
+                break;
+        }
+        return damaged(s, err);
+}
+
+int zstd_segment(struct source *in, const struct restart_point *point, const void *history,
+                 uint64_t in_end, void *out, size_t len, struct error *err)
+{
+        cleanup_free uint8_t *memory = NULL;
+        struct segment s = {.in_start = point->in_bit / 8, .out = out, .len = len};
+        struct zstd_frame frame;
+        ssize_t n;
+        int rc = 0;
+
+        if (in_end < point->in_bit || in_end / 8 - s.in_start > SIZE_MAX / 2)
+                return -EINVAL;
+        s.size = (size_t)(in_end / 8 - s.in_start);
+        memory = malloc(ZSTD_FRAME_STANDIN_SIZE + s.size + ZSTD_BLOCK_HEADER_SIZE);
+        if (!memory)
+                return -ENOMEM;
+        s.input = memory + ZSTD_FRAME_STANDIN_SIZE;
+        n = source_pread(in, s.input, s.size, s.in_start);
+        if (n < 0)
+                return error_set_at(err, EIO, s.in_start, "the compressed file cannot be read: %s",
+                                    strerror((int)-n));
+        if ((size_t)n < s.size)
+                return error_set_at(err, EIO, s.in_start + (uint64_t)n,
+                                    "the zstd stream is cut short");
+        s.dctx = ZSTD_createDCtx();
+        if (!s.dctx)
+                return -ENOMEM;
+        if (zstd_frame_from_aux(point->aux, &frame))
+                rc = decode_piece(&s, &frame, history, point->history_len, err);
+        while (rc == 0 && s.at < s.size)
+                rc = decode_frame(&s, err);
+        if (rc == 0 && s.done != s.len)
+                rc = damaged(&s, err);
+        ZSTD_freeDCtx(s.dctx);
+        return rc;
+}
