@@ -42,7 +42,7 @@ UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
 # What tests, their tools and benchmarks share.
-SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture.c))
+SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
 # Unit tests may use anything but main().
 LIBRARY   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
 

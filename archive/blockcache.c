@@ -14,6 +14,8 @@
 /* Buffers are powers of two from 1 << CLASS_MIN, so that one that was freed fits the next. */
 #define CLASS_MIN 16
 #define CLASSES   24
+/* From this size on, buffers ask for huge pages. */
+#define HUGE_FROM ((size_t)8 << 20)
 
 enum block_state { LOADING, READY, FAILED };
 
@@ -126,6 +128,9 @@ static int acquire(struct blockcache *c, struct block *b, size_t capacity)
                     -1, 0);
         if (data == MAP_FAILED)
                 return -ENOMEM;
+        /* Fewer faults, if the kernel will; no matter if not. */
+        if (size >= HUGE_FROM)
+                madvise(data, size, MADV_HUGEPAGE);
         b->data = data;
         b->charge = 0;
         return 0;
