@@ -21,7 +21,7 @@ WERROR    ?=
 HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 SANITIZE  ?=
 
-PACKAGES  := fuse3 libcrypto jansson
+PACKAGES  := fuse3 libcrypto jansson zlib
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
@@ -41,8 +41,10 @@ object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
-# Unit tests may use anything but main().
-LIBRARY   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
+# Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
+# of one of its members.
+OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
+LIBRARY   := $(BUILD)/libvmafs.a
 
 .PHONY: all setup demo check check-asan check-tsan lint format bench install uninstall clean \
         unit e2e tools FORCE
@@ -52,6 +54,10 @@ all: $(BUILD)/vmafs
 
 $(BUILD)/vmafs: $(call object,fs/main.c) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(LIBRARY): $(OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
 
 # Objects are rebuilt when the flags change, not only when a file does.
 $(BUILD)/flags: FORCE
@@ -63,7 +69,13 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(LIBRARY) $(call object,$(wildcard tests/fixture.c))
+# A codec is tested alone, with a builder that only records what it names.
+CODEC_TESTS := $(filter %/test_gzip,$(UNIT_BIN))
+$(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
+                $(call object,tests/codec_fixture.c tests/codec_checks.c) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(call object,$(wildcard tests/fixture.c)) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIBRARY)
