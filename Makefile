@@ -21,7 +21,7 @@ WERROR    ?=
 HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 SANITIZE  ?=
 
-PACKAGES  := fuse3 libcrypto jansson zlib
+PACKAGES  := fuse3 libcrypto jansson zlib lzo2
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
@@ -70,7 +70,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # A codec is tested alone, with a builder that only records what it names.
-CODEC_TESTS := $(filter %/test_gzip,$(UNIT_BIN))
+CODEC_TESTS := $(filter %/test_gzip %/test_lzop,$(UNIT_BIN))
 $(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
                 $(call object,tests/codec_fixture.c tests/codec_checks.c) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka

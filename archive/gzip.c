@@ -386,7 +386,7 @@ static int gzip_segment(struct source *in, const struct restart_point *point, co
         if (rc == 0)
                 rc = inflate_exactly(&f, out, len, err);
         inflater_close(&f);
-        return rc == 0 || rc == -ENOMEM ? rc : -EIO;
+        return rc;
 }
 
 const struct codec_ops gzip_codec = {

@@ -27,7 +27,7 @@ void need_program(const char *name)
 static void assert_bytes(const struct bytes *got, const struct bytes *want)
 {
         assert_int_equal(got->len, want->len);
-        assert_true(memcmp(got->data, want->data, want->len) == 0);
+        assert_true(want->len == 0 || memcmp(got->data, want->data, want->len) == 0);
 }
 
 static void check_segments(const struct record *r, const struct codec_ops *codec, struct source *in,
@@ -152,7 +152,6 @@ void check_truncation(const struct codec_ops *codec, const struct bytes *compres
 {
         for (size_t i = 0; i < count; i++) {
                 size_t len = i * compressed->len / count;
-                /* Of its exact size, so that reading behind it is seen. */
                 struct bytes data = bytes_copy(compressed->data, len);
                 struct source *in = memory_source(data.data, len);
                 struct record r;

@@ -28,17 +28,29 @@ void bytes_free(struct bytes *b)
 
 void bytes_append(struct bytes *b, const void *data, size_t len)
 {
-        b->data = must(realloc(b->data, b->len + len + 1), "realloc");
-        if (len > 0)
+        if (!b->data || len > b->room - b->len) {
+                size_t room = b->room + max_u64(b->room, len) + 1;
+                unsigned char *bigger = must(malloc(room), "malloc");
+
+                if (b->len > 0)
+                        memcpy(bigger, b->data, b->len);
+                if (len > 0)
+                        memcpy(bigger + b->len, data, len);
+                free(b->data);
+                b->data = bigger;
+                b->room = room;
+        } else if (len > 0) {
                 memcpy(b->data + b->len, data, len);
+        }
         b->len += len;
 }
 
 struct bytes bytes_copy(const void *data, size_t len)
 {
-        struct bytes b = {0};
+        struct bytes b = {must(malloc(len + !len), "malloc"), len, len};
 
-        bytes_append(&b, data, len);
+        if (len > 0)
+                memcpy(b.data, data, len);
         return b;
 }
 
@@ -53,7 +65,7 @@ static uint64_t next_random(uint64_t *state)
 
 struct bytes bytes_random(size_t len, uint64_t seed)
 {
-        struct bytes b = {must(malloc(len + 1), "malloc"), len};
+        struct bytes b = {must(malloc(len + 1), "malloc"), len, len + 1};
         uint64_t state = seed * 2 + 1;
 
         for (size_t i = 0; i < len; i++)
@@ -63,7 +75,7 @@ struct bytes bytes_random(size_t len, uint64_t seed)
 
 struct bytes bytes_text(size_t len, uint64_t seed)
 {
-        struct bytes b = {must(malloc(len + 32), "malloc"), len};
+        struct bytes b = {must(malloc(len + 32), "malloc"), len, len + 32};
         uint64_t state = seed * 2 + 1;
         size_t i = 0;
 

@@ -21,10 +21,13 @@
 struct bytes {
         unsigned char *data;
         size_t len;
+        size_t room; /* grows by doubling: bytes are appended one at a time, too */
 };
 
 void bytes_free(struct bytes *b);
+/* Of its exact size, so that a sanitizer sees who reads behind it. */
 struct bytes bytes_copy(const void *data, size_t len);
+/* DATA may be in B. */
 void bytes_append(struct bytes *b, const void *data, size_t len);
 
 /* LEN bytes, the same for the same SEED. */
