@@ -6,6 +6,7 @@
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-tsan      the same under ThreadSanitizer
+# make fuzz            the fuzz targets into build/fuzz/ (clang); each takes a corpus directory
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
 # make bench           measurements, each beside its target
 # make install         DESTDIR= PREFIX=
@@ -36,18 +37,20 @@ FS        := $(wildcard fs/*.c)
 UNIT      := $(wildcard tests/test_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
 BENCH     := $(wildcard tests/bench/*.c)
+FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
+FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
 # of one of its members.
 OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan lint format bench install uninstall clean \
-        unit e2e tools FORCE
+.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets lint format bench install \
+        uninstall clean unit e2e tools FORCE
 .SECONDARY:
 
 all: $(BUILD)/vmafs
@@ -86,6 +89,11 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+fuzz-targets: $(FUZZ_BIN)
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(call object,tests/codec_fixture.c) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 setup:
@@ -114,6 +122,11 @@ check-tsan:
 	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	        HARDEN= SANITIZE='-fsanitize=thread' check
+
+fuzz:
+	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
+	        SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
+	        fuzz-targets
 
 lint:
 	tests/lint

@@ -323,6 +323,8 @@ static ssize_t gzip_pass(void *pass, void *buf, size_t len, struct restart_build
         }
         if (step < 0 && (done == 0 || !p->f.sound))
                 return step;
+        if (step < 0 && err)
+                *err = (struct error){0}; /* the next call fails with it again */
         if (name && done > 0) {
                 int rc = name_point(p, &at, b, err);
 
@@ -360,15 +362,22 @@ static int inflate_exactly(struct inflater *f, unsigned char *out, size_t len, s
         size_t done = 0;
 
         while (done < len) {
+                struct error why;
                 size_t made;
-                int step = inflater_step(f, Z_NO_FLUSH, out + done, len - done, &made, err);
+                int step = inflater_step(f, Z_NO_FLUSH, out + done, len - done, &made, &why);
 
-                if (step < 0)
+                done += made;
+                /* With all output made, zlib still looks at what follows: not our concern. */
+                if (done == len)
+                        break;
+                if (step < 0) {
+                        if (err)
+                                *err = why;
                         return step;
+                }
                 if (step == STEP_END)
                         return error_set_at(err, EIO, input_offset(&f->in),
                                             "the gzip stream ends inside a segment");
-                done += made;
         }
         return 0;
 }

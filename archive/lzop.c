@@ -504,6 +504,8 @@ static ssize_t lzop_pass(void *pass, void *buf, size_t len, struct restart_build
                 done = hand_out_big(p, buf, len);
         if (done == 0 && rc < 0)
                 return rc;
+        if (rc < 0 && err)
+                *err = (struct error){0}; /* the next call fails with it again */
         p->out += done;
         return (ssize_t)done;
 }

@@ -453,6 +453,34 @@ static void test_segment_longer_than_the_stream(void **state)
         bytes_free(&data);
 }
 
+/* zlib reads on when all output is made; damage there is the next segment's. */
+static void test_segment_in_front_of_damage(void **state)
+{
+        struct bytes data = bytes_text(3 * MIB, 3);
+        struct bytes compressed = bytes_through(&data, "gzip");
+        struct source *in = memory_source(compressed.data, compressed.len);
+        const struct restart_point start = {0};
+        unsigned char *out = malloc(data.len);
+        struct record r;
+
+        (void)state;
+        record_pass(&r, &gzip_codec, in, MIB, MIB, SIZE_MAX);
+        assert_true(r.count > 1);
+        /* The next block's type becomes 3, which there is not. */
+        compressed.data[r.points[1].point.in_bit / 8 + 1] = 0xff;
+        compressed.data[r.points[1].point.in_bit / 8] |=
+            (unsigned char)(0xff << r.points[1].point.in_bit % 8);
+        assert_int_equal(gzip_codec.segment(in, &start, NULL, compressed.len * 8, out,
+                                            r.points[1].point.out, NULL),
+                         0);
+        assert_memory_equal(out, data.data, r.points[1].point.out);
+        record_free(&r);
+        free(out);
+        source_close(in);
+        bytes_free(&compressed);
+        bytes_free(&data);
+}
+
 static void test_probe(void **state)
 {
         (void)state;
@@ -506,6 +534,7 @@ int main(void)
             cmocka_unit_test(test_truncation_keeps_what_came_before),
             cmocka_unit_test(test_segment_without_its_history),
             cmocka_unit_test(test_segment_longer_than_the_stream),
+            cmocka_unit_test(test_segment_in_front_of_damage),
             cmocka_unit_test(test_probe),
             cmocka_unit_test(test_reference_tiny),
             cmocka_unit_test(test_reference_small),
