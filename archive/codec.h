@@ -43,7 +43,8 @@ struct codec_ops {
          * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least
          * 256 KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or
          * -errno with ERR naming the byte of the compressed file. Names restart points through
-         * B; every checksum of a frame, member or block that is passed is verified.
+         * B, unless that is NULL; every checksum of a frame, member or block that is passed is
+         * verified.
          */
         ssize_t (*pass)(void *pass, void *buf, size_t len, struct restart_builder *b,
                         struct error *err);

@@ -252,8 +252,8 @@ static void judge_boundary(struct gzip_pass *p, struct restart_builder *b)
         if (p->judged)
                 return;
         p->judged = true;
-        p->worth =
-            restart_wanted(b) || (p->aux == AT_MEMBER && p->out - p->named >= FREE_POINT_SPACING);
+        p->worth = b && (restart_wanted(b) ||
+                         (p->aux == AT_MEMBER && p->out - p->named >= FREE_POINT_SPACING));
         p->history_len = 0;
         if (p->worth && p->aux == AT_BLOCK)
                 inflateGetDictionary(&p->f.z, p->history, &p->history_len);

@@ -417,9 +417,7 @@ static uint64_t aux_of(const struct lzop_reader *r)
 
 static bool worth_naming(const struct lzop_pass *p, struct restart_builder *b)
 {
-        bool wanted = restart_wanted(b);
-
-        return wanted || p->out - p->named >= POINT_SPACING;
+        return b && (restart_wanted(b) || p->out - p->named >= POINT_SPACING);
 }
 
 /* In front of r.block, at the end of what was returned. */

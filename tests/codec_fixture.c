@@ -227,7 +227,7 @@ static void run(struct record *r, const struct codec_ops *codec, void *pass, voi
         struct restart_builder b = {r};
 
         for (;;) {
-                ssize_t n = codec->pass(pass, buf, step, &b, &r->err);
+                ssize_t n = codec->pass(pass, buf, step, r->spacing ? &b : NULL, &r->err);
 
                 if (n <= 0) {
                         r->rc = (int)n;

@@ -50,7 +50,7 @@ struct recorded {
 
 /* What a pass said. */
 struct record {
-        uint64_t spacing; /* a point is wanted this far behind the last one */
+        uint64_t spacing; /* a point is wanted this far behind the last one; 0: no builder */
         uint64_t out;     /* returned so far */
         struct recorded *points;
         size_t count;
