@@ -6,6 +6,7 @@
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-tsan      the same under ThreadSanitizer
+# make fuzz            the fuzz targets into build/fuzz/ (clang); each takes a corpus directory
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
 # make bench           measurements, each beside its target
 # make install         DESTDIR= PREFIX=
@@ -21,7 +22,7 @@ WERROR    ?=
 HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 SANITIZE  ?=
 
-PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash
+PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
@@ -36,24 +37,32 @@ FS        := $(wildcard fs/*.c)
 UNIT      := $(wildcard tests/test_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
 BENCH     := $(wildcard tests/bench/*.c)
+FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
+FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
 # What tests, their tools and benchmarks share.
 SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
-# Unit tests may use anything but main().
-LIBRARY   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
+# Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
+# of one of its members.
+OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
+LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan lint format bench install uninstall clean \
-        unit e2e tools FORCE
+.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets lint format bench install \
+        uninstall clean unit e2e tools FORCE
 .SECONDARY:
 
 all: $(BUILD)/vmafs
 
 $(BUILD)/vmafs: $(call object,fs/main.c) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(LIBRARY): $(OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
 
 # Objects are rebuilt when the flags change, not only when a file does.
 $(BUILD)/flags: FORCE
@@ -64,6 +73,12 @@ $(BUILD)/flags: FORCE
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# A codec is tested alone, with a builder that only records what it names.
+CODEC_TESTS := $(filter %/test_gzip %/test_lzop,$(UNIT_BIN))
+$(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
+                $(call object,tests/codec_fixture.c tests/codec_checks.c) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
@@ -79,6 +94,11 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(LIBRARY)
 # Tools of more than one file.
 $(BUILD)/tests/tools/mkvma: $(call object,$(wildcard tests/mkvma/*.c))
 $(BUILD)/tests/tools/gatefs: $(call object,$(wildcard tests/gatefs/*.c))
+
+fuzz-targets: $(FUZZ_BIN)
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(call object,tests/codec_fixture.c) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -108,6 +128,11 @@ check-tsan:
 	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	        HARDEN= SANITIZE='-fsanitize=thread' check
+
+fuzz:
+	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
+	        SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
+	        fuzz-targets
 
 lint:
 	tests/lint

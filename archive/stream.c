@@ -391,7 +391,7 @@ static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct
 
                 if (rc < 0) {
                         if (!st->failure.code)
-                                error_set(&st->failure, -rc, "%s", strerror(-rc));
+                                error_fill(&st->failure, -rc, "%s", strerror(-rc));
                         atomic_store(&st->failed, true);
                         workers_drain(st->workers);
                 }
@@ -518,6 +518,8 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
 /* Every codec; which one it is, the first bytes say. */
 static const struct codec_ops *const codecs[] = {
     &zstd_codec,
+    &gzip_codec,
+    &lzop_codec,
 };
 
 const struct codec_ops *stream_codec(const void *head, size_t len)
