@@ -13,6 +13,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source.h"
+#include "archive/stream.h"
 #include "index/names.h"
 
 struct index {
@@ -305,6 +306,21 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
 
 /* ---- the rest ---- */
 
+/* The file, or what it holds where it is compressed. */
+static int open_source(struct index *index, const char *path, struct error *err)
+{
+        struct stream_options options = {.cache_bytes = index->options.cache_bytes,
+                                         .threads = index->options.threads,
+                                         .window = index->options.window};
+        struct source *file;
+        int rc = source_open_file(path, &file, err);
+
+        if (rc < 0)
+                return rc;
+        index->archive_size = file->size;
+        return stream_probe(file, &options, &index->source, err);
+}
+
 int index_open(const char *path, const struct index_options *options, struct index **out,
                struct error *err)
 {
@@ -317,9 +333,8 @@ int index_open(const char *path, const struct index_options *options, struct ind
         index->options = *options;
         pthread_mutex_init(&index->lock, NULL);
         pthread_cond_init(&index->changed, NULL);
-        rc = source_open_file(path, &index->source, err);
+        rc = open_source(index, path, err);
         if (rc == 0) {
-                index->archive_size = index->source->size;
                 rc = archive_open(index->source, &sink, &index->archive, err);
         }
         if (rc < 0) {

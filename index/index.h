@@ -29,7 +29,10 @@ struct index_file {
 };
 
 struct index_options {
-        bool recover_zero; /* what is lost reads as zeros instead of -EIO */
+        bool recover_zero;  /* what is lost reads as zeros instead of -EIO */
+        size_t cache_bytes; /* decoded data of a compressed archive; 0: the default */
+        unsigned threads;   /* that decode it; 0: one a processor */
+        uint64_t window;    /* largest history a compressed archive may ask for; 0: the default */
 };
 
 struct index_damage {
