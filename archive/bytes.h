@@ -2,8 +2,8 @@
 /*
  * The only way from bytes on disk to numbers, and arithmetic on numbers that came from there.
  *
- * Loads take any alignment. The checked_ functions return true when the result fits and leave
- * *out alone when it does not; every sum or product of untrusted numbers goes through them.
+ * Loads and stores take any alignment. The checked_ functions return true when the result fits and
+ * leave *out alone when it does not; every sum or product of untrusted numbers goes through them.
  */
 #ifndef VMAFS_BYTES_H
 #define VMAFS_BYTES_H
@@ -59,6 +59,18 @@ static inline uint64_t load_le64(const void *p)
 
         memcpy(&v, p, sizeof v);
         return le64toh(v);
+}
+
+static inline void store_le32(void *p, uint32_t v)
+{
+        v = htole32(v);
+        memcpy(p, &v, sizeof v);
+}
+
+static inline void store_le64(void *p, uint64_t v)
+{
+        v = htole64(v);
+        memcpy(p, &v, sizeof v);
 }
 
 static inline bool checked_add(uint64_t a, uint64_t b, uint64_t *out)

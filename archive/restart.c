@@ -15,11 +15,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/restart_table.h"
+#include "archive/source.h"
 
 /* Histories are mostly zeros: a higher level costs little and gains much. */
 #define HISTORY_LEVEL 6
@@ -28,17 +30,20 @@ struct record {
         struct restart_point point;
         enum restart_state state;
         bool proven;
-        void *history; /* compressed; NULL when none is needed */
+        void *history; /* compressed; NULL when none is needed, or when it is in the store */
         size_t history_size;
+        uint64_t history_at;   /* in the store */
+        uint64_t history_hash; /* XXH3-64 of the blob in the store */
 };
 
 struct restart_table {
         pthread_rwlock_t lock; /* guards everything below */
         struct record *records;
         size_t count, capacity;
-        bool finished;      /* the last record is no longer growing */
-        uint64_t out_bytes; /* of the stream; once finished */
-        uint64_t in_bytes;  /* likewise */
+        bool finished;        /* the last record is no longer growing */
+        uint64_t out_bytes;   /* of the stream; once finished */
+        uint64_t in_bytes;    /* likewise */
+        struct source *store; /* of histories that are not in memory, or NULL */
 };
 
 int restart_table_new(struct restart_table **out)
@@ -59,6 +64,7 @@ void restart_table_free(struct restart_table *t)
         for (size_t i = 0; i < t->count; i++)
                 free(t->records[i].history);
         free(t->records);
+        source_close(t->store);
         pthread_rwlock_destroy(&t->lock);
         free(t);
 }
@@ -267,31 +273,43 @@ void restart_entry(struct restart_table *t, size_t index, struct restart_segment
         pthread_rwlock_unlock(&t->lock);
 }
 
+/* The blob of R, from memory or into *READ from the store. NULL: lost, or no memory. */
+static const void *history_blob(struct restart_table *t, const struct record *r, void **read)
+{
+        if (r->history)
+                return r->history;
+        *read = malloc(r->history_size);
+        if (!*read || !t->store ||
+            source_pread(t->store, *read, r->history_size, r->history_at) !=
+                (ssize_t)r->history_size ||
+            XXH3_64bits(*read, r->history_size) != r->history_hash)
+                return NULL;
+        return *read;
+}
+
 int restart_history(struct restart_table *t, size_t index, void **history)
 {
-        const struct record *r;
-        void *buf = NULL;
-        size_t len = 0;
-        int rc = 0;
+        cleanup_free void *read = NULL, *buf = NULL;
+        const void *blob;
+        struct record r;
+        size_t len;
 
+        *history = NULL;
         pthread_rwlock_rdlock(&t->lock);
-        r = &t->records[index];
-        if (r->history) {
-                buf = malloc(r->point.history_len);
-                if (!buf)
-                        rc = -ENOMEM;
-                else
-                        len =
-                            ZSTD_decompress(buf, r->point.history_len, r->history, r->history_size);
-                if (rc == 0 && (ZSTD_isError(len) || len != r->point.history_len))
-                        rc = -EIO;
+        r = t->records[index];
+        if (r.history_size == 0) {
+                pthread_rwlock_unlock(&t->lock);
+                return 0;
         }
+        buf = malloc(r.point.history_len);
+        blob = history_blob(t, &r, &read);
+        len = buf && blob ? ZSTD_decompress(buf, r.point.history_len, blob, r.history_size) : 0;
         pthread_rwlock_unlock(&t->lock);
-        if (rc < 0) {
-                free(buf);
-                return rc;
-        }
-        *history = buf;
+        if (!buf)
+                return -ENOMEM;
+        if (ZSTD_isError(len) || len != r.point.history_len)
+                return -ENODATA;
+        *history = steal_ptr(&buf);
         return 0;
 }
 
@@ -342,11 +360,31 @@ bool restart_save(struct restart_table *t, size_t index, struct restart_record *
                 out->enter = r->state == RESTART_POINT && r->proven;
                 out->history = out->enter ? r->history : NULL;
                 out->history_size = out->enter ? r->history_size : 0;
+                out->history_at = r->history_at;
+                out->history_hash =
+                    out->history ? XXH3_64bits(r->history, r->history_size) : r->history_hash;
                 if (!out->enter)
                         out->point.history_len = 0;
         }
         pthread_rwlock_unlock(&t->lock);
         return found;
+}
+
+void restart_use_store(struct restart_table *t, struct source *take_store, const uint64_t *at)
+{
+        pthread_rwlock_wrlock(&t->lock);
+        source_close(t->store);
+        t->store = take_store;
+        for (size_t i = 0; at && i < t->count; i++) {
+                struct record *r = &t->records[i];
+
+                if (!r->history)
+                        continue;
+                r->history_at = at[i];
+                r->history_hash = XXH3_64bits(r->history, r->history_size);
+                free(steal_ptr(&r->history));
+        }
+        pthread_rwlock_unlock(&t->lock);
 }
 
 /* A hostile blob can claim any length, but not decode to another than its frame header says. */
@@ -356,8 +394,12 @@ static bool history_plausible(const struct restart_record *record, uint64_t hist
 
         if (len == 0)
                 return record->history_size == 0;
-        return record->history_size > 0 && len <= history_max && len <= record->point.out &&
-               ZSTD_getFrameContentSize(record->history, record->history_size) == len;
+        if (record->history_size == 0 || len > history_max || len > record->point.out)
+                return false;
+        /* What is in the store is looked at when it is needed: its hash, and its length. */
+        return record->history
+                   ? ZSTD_getFrameContentSize(record->history, record->history_size) == len
+                   : record->history_size <= ZSTD_compressBound(len);
 }
 
 /* Caller holds the lock. The records of a loaded table rise in both positions. */
@@ -389,7 +431,9 @@ int restart_load(struct restart_table *t, const struct restart_record *record, u
         r.state = record->enter ? RESTART_POINT : RESTART_CONTINUES;
         r.proven = record->enter;
         r.history_size = record->history_size;
-        if (r.history_size) {
+        r.history_at = record->history_at;
+        r.history_hash = record->history_hash;
+        if (record->history) {
                 r.history = malloc(r.history_size);
                 if (!r.history)
                         return -ENOMEM;

@@ -28,8 +28,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct restart_table;
 struct restart_builder;
+struct restart_table;
+struct source;
 
 /* No segment is longer than this, in bytes of output. */
 #define RESTART_SEGMENT_MAX (UINT64_C(32) << 20)
@@ -138,7 +139,10 @@ bool restart_get(struct restart_table *t, size_t index, struct restart_segment *
 /* The nearest segment, INDEX or in front of it, whose proven point can be decoded on from. */
 void restart_entry(struct restart_table *t, size_t index, struct restart_segment *out);
 
-/* Its history, of point.history_len bytes, freed by the caller; NULL when that is 0. */
+/*
+ * Its history, of point.history_len bytes, freed by the caller; NULL when that is 0. -ENODATA
+ * where the store has lost it: then the point is best dropped.
+ */
 int restart_history(struct restart_table *t, size_t index, void **history);
 
 /* The second proof's outcome. Dropping makes the segment a continuation. */
@@ -156,22 +160,31 @@ void restart_measure(struct restart_table *t, struct restart_stats *out);
 
 /*
  * For the sidecar. A saved table is the records 0 … restart_count - 1 in order, each a point, a
- * flag and a blob, and the stream's two lengths.
+ * flag and a blob, and the stream's two lengths. A blob is in memory or in the table's store, a
+ * file: histories are too many to keep in memory for an archive of hundreds of gigabytes.
  */
 struct restart_record {
         struct restart_point point;
-        bool enter;          /* false: the segment continues */
-        const void *history; /* compressed as the table keeps it */
-        size_t history_size;
+        bool enter;            /* false: the segment continues */
+        const void *history;   /* compressed as the table keeps it; NULL: in the store */
+        size_t history_size;   /* bytes; 0: none */
+        uint64_t history_at;   /* where in the store */
+        uint64_t history_hash; /* XXH3-64 of the blob, checked when it is read from the store */
 };
 
-/* HISTORY stays valid as long as the table lives; only for a finished table. */
+/* HISTORY stays valid until restart_use_store; only for a finished table. */
 bool restart_save(struct restart_table *t, size_t index, struct restart_record *out);
 
 /*
- * Append a record of a saved table to T, copying the blob. Everything about it is checked:
- * -EINVAL for positions that do not rise, a history over HISTORY_MAX bytes or over the output in
- * front, a blob that is not a history of the stated length, a hash-only first record.
+ * From now on T reads blobs from TAKE_STORE. For a table that was saved, AT[i] is where segment
+ * i's blob is, and the ones in memory are freed; for one that is loaded AT is NULL.
+ */
+void restart_use_store(struct restart_table *t, struct source *take_store, const uint64_t *at);
+
+/*
+ * Append a record of a saved table to T, copying a blob that is in memory. Everything about it is
+ * checked: -EINVAL for positions that do not rise, a history over HISTORY_MAX bytes or over the
+ * output in front, a blob that is not a history of the stated length, a hash-only first record.
  */
 int restart_load(struct restart_table *t, const struct restart_record *record,
                  uint64_t history_max);

@@ -204,7 +204,7 @@ int segments_decode(struct segments *s, size_t index, void *out, size_t len, str
         rc = decode_alone(s, &segment, out, len, err);
         if (rc == 0 && !segment.proven)
                 restart_proven(s->table, index);
-        if (rc == -ENOMEM || rc == 0 || segment.proven)
+        if (rc == -ENOMEM || rc == 0 || (segment.proven && rc != -ENODATA))
                 return rc;
         restart_drop(s->table, index);
         return decode_on(s, &segment, out, len, err);

@@ -75,17 +75,14 @@ static int file_size(int fd, const struct stat *st, uint64_t *size)
         return 0;
 }
 
-int source_open_file(const char *path, struct source **out, struct error *err)
+int source_open_fd(int take_fd, struct source **out, struct error *err)
 {
-        /* O_NONBLOCK: the open of a FIFO or a tape must not hang before it can be refused. */
-        cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        cleanup_close int fd = take_fd;
         struct file_source *f;
         struct stat st;
         uint64_t size = 0;
         int rc;
 
-        if (fd < 0)
-                return describe_open_error(err);
         if (fstat(fd, &st) < 0)
                 return error_set(err, errno, "cannot be examined: %s", strerror(errno));
         if (S_ISDIR(st.st_mode))
@@ -105,6 +102,16 @@ int source_open_file(const char *path, struct source **out, struct error *err)
         f->fd = steal_fd(&fd);
         *out = &f->base;
         return 0;
+}
+
+int source_open_file(const char *path, struct source **out, struct error *err)
+{
+        /* O_NONBLOCK: the open of a FIFO or a tape must not hang before it can be refused. */
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+        if (fd < 0)
+                return describe_open_error(err);
+        return source_open_fd(fd, out, err);
 }
 
 static ssize_t slice_pread(struct source *s, void *buf, size_t len, uint64_t offset)

@@ -48,6 +48,9 @@ struct source {
  */
 int source_open_file(const char *path, struct source **out, struct error *err);
 
+/* The same for an open file. TAKE_FD belongs to the source, and is closed on failure too. */
+int source_open_fd(int take_fd, struct source **out, struct error *err);
+
 /* A view of LEN bytes of PARENT from OFFSET. PARENT stays the caller's and outlives the slice. */
 int source_open_slice(struct source *parent, uint64_t offset, uint64_t len, struct source **out);
 

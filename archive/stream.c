@@ -556,6 +556,17 @@ static struct stream *as_stream(struct source *s)
         return s->ops->close == stream_close ? (struct stream *)s : NULL;
 }
 
+uint64_t stream_consumed(struct source *s)
+{
+        struct stream *st = as_stream(s);
+        struct restart_segment last;
+        size_t n = st ? restart_count(st->table) : 0;
+
+        if (n == 0 || !restart_get(st->table, n - 1, &last))
+                return 0;
+        return (last.in_end != RESTART_IN_UNKNOWN ? last.in_end : last.point.in_bit) / 8;
+}
+
 struct restart_table *stream_table(struct source *s)
 {
         struct stream *st = as_stream(s);

@@ -50,6 +50,12 @@ int stream_probe(struct source *take_in, const struct stream_options *o, struct 
 /* Its table, if S is a stream; NULL for any other source. It belongs to S. */
 struct restart_table *stream_table(struct source *s);
 
+/*
+ * How much of the compressed file the pass has been through, bytes; it moves in steps of a
+ * segment. Thread-safe. 0 for a source that is no stream.
+ */
+uint64_t stream_consumed(struct source *s);
+
 /* Why a source_pread failed with -EIO, the last time one did. 0: none did. */
 int stream_damage(struct source *s, struct error *err);
 

@@ -365,17 +365,12 @@ static int flush_batch(struct scan *s)
 static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr)
 {
         struct extent *last = s->count ? &s->batch[s->count - 1] : NULL;
+        struct extent e = {start, len, addr};
 
-        if (last && last->start + last->len == start) {
-                bool word = addr == EXTENT_ZERO || addr == EXTENT_LOST;
-                bool last_word = last->addr == EXTENT_ZERO || last->addr == EXTENT_LOST;
-
-                if (word ? last->addr == addr : !last_word && last->addr + last->len == addr) {
-                        last->len += len;
-                        return;
-                }
-        }
-        s->batch[s->count++] = (struct extent){start, len, addr};
+        if (last && last->start + last->len == start && extent_continues(last, &e))
+                last->len += len;
+        else
+                s->batch[s->count++] = e;
 }
 
 /* Where the block stored at ADDR really is: lost, where the archive ends in front of its end. */

@@ -284,6 +284,7 @@ static int extract(struct extract *x)
 int verb_extract(int argc, char **argv)
 {
         static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
+        static const struct index_options scan = {.sidecar = INDEX_SIDECAR_WRITE};
         struct extract x = {.dir = "."};
         cleanup_close int dirfd = -1;
         int c, status;
@@ -308,7 +309,7 @@ int verb_extract(int argc, char **argv)
                 return STATUS_USAGE;
         }
         x.dirfd = dirfd;
-        status = report_open(x.archive, &x.index);
+        status = report_open(x.archive, &scan, &x.index);
         if (status != STATUS_OK)
                 return status;
         status = extract(&x);

@@ -90,6 +90,7 @@ static int print_json(const struct index *index, const char *path)
 int verb_info(int argc, char **argv)
 {
         static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+        static const struct index_options use = {.sidecar = INDEX_SIDECAR_USE};
         bool json = false;
         struct index *index;
         int c, status;
@@ -101,7 +102,7 @@ int verb_info(int argc, char **argv)
         }
         if (argc - optind != 1)
                 return usage_error("info needs one archive");
-        status = report_open(argv[optind], &index);
+        status = report_open(argv[optind], &use, &index);
         if (status != STATUS_OK)
                 return status;
         if (json)

@@ -11,8 +11,8 @@ static const struct verb {
         const char *name;
         int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"mount", verb_mount},   {"info", verb_info},       {"map", verb_map},
-    {"verify", verb_verify}, {"extract", verb_extract},
+    {"mount", verb_mount}, {"info", verb_info},     {"map", verb_map},
+    {"index", verb_index}, {"verify", verb_verify}, {"extract", verb_extract},
 };
 
 static bool wants_help(int argc, char **argv)

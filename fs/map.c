@@ -68,12 +68,6 @@ static void print_extent(struct map_printer *p, const struct extent *e)
         p->first = false;
 }
 
-/* Is B what follows A, so that one line can say both? */
-static bool continues(const struct extent *a, const struct extent *b)
-{
-        return is_data(a->addr) ? a->addr + a->len == b->addr : a->addr == b->addr;
-}
-
 static void print_map(struct map_printer *p, struct disk *d)
 {
         struct extent run = {0}, e;
@@ -82,7 +76,7 @@ static void print_map(struct map_printer *p, struct disk *d)
                 printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
         for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
                 disk_find(d, pos, &e);
-                if (run.len && continues(&run, &e)) {
+                if (run.len && extent_continues(&run, &e)) {
                         run.len += e.len;
                         continue;
                 }
@@ -136,6 +130,7 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
 int verb_map(int argc, char **argv)
 {
         static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {0}};
+        static const struct index_options use = {.sidecar = INDEX_SIDECAR_USE};
         enum map_output output = OUTPUT_HUMAN;
         struct index *index;
         int c, status;
@@ -152,7 +147,7 @@ int verb_map(int argc, char **argv)
         }
         if (argc - optind != 2)
                 return usage_error("map needs an archive and the name of a disk in it");
-        status = report_open(argv[optind], &index);
+        status = report_open(argv[optind], &use, &index);
         if (status != STATUS_OK)
                 return status;
         status = map_disk(index, argv[optind], argv[optind + 1], output);

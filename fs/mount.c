@@ -85,6 +85,14 @@ static void log_damage(const struct mount *m)
                          index_recover_zero(m->index) ? "ZEROS (recover=zero)" : "I/O errors");
 }
 
+static void log_sidecar(const struct mount *m)
+{
+        struct index_sidecar_state state = index_sidecar_state(m->index);
+
+        if (state.problem)
+                log_line(&m->log, LOG_WARNING, "%s: %s", m->options.archive, state.problem);
+}
+
 static void *scan_archive(void *arg)
 {
         struct mount *m = arg;
@@ -99,6 +107,7 @@ static void *scan_archive(void *arg)
                          "an I/O error",
                          m->options.archive, err.text);
         log_damage(m);
+        log_sidecar(m);
         refresh_kernel(m);
         return NULL;
 }
@@ -330,10 +339,8 @@ static int run_session(struct mount *m)
 
 static int open_index(struct mount *m)
 {
-        const struct index_options options = {
-            .recover_zero = m->options.recover && strcmp(m->options.recover, "zero") == 0};
         struct error err = {0};
-        int rc = index_open(m->options.archive, &options, &m->index, &err);
+        int rc = index_open(m->options.archive, &m->options.opening, &m->index, &err);
 
         if (rc < 0) {
                 /* A verb with a slip of the pen is taken for an archive. */

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "fs/mountinfo.h"
 #include "fs/report.h"
@@ -39,6 +40,10 @@ static const struct fuse_opt words[] = {
     FLAG("direct_io", direct_io),
     FLAG("nonempty", nonempty),
     VALUE("recover=%s", recover),
+    VALUE("index=%s", index),
+    VALUE("cache=%s", cache),
+    VALUE("threads=%s", threads),
+    VALUE("window=%s", window),
     VALUE("uid=%s", uid),
     VALUE("gid=%s", gid),
     VALUE("umask=%s", umask),
@@ -184,6 +189,51 @@ static bool parse_number(const char *text, int base, unsigned long max, unsigned
         return true;
 }
 
+/* A size with a suffix K, M, G or T, at most MAX; TEXT NULL leaves *OUT. */
+static bool parse_size(const char *text, uint64_t max, uint64_t *out)
+{
+        static const char units[] = "KMGT";
+        uint64_t n;
+        const char *unit;
+        char *end;
+
+        if (!text)
+                return true;
+        errno = 0;
+        n = strtoull(text, &end, 10);
+        if (errno || end == text || text[0] == '-')
+                return false;
+        unit = *end ? strchr(units, *end) : NULL;
+        if (*end && (!unit || end[1]))
+                return false;
+        for (const char *u = units; unit && u <= unit; u++)
+                if (!checked_mul(n, 1024, &n))
+                        return false;
+        *out = n;
+        return n > 0 && n <= max;
+}
+
+static int parse_index(struct mount_options *o)
+{
+        uint64_t cache = 0;
+
+        if (o->recover && strcmp(o->recover, "eio") != 0 && strcmp(o->recover, "zero") != 0)
+                return usage_error("-o recover is eio or zero");
+        if (!parse_size(o->cache, SIZE_MAX / 2, &cache))
+                return usage_error("-o cache is a size, such as 512M");
+        if (!parse_size(o->window, UINT64_C(1) << 31, &o->opening.window))
+                return usage_error("-o window is a size of at most 2G");
+        if (!parse_number(o->threads, 10, 1024, &o->opening.threads))
+                return usage_error("-o threads is a number of at most 1024");
+        o->opening.cache_bytes = cache;
+        o->opening.recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
+        o->opening.sidecar = INDEX_SIDECAR_USE;
+        o->opening.sidecar_path = o->index;
+        if (o->index && strcmp(o->index, "none") == 0)
+                o->opening.sidecar = INDEX_SIDECAR_NONE;
+        return STATUS_OK;
+}
+
 static int parse_owner(struct mount_options *o)
 {
         /* The largest id means "none" to the kernel. */
@@ -204,9 +254,7 @@ int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_ar
                 return STATUS_USAGE;
         if (!o->archive || !o->mountpoint)
                 return usage_error("an archive and a mount point are needed");
-        if (o->recover && strcmp(o->recover, "eio") != 0 && strcmp(o->recover, "zero") != 0)
-                return usage_error("-o recover is eio or zero");
-        if (parse_owner(o) != STATUS_OK)
+        if (parse_index(o) != STATUS_OK || parse_owner(o) != STATUS_OK)
                 return STATUS_USAGE;
         return add_own_words(o, args);
 }
@@ -217,6 +265,10 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->archive);
         free(o->mountpoint);
         free(o->recover);
+        free(o->index);
+        free(o->cache);
+        free(o->threads);
+        free(o->window);
         free(o->uid);
         free(o->gid);
         free(o->umask);

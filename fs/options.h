@@ -7,6 +7,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/tree.h"
+#include "index/index.h"
 
 struct mount_options {
         char *archive;    /* as given */
@@ -17,9 +18,10 @@ struct mount_options {
         int direct_io;
         int nonempty;
         int allow_other;
-        char *recover;
-        char *uid, *gid, *umask; /* as given, or NULL */
-        struct tree_owner owner; /* what they mean */
+        char *recover, *index, *cache, *threads, *window; /* as given, or NULL */
+        struct index_options opening;                     /* what they mean */
+        char *uid, *gid, *umask;                          /* as given, or NULL */
+        struct tree_owner owner;                          /* what they mean */
 };
 
 /*

@@ -50,17 +50,17 @@ int report_status(int rc)
         case ELOOP:
         case ENAMETOOLONG:
         case EMEDIUMTYPE:
+        case EEXIST:
                 return STATUS_USAGE;
         default:
                 return STATUS_FAILED;
         }
 }
 
-int report_open(const char *path, struct index **out)
+int report_open(const char *path, const struct index_options *options, struct index **out)
 {
-        static const struct index_options options;
         struct error err = {0};
-        int rc = index_open(path, &options, out, &err);
+        int rc = index_open(path, options, out, &err);
 
         if (rc == 0)
                 return STATUS_OK;

@@ -8,6 +8,7 @@
 
 struct error;
 struct index;
+struct index_options;
 
 enum {
         STATUS_OK = 0,
@@ -25,7 +26,7 @@ __attribute__((format(printf, 1, 2))) void report(const char *fmt, ...);
 int report_status(int rc);
 
 /* Open the archive at PATH, or report why not. Returns the exit status. */
-int report_open(const char *path, struct index **out);
+int report_open(const char *path, const struct index_options *options, struct index **out);
 
 /*
  * Flush and check stdout, since a full disk or a closed pipe must not look like success. Returns

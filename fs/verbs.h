@@ -8,6 +8,7 @@ int verb_mount(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_map(int argc, char **argv);
 int verb_verify(int argc, char **argv);
+int verb_index(int argc, char **argv);
 int verb_extract(int argc, char **argv);
 
 /* Print how vmafs is used, to stdout. */

@@ -274,6 +274,7 @@ static int verify(struct index *index, const char *path, bool json)
 int verb_verify(int argc, char **argv)
 {
         static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+        static const struct index_options scan = {.sidecar = INDEX_SIDECAR_WRITE};
         bool json = false;
         struct index *index;
         int c, status;
@@ -285,7 +286,7 @@ int verb_verify(int argc, char **argv)
         }
         if (argc - optind != 1)
                 return usage_error("verify needs one archive");
-        status = report_open(argv[optind], &index);
+        status = report_open(argv[optind], &scan, &index);
         if (status != STATUS_OK)
                 return status;
         status = verify(index, argv[optind], json);

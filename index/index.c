@@ -1,48 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/index.h"
-
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/error.h"
+#include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
-#include "index/names.h"
-
-struct index {
-        struct index_options options;
-        struct source *source;
-        struct archive *archive;
-        uint64_t archive_size; /* bytes of the file */
-
-        /* Fixed once index_open has returned. */
-        struct disk **disks;
-        size_t disk_count;
-        struct index_file *files;
-        size_t file_count;
-
-        const struct index_tap *tap; /* of the running scan */
-        atomic_bool stopping;
-        atomic_bool sealed; /* stored with release, after the last change of any map */
-        _Atomic uint64_t scanned;
-
-        pthread_mutex_t lock;
-        pthread_cond_t changed; /* with lock: generation moved or sealed */
-        uint64_t generation;    /* lock */
-        unsigned waiters;       /* lock */
-
-        /* Every map and the damages: lock, until sealed. */
-        struct index_damage *damages;
-        size_t damages_kept;
-        size_t damage_count;
-};
+#include "index/index_internal.h"
+#include "index/place.h"
+#include "index/sidecar.h"
 
 bool index_sealed(const struct index *index)
 {
@@ -62,280 +30,104 @@ void index_unlock(struct index *index)
         pthread_mutex_unlock(&index->lock);
 }
 
-/* ---- what the archive's header emits ---- */
-
-static bool name_taken(const struct index *index, const char *name)
-{
-        for (size_t i = 0; i < index->disk_count; i++)
-                if (strcmp(index->disks[i]->name, name) == 0)
-                        return true;
-        for (size_t i = 0; i < index->file_count; i++)
-                if (strcmp(index->files[i].name, name) == 0)
-                        return true;
-        return false;
-}
-
-/* A safe name that no other disk or file has. NULL: out of memory. */
-static char *unique_name(const struct index *index, const char *raw)
-{
-        char *safe = name_make_safe(raw);
-        char *name = safe;
-
-        for (unsigned n = 2; name && name_taken(index, name); n++) {
-                if (name != safe)
-                        free(name);
-                name = name_number(safe, n);
-        }
-        if (name != safe)
-                free(safe);
-        return name;
-}
-
-static void disk_free(struct disk *d)
-{
-        if (!d)
-                return;
-        map_free(d->map);
-        free(d->name);
-        free(d->device);
-        free(d);
-}
-
-static void cleanup_disk_fn(struct disk **d)
-{
-        disk_free(*d);
-}
-
-/* Room for one more element of SIZE bytes behind the COUNT there are. */
-static int grow(void *array, size_t count, size_t size)
-{
-        void **at = array;
-        void *grown = reallocarray(*at, count + 1, size);
-
-        if (!grown)
-                return -ENOMEM;
-        *at = grown;
-        return 0;
-}
-
-static int take_disk(void *ctx, const struct archive_disk *disk)
-{
-        struct index *index = ctx;
-        __attribute__((cleanup(cleanup_disk_fn))) struct disk *d = calloc(1, sizeof *d);
-        int rc;
-
-        if (!d)
-                return -ENOMEM;
-        rc = map_new(disk->size, MAP_GAP_LOST, &d->map);
-        if (rc < 0)
-                return rc;
-        d->name = unique_name(index, disk->name);
-        d->device = name_make_safe(disk->device);
-        d->size = disk->size;
-        d->late_size = disk->late_size;
-        d->index = index;
-        d->number = (uint32_t)index->disk_count;
-        if (!d->name || !d->device)
-                return -ENOMEM;
-        rc = grow(&index->disks, index->disk_count, sizeof(*index->disks));
-        if (rc == 0)
-                index->disks[index->disk_count++] = steal_ptr(&d);
-        return rc;
-}
-
-static int take_file(void *ctx, const struct archive_file *file)
-{
-        struct index *index = ctx;
-        cleanup_free char *name = unique_name(index, file->name);
-        cleanup_free void *data = malloc(file->len + 1);
-        int rc;
-
-        if (!name || !data)
-                return -ENOMEM;
-        if (file->len)
-                memcpy(data, file->data, file->len);
-        rc = grow(&index->files, index->file_count, sizeof *index->files);
-        if (rc == 0)
-                index->files[index->file_count++] = (struct index_file){
-                    .name = steal_ptr(&name), .data = steal_ptr(&data), .len = file->len};
-        return rc;
-}
-
-/* ---- what its scan emits ---- */
-
-/* Under lock. */
-static int keep_damage(struct index *index, const struct damage *damage)
-{
-        struct index_damage *kept;
-
-        index->damage_count++;
-        if (index->damages_kept == INDEX_DAMAGE_MAX)
-                return 0;
-        if (grow(&index->damages, index->damages_kept, sizeof *index->damages) < 0)
-                return -ENOMEM;
-        kept = &index->damages[index->damages_kept++];
-        *kept = (struct index_damage){.offset = damage->offset,
-                                      .disk = damage->disk,
-                                      .start = damage->start,
-                                      .len = damage->len};
-        snprintf(kept->text, sizeof kept->text, "%s", damage->text);
-        return 0;
-}
-
-static int take_damage(void *ctx, const struct damage *damage)
-{
-        struct index *index = ctx;
-        scoped_lock(&index->lock);
-
-        return keep_damage(index, damage);
-}
-
-static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
-                        uint64_t origin)
-{
-        struct index *index = ctx;
-        struct disk *d = index->disks[disk];
-        int rc;
-
-        {
-                struct map_twice twice = {0};
-                scoped_lock(&index->lock);
-
-                rc = map_add(d->map, extents, n, &twice);
-                if (rc == 0 && twice.len) {
-                        struct damage damage = {.offset = origin,
-                                                .disk = disk,
-                                                .start = twice.first,
-                                                .len = twice.len,
-                                                .text = "clusters are stored a second time"};
-
-                        rc = keep_damage(index, &damage);
-                }
-        }
-        if (rc == 0 && index->tap)
-                rc = index->tap->extents(index->tap->ctx, d, extents, n);
-        return rc;
-}
-
-static int take_size(void *ctx, uint32_t disk, uint64_t size)
-{
-        struct index *index = ctx;
-        struct disk *d = index->disks[disk];
-        scoped_lock(&index->lock);
-        int rc = map_resize(d->map, size);
-
-        if (rc == 0)
-                d->size = size;
-        return rc;
-}
-
-static int take_progress(void *ctx, uint64_t done)
-{
-        struct index *index = ctx;
-
-        if (index->stopping)
-                return -ECANCELED;
-        index->scanned = done;
-        {
-                scoped_lock(&index->lock);
-                index->generation++;
-                if (index->waiters)
-                        pthread_cond_broadcast(&index->changed);
-        }
-        return 0;
-}
-
-static struct archive_sink sink_of(struct index *index)
-{
-        return (struct archive_sink){
-            .ctx = index,
-            .disk = take_disk,
-            .file = take_file,
-            .extents = take_extents,
-            .size = take_size,
-            .damage = take_damage,
-            .progress = take_progress,
-        };
-}
-
-/* Under lock, before the map of D is sealed: name what the archive should have held. */
-static void note_missing(struct index *index, struct disk *d)
-{
-        struct damage damage = {.offset = index->scanned,
-                                .disk = d->number,
-                                .text = "the archive ends here, and clusters are missing from it"};
-        struct extent e = {0};
-
-        damage.len = map_totals(d->map).absent;
-        if (!damage.len)
-                return;
-        do
-                map_find(d->map, e.start + e.len, &e);
-        while (e.addr != MAP_UNKNOWN);
-        damage.start = e.start;
-        keep_damage(index, &damage);
-}
-
-static void seal(struct index *index)
-{
-        scoped_lock(&index->lock);
-
-        for (size_t i = 0; i < index->disk_count; i++) {
-                note_missing(index, index->disks[i]);
-                map_seal(index->disks[i]->map);
-                index->disks[i]->totals = map_totals(index->disks[i]->map);
-        }
-        index->generation++;
-        atomic_store_explicit(&index->sealed, true, memory_order_release);
-        pthread_cond_broadcast(&index->changed);
-}
-
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err)
 {
-        struct archive_sink sink = sink_of(index);
+        struct archive_sink sink = intake_sink(index);
         int rc;
 
+        if (index->from_sidecar)
+                return tap ? -EINVAL : 0;
         index->tap = tap;
         rc = index->archive->ops->scan(index->archive, &sink, err);
         index->tap = NULL;
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
                 error_fill_at(err, -rc, index->scanned, "indexing failed: %s", strerror(-rc));
-        seal(index);
+        intake_seal(index);
+        if (rc == 0)
+                persist_save(index);
         return rc;
 }
 
-/* ---- the rest ---- */
+/* ---- opening and closing ---- */
 
-/* The file, or what it holds where it is compressed. */
-static int open_source(struct index *index, const char *path, struct error *err)
+/* Open TAKE_FILE as what it is, and fill in what SIDECAR (NULL: none) knows. */
+static int open_archive(struct index *index, struct source *take_file, struct sidecar *sidecar,
+                        struct error *err)
 {
         struct stream_options options = {.cache_bytes = index->options.cache_bytes,
                                          .threads = index->options.threads,
-                                         .window = index->options.window};
+                                         .window = index->options.window,
+                                         .take_table =
+                                             sidecar ? sidecar_take_table(sidecar) : NULL};
+        struct archive_sink sink = intake_sink(index);
+        int rc = stream_probe(take_file, &options, &index->source, err);
+
+        if (rc == 0)
+                rc = archive_open(index->source, &sink, &index->archive, err);
+        if (rc == 0 && sidecar)
+                rc = persist_use(index, sidecar);
+        return rc;
+}
+
+static struct index *index_new(const struct index_options *options)
+{
+        struct index *index = calloc(1, sizeof *index);
+
+        if (!index)
+                return NULL;
+        index->options = *options;
+        pthread_mutex_init(&index->lock, NULL);
+        pthread_cond_init(&index->changed, NULL);
+        return index;
+}
+
+/* With the sidecar if LOAD and there is one: then *LOADED, whatever comes of it. */
+static int open_once(struct index *index, const char *path, bool load, bool *loaded,
+                     struct error *err)
+{
+        struct sidecar *sidecar = NULL;
         struct source *file;
         int rc = source_open_file(path, &file, err);
 
+        *loaded = false;
         if (rc < 0)
                 return rc;
         index->archive_size = file->size;
-        return stream_probe(file, &options, &index->source, err);
+        if (index->options.sidecar != INDEX_SIDECAR_NONE)
+                rc = place_new(path, file, index->options.sidecar_path, &index->place, err);
+        if (rc < 0) {
+                source_close(file);
+                return rc;
+        }
+        if (load)
+                persist_load(index, &sidecar);
+        *loaded = sidecar != NULL;
+        rc = open_archive(index, file, sidecar, err);
+        sidecar_free(sidecar);
+        return rc;
 }
 
 int index_open(const char *path, const struct index_options *options, struct index **out,
                struct error *err)
 {
-        struct index *index = calloc(1, sizeof *index);
-        struct archive_sink sink = sink_of(index);
+        struct index *index = index_new(options);
+        bool loaded;
         int rc;
 
         if (!index)
                 return error_set(err, ENOMEM, "out of memory");
-        index->options = *options;
-        pthread_mutex_init(&index->lock, NULL);
-        pthread_cond_init(&index->changed, NULL);
-        rc = open_source(index, path, err);
-        if (rc == 0) {
-                rc = archive_open(index->source, &sink, &index->archive, err);
+        rc = open_once(index, path, options->sidecar == INDEX_SIDECAR_USE, &loaded, err);
+        if (rc < 0 && loaded) {
+                /* Whatever is wrong with a sidecar, the archive may be sound. */
+                index_close(index);
+                index = index_new(options);
+                if (!index)
+                        return error_set(err, ENOMEM, "out of memory");
+                rc = open_once(index, path, false, &loaded, err);
+                if (rc == 0)
+                        error_fill(&index->sidecar_err, EINVAL,
+                                   "its index %s is not used: it does not fit the archive",
+                                   place_path(index->place));
         }
         if (rc < 0) {
                 index_close(index);
@@ -351,6 +143,7 @@ void index_close(struct index *index)
                 return;
         archive_close(index->archive);
         source_close(index->source);
+        place_free(index->place);
         for (size_t i = 0; i < index->disk_count; i++)
                 disk_free(index->disks[i]);
         for (size_t i = 0; i < index->file_count; i++) {
@@ -394,13 +187,14 @@ void index_nudge(struct index *index)
 
 unsigned index_percent(const struct index *index)
 {
-        uint64_t size = index->source->size;
+        uint64_t size = index->archive_size;
+        uint64_t done = index->scanned;
 
         if (index_sealed(index))
                 return 100;
-        if (size == 0 || size == SOURCE_SIZE_UNKNOWN)
-                return 0;
-        return (unsigned)min_u64(99, (uint64_t)((double)index->scanned / (double)size * 100));
+        if (stream_table(index->source))
+                done = stream_consumed(index->source);
+        return size ? (unsigned)min_u64(99, (uint64_t)((double)done / (double)size * 100)) : 0;
 }
 
 uint64_t index_archive_size(const struct index *index)
@@ -411,6 +205,25 @@ uint64_t index_archive_size(const struct index *index)
 uint64_t index_scanned(const struct index *index)
 {
         return index->scanned;
+}
+
+struct index_sidecar_state index_sidecar_state(const struct index *index)
+{
+        return (struct index_sidecar_state){
+            .loaded = index->from_sidecar,
+            .size = index->sidecar_size,
+            .path = index->place ? place_path(index->place) : NULL,
+            .problem = index->sidecar_err.code ? index->sidecar_err.text : NULL,
+        };
+}
+
+void index_restart_stats(const struct index *index, struct restart_stats *out)
+{
+        struct restart_table *table = stream_table(index->source);
+
+        *out = (struct restart_stats){0};
+        if (table)
+                restart_measure(table, out);
 }
 
 const struct archive_info *index_info(const struct index *index)

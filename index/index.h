@@ -6,7 +6,8 @@
  *   index_scan    maps grow; disks can be read as far as they are known
  *   (sealed)      maps never change again; no lock on the way of a read
  *
- * index_scan is called once, by any thread, while others read.
+ * index_scan is called once, by any thread, while others read. With a sidecar the index is sealed
+ * as soon as it is open.
  */
 #ifndef VMAFS_INDEX_H
 #define VMAFS_INDEX_H
@@ -28,11 +29,21 @@ struct index_file {
         size_t len;
 };
 
+/* What the persisted index (sidecar.h) is used for. */
+enum index_sidecar {
+        INDEX_SIDECAR_NONE,  /* nothing */
+        INDEX_SIDECAR_USE,   /* spare the scan; keep the scan of a compressed archive */
+        INDEX_SIDECAR_WRITE, /* scan in any case; keep the scan of a compressed archive */
+        INDEX_SIDECAR_BUILD, /* scan in any case and keep it */
+};
+
 struct index_options {
         bool recover_zero;  /* what is lost reads as zeros instead of -EIO */
         size_t cache_bytes; /* decoded data of a compressed archive; 0: the default */
         unsigned threads;   /* that decode it; 0: one a processor */
-        uint64_t window;    /* largest history a compressed archive may ask for; 0: the default */
+        enum index_sidecar sidecar;
+        const char *sidecar_path; /* NULL: where place.h says */
+        uint64_t window; /* largest history a compressed archive may ask for; 0: the default */
 };
 
 struct index_damage {
@@ -54,6 +65,14 @@ struct index_tap {
         int (*extents)(void *ctx, struct disk *disk, const struct extent *extents, size_t n);
 };
 
+/* How the index stands to its sidecar. */
+struct index_sidecar_state {
+        bool loaded;         /* it came from the sidecar: no scan is needed */
+        uint64_t size;       /* bytes of the sidecar that was loaded or saved; 0: none was */
+        const char *path;    /* where it would be; NULL without one */
+        const char *problem; /* why one was not used or not kept; NULL where all is well */
+};
+
 /*
  * Open the archive file PATH: source, format, header. Sets *OUT, closed by index_close. Fails
  * with -ENOENT and what else open says, -EMEDIUMTYPE (no archive), -EIO (damaged header), -ENOMEM.
@@ -67,7 +86,8 @@ void index_close(struct index *index);
 /*
  * Go through the archive once, then seal. TAP may be NULL. Damage of the archive is not an
  * error: see index_damage. Fails with -ECANCELED after index_stop, with what the tap returned,
- * or -ENOMEM; it seals even then, so that nobody waits for ever.
+ * or -ENOMEM; it seals even then, so that nobody waits for ever. Of an index that came from a
+ * sidecar nothing is scanned.
  */
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err);
 
@@ -92,6 +112,13 @@ unsigned index_percent(const struct index *index);
 /* Bytes of the archive file and how many of its stream were scanned. Thread-safe. */
 uint64_t index_archive_size(const struct index *index);
 uint64_t index_scanned(const struct index *index);
+
+/* Complete once sealed. */
+struct index_sidecar_state index_sidecar_state(const struct index *index);
+
+/* Restart points of a compressed archive, so far; all 0 where nothing is compressed. */
+struct restart_stats;
+void index_restart_stats(const struct index *index, struct restart_stats *out);
 
 const struct archive_info *index_info(const struct index *index);
 const char *index_format(const struct index *index);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What index.c, intake.c and persist.c share; nobody else includes this.
+ *
+ *   intake.c    takes in what the archive emits, and seals
+ *   persist.c   takes over a sidecar, and keeps one
+ *   index.c     the rest
+ */
+#ifndef VMAFS_INDEX_INTERNAL_H
+#define VMAFS_INDEX_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "archive/archive.h"
+#include "archive/error.h"
+#include "index/index.h"
+
+struct place;
+struct sidecar;
+
+struct index {
+        struct index_options options;
+        struct source *source;
+        struct archive *archive;
+        uint64_t archive_size; /* bytes of the file */
+
+        /* Fixed once index_open has returned. */
+        struct disk **disks;
+        size_t disk_count;
+        struct index_file *files;
+        size_t file_count;
+
+        struct place *place;      /* of the sidecar, or NULL */
+        uint64_t sidecar_size;    /* bytes; 0: none loaded or saved */
+        bool from_sidecar;        /* no scan is needed */
+        struct error sidecar_err; /* why one was not used or not kept */
+
+        const struct index_tap *tap; /* of the running scan */
+        atomic_bool stopping;
+        atomic_bool sealed; /* stored with release, after the last change of any map */
+        _Atomic uint64_t scanned;
+
+        pthread_mutex_t lock;
+        pthread_cond_t changed; /* with lock: generation moved or sealed */
+        uint64_t generation;    /* lock */
+        unsigned waiters;       /* lock */
+
+        /* Every map and the damages: lock, until sealed. */
+        struct index_damage *damages;
+        size_t damages_kept;
+        size_t damage_count;
+};
+
+/* A sink that fills INDEX. */
+struct archive_sink intake_sink(struct index *index);
+
+/* Nothing will be added any more. */
+void intake_seal(struct index *index);
+
+void disk_free(struct disk *d); /* NULL is allowed */
+
+/* The sidecar of INDEX's place, or NULL with the reason kept where there is one. */
+void persist_load(struct index *index, struct sidecar **out);
+
+/* The archive is open: take over what SIDECAR knows of it and seal. 0 or -errno. */
+int persist_use(struct index *index, const struct sidecar *sidecar);
+
+/* The scan is over: keep what it found, if that is wanted. */
+void persist_save(struct index *index);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/cleanup.h"
+#include "index/index_internal.h"
+#include "index/names.h"
+
+/* ---- what the archive's header emits ---- */
+
+static bool name_taken(const struct index *index, const char *name)
+{
+        for (size_t i = 0; i < index->disk_count; i++)
+                if (strcmp(index->disks[i]->name, name) == 0)
+                        return true;
+        for (size_t i = 0; i < index->file_count; i++)
+                if (strcmp(index->files[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+/* A safe name that no other disk or file has. NULL: out of memory. */
+static char *unique_name(const struct index *index, const char *raw)
+{
+        char *safe = name_make_safe(raw);
+        char *name = safe;
+
+        for (unsigned n = 2; name && name_taken(index, name); n++) {
+                if (name != safe)
+                        free(name);
+                name = name_number(safe, n);
+        }
+        if (name != safe)
+                free(safe);
+        return name;
+}
+
+void disk_free(struct disk *d)
+{
+        if (!d)
+                return;
+        map_free(d->map);
+        free(d->name);
+        free(d->device);
+        free(d);
+}
+
+static void cleanup_disk_fn(struct disk **d)
+{
+        disk_free(*d);
+}
+
+/* Room for one more element of SIZE bytes behind the COUNT there are. */
+static int grow(void *array, size_t count, size_t size)
+{
+        void **at = array;
+        void *grown = reallocarray(*at, count + 1, size);
+
+        if (!grown)
+                return -ENOMEM;
+        *at = grown;
+        return 0;
+}
+
+static int take_disk(void *ctx, const struct archive_disk *disk)
+{
+        struct index *index = ctx;
+        __attribute__((cleanup(cleanup_disk_fn))) struct disk *d = calloc(1, sizeof *d);
+        int rc;
+
+        if (!d)
+                return -ENOMEM;
+        rc = map_new(disk->size, MAP_GAP_LOST, &d->map);
+        if (rc < 0)
+                return rc;
+        d->name = unique_name(index, disk->name);
+        d->device = name_make_safe(disk->device);
+        d->size = disk->size;
+        d->late_size = disk->late_size;
+        d->index = index;
+        d->number = (uint32_t)index->disk_count;
+        if (!d->name || !d->device)
+                return -ENOMEM;
+        rc = grow(&index->disks, index->disk_count, sizeof(*index->disks));
+        if (rc == 0)
+                index->disks[index->disk_count++] = steal_ptr(&d);
+        return rc;
+}
+
+static int take_file(void *ctx, const struct archive_file *file)
+{
+        struct index *index = ctx;
+        cleanup_free char *name = unique_name(index, file->name);
+        cleanup_free void *data = malloc(file->len + 1);
+        int rc;
+
+        if (!name || !data)
+                return -ENOMEM;
+        if (file->len)
+                memcpy(data, file->data, file->len);
+        rc = grow(&index->files, index->file_count, sizeof *index->files);
+        if (rc == 0)
+                index->files[index->file_count++] = (struct index_file){
+                    .name = steal_ptr(&name), .data = steal_ptr(&data), .len = file->len};
+        return rc;
+}
+
+/* ---- what its scan emits ---- */
+
+/* Under lock. */
+static int keep_damage(struct index *index, const struct damage *damage)
+{
+        struct index_damage *kept;
+
+        index->damage_count++;
+        if (index->damages_kept == INDEX_DAMAGE_MAX)
+                return 0;
+        if (grow(&index->damages, index->damages_kept, sizeof *index->damages) < 0)
+                return -ENOMEM;
+        kept = &index->damages[index->damages_kept++];
+        *kept = (struct index_damage){.offset = damage->offset,
+                                      .disk = damage->disk,
+                                      .start = damage->start,
+                                      .len = damage->len};
+        snprintf(kept->text, sizeof kept->text, "%s", damage->text);
+        return 0;
+}
+
+static int take_damage(void *ctx, const struct damage *damage)
+{
+        struct index *index = ctx;
+        scoped_lock(&index->lock);
+
+        return keep_damage(index, damage);
+}
+
+static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
+                        uint64_t origin)
+{
+        struct index *index = ctx;
+        struct disk *d = index->disks[disk];
+        int rc;
+
+        {
+                struct map_twice twice = {0};
+                scoped_lock(&index->lock);
+
+                rc = map_add(d->map, extents, n, &twice);
+                if (rc == 0 && twice.len) {
+                        struct damage damage = {.offset = origin,
+                                                .disk = disk,
+                                                .start = twice.first,
+                                                .len = twice.len,
+                                                .text = "clusters are stored a second time"};
+
+                        rc = keep_damage(index, &damage);
+                }
+        }
+        if (rc == 0 && index->tap)
+                rc = index->tap->extents(index->tap->ctx, d, extents, n);
+        return rc;
+}
+
+static int take_size(void *ctx, uint32_t disk, uint64_t size)
+{
+        struct index *index = ctx;
+        struct disk *d = index->disks[disk];
+        scoped_lock(&index->lock);
+        int rc = map_resize(d->map, size);
+
+        if (rc == 0)
+                d->size = size;
+        return rc;
+}
+
+static int take_progress(void *ctx, uint64_t done)
+{
+        struct index *index = ctx;
+
+        if (index->stopping)
+                return -ECANCELED;
+        index->scanned = done;
+        {
+                scoped_lock(&index->lock);
+                index->generation++;
+                if (index->waiters)
+                        pthread_cond_broadcast(&index->changed);
+        }
+        return 0;
+}
+
+struct archive_sink intake_sink(struct index *index)
+{
+        return (struct archive_sink){
+            .ctx = index,
+            .disk = take_disk,
+            .file = take_file,
+            .extents = take_extents,
+            .size = take_size,
+            .damage = take_damage,
+            .progress = take_progress,
+        };
+}
+
+/* Under lock, before the map of D is sealed: name what the archive should have held. */
+static void note_missing(struct index *index, struct disk *d)
+{
+        struct damage damage = {.offset = index->scanned,
+                                .disk = d->number,
+                                .text = "the archive ends here, and clusters are missing from it"};
+        struct extent e = {0};
+
+        damage.len = map_totals(d->map).absent;
+        if (!damage.len)
+                return;
+        do
+                map_find(d->map, e.start + e.len, &e);
+        while (e.addr != MAP_UNKNOWN);
+        damage.start = e.start;
+        keep_damage(index, &damage);
+}
+
+void intake_seal(struct index *index)
+{
+        scoped_lock(&index->lock);
+
+        for (size_t i = 0; i < index->disk_count; i++) {
+                note_missing(index, index->disks[i]);
+                map_seal(index->disks[i]->map);
+                index->disks[i]->totals = map_totals(index->disks[i]->map);
+        }
+        index->generation++;
+        atomic_store_explicit(&index->sealed, true, memory_order_release);
+        pthread_cond_broadcast(&index->changed);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "index/index_internal.h"
+#include "index/place.h"
+#include "index/sidecar.h"
+
+static bool wants_saving(const struct index *index)
+{
+        bool compressed = stream_table(index->source) != NULL;
+
+        switch (index->options.sidecar) {
+        case INDEX_SIDECAR_NONE:
+                return false;
+        case INDEX_SIDECAR_USE:
+        case INDEX_SIDECAR_WRITE:
+                return compressed;
+        case INDEX_SIDECAR_BUILD:
+                return true;
+        }
+        return false;
+}
+
+/* What is damaged is scanned each time: it may be the medium that is at fault. */
+void persist_save(struct index *index)
+{
+        struct sidecar_contents contents = {
+            .compression = index_compression(index),
+            .format = index_format(index),
+            .stream_size = index->source->size,
+            .table = stream_table(index->source),
+            .disks = index->disks,
+            .disk_count = index->disk_count,
+        };
+        uint64_t size;
+
+        if (!index->place || !wants_saving(index))
+                return;
+        if (index->damage_count) {
+                error_fill(&index->sidecar_err, EIO, "its index is not kept: it is damaged");
+                return;
+        }
+        if (sidecar_save(index->place, &contents, &size, &index->sidecar_err) == 0)
+                index->sidecar_size = size;
+}
+
+/* The sidecar, where there is one that can be used. */
+void persist_load(struct index *index, struct sidecar **out)
+{
+        struct error err = {0};
+        int rc = sidecar_load(index->place, out, &err);
+
+        if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
+                error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
+                           place_path(index->place), err.code ? err.text : strerror(-rc));
+}
+
+/* The archive is open: take over what SIDECAR knows of it. */
+int persist_use(struct index *index, const struct sidecar *sidecar)
+{
+        int rc = 0;
+
+        if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
+            strcmp(sidecar_format(sidecar), index_format(index)) != 0)
+                return -EINVAL;
+        for (size_t i = 0; i < index->disk_count && rc == 0; i++)
+                rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);
+        if (rc < 0)
+                return rc;
+        index->from_sidecar = true;
+        index->sidecar_size = sidecar_size(sidecar);
+        intake_seal(index);
+        return 0;
+}

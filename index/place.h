@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where an archive's sidecar is, and which archive it belongs to.
+ *
+ * An archive is known by its size and the SHA-256 of its first and last 64 KiB, so that it keeps
+ * its sidecar when it is moved or renamed. The place is the one that was asked for; or, for
+ * reading, ARCHIVE.vmafs where that exists; or the cache folder: /var/cache/vmafs for root,
+ * $XDG_CACHE_HOME/vmafs or ~/.cache/vmafs for others.
+ *
+ * Folders are opened at once: later the process may have another root, or a mount on top of it.
+ */
+#ifndef VMAFS_PLACE_H
+#define VMAFS_PLACE_H
+
+#include <stdint.h>
+
+struct error;
+struct place;
+struct source;
+
+enum { IDENTITY_LEN = 40 };
+
+/*
+ * For the archive file FILE at PATH. CHOICE is a path, or NULL for the default. Sets *OUT, freed
+ * by place_free. Fails with -ENOMEM, with what reading the archive gave, and with -EEXIST where
+ * CHOICE is there already and is no index; a folder that cannot be made or opened is no failure
+ * yet.
+ */
+int place_new(const char *path, struct source *file, const char *choice, struct place **out,
+              struct error *err);
+void place_free(struct place *p); /* NULL is allowed */
+
+/* Size (little-endian) and SHA-256. */
+const uint8_t *place_identity(const struct place *p);
+
+/* The sidecar where it would be written, for messages. */
+const char *place_path(const struct place *p);
+
+#define PLACE_MAGIC "VMAFSIDX" /* the first 8 bytes of every sidecar */
+
+/* Open the sidecar for reading. The file descriptor, or -ENOENT and what else open says. */
+int place_open(const struct place *p);
+
+/*
+ * A new file for writing, under a name of its own. The file descriptor, or -errno with the reason
+ * in ERR. End it with place_commit or place_abandon, which close it.
+ */
+int place_create(struct place *p, struct error *err);
+
+/*
+ * Make the new file, complete and on disk, the sidecar. Only an index is ever replaced: -EEXIST
+ * where something else has the name. 0 or -errno with the reason in ERR.
+ */
+int place_commit(struct place *p, int take_fd, struct error *err);
+void place_abandon(struct place *p, int take_fd);
+
+#endif

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/sidecar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "index/disk.h"
+#include "index/extentcode.h"
+#include "index/place.h"
+
+enum {
+        HEADER = 128,
+        VERSION = 1,
+        SEGMENT = 64,
+        SEGMENT_ENTER = 1,
+        DISK = 24,
+        NAME = 8,
+};
+
+/* A hostile file must not make us take all memory; no real one comes near. */
+#define TABLES_MAX  (UINT64_C(1) << 30)
+#define HISTORY_MAX (UINT64_C(1) << 31)
+
+static const char magic[8] = PLACE_MAGIC;
+
+/* Fields of the header, at these offsets. */
+enum {
+        AT_VERSION = 8,
+        AT_IDENTITY = 16,
+        AT_COMPRESSION = 56,
+        AT_FORMAT = 64,
+        AT_TABLES = 72,
+        AT_TABLES_LEN = 80,
+        AT_TABLES_HASH = 88,
+        AT_STREAM_SIZE = 96,
+        AT_SEGMENTS = 104,
+        AT_DISKS = 108,
+        AT_HEADER_HASH = 120,
+};
+
+struct sidecar {
+        struct source *file;
+        uint64_t size;
+        char compression[NAME + 1];
+        char format[NAME + 1];
+        uint64_t archive_size, stream_size;
+        uint32_t segment_count, disk_count;
+        uint8_t *tables;
+        uint64_t tables_at, tables_len;
+        struct restart_table *table;
+};
+
+/* ---- writing ---- */
+
+struct writer {
+        int fd;
+        uint64_t at;  /* bytes written so far */
+        FILE *tables; /* in memory */
+        int error;    /* the first one, -errno */
+};
+
+static void write_at(struct writer *w, const void *data, size_t len, uint64_t offset)
+{
+        size_t done = 0;
+
+        while (done < len && w->error == 0) {
+                ssize_t n =
+                    pwrite(w->fd, (const char *)data + done, len - done, (off_t)(offset + done));
+
+                if (n < 0 && errno != EINTR)
+                        w->error = -errno;
+                if (n > 0)
+                        done += (size_t)n;
+        }
+}
+
+static void append(struct writer *w, const void *data, size_t len)
+{
+        write_at(w, data, len, w->at);
+        w->at += len;
+}
+
+/* Append the history of segment INDEX and add its record to the tables. */
+static void write_segment(struct writer *w, struct restart_table *table, size_t index, uint64_t *at)
+{
+        struct restart_record r;
+        uint8_t out[SEGMENT] = {0};
+
+        if (!restart_save(table, index, &r)) {
+                w->error = -EINVAL;
+                return;
+        }
+        *at = w->at;
+        if (r.history)
+                append(w, r.history, r.history_size);
+        store_le64(out, r.point.in_bit);
+        store_le64(out + 8, r.point.out);
+        store_le64(out + 16, r.point.hash);
+        store_le64(out + 24, r.point.aux);
+        store_le64(out + 32, *at);
+        store_le64(out + 40, r.history_hash);
+        store_le32(out + 48, (uint32_t)r.history_size);
+        store_le32(out + 52, r.history_size ? r.point.history_len : 0);
+        store_le32(out + 56, r.enter ? SEGMENT_ENTER : 0);
+        fwrite(out, sizeof out, 1, w->tables);
+}
+
+/* Its extents, coalesced; a disk's head says how many bytes they take. */
+static void write_disk(struct writer *w, struct disk *d)
+{
+        cleanup_free char *bytes = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&bytes, &len);
+        struct extentcode code = {0};
+        struct extent run = {0}, e;
+        uint8_t head[DISK] = {0};
+
+        if (!out) {
+                w->error = -ENOMEM;
+                return;
+        }
+        for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
+                map_find(d->map, pos, &e);
+                if (run.len && extent_continues(&run, &e)) {
+                        run.len += e.len;
+                        continue;
+                }
+                if (run.len)
+                        extentcode_write(&code, &run, out);
+                run = e;
+        }
+        if (run.len)
+                extentcode_write(&code, &run, out);
+        if (fclose(out) != 0) {
+                w->error = -ENOMEM;
+                return;
+        }
+        store_le64(head, d->size);
+        store_le64(head + 8, len);
+        fwrite(head, sizeof head, 1, w->tables);
+        fwrite(bytes, 1, len, w->tables);
+}
+
+static void write_header(struct writer *w, const struct sidecar_contents *c,
+                         const uint8_t identity[IDENTITY_LEN], const void *tables, size_t len)
+{
+        uint8_t h[HEADER] = {0};
+
+        memcpy(h, magic, sizeof magic);
+        store_le32(h + AT_VERSION, VERSION);
+        memcpy(h + AT_IDENTITY, identity, IDENTITY_LEN);
+        memcpy(h + AT_COMPRESSION, c->compression, strnlen(c->compression, NAME));
+        memcpy(h + AT_FORMAT, c->format, strnlen(c->format, NAME));
+        store_le64(h + AT_TABLES, w->at);
+        store_le64(h + AT_TABLES_LEN, len);
+        store_le64(h + AT_TABLES_HASH, XXH3_64bits(tables, len));
+        store_le64(h + AT_STREAM_SIZE, c->stream_size);
+        store_le32(h + AT_SEGMENTS, c->table ? (uint32_t)restart_count(c->table) : 0);
+        store_le32(h + AT_DISKS, (uint32_t)c->disk_count);
+        store_le64(h + AT_HEADER_HASH, XXH3_64bits(h, AT_HEADER_HASH));
+        append(w, tables, len);
+        write_at(w, h, sizeof h, 0);
+}
+
+/* Everything into the file W->fd. AT[i] becomes the place of segment i's history. */
+static int write_all(struct writer *w, const struct sidecar_contents *c,
+                     const uint8_t identity[IDENTITY_LEN], uint64_t *at)
+{
+        cleanup_free char *tables = NULL;
+        size_t len = 0;
+        size_t segments = c->table ? restart_count(c->table) : 0;
+
+        w->tables = open_memstream(&tables, &len);
+        if (!w->tables)
+                return -ENOMEM;
+        w->at = HEADER;
+        for (size_t i = 0; i < segments && w->error == 0; i++)
+                write_segment(w, c->table, i, &at[i]);
+        for (size_t i = 0; i < c->disk_count && w->error == 0; i++)
+                write_disk(w, c->disks[i]);
+        if (fclose(w->tables) != 0 && w->error == 0)
+                w->error = -ENOMEM;
+        if (w->error == 0)
+                write_header(w, c, identity, tables, len);
+        return w->error;
+}
+
+/* Keep histories in the file from now on, not in memory. Failing that they just stay there. */
+static void move_histories(struct restart_table *table, int fd, const uint64_t *at)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        struct source *store;
+
+        if (copy >= 0 && source_open_fd(copy, &store, NULL) == 0)
+                restart_use_store(table, store, at);
+}
+
+int sidecar_save(struct place *place, const struct sidecar_contents *contents, uint64_t *size,
+                 struct error *err)
+{
+        size_t segments = contents->table ? restart_count(contents->table) : 0;
+        cleanup_free uint64_t *at = calloc(segments + 1, sizeof *at);
+        struct writer w = {0};
+        int kept, rc;
+
+        if (!at)
+                return error_set(err, ENOMEM, "out of memory");
+        w.fd = place_create(place, err);
+        if (w.fd < 0)
+                return w.fd;
+        rc = write_all(&w, contents, place_identity(place), at);
+        if (rc < 0) {
+                error_fill(err, -rc, "its index cannot be kept as %s: %s", place_path(place),
+                           strerror(-rc));
+                place_abandon(place, w.fd);
+                return rc;
+        }
+        *size = w.at;
+        kept = fcntl(w.fd, F_DUPFD_CLOEXEC, 3);
+        rc = place_commit(place, w.fd, err);
+        if (rc == 0 && contents->table && kept >= 0)
+                move_histories(contents->table, kept, at);
+        if (kept >= 0)
+                close(kept);
+        return rc;
+}
+
+/* ---- reading ---- */
+
+static int refuse(struct error *err, const char *why)
+{
+        return error_set(err, EINVAL, "%s", why);
+}
+
+/* A name of at most NAME printable bytes, padded with NULs. */
+static bool load_name(const uint8_t *in, char out[NAME + 1])
+{
+        size_t len = strnlen((const char *)in, NAME);
+
+        memcpy(out, in, NAME);
+        out[NAME] = '\0';
+        for (size_t i = 0; i < NAME; i++)
+                if (i < len ? in[i] <= ' ' || in[i] > '~' : in[i] != 0)
+                        return false;
+        return len > 0;
+}
+
+static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], struct error *err)
+{
+        uint8_t h[HEADER];
+
+        if (source_pread(s->file, h, sizeof h, 0) != sizeof h ||
+            memcmp(h, magic, sizeof magic) != 0)
+                return refuse(err, "it is not an index");
+        if (load_le32(h + AT_VERSION) != VERSION)
+                return refuse(err, "it is of another version of vmafs");
+        if (load_le64(h + AT_HEADER_HASH) != XXH3_64bits(h, AT_HEADER_HASH))
+                return refuse(err, "its header is damaged");
+        if (memcmp(h + AT_IDENTITY, identity, IDENTITY_LEN) != 0)
+                return refuse(err, "it belongs to another archive");
+        if (!load_name(h + AT_COMPRESSION, s->compression) || !load_name(h + AT_FORMAT, s->format))
+                return refuse(err, "its header is damaged");
+        s->archive_size = load_le64(identity);
+        s->tables_at = load_le64(h + AT_TABLES);
+        s->tables_len = load_le64(h + AT_TABLES_LEN);
+        s->stream_size = load_le64(h + AT_STREAM_SIZE);
+        s->segment_count = load_le32(h + AT_SEGMENTS);
+        s->disk_count = load_le32(h + AT_DISKS);
+        if (s->tables_at < HEADER || s->tables_len > TABLES_MAX ||
+            !range_within(s->tables_at, s->tables_len, s->size) ||
+            s->tables_at + s->tables_len != s->size ||
+            (uint64_t)s->segment_count * SEGMENT > s->tables_len)
+                return refuse(err, "it was cut off");
+        s->tables = malloc(s->tables_len + 1);
+        if (!s->tables)
+                return error_set(err, ENOMEM, "out of memory");
+        if (source_pread(s->file, s->tables, s->tables_len, s->tables_at) !=
+                (ssize_t)s->tables_len ||
+            XXH3_64bits(s->tables, s->tables_len) != load_le64(h + AT_TABLES_HASH))
+                return refuse(err, "its tables are damaged");
+        return 0;
+}
+
+static int load_segment(struct sidecar *s, const uint8_t *in)
+{
+        struct restart_record r = {
+            .point = {.in_bit = load_le64(in),
+                      .out = load_le64(in + 8),
+                      .hash = load_le64(in + 16),
+                      .aux = load_le64(in + 24),
+                      .history_len = load_le32(in + 52)},
+            .enter = load_le32(in + 56) == SEGMENT_ENTER,
+            .history_size = load_le32(in + 48),
+            .history_at = load_le64(in + 32),
+            .history_hash = load_le64(in + 40),
+        };
+
+        if (load_le32(in + 56) > SEGMENT_ENTER ||
+            !range_within(r.history_at, r.history_size, s->tables_at))
+                return -EINVAL;
+        return restart_load(s->table, &r, HISTORY_MAX);
+}
+
+static int load_table(struct sidecar *s, struct error *err)
+{
+        int rc;
+
+        if (strcmp(s->compression, "none") == 0)
+                return s->segment_count == 0 ? 0 : refuse(err, "its tables are damaged");
+        rc = restart_table_new(&s->table);
+        for (uint32_t i = 0; i < s->segment_count && rc == 0; i++)
+                rc = load_segment(s, s->tables + (size_t)i * SEGMENT);
+        if (rc == 0)
+                rc = restart_load_end(s->table, s->stream_size, s->archive_size);
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
+        if (rc < 0)
+                return refuse(err, "its restart points contradict each other");
+        restart_use_store(s->table, s->file, NULL);
+        s->file = NULL;
+        return 0;
+}
+
+int sidecar_load(struct place *place, struct sidecar **out, struct error *err)
+{
+        struct sidecar *s = calloc(1, sizeof *s);
+        int fd, rc;
+
+        if (!s)
+                return error_set(err, ENOMEM, "out of memory");
+        fd = place_open(place);
+        rc = fd < 0 ? fd : source_open_fd(fd, &s->file, err);
+        if (rc == 0) {
+                s->size = s->file->size;
+                rc = load_header(s, place_identity(place), err);
+        }
+        if (rc == 0)
+                rc = load_table(s, err);
+        if (rc < 0) {
+                sidecar_free(s);
+                return rc;
+        }
+        *out = s;
+        return 0;
+}
+
+void sidecar_free(struct sidecar *s)
+{
+        if (!s)
+                return;
+        restart_table_free(s->table);
+        source_close(s->file);
+        free(s->tables);
+        free(s);
+}
+
+struct restart_table *sidecar_take_table(struct sidecar *s)
+{
+        return steal_ptr(&s->table);
+}
+
+const char *sidecar_compression(const struct sidecar *s)
+{
+        return s->compression;
+}
+
+const char *sidecar_format(const struct sidecar *s)
+{
+        return s->format;
+}
+
+uint64_t sidecar_size(const struct sidecar *s)
+{
+        return s->size;
+}
+
+/* The extents of disk NUMBER: [*AT, *END). False: there are none. */
+static bool find_extents(const struct sidecar *s, uint32_t number, const uint8_t **at,
+                         const uint8_t **end, uint64_t *size)
+{
+        const uint8_t *p = s->tables + (size_t)s->segment_count * SEGMENT;
+        uint64_t left = s->tables_len - (uint64_t)s->segment_count * SEGMENT;
+
+        for (uint32_t i = 0;; i++) {
+                uint64_t len;
+
+                if (left < DISK)
+                        return false;
+                len = load_le64(p + 8);
+                if (len > left - DISK)
+                        return false;
+                if (i == number) {
+                        *size = load_le64(p);
+                        *at = p + DISK;
+                        *end = *at + len;
+                        return true;
+                }
+                p += DISK + len;
+                left -= DISK + len;
+        }
+}
+
+static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *at,
+                       const uint8_t *end)
+{
+        struct extentcode code = {0};
+        struct map_twice twice = {0};
+        uint64_t pos = 0, size = round_up(d->size, MAP_BLOCK);
+
+        while (pos < size) {
+                struct extent e;
+                int rc = extentcode_read(&code, pos, &at, end, &e);
+
+                if (rc < 0 || e.len > size - pos)
+                        return -EINVAL;
+                if (e.addr != EXTENT_ZERO && e.addr != EXTENT_LOST &&
+                    !range_within(e.addr, e.len, s->stream_size))
+                        return -EINVAL;
+                rc = map_add(d->map, &e, 1, &twice);
+                if (rc < 0)
+                        return rc;
+                pos += e.len;
+        }
+        return at == end ? 0 : -EINVAL;
+}
+
+int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)
+{
+        const uint8_t *at, *end;
+        uint64_t size;
+        int rc;
+
+        if (s->disk_count != disk_count || !find_extents(s, d->number, &at, &end, &size))
+                return -EINVAL;
+        if (size > MAP_SIZE_MAX || (size != d->size && !d->late_size))
+                return -EINVAL;
+        rc = map_resize(d->map, size);
+        if (rc < 0)
+                return rc;
+        d->size = size;
+        return add_extents(s, d, at, end);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The persisted index: what one scan found out, so that the next mount need not scan.
+ *
+ *   +--------+----------------------------+------------------------------+
+ *   | header | histories of restart points | tables: segments, disk maps  |
+ *   | 128    | read when they are needed   | read at once                 |
+ *   +--------+----------------------------+------------------------------+
+ *
+ * vmafs-index(5) describes every byte. A sidecar is input like any other: everything in it is
+ * checked before it is believed, and whatever is wrong with it means a new scan.
+ */
+#ifndef VMAFS_SIDECAR_H
+#define VMAFS_SIDECAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct disk;
+struct error;
+struct place;
+struct restart_table;
+struct sidecar;
+
+/* What is saved. */
+struct sidecar_contents {
+        const char *compression; /* a codec's name, or "none" */
+        const char *format;
+        uint64_t stream_size;        /* bytes, decompressed */
+        struct restart_table *table; /* finished; NULL where nothing is compressed */
+        struct disk **disks;         /* whose maps are sealed */
+        size_t disk_count;
+};
+
+/*
+ * Write the sidecar to PLACE. Its table reads histories from the file from then on. 0 and *SIZE,
+ * its bytes; or -errno with the reason in ERR; then there is no new sidecar, and an old one stays.
+ */
+int sidecar_save(struct place *place, const struct sidecar_contents *contents, uint64_t *size,
+                 struct error *err);
+
+/*
+ * Read and check the sidecar of PLACE. Sets *OUT, freed by sidecar_free. -ENOENT where there is
+ * none, -EINVAL with the reason in ERR for one that cannot be used.
+ */
+int sidecar_load(struct place *place, struct sidecar **out, struct error *err);
+void sidecar_free(struct sidecar *s); /* NULL is allowed */
+
+/* Its restart points, which become the caller's: once, and NULL where there are none. */
+struct restart_table *sidecar_take_table(struct sidecar *s);
+
+const char *sidecar_compression(const struct sidecar *s);
+const char *sidecar_format(const struct sidecar *s);
+
+/*
+ * Fill D, number D->number of the archive, whose map is empty: its late size and all its extents.
+ * -EINVAL where the sidecar does not fit it.
+ */
+int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d);
+
+/* Bytes of the file. */
+uint64_t sidecar_size(const struct sidecar *s);
+
+#endif
