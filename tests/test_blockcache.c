@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive/blockcache.h"
+
+#define SIZE 100000
+
+struct loader {
+        _Atomic int loads;
+        int result;
+        unsigned delay_us;
+};
+
+static int load(void *ctx, uint64_t key, void *buf, size_t len)
+{
+        struct loader *l = ctx;
+
+        l->loads++;
+        if (l->delay_us)
+                usleep(l->delay_us);
+        memset(buf, (int)key, len);
+        return l->result;
+}
+
+static struct blockcache *new_cache(size_t bytes)
+{
+        struct blockcache *c;
+
+        assert_int_equal(blockcache_new(bytes, &c), 0);
+        return c;
+}
+
+static void touch(struct blockcache *c, uint64_t key, struct loader *l)
+{
+        struct block *b;
+
+        assert_int_equal(blockcache_get(c, key, SIZE, load, l, &b), 0);
+        assert_int_equal(*(uint8_t *)block_data(b), (uint8_t)key);
+        blockcache_put(c, b);
+}
+
+static void test_second_get_does_not_load(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        touch(c, 7, &l);
+        touch(c, 7, &l);
+        assert_int_equal(l.loads, 1);
+        blockcache_free(c);
+}
+
+static void test_bound_holds_and_oldest_goes_first(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        for (uint64_t key = 0; key < 30; key++) {
+                touch(c, 0, &l);
+                touch(c, key, &l);
+                assert_true(blockcache_bytes(c) <= 10 * SIZE);
+        }
+        assert_true(blockcache_contains(c, 0));
+        assert_true(blockcache_contains(c, 29));
+        assert_false(blockcache_contains(c, 1));
+        blockcache_free(c);
+}
+
+static void test_held_blocks_stay(void **state)
+{
+        struct blockcache *c = new_cache(3 * SIZE);
+        struct loader l = {0};
+        struct block *held;
+        (void)state;
+
+        assert_int_equal(blockcache_get(c, 99, SIZE, load, &l, &held), 0);
+        for (uint64_t key = 0; key < 20; key++)
+                touch(c, key, &l);
+        assert_true(blockcache_contains(c, 99));
+        assert_int_equal(((uint8_t *)block_data(held))[SIZE - 1], 99);
+        blockcache_put(c, held);
+        blockcache_free(c);
+}
+
+static void test_block_over_the_bound_works_and_goes(void **state)
+{
+        struct blockcache *c = new_cache(SIZE / 2);
+        struct loader l = {0};
+        (void)state;
+
+        touch(c, 1, &l);
+        assert_false(blockcache_contains(c, 1));
+        assert_int_equal(blockcache_bytes(c), 0);
+        blockcache_free(c);
+}
+
+static void test_failure_is_not_kept(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {.result = -EIO};
+        struct block *b;
+        (void)state;
+
+        assert_int_equal(blockcache_get(c, 5, SIZE, load, &l, &b), -EIO);
+        l.result = 0;
+        touch(c, 5, &l);
+        assert_int_equal(l.loads, 2);
+        blockcache_free(c);
+}
+
+static void test_prepared_block_is_found_once_added(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {0};
+        struct block *b;
+        (void)state;
+
+        assert_int_equal(blockcache_prepare(c, 3, SIZE * 4, &b), 0);
+        assert_false(blockcache_contains(c, 3));
+        memset(block_data(b), 3, SIZE);
+        blockcache_add(c, b, SIZE);
+        blockcache_put(c, b);
+        touch(c, 3, &l);
+        assert_int_equal(l.loads, 0);
+        blockcache_free(c);
+}
+
+struct reader {
+        struct blockcache *cache;
+        struct loader *loader;
+        int result;
+};
+
+static void *get_one(void *arg)
+{
+        struct reader *r = arg;
+        struct block *b;
+
+        r->result = blockcache_get(r->cache, 1, SIZE, load, r->loader, &b);
+        if (r->result == 0)
+                blockcache_put(r->cache, b);
+        return NULL;
+}
+
+/* Eight ask while the first still loads. */
+static int get_at_once(int result)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {.result = result, .delay_us = 200000};
+        struct reader readers[8];
+        pthread_t threads[8];
+
+        for (int i = 0; i < 8; i++) {
+                readers[i] = (struct reader){.cache = c, .loader = &l};
+                assert_int_equal(pthread_create(&threads[i], NULL, get_one, &readers[i]), 0);
+        }
+        for (int i = 0; i < 8; i++) {
+                pthread_join(threads[i], NULL);
+                assert_int_equal(readers[i].result, result);
+        }
+        blockcache_free(c);
+        return l.loads;
+}
+
+static void test_waiters_share_one_load(void **state)
+{
+        (void)state;
+        assert_int_equal(get_at_once(0), 1);
+}
+
+static void test_waiters_share_a_failure(void **state)
+{
+        (void)state;
+        assert_true(get_at_once(-EIO) < 8);
+}
+
+static void *churn(void *arg)
+{
+        struct reader *r = arg;
+
+        for (uint64_t i = 0; i < 3000; i++) {
+                uint64_t key = i * (uint64_t)(r->result * 2 + 3) % 40;
+                struct block *b;
+
+                if (blockcache_get(r->cache, key, SIZE, load, r->loader, &b) < 0)
+                        return arg;
+                if (((uint8_t *)block_data(b))[i % SIZE] != (uint8_t)key)
+                        return arg;
+                blockcache_put(r->cache, b);
+        }
+        return NULL;
+}
+
+static void test_many_readers_and_evictions(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {0};
+        struct reader readers[4];
+        pthread_t threads[4];
+        (void)state;
+
+        for (int i = 0; i < 4; i++) {
+                readers[i] = (struct reader){.cache = c, .loader = &l, .result = i};
+                assert_int_equal(pthread_create(&threads[i], NULL, churn, &readers[i]), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+                void *wrong;
+
+                pthread_join(threads[i], &wrong);
+                assert_null(wrong);
+        }
+        assert_true(blockcache_bytes(c) <= 10 * SIZE);
+        blockcache_free(c);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_second_get_does_not_load),
+            cmocka_unit_test(test_bound_holds_and_oldest_goes_first),
+            cmocka_unit_test(test_held_blocks_stay),
+            cmocka_unit_test(test_block_over_the_bound_works_and_goes),
+            cmocka_unit_test(test_failure_is_not_kept),
+            cmocka_unit_test(test_prepared_block_is_found_once_added),
+            cmocka_unit_test(test_waiters_share_one_load),
+            cmocka_unit_test(test_waiters_share_a_failure),
+            cmocka_unit_test(test_many_readers_and_evictions),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

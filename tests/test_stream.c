@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive/bytes.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "archive/zstd_parse.h"
+#include "tests/fixture_stream.h"
+
+static struct source *open_with(const struct codec_ops *codec, struct bytes z,
+                                const struct stream_options *o)
+{
+        struct error err = {0};
+        struct source *s;
+
+        if (stream_open(codec, fixture_source(z.data, z.len), o, &s, &err) < 0)
+                fail_msg("%s", err.text);
+        return s;
+}
+
+static struct source *open_zstd(struct bytes z, size_t cache_bytes)
+{
+        const struct stream_options o = {.threads = 2, .cache_bytes = cache_bytes};
+
+        return open_with(&zstd_codec, z, &o);
+}
+
+static uint64_t reach(struct source *s, uint64_t offset)
+{
+        struct error err = {0};
+        uint64_t end;
+
+        if (source_reach(s, offset, &end, &err) < 0)
+                fail_msg("%s", err.text);
+        return end;
+}
+
+static void check_range(struct source *s, struct bytes plain, uint64_t offset, size_t len)
+{
+        uint8_t *buf = malloc(len);
+
+        assert_int_equal(source_pread(s, buf, len, offset), (ssize_t)len);
+        assert_memory_equal(buf, plain.data + offset, len);
+        free(buf);
+}
+
+static void check_all(struct source *s, struct bytes plain, size_t step)
+{
+        assert_true(s->size == plain.len);
+        for (size_t at = 0; at < plain.len; at += step)
+                check_range(s, plain, at, min_u64(step, plain.len - at));
+}
+
+static void test_ahead_of_the_frontier_is_eagain(void **state)
+{
+        struct bytes plain = fixture_mixture(4 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 0, 0, 1);
+        struct source *s = open_zstd(z, 0);
+        uint8_t buf[16];
+        uint64_t end;
+        (void)state;
+
+        assert_int_equal(source_pread(s, buf, sizeof buf, 0), -EAGAIN);
+        end = reach(s, MIB);
+        assert_true(end >= MIB && end < 2 * MIB);
+        assert_true(s->size == SOURCE_SIZE_UNKNOWN);
+        assert_int_equal(source_pread(s, buf, sizeof buf, end - 8), -EAGAIN);
+        check_range(s, plain, end - 16, 16);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_growing_part_is_readable(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct source *s = open_zstd(z, 0);
+        (void)state;
+
+        for (uint64_t want = 100000; want < plain.len; want += 100000) {
+                uint64_t end = reach(s, want);
+
+                check_range(s, plain, end - 100000, 100000);
+                check_range(s, plain, end / 2, 1000);
+        }
+        assert_int_equal(reach(s, UINT64_MAX), plain.len);
+        check_all(s, plain, 300000);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_end_is_short_then_nothing(void **state)
+{
+        struct bytes plain = fixture_mixture(100000, 1);
+        struct bytes z = fixture_compress(plain, 1, 0, 0, 1);
+        struct source *s = open_zstd(z, 0);
+        uint8_t buf[64];
+        (void)state;
+
+        assert_int_equal(reach(s, UINT64_MAX), plain.len);
+        assert_int_equal(source_pread(s, buf, sizeof buf, plain.len - 10), 10);
+        assert_int_equal(source_pread(s, buf, sizeof buf, plain.len), 0);
+        assert_int_equal(source_pread(s, buf, sizeof buf, plain.len + 99), 0);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_cache_smaller_than_a_segment(void **state)
+{
+        struct bytes plain = fixture_mixture(10 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct source *s = open_zstd(z, 1);
+        (void)state;
+
+        reach(s, UINT64_MAX);
+        check_all(s, plain, 2 * MIB + 17);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+struct scan_and_read {
+        struct source *s;
+        struct bytes plain;
+        _Atomic uint64_t frontier;
+        _Atomic bool done;
+        _Atomic int wrong;
+        uint64_t seed;
+};
+
+static void *read_at_random(void *arg)
+{
+        struct scan_and_read *r = arg;
+        uint64_t seed = atomic_fetch_add(&r->frontier, 0) + (uintptr_t)&seed;
+        uint8_t buf[8192];
+
+        for (int i = 0; i < 3000 || !r->done; i++) {
+                uint64_t frontier = r->frontier, at;
+
+                if (frontier < sizeof buf)
+                        continue;
+                /* Half of the reads are close behind the pass. */
+                at = fixture_random(&seed) % (frontier - sizeof buf + 1);
+                if (i % 2 && frontier > MIB)
+                        at = frontier - sizeof buf - at % (MIB - sizeof buf);
+                if (source_pread(r->s, buf, sizeof buf, at) != sizeof buf ||
+                    memcmp(buf, r->plain.data + at, sizeof buf) != 0)
+                        r->wrong++;
+        }
+        return NULL;
+}
+
+static void test_readers_while_the_pass_runs(void **state)
+{
+        struct bytes plain = fixture_mixture(12 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct scan_and_read r = {.s = open_zstd(z, 6 * MIB), .plain = plain};
+        pthread_t threads[3];
+        (void)state;
+
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, read_at_random, &r), 0);
+        for (uint64_t want = 65536; want < plain.len; want += 65536)
+                r.frontier = reach(r.s, want);
+        r.frontier = reach(r.s, UINT64_MAX);
+        r.done = true;
+        for (int i = 0; i < 3; i++)
+                pthread_join(threads[i], NULL);
+        assert_int_equal(r.wrong, 0);
+        source_close(r.s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_loaded_table_needs_no_pass(void **state)
+{
+        struct bytes plain = fixture_mixture(10 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct source *first = open_zstd(z, 0), *second;
+        struct stream_options o = {.threads = 2};
+        struct restart_record record;
+        (void)state;
+
+        reach(first, UINT64_MAX);
+        assert_true(restart_count(stream_table(first)) > 2);
+        assert_int_equal(restart_table_new(&o.take_table), 0);
+        for (size_t i = 0; restart_save(stream_table(first), i, &record); i++)
+                assert_int_equal(restart_load(o.take_table, &record, 1 << 20), 0);
+        assert_int_equal(restart_load_end(o.take_table, plain.len, z.len), 0);
+        second = open_with(&zstd_codec, z, &o);
+        assert_int_equal(reach(second, 1000), plain.len);
+        check_all(second, plain, 777777);
+        source_close(second);
+        source_close(first);
+        free(plain.data);
+        free(z.data);
+}
+
+/* What cannot be entered for long is read all the same, in order and back again. */
+static void test_frame_without_points(void **state)
+{
+        struct bytes records = fixture_records(4 * MIB, 1);
+        struct bytes z = fixture_interrupt(fixture_compress(records, 3, 19, 0, 0), 400);
+        struct bytes plain = fixture_decompress(z);
+        struct source *s = open_zstd(z, MIB);
+        struct restart_stats stats;
+        (void)state;
+
+        reach(s, UINT64_MAX);
+        restart_measure(stream_table(s), &stats);
+        assert_true(stats.widest > RESTART_SEGMENT_MAX);
+        check_all(s, plain, 7 * MIB);
+        check_range(s, plain, 20 * MIB, 1000);
+        check_range(s, plain, 2 * MIB, 1000);
+        source_close(s);
+        free(records.data);
+        free(plain.data);
+        free(z.data);
+}
+
+static size_t memory_in_use(void)
+{
+        struct mallinfo2 m = mallinfo2();
+        size_t resident = 0;
+        FILE *f = fopen("/proc/self/statm", "r");
+
+        if (f) {
+                if (fscanf(f, "%*u %zu", &resident) != 1)
+                        resident = 0;
+                fclose(f);
+        }
+        return resident ? resident * (size_t)sysconf(_SC_PAGESIZE) : m.uordblks;
+}
+
+/* 1 GiB of zeros in 130 KiB, with no place to enter: RLE blocks of 128 KiB. */
+static void test_bomb_stays_bounded(void **state)
+{
+        const size_t blocks = 8192;
+        struct bytes z = {.data = malloc(6 + blocks * 4), .len = 6 + blocks * 4};
+        struct source *s;
+        size_t before;
+        uint8_t buf[4096];
+        (void)state;
+
+        memcpy(z.data, "\x28\xB5\x2F\xFD\x00\x38", 6);
+        for (size_t i = 0; i < blocks; i++) {
+                uint32_t h = 0x20000u << 3 | (uint32_t)ZSTD_BLOCK_RLE << 1 | (i + 1 == blocks);
+                const uint8_t block[] = {h & 0xFF, h >> 8 & 0xFF, h >> 16 & 0xFF, 0};
+
+                memcpy(z.data + 6 + i * 4, block, sizeof block);
+        }
+        before = memory_in_use();
+        s = open_zstd(z, 16 * MIB);
+        assert_int_equal(reach(s, UINT64_MAX), blocks << 17);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 900 * MIB), sizeof buf);
+        assert_int_equal(buf[4095], 0);
+        /* The cache, the tail, a proof or two, and what sanitizers keep. */
+        assert_true(memory_in_use() - before < 320 * MIB);
+        source_close(s);
+        free(z.data);
+}
+
+static void test_damage_ends_the_frontier(void **state)
+{
+        struct bytes plain = fixture_mixture(4 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct error err = {0};
+        struct source *s;
+        uint64_t end;
+        uint8_t buf[16];
+        (void)state;
+
+        s = open_zstd((struct bytes){z.data, z.len / 2}, 0);
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
+        assert_true(end > MIB);
+        check_range(s, plain, 0, (size_t)end);
+        assert_int_equal(source_pread(s, buf, sizeof buf, end - 8), -EIO);
+        assert_int_equal(reach(s, end), end);
+        assert_int_equal(source_reach(s, end + 1, &end, &err), -EIO);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_plain_bytes_stay_a_plain_source(void **state)
+{
+        const struct stream_options o = {0};
+        struct error err = {0};
+        struct source *in = fixture_source("VMA and more", 12), *out;
+        (void)state;
+
+        assert_int_equal(stream_probe(in, &o, &out, &err), 0);
+        assert_ptr_equal(out, in);
+        assert_null(stream_table(out));
+        source_close(out);
+}
+
+/*
+ * A codec whose output is its input, and which names points that it may not be able to enter: AUX
+ * is what segment() adds to every byte.
+ */
+struct copying {
+        struct source *in;
+        uint64_t at;
+};
+
+static uint8_t copy_mistake;
+
+static int copy_open(struct source *in, const struct codec_limits *limits, void **pass,
+                     struct error *err)
+{
+        struct copying *c = calloc(1, sizeof *c);
+        (void)limits;
+        (void)err;
+
+        c->in = in;
+        *pass = c;
+        return 0;
+}
+
+static ssize_t copy_pass(void *pass, void *buf, size_t len, struct restart_builder *b,
+                         struct error *err)
+{
+        struct copying *c = pass;
+        ssize_t n;
+        (void)err;
+
+        if (b && restart_wanted(b))
+                restart_here(b, c->at * 8, copy_mistake, "h", 1);
+        n = source_pread(c->in, buf, len, c->at);
+        c->at += (uint64_t)(n > 0 ? n : 0);
+        return n;
+}
+
+static int copy_segment(struct source *in, const struct restart_point *point, const void *history,
+                        uint64_t in_end, void *out, size_t len, struct error *err)
+{
+        ssize_t n = source_pread(in, out, len, point->in_bit / 8);
+        (void)history;
+        (void)in_end;
+        (void)err;
+
+        for (size_t i = 0; i < len; i++)
+                ((uint8_t *)out)[i] = (uint8_t)(((uint8_t *)out)[i] + point->aux);
+        return n == (ssize_t)len ? 0 : -EIO;
+}
+
+static const struct codec_ops copy_codec = {
+    .name = "copy",
+    .pass_open = copy_open,
+    .pass_close = free,
+    .pass = copy_pass,
+    .segment = copy_segment,
+};
+
+/* Returns how many points were left. */
+static size_t pass_over_copy(uint8_t mistake)
+{
+        const struct stream_options o = {.threads = 2, .cache_bytes = 3 * MIB};
+        struct bytes plain = fixture_noise(20 * MIB, 5);
+        struct restart_stats stats;
+        struct source *s;
+
+        copy_mistake = mistake;
+        s = open_with(&copy_codec, plain, &o);
+        reach(s, UINT64_MAX);
+        check_all(s, plain, MIB + 1);
+        restart_measure(stream_table(s), &stats);
+        source_close(s);
+        free(plain.data);
+        return stats.points;
+}
+
+static void test_point_that_proves_is_kept(void **state)
+{
+        (void)state;
+        assert_true(pass_over_copy(0) > 4);
+}
+
+static void test_point_that_fails_its_proof_is_dropped(void **state)
+{
+        (void)state;
+        assert_int_equal(pass_over_copy(1), 1);
+}
+
+static void check_reference(const char *name)
+{
+        char path[256];
+        struct bytes z, plain;
+        struct source *s;
+
+        snprintf(path, sizeof path, "../shared/reference/%s.zst", name);
+        z = fixture_file(path);
+        path[strlen(path) - 4] = '\0';
+        plain = fixture_file(path);
+        if (!z.data || !plain.data) {
+                print_message("SKIPPED: %s is not here\n", path);
+                skip();
+        }
+        s = open_zstd(z, 0);
+        reach(s, UINT64_MAX);
+        check_all(s, plain, 1234567);
+        source_close(s);
+        free(z.data);
+        free(plain.data);
+}
+
+static void test_reference_in_order(void **state)
+{
+        (void)state;
+        check_reference("small.vma");
+}
+
+static void test_reference_out_of_order(void **state)
+{
+        (void)state;
+        check_reference("small.ooo.vma");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_ahead_of_the_frontier_is_eagain),
+            cmocka_unit_test(test_growing_part_is_readable),
+            cmocka_unit_test(test_end_is_short_then_nothing),
+            cmocka_unit_test(test_cache_smaller_than_a_segment),
+            cmocka_unit_test(test_readers_while_the_pass_runs),
+            cmocka_unit_test(test_loaded_table_needs_no_pass),
+            cmocka_unit_test(test_frame_without_points),
+            cmocka_unit_test(test_bomb_stays_bounded),
+            cmocka_unit_test(test_damage_ends_the_frontier),
+            cmocka_unit_test(test_plain_bytes_stay_a_plain_source),
+            cmocka_unit_test(test_point_that_proves_is_kept),
+            cmocka_unit_test(test_point_that_fails_its_proof_is_dropped),
+            cmocka_unit_test(test_reference_in_order),
+            cmocka_unit_test(test_reference_out_of_order),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

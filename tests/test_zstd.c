@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zstd.h>
+
+#include "archive/bytes.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/segments.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "tests/fixture_stream.h"
+
+static struct source *open_bytes(struct bytes z, uint64_t window)
+{
+        struct stream_options o = {.threads = 2, .window = window, .cache_bytes = 64 * MIB};
+        struct error err = {0};
+        struct source *s = NULL;
+
+        if (stream_probe(fixture_source(z.data, z.len), &o, &s, &err) < 0)
+                fail_msg("%s", err.text);
+        assert_string_equal(s->ops->name, "zstd");
+        return s;
+}
+
+static void reach_end(struct source *s)
+{
+        struct error err = {0};
+        uint64_t end;
+
+        if (source_reach(s, UINT64_MAX, &end, &err) < 0)
+                fail_msg("%s at %llu", err.text, (unsigned long long)err.offset);
+        assert_true(s->size == end);
+}
+
+/* Each segment on its own, from what the table holds, in an order that helps nobody. */
+static void check_segments(struct source *s, struct bytes z, struct bytes plain)
+{
+        const struct codec_limits limits = {.window = UINT64_C(1) << 31};
+        struct restart_table *table = stream_table(s);
+        struct source *in = fixture_source(z.data, z.len);
+        size_t count = restart_count(table);
+        struct segments *segments;
+
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, &segments), 0);
+        for (size_t i = count; i-- > 0;) {
+                struct restart_segment segment;
+                struct error err = {0};
+                uint8_t *out;
+                size_t len;
+
+                assert_true(restart_get(table, i, &segment));
+                len = (size_t)(segment.end - segment.point.out);
+                out = malloc(len);
+                if (segments_decode(segments, i, out, len, &err) < 0)
+                        fail_msg("%s", err.text);
+                assert_memory_equal(out, plain.data + segment.point.out, len);
+                free(out);
+        }
+        segments_free(segments);
+        source_close(in);
+}
+
+static size_t count_points(struct source *s)
+{
+        struct restart_stats stats;
+
+        restart_measure(stream_table(s), &stats);
+        return stats.points;
+}
+
+/* Pass over Z; every byte of every segment is right. Returns how many points it has. */
+static size_t check_stream(struct bytes z, struct bytes plain, uint64_t window)
+{
+        struct source *s = open_bytes(z, window);
+        size_t points;
+
+        reach_end(s);
+        assert_true(s->size == plain.len);
+        check_segments(s, z, plain);
+        points = count_points(s);
+        source_close(s);
+        return points;
+}
+
+struct command {
+        const char *line;
+        size_t mib, points; /* of input; at least so many points */
+};
+
+static void test_genuine_output(void **state)
+{
+        const struct command *c = *state;
+        struct bytes plain = fixture_mixture(c->mib * MIB, 11);
+        struct bytes z = fixture_pipe(plain, c->line);
+        size_t points = check_stream(z, plain, UINT64_C(1) << 31);
+
+        if (points < c->points)
+                fail_msg("%s: only %zu points", c->line, points);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Genuine jobs of noise: nothing is settled until the records, and then all of it is. */
+static void test_noise_in_jobs_has_points(void **state)
+{
+        struct bytes plain =
+            fixture_join(fixture_join(fixture_mixture(4 * MIB, 1), fixture_noise(48 * MIB, 2)),
+                         fixture_mixture(4 * MIB, 3));
+        struct bytes z = fixture_pipe(plain, "zstd -q -c --rsyncable --threads=1");
+        (void)state;
+
+        assert_true(check_stream(z, plain, 0) >= 3);
+        free(plain.data);
+        free(z.data);
+}
+
+/* The second proof's reason to be: trial decoding of megabytes would pass here. */
+static void test_records_noise_records(void **state)
+{
+        struct bytes plain =
+            fixture_join(fixture_join(fixture_records(8 * MIB, 1), fixture_noise(16 * MIB, 2)),
+                         fixture_records(8 * MIB, 3));
+        struct bytes z = fixture_pipe(plain, "zstd -q -c --single-thread");
+        (void)state;
+
+        check_stream(z, plain, 0);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_noise_before_repeated_offsets_cannot_be_entered(void **state)
+{
+        struct bytes records = fixture_records(6 * MIB, 1);
+        struct bytes z = fixture_interrupt(fixture_compress(records, 3, 19, 0, 0), 128);
+        struct bytes plain = fixture_decompress(z);
+        struct source *s = open_bytes(z, 0);
+        (void)state;
+
+        reach_end(s);
+        check_segments(s, z, plain);
+        for (size_t i = 1; i < restart_count(stream_table(s)); i++) {
+                struct restart_segment segment;
+
+                assert_true(restart_get(stream_table(s), i, &segment));
+                if (segment.point.out > 2 * MIB && segment.point.out < 16 * MIB)
+                        assert_false(segment.point_held);
+        }
+        source_close(s);
+        free(records.data);
+        free(plain.data);
+        free(z.data);
+}
+
+static struct bytes skippable(const char *content, uint8_t kind)
+{
+        size_t len = strlen(content);
+        uint8_t *data = malloc(8 + len);
+        const uint8_t head[] = {0x50 | kind, 0x2A, 0x4D, 0x18, (uint8_t)len, 0, 0, 0};
+
+        memcpy(data, head, sizeof head);
+        memcpy(data + 8, content, len);
+        return (struct bytes){data, 8 + len};
+}
+
+static void test_frames_and_skippable_frames(void **state)
+{
+        struct bytes plain = {0}, z = skippable("in front", 3);
+        (void)state;
+
+        for (uint64_t i = 0; i < 8; i++) {
+                struct bytes part = fixture_mixture(MIB + (size_t)i, i);
+
+                z = fixture_join(z, fixture_compress(part, (int)i, 18, 0, i % 2 == 0));
+                z = fixture_join(z, skippable("seek table", 0xE));
+                plain = fixture_join(plain, part);
+        }
+        /* A frame's start is free, and named as often as points of the usual cost would be. */
+        assert_true(check_stream(z, plain, 0) >= 3);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_empty_frame_is_an_empty_stream(void **state)
+{
+        struct bytes nothing = {.data = malloc(1)};
+        struct bytes z = fixture_compress(nothing, 3, 0, 0, 1);
+        (void)state;
+
+        check_stream(z, nothing, 0);
+        free(nothing.data);
+        free(z.data);
+}
+
+static int probe_error(struct bytes z, uint64_t window, struct error *err)
+{
+        struct stream_options o = {.window = window};
+        struct source *s;
+        int rc = stream_probe(fixture_source(z.data, z.len), &o, &s, err);
+
+        if (rc == 0)
+                source_close(s);
+        return rc;
+}
+
+static void test_dictionary_is_refused(void **state)
+{
+        /* Descriptor: a one-byte dictionary ID. */
+        uint8_t frame[] = {0x28, 0xB5, 0x2F, 0xFD, 0x01, 0x58, 0x2A, 0x01, 0x00, 0x00};
+        struct error err = {0};
+        (void)state;
+
+        assert_int_equal(probe_error((struct bytes){frame, sizeof frame}, 0, &err), -ENOTSUP);
+        assert_non_null(strstr(err.text, "dictionary 42"));
+}
+
+static void test_window_over_the_limit_is_refused(void **state)
+{
+        /* 3.1.1.1.2: exponent 20, 1 GiB. */
+        uint8_t frame[] = {0x28, 0xB5, 0x2F, 0xFD, 0x00, 20 << 3, 0x01, 0x00, 0x00};
+        struct error err = {0};
+        (void)state;
+
+        assert_int_equal(probe_error((struct bytes){frame, sizeof frame}, 0, &err), -ENOTSUP);
+        assert_non_null(strstr(err.text, "-o window=1024M"));
+        assert_int_equal(probe_error((struct bytes){frame, sizeof frame}, UINT64_C(1) << 30, &err),
+                         0);
+}
+
+/* The pass over Z fails with -EIO at BYTE, and names what WORDS say. */
+static void check_damage(struct bytes z, uint64_t byte, const char *words)
+{
+        struct source *s = open_bytes(z, 0);
+        struct error err = {0};
+        uint64_t end;
+
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
+        assert_true(err.has_offset);
+        assert_int_equal(err.offset, byte);
+        if (!strstr(err.text, words))
+                fail_msg("\"%s\" does not say \"%s\"", err.text, words);
+        source_close(s);
+}
+
+static void test_trailing_garbage_is_named(void **state)
+{
+        struct bytes plain = fixture_mixture(MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 0, 0, 1);
+        size_t end = z.len;
+        (void)state;
+
+        z = fixture_join(z, fixture_noise(64, 1));
+        check_damage(z, end, "other than zstd");
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_truncation_is_named(void **state)
+{
+        struct bytes plain = fixture_mixture(MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 0, 0, 1);
+        (void)state;
+
+        for (size_t len = 12; len < z.len; len += z.len / 23)
+                check_damage((struct bytes){z.data, len}, len, "cut short");
+        check_damage((struct bytes){z.data, z.len - 1}, z.len - 1, "cut short");
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_wrong_checksum_is_damage(void **state)
+{
+        struct bytes plain = fixture_mixture(MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 0, 0, 1);
+        (void)state;
+
+        z.data[z.len - 1] ^= 1;
+        check_damage(z, z.len - 4, "checksum");
+        free(plain.data);
+        free(z.data);
+}
+
+/*
+ * A flipped bit anywhere: an error, or (in what has no checksum) other bytes than were compressed
+ * but the same ones on every way to them. Never a crash, and no way round the hashes.
+ */
+static void test_flipped_bits(void **state)
+{
+        struct bytes plain = fixture_mixture(5 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 19, 1, 1);
+        uint64_t seed = 1;
+        size_t errors = 0;
+        (void)state;
+
+        for (int round = 0; round < 60; round++) {
+                size_t at = 6 + fixture_random(&seed) % (z.len - 6);
+                uint8_t bit = (uint8_t)(1 << fixture_random(&seed) % 8);
+                struct error err = {0};
+                struct source *s;
+                uint64_t end;
+                uint8_t *got = malloc(plain.len);
+
+                z.data[at] ^= bit;
+                s = open_bytes(z, 0);
+                errors += source_reach(s, UINT64_MAX, &end, &err) < 0;
+                assert_true(end <= plain.len || s->size != plain.len);
+                if (end > plain.len)
+                        end = plain.len;
+                /* What was passed before the damage is there, and right up to its block. */
+                if (end > 0)
+                        assert_int_equal(source_pread(s, got, (size_t)end, 0), (ssize_t)end);
+                source_close(s);
+                z.data[at] ^= bit;
+                free(got);
+        }
+        assert_int_equal(errors, 60);
+        free(plain.data);
+        free(z.data);
+}
+
+/* The file changes under a finished table: the segment's hash tells, and its neighbours stay. */
+static void test_damage_after_indexing_is_an_error(void **state)
+{
+        struct bytes plain = fixture_mixture(12 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 19, 1, 1);
+        struct stream_options o = {.cache_bytes = 1, .threads = 1};
+        struct error err = {0};
+        struct restart_segment segment;
+        uint64_t end;
+        struct source *s;
+        uint8_t buf[4096];
+        (void)state;
+
+        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &s, &err), 0);
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), 0);
+        assert_true(restart_get(stream_table(s), 2, &segment));
+        z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
+        assert_int_equal(stream_damage(s, &err), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 4096), sizeof buf);
+        assert_memory_equal(buf, plain.data + 4096, sizeof buf);
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.end), sizeof buf);
+        assert_memory_equal(buf, plain.data + segment.end, sizeof buf);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static struct command commands[] = {
+    {"zstd -q -c --rsyncable --threads=1", 40, 3},
+    {"zstd -q -c -T2", 40, 3},
+    {"zstd -q -c -1 -T2 --no-check", 20, 4},
+    {"zstd -q -c --single-thread", 24, 1},
+    {"zstd -q -c -19 --single-thread", 6, 1},
+    {"zstd -q -c -19 -T2", 6, 1},
+    {"zstd -q -c --ultra -22 -T1", 4, 1},
+    {"zstd -q -c --long=27", 20, 1},
+    {"zstd -q -c --long=31", 20, 1},
+    {"zstd -q -c --fast=5", 20, 2},
+    {"pzstd -q -c -p 2", 40, 3},
+};
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test_prestate(test_genuine_output, &commands[0]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[1]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[2]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[3]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[4]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[5]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[6]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[7]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[8]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[9]),
+            cmocka_unit_test_prestate(test_genuine_output, &commands[10]),
+            cmocka_unit_test(test_noise_in_jobs_has_points),
+            cmocka_unit_test(test_records_noise_records),
+            cmocka_unit_test(test_noise_before_repeated_offsets_cannot_be_entered),
+            cmocka_unit_test(test_frames_and_skippable_frames),
+            cmocka_unit_test(test_empty_frame_is_an_empty_stream),
+            cmocka_unit_test(test_dictionary_is_refused),
+            cmocka_unit_test(test_window_over_the_limit_is_refused),
+            cmocka_unit_test(test_trailing_garbage_is_named),
+            cmocka_unit_test(test_truncation_is_named),
+            cmocka_unit_test(test_wrong_checksum_is_damage),
+            cmocka_unit_test(test_flipped_bits),
+            cmocka_unit_test(test_damage_after_indexing_is_an_error),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
