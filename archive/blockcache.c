@@ -30,6 +30,7 @@ struct block {
         int error;
         unsigned holders;
         bool listed;                 /* get finds it */
+        bool asked_for;              /* get has found it, or made it */
         struct block *chain;         /* next in its bucket */
         struct block *older, *newer; /* while nobody holds it */
         uint64_t tick;               /* when it was last put */
@@ -318,6 +319,7 @@ int blockcache_get(struct blockcache *c, uint64_t key, size_t len, blockcache_lo
         b = find(s, key);
         if (b) {
                 take_hold(s, b);
+                b->asked_for = true;
                 while (b->state == LOADING)
                         pthread_cond_wait(&s->loaded, &s->lock);
                 rc = b->error;
@@ -328,6 +330,7 @@ int blockcache_get(struct blockcache *c, uint64_t key, size_t len, blockcache_lo
                         b->key = key;
                         b->holders = 1;
                         b->state = LOADING;
+                        b->asked_for = true;
                         list(s, b);
                 }
                 pthread_mutex_unlock(&s->lock);
@@ -382,6 +385,24 @@ void blockcache_add(struct blockcache *c, struct block *b, size_t len)
                 list(s, b);
         pthread_mutex_unlock(&s->lock);
         make_room(c, 0);
+}
+
+void blockcache_drop_unread(struct blockcache *c, uint64_t key)
+{
+        struct shard *s = shard_of(c, key);
+        struct block *b;
+
+        pthread_mutex_lock(&s->lock);
+        b = find(s, key);
+        if (b && (b->asked_for || b->holders > 0))
+                b = NULL;
+        if (b) {
+                age_remove(s, b);
+                unlist(s, b);
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (b)
+                discard(c, b);
 }
 
 void blockcache_hold(struct blockcache *c, struct block *b)

@@ -41,6 +41,9 @@ bool blockcache_contains(struct blockcache *c, uint64_t key);
 int blockcache_prepare(struct blockcache *c, uint64_t key, size_t capacity, struct block **out);
 void blockcache_add(struct blockcache *c, struct block *b, size_t len);
 
+/* Free block KEY, which was added, if nobody has ever asked for it. */
+void blockcache_drop_unread(struct blockcache *c, uint64_t key);
+
 void blockcache_hold(struct blockcache *c, struct block *b); /* once more; it is held already */
 void blockcache_put(struct blockcache *c, struct block *b);
 

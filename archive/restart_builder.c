@@ -122,7 +122,8 @@ bool restart_wanted(struct restart_builder *b)
         uint64_t asked = b->here - b->last_asked;
         uint64_t aim, least;
 
-        b->gap = max_u64(asked, b->gap - b->gap / 8);
+        /* Fades with distance: a stretch of small gaps does not mean that no wide one follows. */
+        b->gap = max_u64(asked, b->gap - min_u64(b->gap, asked / 8));
         b->last_asked = b->here;
         aim = distance_for(b, COST_AIM);
         least = distance_for(b, COST_LIMIT);

@@ -22,11 +22,19 @@
 /* Sequential readers that are told apart: several disks are read from one archive. */
 #define TRACKS 16
 
-/* What the pass has decoded and the codec may still recall, oldest first; each block is held. */
+/*
+ * What the pass has decoded, oldest first. First the codec may still recall it, and the block is
+ * held; then the block is the cache's, in which the pass must not have too large a share: memory
+ * that it used before is fast, and new memory is not.
+ */
 struct recent {
         struct recent *next;
         struct block *block;
         uint64_t start, end;
+};
+
+struct recents {
+        struct recent *first, **end;
 };
 
 struct track {
@@ -49,7 +57,9 @@ struct stream {
         /* The pass's thread alone. */
         void *pass;
         struct restart_builder *builder;
-        struct recent *recent, **recent_end;
+        struct recents recalled; /* held for restart_recall */
+        struct recents fed;      /* left to the cache: at most fed_max bytes that nobody has read */
+        uint64_t fed_bytes, fed_max;
         bool ended;
         struct error failure; /* what stopped the pass; code 0: nothing did */
 
@@ -237,15 +247,38 @@ static void prove(void *ctx, size_t index)
         blockcache_put(st->cache, scratch);
 }
 
+static void recents_append(struct recents *list, struct recent *r)
+{
+        r->next = NULL;
+        *list->end = r;
+        list->end = &r->next;
+}
+
+static struct recent *recents_take(struct recents *list)
+{
+        struct recent *r = list->first;
+
+        list->first = r->next;
+        if (!list->first)
+                list->end = &list->first;
+        return r;
+}
+
+/* The codec will not recall anything in front of KEEP_FROM any more. */
 static void forget_recent(struct stream *st, uint64_t keep_from)
 {
-        while (st->recent && st->recent->end <= keep_from) {
-                struct recent *r = st->recent;
+        while (st->recalled.first && st->recalled.first->end <= keep_from) {
+                struct recent *r = recents_take(&st->recalled);
 
-                st->recent = r->next;
-                if (!st->recent)
-                        st->recent_end = &st->recent;
                 blockcache_put(st->cache, r->block);
+                recents_append(&st->fed, r);
+                st->fed_bytes += r->end - r->start;
+        }
+        while (st->fed.first && st->fed_bytes > st->fed_max) {
+                struct recent *r = recents_take(&st->fed);
+
+                blockcache_drop_unread(st->cache, r->start);
+                st->fed_bytes -= r->end - r->start;
                 free(r);
         }
 }
@@ -256,7 +289,7 @@ static int recall(void *ctx, uint64_t offset, void *buf, size_t len)
         struct stream *st = ctx;
         char *to = buf;
 
-        for (struct recent *r = st->recent; r && len > 0; r = r->next) {
+        for (struct recent *r = st->recalled.first; r && len > 0; r = r->next) {
                 size_t n;
 
                 if (offset < r->start || offset >= r->end)
@@ -283,8 +316,7 @@ static int retire_tail(struct stream *st, uint64_t end, struct block *next)
         if (!r)
                 return -ENOMEM;
         *r = (struct recent){.block = st->tail, .start = st->tail_start, .end = end};
-        *st->recent_end = r;
-        st->recent_end = &r->next;
+        recents_append(&st->recalled, r);
         /* In the cache first: no reader may find it in neither place. */
         blockcache_add(st->cache, st->tail, (size_t)(end - st->tail_start));
         pthread_mutex_lock(&st->tail_lock);
@@ -413,6 +445,8 @@ static void stream_close(struct source *s)
                 st->codec->pass_close(st->pass);
         if (st->cache)
                 forget_recent(st, UINT64_MAX);
+        while (st->fed.first)
+                free(recents_take(&st->fed));
         if (st->tail)
                 blockcache_put(st->cache, st->tail);
         restart_builder_free(st->builder);
@@ -466,12 +500,14 @@ static int set_up(struct stream *st, const struct stream_options *o,
                   struct restart_table *take_table, struct error *err)
 {
         struct codec_limits limits = {.window = o->window ? o->window : STREAM_WINDOW_DEFAULT};
+        size_t cache_bytes = o->cache_bytes ? o->cache_bytes : STREAM_CACHE_DEFAULT;
         unsigned threads = o->threads ? o->threads : processors();
         int rc;
 
         if (take_table)
                 adopt_table(st, take_table);
-        rc = blockcache_new(o->cache_bytes ? o->cache_bytes : STREAM_CACHE_DEFAULT, &st->cache);
+        st->fed_max = cache_bytes / 4;
+        rc = blockcache_new(cache_bytes, &st->cache);
         if (rc == 0)
                 rc = workers_new(threads, &st->workers);
         if (rc < 0)
@@ -502,7 +538,8 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
         st->base.size = SOURCE_SIZE_UNKNOWN;
         st->codec = codec;
         st->in = take_in;
-        st->recent_end = &st->recent;
+        st->recalled.end = &st->recalled.first;
+        st->fed.end = &st->fed.first;
         pthread_mutex_init(&st->tail_lock, NULL);
         pthread_mutex_init(&st->track_lock, NULL);
         pthread_mutex_init(&st->damage_lock, NULL);

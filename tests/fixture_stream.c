@@ -120,7 +120,8 @@ struct bytes fixture_join(struct bytes a, struct bytes b)
 {
         struct bytes joined = bytes_new(a.len + b.len);
 
-        memcpy(joined.data, a.data, a.len);
+        if (a.len)
+                memcpy(joined.data, a.data, a.len);
         memcpy(joined.data + a.len, b.data, b.len);
         free(a.data);
         free(b.data);

@@ -137,6 +137,30 @@ static void test_prepared_block_is_found_once_added(void **state)
         blockcache_free(c);
 }
 
+static void test_only_unread_blocks_are_dropped(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct loader l = {0};
+        struct block *b;
+        (void)state;
+
+        for (uint64_t key = 0; key < 3; key++) {
+                assert_int_equal(blockcache_prepare(c, key, SIZE, &b), 0);
+                memset(block_data(b), (int)key, SIZE);
+                blockcache_add(c, b, SIZE);
+                if (key != 2)
+                        blockcache_put(c, b);
+        }
+        touch(c, 1, &l);
+        for (uint64_t key = 0; key < 4; key++)
+                blockcache_drop_unread(c, key);
+        assert_false(blockcache_contains(c, 0));
+        assert_true(blockcache_contains(c, 1));
+        assert_true(blockcache_contains(c, 2));
+        blockcache_put(c, b);
+        blockcache_free(c);
+}
+
 struct reader {
         struct blockcache *cache;
         struct loader *loader;
@@ -234,6 +258,7 @@ int main(void)
             cmocka_unit_test(test_block_over_the_bound_works_and_goes),
             cmocka_unit_test(test_failure_is_not_kept),
             cmocka_unit_test(test_prepared_block_is_found_once_added),
+            cmocka_unit_test(test_only_unread_blocks_are_dropped),
             cmocka_unit_test(test_waiters_share_one_load),
             cmocka_unit_test(test_waiters_share_a_failure),
             cmocka_unit_test(test_many_readers_and_evictions),
