@@ -23,8 +23,8 @@
 #include "archive/restart_table.h"
 #include "archive/source.h"
 
-/* Histories are mostly zeros: a higher level costs little and gains much. */
-#define HISTORY_LEVEL 6
+/* Histories are mostly zeros, which every level makes short; higher ones gain nothing more. */
+#define HISTORY_LEVEL 3
 
 struct record {
         struct restart_point point;
@@ -37,6 +37,7 @@ struct record {
 };
 
 struct restart_table {
+        ZSTD_CCtx *compressor; /* of the one thread that attaches histories */
         pthread_rwlock_t lock; /* guards everything below */
         struct record *records;
         size_t count, capacity;
@@ -65,6 +66,7 @@ void restart_table_free(struct restart_table *t)
                 free(t->records[i].history);
         free(t->records);
         source_close(t->store);
+        ZSTD_freeCCtx(t->compressor);
         pthread_rwlock_destroy(&t->lock);
         free(t);
 }
@@ -148,9 +150,12 @@ int restart_table_attach(struct restart_table *t, size_t index, const void *hist
         if (len > UINT32_MAX || ZSTD_isError(bound))
                 return -EOVERFLOW;
         blob = malloc(bound);
-        if (!blob)
+        /* Kept, because setting one up takes longer than compressing a history. */
+        if (!t->compressor)
+                t->compressor = ZSTD_createCCtx();
+        if (!blob || !t->compressor)
                 return -ENOMEM;
-        size = ZSTD_compress(blob, bound, history, len, HISTORY_LEVEL);
+        size = ZSTD_compressCCtx(t->compressor, blob, bound, history, len, HISTORY_LEVEL);
         if (ZSTD_isError(size))
                 return -ENOMEM;
         trimmed = realloc(blob, size);

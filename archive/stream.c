@@ -506,7 +506,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
 
         if (take_table)
                 adopt_table(st, take_table);
-        st->fed_max = cache_bytes / 4;
+        st->fed_max = cache_bytes / 8;
         rc = blockcache_new(cache_bytes, &st->cache);
         if (rc == 0)
                 rc = workers_new(threads, &st->workers);
