@@ -3,13 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "archive/bytes.h"
@@ -133,8 +134,8 @@ static int take_word(void *data, const char *arg, int key, struct fuse_args *out
                 o->allow_other = 1;
                 return 1;
         default:
-                /* fstab's words for others: x-systemd.automount, comment=… */
-                if (strncmp(arg, "x-", 2) == 0 || strncmp(arg, "comment=", 8) == 0)
+                /* fstab's words for others: x-systemd.automount, X-mount.mkdir, comment=… */
+                if (strncasecmp(arg, "x-", 2) == 0 || strncmp(arg, "comment=", 8) == 0)
                         return 0;
                 report("the option '%s' is unknown; see vmafs --help", arg);
                 return -1;
@@ -289,6 +290,17 @@ static bool is_empty(const char *path)
         return empty;
 }
 
+/*
+ * Of a stale mount the kernel may still know the attributes, so that stat is fine: opening it is
+ * not.
+ */
+static bool is_stale(const char *path)
+{
+        cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 && errno == ENOTCONN;
+}
+
 static int refuse(const char *path, int error)
 {
         switch (error) {
@@ -307,7 +319,6 @@ static int refuse(const char *path, int error)
 int options_check_mountpoint(struct mount_options *o)
 {
         struct mountinfo info;
-        struct statvfs vfs;
         struct stat st;
         char *path;
 
@@ -315,6 +326,8 @@ int options_check_mountpoint(struct mount_options *o)
                 return refuse(o->mountpoint, errno);
         if (!S_ISDIR(st.st_mode))
                 return refuse(o->mountpoint, ENOTDIR);
+        if (is_stale(o->mountpoint))
+                return refuse(o->mountpoint, ENOTCONN);
         path = realpath(o->mountpoint, NULL);
         if (!path)
                 return refuse(o->mountpoint, errno);
@@ -322,9 +335,6 @@ int options_check_mountpoint(struct mount_options *o)
         o->mountpoint = path;
         if (o->nonempty)
                 return STATUS_OK;
-        /* Of the file system itself: the kernel may still know the attributes of a dead one. */
-        if (statvfs(path, &vfs) < 0)
-                return refuse(path, errno);
         if (mountinfo_find(path, &info) == 0) {
                 report("%s: something is mounted there already; unmount it or take another "
                        "directory",
