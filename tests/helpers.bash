@@ -8,6 +8,9 @@
 : "${VMAFS:?is the program under test; run make e2e}"
 : "${TOOLS:?is the directory of the built test tools; run make e2e}"
 
+# One order of names, and messages in English.
+export LC_ALL=C.UTF-8
+
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # for the tests
 DATA=$ROOT/tests/data
@@ -38,6 +41,87 @@ holes() {
 # The SHA-256 of a file, alone.
 sha() {
         sha256sum <"$1" | cut -d' ' -f1
+}
+
+# What the two files of the genuine tiny.vma are.
+# shellcheck disable=SC2034 # for the tests
+TINY_DISK=6643d417e01a111d42aedafdc44dfa85bff813309f518a42cafe1116927ef56d
+# shellcheck disable=SC2034 # for the tests
+TINY_CONF=29ca81c5d853bb97a6c3d2e3824270f8b4e5739f8d13d3507956ad82d72330b5
+
+# Writes SIZE bytes to FILE, no two blocks of them alike: make_data FILE SIZE [FIRST-NUMBER]
+make_data() {
+        seq -f '%015.0f' "${3:-1}" $((${3:-1} + $2 / 16)) | head -c "$2" >"$1"
+}
+
+# Makes FILE a disk of SIZE bytes that holds data in these 4 KiB blocks only, written FIRST-LAST:
+# make_disk FILE SIZE 0-2 7-7
+make_disk() {
+        local file=$1 size=$2 range
+
+        make_data "$file.all" "$size"
+        truncate -s 0 "$file"
+        truncate -s "$size" "$file"
+        for range in "${@:3}"; do
+                dd if="$file.all" of="$file" bs=4096 skip="${range%-*}" seek="${range%-*}" \
+                        count=$((${range#*-} - ${range%-*} + 1)) conv=notrunc status=none
+        done
+        rm "$file.all"
+}
+
+# A disk with holes and data of every kind: runs over clusters, ragged clusters, and an end that
+# is neither a cluster's nor a block's. Sets DISK_SIZE.
+make_ragged_disk() {
+        DISK_SIZE=$((6 * 1024 * 1024 + 1536))
+        make_disk "$1" $DISK_SIZE 0-2 5-5 15-16 33-33 35-35 64-200 300-303 512-1023 1534-1536
+}
+
+# Starts vmafs in the foreground of a process of its own: sets MNT, DAEMON to its process and LOG
+# to the file of its messages. Returns when the mount is there.
+# shellcheck disable=SC2034 # for the tests
+start_vmafs() {
+        MNT=$(mktemp -d "$BATS_TEST_TMPDIR/mnt.XXXXXX")
+        LOG=$MNT.log
+        "$VMAFS" "$1" "$MNT" -f "${@:2}" >"$LOG" 2>&1 3>&- &
+        DAEMON=$!
+        wait_for 60 mountpoint -q "$MNT" || {
+                cat "$LOG"
+                return 1
+        }
+}
+
+# The names in a directory, sorted, one a line.
+names_in() {
+        find "$1" -mindepth 1 -maxdepth 1 -printf '%P\n' | sort
+}
+
+index_is() {
+        [ "$(getfattr --only-values -n user.vmafs.index "$MNT" 2>/dev/null)" = "$1" ]
+}
+
+# Waits until all of the archive has been indexed.
+wait_indexed() {
+        wait_for 120 index_is complete
+}
+
+is_gone() {
+        ! mountpoint -q "$1"
+}
+
+has_ended() {
+        ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]
+}
+
+# 512-byte blocks that a sparse copy of FILE takes: of its non-zero 4 KiB blocks, by content.
+nonzero_blocks() {
+        holes --nonzero "$1" | awk '{ n += int(($2 + 4095) / 4096) * 8 } END { print n + 0 }'
+}
+
+# Exactly one line on stderr, that begins as all do: after run --separate-stderr.
+# shellcheck disable=SC2154 # stderr_lines is bats'
+one_line_says() {
+        echo "status $status: ${stderr:-}"
+        [ "${#stderr_lines[@]}" -eq 1 ] && [[ ${stderr_lines[0]} == "vmafs: "*$1* ]]
 }
 
 # Mounts ARCHIVE, with any further options, on a new directory, and sets MNT to it. Not within
@@ -85,10 +169,10 @@ wait_for() {
         done
 }
 
-# Mount points below the directory, newest first.
+# Mount points below the directory, newest first, each with a NUL behind it.
 mounts_below() {
         awk -v dir="$1/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | tac |
-                while IFS= read -r path; do printf '%b\n' "$path"; done
+                while IFS= read -r path; do printf '%b\0' "$path"; done
 }
 
 # Gates that stay closed would keep what is mounted on top of them busy.
@@ -117,17 +201,18 @@ unmount_all() {
         local dir=$BATS_TEST_TMPDIR left path end=$((SECONDS + ${E2E_PATIENCE:-5}))
 
         open_gates "$dir"
-        while left=$(mounts_below "$dir") && [ -n "$left" ] && [ "$SECONDS" -lt "$end" ]; do
+        while mapfile -d '' left < <(mounts_below "$dir") && [ "${#left[@]}" -gt 0 ] &&
+                [ "$SECONDS" -lt "$end" ]; do
                 detach_loops "$dir"
-                while IFS= read -r path; do
+                for path in "${left[@]}"; do
                         unmount_one "$path" || sleep 0.05
-                done <<<"$left"
+                done
         done
         detach_loops "$dir"
-        [ -n "$left" ] || return 0
-        while IFS= read -r path; do
+        [ "${#left[@]}" -gt 0 ] || return 0
+        for path in "${left[@]}"; do
                 echo "still mounted after the test: $path" >&2
                 umount -l "$path" 2>/dev/null || fusermount3 -uz "$path"
-        done <<<"$left"
+        done
         return 1
 }
