@@ -52,6 +52,9 @@ struct mount {
         struct log log;
         pthread_t main, scan, ready, signals;
         atomic_bool ended; /* the loop has returned */
+
+        pthread_mutex_t failure_lock;
+        struct error failure; /* failure_lock: the read failure that was logged last */
 };
 
 /* ---- the scan thread ---- */
@@ -83,6 +86,21 @@ static void log_damage(const struct mount *m)
                          "vmafs verify names them",
                          m->options.archive, lost,
                          index_recover_zero(m->index) ? "ZEROS (recover=zero)" : "I/O errors");
+}
+
+/* Log why a read failed, once for each cause: the kernel repeats a failed read page by page. */
+static void log_read_failure(void *owner)
+{
+        struct mount *m = owner;
+        struct error err = {0};
+        char text[512];
+        scoped_lock(&m->failure_lock);
+
+        if (!index_read_failure(m->index, &err) || strcmp(err.text, m->failure.text) == 0)
+                return;
+        m->failure = err;
+        error_format(&err, text, sizeof text);
+        log_line(&m->log, LOG_ERR, "%s: %s", m->options.archive, text);
 }
 
 static void log_sidecar(const struct mount *m)
@@ -367,6 +385,8 @@ static int run(struct mount *m)
         if (status != STATUS_OK)
                 return status;
         m->ops.direct_io = m->options.direct_io;
+        m->ops.owner = m;
+        m->ops.read_failed = log_read_failure;
         m->log.to_stderr = m->options.foreground;
         if (!m->options.foreground) {
                 int rc = daemon_start(&m->daemon);
@@ -381,7 +401,7 @@ static int run(struct mount *m)
 
 int verb_mount(int argc, char **argv)
 {
-        struct mount m = {.daemon.fd = -1};
+        struct mount m = {.daemon.fd = -1, .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
 
         if (status == STATUS_OK)

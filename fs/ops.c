@@ -31,8 +31,7 @@ static void answer_or_park(struct ops_context *c, const struct request *r)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-        struct ops_context *c = userdata;
-
+        (void)userdata;
         /* Small requests gain nothing from a pipe in between; replies are faster copied. */
         conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                                   FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
@@ -40,8 +39,6 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
         conn->max_background = 64;
         conn->congestion_threshold = 48;
-        if (c->initialised)
-                c->initialised(c->init_ctx);
 }
 
 /* ---- names and attributes ---- */
@@ -259,6 +256,13 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_open(req, fi);
 }
 
+static void fail_read(const struct ops_context *c, const struct request *r, int error)
+{
+        fuse_reply_err(r->req, error);
+        if (c->read_failed)
+                c->read_failed(c->owner);
+}
+
 /*
  * A read stopped at N of WANT bytes. In cached mode a short reply would make the kernel take the
  * place for the end of the file and give zeros or nothing behind it: so the whole request fails,
@@ -277,7 +281,7 @@ static bool reply_short(const struct ops_context *c, const struct request *r, co
         if (c->direct_io && n > 0)
                 fuse_reply_buf(r->req, buf, n);
         else
-                fuse_reply_err(r->req, EIO);
+                fail_read(c, r, EIO);
         return true;
 }
 
@@ -299,7 +303,7 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
         if (n >= 0 && (size_t)n < want)
                 return reply_short(c, r, buf, (size_t)n);
         if (n < 0)
-                fuse_reply_err(r->req, n == -ENOMEM ? ENOMEM : EIO);
+                fail_read(c, r, n == -ENOMEM ? ENOMEM : EIO);
         else
                 fuse_reply_buf(r->req, buf, (size_t)n);
         return true;

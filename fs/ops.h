@@ -17,8 +17,8 @@ struct ops_context {
         struct park *park;
         struct buffers *buffers;
         bool direct_io; /* bypass the page cache */
-        void *init_ctx;
-        void (*initialised)(void *init_ctx); /* called when the kernel has said hello */
+        void *owner;
+        void (*read_failed)(void *owner); /* a read was answered with an error; any thread */
 };
 
 extern const struct fuse_lowlevel_ops vmafs_ops;

@@ -274,6 +274,11 @@ size_t index_damages(const struct index *index, const struct index_damage **list
         return index->damages_kept;
 }
 
+bool index_read_failure(const struct index *index, struct error *err)
+{
+        return stream_damage(index->source, err) != 0;
+}
+
 struct archive *index_archive(const struct index *index)
 {
         return index->archive;

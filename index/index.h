@@ -133,6 +133,12 @@ const struct index_file *index_file(const struct index *index, size_t i);
 size_t index_damage_count(const struct index *index); /* all, also those that were not kept */
 size_t index_damages(const struct index *index, const struct index_damage **list);
 
+/*
+ * Why a read of a compressed archive failed, the last time one did: false where none did.
+ * Thread-safe.
+ */
+bool index_read_failure(const struct index *index, struct error *err);
+
 /* For disk.c: read part of an extent; hold the lock unless sealed. */
 struct archive *index_archive(const struct index *index);
 bool index_recover_zero(const struct index *index);
