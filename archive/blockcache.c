@@ -243,24 +243,32 @@ static struct shard *shard_with_oldest(struct blockcache *c)
         return best;
 }
 
+/* Free the oldest block that nobody holds. False: there is none. */
+static bool evict(struct blockcache *c)
+{
+        struct shard *s = shard_with_oldest(c);
+        struct block *victim;
+
+        if (!s)
+                return false;
+        pthread_mutex_lock(&s->lock);
+        victim = s->oldest;
+        if (victim) {
+                age_remove(s, victim);
+                unlist(s, victim);
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (victim)
+                discard(c, victim);
+        return true;
+}
+
 /* Evict until INCOMING more bytes fit, or nothing is left that nobody holds. */
 static void make_room(struct blockcache *c, size_t incoming)
 {
         while (atomic_load(&c->bytes) + incoming > c->bound) {
-                struct shard *s = shard_with_oldest(c);
-                struct block *victim;
-
-                if (!s)
+                if (!evict(c))
                         return;
-                pthread_mutex_lock(&s->lock);
-                victim = s->oldest;
-                if (victim) {
-                        age_remove(s, victim);
-                        unlist(s, victim);
-                }
-                pthread_mutex_unlock(&s->lock);
-                if (victim)
-                        discard(c, victim);
         }
 }
 
@@ -268,8 +276,8 @@ void blockcache_free(struct blockcache *c)
 {
         if (!c)
                 return;
-        c->bound = 0;
-        make_room(c, 0);
+        while (evict(c))
+                ;
         for (size_t i = 0; i < SHARDS; i++) {
                 pthread_mutex_destroy(&c->shards[i].lock);
                 pthread_cond_destroy(&c->shards[i].loaded);

@@ -161,6 +161,20 @@ static void test_only_unread_blocks_are_dropped(void **state)
         blockcache_free(c);
 }
 
+/* Of no bytes at all, it still has to be freed: LeakSanitizer watches. */
+static void test_empty_block_is_freed(void **state)
+{
+        struct blockcache *c = new_cache(10 * SIZE);
+        struct block *b;
+        (void)state;
+
+        assert_int_equal(blockcache_prepare(c, 1, SIZE, &b), 0);
+        blockcache_add(c, b, 0);
+        blockcache_put(c, b);
+        assert_true(blockcache_contains(c, 1));
+        blockcache_free(c);
+}
+
 struct reader {
         struct blockcache *cache;
         struct loader *loader;
@@ -259,6 +273,7 @@ int main(void)
             cmocka_unit_test(test_failure_is_not_kept),
             cmocka_unit_test(test_prepared_block_is_found_once_added),
             cmocka_unit_test(test_only_unread_blocks_are_dropped),
+            cmocka_unit_test(test_empty_block_is_freed),
             cmocka_unit_test(test_waiters_share_one_load),
             cmocka_unit_test(test_waiters_share_a_failure),
             cmocka_unit_test(test_many_readers_and_evictions),
