@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "archive/archive.h"
+#include "archive/restart.h"
 #include "fs/json.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
@@ -23,6 +24,26 @@ static void print_time(int64_t seconds)
                 printf("created:      %" PRId64 " seconds after 1970\n", seconds);
 }
 
+/* The kept index, where there is one; without it nothing is known of restart points. */
+static void print_index(const struct index *index)
+{
+        struct index_sidecar_state state = index_sidecar_state(index);
+        uint64_t archive = index_archive_size(index);
+        struct restart_stats stats;
+        char size[32];
+
+        if (!state.loaded) {
+                printf("index:        none; vmafs index builds one\n");
+                return;
+        }
+        printf("index:        %s, %.2f per mille of the archive\n", report_size(state.size, size),
+               archive ? (double)state.size * 1000 / (double)archive : 0);
+        index_restart_stats(index, &stats);
+        if (stats.segments)
+                printf("restart:      %zu points, at most %s apart\n", stats.points,
+                       report_size(stats.widest, size));
+}
+
 static void print_human(const struct index *index, const char *path)
 {
         const struct archive_info *info = index_info(index);
@@ -35,6 +56,7 @@ static void print_human(const struct index *index, const char *path)
         print_time(info->ctime);
         printf("size:         %s (%" PRIu64 " bytes)\n",
                report_size(index_archive_size(index), size), index_archive_size(index));
+        print_index(index);
         for (size_t i = 0; i < index_disk_count(index); i++) {
                 const struct disk *d = index_disk(index, i);
 
@@ -75,14 +97,27 @@ static json_t *files_json(const struct index *index)
         return list;
 }
 
+/* null where there is no index. */
+static json_t *index_json(const struct index *index)
+{
+        struct index_sidecar_state state = index_sidecar_state(index);
+        struct restart_stats stats;
+
+        if (!state.loaded)
+                return json_null();
+        index_restart_stats(index, &stats);
+        return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)state.size, "restart-points",
+                         (json_int_t)stats.points, "widest-segment", (json_int_t)stats.widest);
+}
+
 static int print_json(const struct index *index, const char *path)
 {
         const struct archive_info *info = index_info(index);
         json_t *root = json_pack(
-            "{s:o, s:s, s:s, s:s, s:I, s:I, s:o, s:o}", "archive", json_text(path), "format",
+            "{s:o, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "archive", json_text(path), "format",
             index_format(index), "compression", index_compression(index), "uuid", info->uuid,
             "ctime", (json_int_t)info->ctime, "size", (json_int_t)index_archive_size(index),
-            "disks", disks_json(index), "files", files_json(index));
+            "index", index_json(index), "disks", disks_json(index), "files", files_json(index));
 
         return json_print(root);
 }
