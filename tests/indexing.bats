@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A mount whose index is still growing: gatefs keeps the rest of the archive back.
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+}
+
+# An archive g.vma of the disk a.raw, 12 MiB, of which every other cluster is stored, in order.
+# Sets HEADER and EXTENT to where its first and second extent begin.
+make_archive() {
+        local i ranges=()
+
+        for i in {0..191..2}; do
+                ranges+=("$((i * 16))-$((i * 16 + 15))")
+        done
+        make_disk a.raw $((12 * 1024 * 1024)) "${ranges[@]}"
+        echo "name: guest" >conf
+        mkvma -o g.vma --config guest.conf=conf --device a=a.raw "$@"
+        HEADER=$((0x$(od -An -tx1 -j 56 -N 4 g.vma | tr -d ' \n')))
+        EXTENT=$((HEADER + 512 + 29 * 65536))
+}
+
+# Mounts it behind a gate that is open up to there: header or extent.
+mount_behind() {
+        make_archive
+        mount_gatefs g.vma
+        case $1 in
+        header) gate open "$HEADER" ;;
+        extent) gate open "$EXTENT" ;;
+        esac
+        mount_vmafs "$GATED" "${@:2}"
+        wait_for 60 reads_blocked 1
+}
+
+# Starts COUNT readers, each of another block behind the gate, and waits until all of them wait:
+# start_readers COUNT [dd-option]. Sets READERS.
+start_readers() {
+        local i
+
+        READERS=()
+        for ((i = 0; i < $1; i++)); do
+                dd if="$MNT/disk-a.raw" of="read.$i" bs=4096 skip=$((1600 + 33 * i)) count=1 \
+                        status=none "${@:2}" 2>"read.$i.err" 3>&- &
+                READERS+=($!)
+        done
+        wait_for 60 all_wait
+}
+
+# Did reader I get its block?
+got_block() {
+        cmp "read.$1" <(dd if=a.raw bs=4096 skip=$((1600 + 33 * $1)) count=1 status=none)
+}
+
+all_wait() {
+        local pid
+
+        for pid in "${READERS[@]}"; do
+                grep -qsE "fuse|request_wait|folio_wait" "/proc/$pid/wchan" || return 1
+        done
+}
+
+all_ended() {
+        local pid
+
+        for pid in "${READERS[@]}"; do
+                has_ended "$pid" || return 1
+        done
+}
+
+@test "the mount is there as soon as the header has been read" {
+        mount_behind header
+        mountpoint -q "$MNT"
+        [ "$(names_in "$MNT")" = "$(printf 'disk-a.raw\nguest.conf')" ]
+}
+
+@test "configuration files, ls, stat, df and attributes never wait" {
+        mount_behind header
+        timeout 60 cmp conf "$MNT/guest.conf"
+        timeout 60 ls -l "$MNT"
+        timeout 60 df "$MNT"
+        [ "$(timeout 60 stat -c %s "$MNT/disk-a.raw")" -eq 12582912 ]
+        [ "$(timeout 60 getfattr --only-values --absolute-names -n user.vmafs.device \
+                "$MNT/disk-a.raw")" = a ]
+        reads_blocked 1
+}
+
+@test "what has been indexed is served while the rest is not" {
+        mount_behind extent
+        timeout 60 dd if="$MNT/disk-a.raw" bs=65536 count=50 iflag=direct status=none |
+                cmp -n $((50 * 65536)) - a.raw
+        reads_blocked 1
+}
+
+@test "a reader that waits gets the right bytes when the gate opens" {
+        mount_behind header
+        start_readers 1
+        gate open all
+        wait "${READERS[0]}"
+        got_block 0
+}
+
+@test "a request half of which is indexed waits, and is then whole" {
+        mount_behind extent
+        dd if="$MNT/disk-a.raw" bs=1M skip=3 count=1 iflag=direct status=none 3>&- >got &
+        READERS=($!)
+        wait_for 60 all_wait
+        gate open all
+        wait "${READERS[0]}"
+        cmp got <(dd if=a.raw bs=1M skip=3 count=1 status=none)
+}
+
+@test "user.vmafs.index gives a percentage, and then complete" {
+        mount_behind extent
+        [[ $(getfattr --only-values --absolute-names -n user.vmafs.index "$MNT") =~ ^[0-9]{1,2}%$ ]]
+        run ! index_is 0%
+        gate open all
+        wait_indexed
+}
+
+@test "st_blocks is one less than the size while indexing, and exact afterwards" {
+        mount_behind header
+        [ "$(stat -c %b "$MNT/disk-a.raw")" -eq $((12582912 / 512 - 1)) ]
+        gate open all
+        wait_indexed
+        wait_for 60 has_blocks 12288
+}
+
+has_blocks() {
+        [ "$(stat -c %b "$MNT/disk-a.raw")" -eq "$1" ]
+}
+
+@test "st_blocks of a disk of one sector is not 0 while indexing" {
+        make_data a.raw 512
+        mkvma -o s.vma --device a=a.raw
+        mount_gatefs s.vma
+        gate open 12800
+        mount_vmafs "$GATED"
+        has_blocks 1
+}
+
+# Runs a copy that is started while the index is not complete, then opens the gate.
+copies_while_indexing() {
+        mount_behind extent
+        "$@" 3>&- &
+        READERS=($!)
+        wait_for 60 all_wait
+        gate open all
+        wait "${READERS[0]}"
+}
+
+# Did the copy get the bytes, and take no more room than the image?
+is_sparse_copy() {
+        cmp a.raw "$1" && du -k a.raw "$1" && [ "$(du -k "$1" | cut -f1)" -le $((6144 + 64)) ]
+}
+
+@test "cp started while indexing copies the bytes and keeps the holes" {
+        # shellcheck disable=SC2016 # for the inner shell
+        copies_while_indexing bash -c 'exec cp "$0"/mnt.*/disk-a.raw copy' "$PWD"
+        is_sparse_copy copy
+}
+
+@test "cp --sparse=always started while indexing copies the bytes and makes holes" {
+        # shellcheck disable=SC2016 # for the inner shell
+        copies_while_indexing bash -c 'exec cp --sparse=always "$0"/mnt.*/disk-a.raw copy' "$PWD"
+        is_sparse_copy copy
+}
+
+@test "tar -S started while indexing stores the bytes and only them" {
+        # shellcheck disable=SC2016 # for the inner shell
+        copies_while_indexing bash -c 'exec tar -S -C "$0"/mnt.* -cf "$0/t.tar" disk-a.raw' "$PWD"
+        [ "$(stat -c %s t.tar)" -lt $((6144 * 1024 + 65536)) ]
+        [ "$(stat -c %s t.tar)" -gt $((6144 * 1024)) ]
+        tar -S -xf t.tar
+        is_sparse_copy disk-a.raw
+}
+
+@test "thirty waiting readers do not keep a stat waiting, nor a read of what is known" {
+        local i
+
+        mount_behind extent
+        start_readers 30
+        timeout 60 stat "$MNT" "$MNT/disk-a.raw" "$MNT/guest.conf"
+        timeout 60 ls -l "$MNT"
+        timeout 60 cmp conf "$MNT/guest.conf"
+        timeout 60 cmp -n 65536 a.raw "$MNT/disk-a.raw"
+        gate open all
+        for i in {0..29}; do
+                wait "${READERS[i]}"
+                got_block "$i"
+        done
+}
+
+@test "with a single thread, thirty waiting readers do not keep a stat waiting either" {
+        mount_behind extent -s
+        start_readers 30
+        timeout 60 stat "$MNT/disk-a.raw"
+        timeout 60 cmp conf "$MNT/guest.conf"
+        gate open all
+        wait "${READERS[@]}"
+}
+
+@test "a waiting reader that is killed goes, and the others get their bytes" {
+        mount_behind header
+        start_readers 3
+        kill -9 "${READERS[1]}"
+        wait_for 60 has_ended "${READERS[1]}"
+        run ! wait "${READERS[1]}"
+        gate open all
+        wait "${READERS[0]}"
+        wait "${READERS[2]}"
+        got_block 0
+        got_block 2
+}
+
+# The kernel sends no interrupt for an asynchronous direct read, so such a reader ends later.
+@test "a waiting reader with O_DIRECT that is killed goes when the gate opens" {
+        mount_behind header
+        start_readers 2 iflag=direct
+        kill -9 "${READERS[1]}"
+        timeout 60 stat "$MNT/disk-a.raw"
+        gate open all
+        wait_for 60 has_ended "${READERS[1]}"
+        wait "${READERS[0]}"
+        got_block 0
+}
+
+@test "a waiting reader can be interrupted" {
+        mount_behind header
+        start_readers 2
+        kill -TERM "${READERS[@]}"
+        wait_for 60 all_ended
+        timeout 60 stat "$MNT/disk-a.raw"
+}
+
+@test "SIGTERM ends a mount on which readers wait, and their reads fail" {
+        make_archive
+        mount_gatefs g.vma
+        gate open "$HEADER"
+        start_vmafs "$GATED"
+        start_readers 5
+        kill -TERM "$DAEMON"
+        wait_for 60 is_gone "$MNT"
+        wait_for 60 all_ended
+        wait_for 60 has_ended "$DAEMON"
+        for i in {0..4}; do
+                run ! wait "${READERS[i]}"
+                grep -q 'error reading\|failed to open' "read.$i.err"
+        done
+}
+
+@test "a lazily unmounted mount ends with its last waiting reader" {
+        make_archive
+        mount_gatefs g.vma
+        gate open "$HEADER"
+        start_vmafs "$GATED"
+        start_readers 2
+        umount -l "$MNT"
+        run ! has_ended "$DAEMON"
+        kill -9 "${READERS[@]}"
+        wait_for 60 all_ended
+        wait_for 60 has_ended "$DAEMON"
+}
+
+@test "the RAM state's stat waits for its length; the list of names does not" {
+        make_disk ram 3145728 0-3 700-767
+        make_archive --vmstate ram --vmstate-size=1M
+        mount_gatefs g.vma
+        gate open "$EXTENT"
+        mount_vmafs "$GATED"
+        # shellcheck disable=SC2016 # for the inner shell
+        [ "$(timeout 60 bash -c 'cd "$0" && echo *' "$MNT")" = "disk-a.raw guest.conf vmstate.bin" ]
+        stat -c %s "$MNT/vmstate.bin" >size 3>&- &
+        READERS=($!)
+        wait_for 60 all_wait
+        gate open all
+        wait "${READERS[0]}"
+        [ "$(cat size)" -eq 3145728 ]
+        cmp ram "$MNT/vmstate.bin"
+}
+
+@test "an archive's bytes that cannot be read fail just their block, until they can be" {
+        local bad
+
+        make_archive
+        mount_gatefs g.vma
+        mount_vmafs "$GATED"
+        wait_indexed
+        # Block 37, the sixth of cluster 2, which is the second stored one.
+        bad=$((HEADER + 512 + 65536 + 5 * 4096 + 100))
+        gate fail $bad $((bad + 100))
+        run dd if="$MNT/disk-a.raw" of=got bs=4096 conv=noerror,sync
+        [ "$(grep -c 'Input/output error' <<<"$output")" -eq 1 ]
+        cp a.raw expected
+        dd if=/dev/zero of=expected bs=4096 seek=37 count=1 conv=notrunc status=none
+        cmp got expected
+        gate fail none
+        cmp a.raw "$MNT/disk-a.raw"
+}
+
+@test "an extent header that cannot be read loses what is behind it, not what is in front" {
+        make_archive
+        mount_gatefs g.vma
+        gate fail "$EXTENT" $((EXTENT + 1))
+        mount_vmafs "$GATED"
+        wait_indexed
+        cmp -n $((58 * 65536)) a.raw "$MNT/disk-a.raw"
+        run dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=$((58 * 16)) count=1
+        [[ $output == *"Input/output error"* ]]
+}

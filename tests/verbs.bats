@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# info, map, verify and extract of sound archives, for a person and for a script.
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+}
+
+# The archive r.vma of the disk a.raw, which is ragged, and a configuration, shuffled.
+make_ragged() {
+        make_ragged_disk a.raw
+        echo "name: guest" >conf
+        mkvma -o r.vma --config guest.conf=conf --device a=a.raw --order=shuffle
+}
+
+# qemu-img's or our map on stdin as "start length" of what is data, neighbours joined.
+data_ranges() {
+        jq -r '.[] | select(.data and (.zero | not)) | "\(.start) \(.length)"' |
+                awk 'end == $1 && NR > 1 { end += $2; next }
+                        NR > 1 { print start, end - start }
+                        { start = $1; end = $1 + $2 }
+                        END { if (NR) print start, end - start }'
+}
+
+@test "info shows what is in the genuine tiny archive" {
+        run --separate-stderr "$VMAFS" info "$DATA/good/tiny.vma"
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        grep -qx 'format: *vma' <<<"$output"
+        grep -qx 'compression: *none' <<<"$output"
+        grep -qx 'uuid: *55e594a0-0d3e-4c75-a9f1-ca42a9d5988d' <<<"$output"
+        grep -qx "created: *$(date -u -d @1795245576 '+%F %T UTC')" <<<"$output"
+        grep -qx 'disk: *disk-drive-scsi0.raw, 1.0 MiB (1048576 bytes)' <<<"$output"
+        grep -qx 'file: *qemu-server.conf, 116 bytes' <<<"$output"
+}
+
+@test "info --json gives the same to a script" {
+        "$VMAFS" info --json "$DATA/good/tiny.vma" | jq -e '
+                .format == "vma" and .compression == "none" and .ctime == 1795245576 and
+                .uuid == "55e594a0-0d3e-4c75-a9f1-ca42a9d5988d" and .size == 25600 and
+                .disks == [{"name": "disk-drive-scsi0.raw", "device": "drive-scsi0",
+                        "size": 1048576, "size-is-final": true}] and
+                .files == [{"name": "qemu-server.conf", "size": 116}]'
+}
+
+@test "info reads no more than the header" {
+        make_ragged
+        mount_gatefs r.vma
+        gate open $((0x$(od -An -tx1 -j 56 -N 4 r.vma | tr -d ' \n')))
+        timeout 60 "$VMAFS" info "$GATED"
+        reads_blocked 0
+}
+
+@test "map --output=json covers the disk, and its data are the non-zero blocks" {
+        make_ragged
+        "$VMAFS" map --output=json r.vma disk-a.raw >map.json
+        jq -e --argjson size "$DISK_SIZE" '
+                .[0].start == 0 and .[-1].start + .[-1].length == $size and
+                ([range(1; length) as $i | .[$i].start == .[$i - 1].start + .[$i - 1].length] | all)' map.json
+        data_ranges <map.json | diff - <(holes --nonzero a.raw | clip)
+}
+
+# The tools count whole blocks at the end, or not: make ranges end at the disk's end.
+clip() {
+        awk -v size="$DISK_SIZE" '{ if ($1 + $2 > size) $2 = size - $1; print $1, $2 }'
+}
+
+@test "map --output=json agrees with qemu-img map of the mounted file" {
+        make_ragged
+        "$VMAFS" map --output=json r.vma disk-a.raw | data_ranges >ours
+        mount_vmafs r.vma
+        wait_indexed
+        qemu-img map --output=json -f raw "$MNT/disk-a.raw" | data_ranges | clip >theirs
+        [ -s ours ]
+        diff ours theirs
+}
+
+@test "the offsets of map --output=json are where the archive has the bytes" {
+        local start length offset count=0
+
+        make_ragged
+        while read -r start length offset; do
+                count=$((count + 1))
+                cmp <(tail -c +$((start + 1)) a.raw | head -c "$length") \
+                        <(tail -c +$((offset + 1)) r.vma | head -c "$length")
+        done < <("$VMAFS" map --output=json r.vma disk-a.raw |
+                jq -r '.[] | select(.data) | "\(.start) \(.length) \(.offset)"')
+        [ "$count" -gt 10 ]
+}
+
+@test "map for a person lists the data alone, in hexadecimal" {
+        make_data a.raw 65536
+        truncate -s 1M a.raw
+        mkvma -o m.vma --device a=a.raw
+        run "$VMAFS" map m.vma disk-a.raw
+        [ "$status" -eq 0 ]
+        [ "${#lines[@]}" -eq 2 ]
+        [[ ${lines[0]} =~ ^Offset\ +Length\ +Mapped\ to\ +File$ ]]
+        [[ ${lines[1]} =~ ^0\ +0x10000\ +0x3400\ +m.vma$ ]]
+}
+
+@test "map of a disk that is not there is wrong usage" {
+        run --separate-stderr "$VMAFS" map "$DATA/good/tiny.vma" disk-x.raw
+        [ "$status" -eq 2 ]
+        one_line_says "tiny.vma: holds no disk named disk-x.raw; vmafs info lists"
+}
+
+@test "verify finds every genuine archive sound" {
+        local archive
+
+        reference_dir
+        for archive in "$REFERENCE"/*.vma; do
+                "$VMAFS" verify "$archive"
+                "$VMAFS" verify --json "$archive" | jq -e .sound
+        done
+}
+
+@test "extract restores every genuine archive, by content" {
+        local archive name hash
+
+        reference_dir
+        for archive in "$REFERENCE"/*.vma; do
+                mkdir out
+                "$VMAFS" extract -C out "$archive"
+                archive=$(basename "$archive" .vma)
+                while read -r hash _ _ name; do
+                        [ "$(sha "out/$name")" = "$hash" ]
+                done < <(awk -v a="$archive" '$3 == a' "$REFERENCE/CONTENTS")
+                [ "$(names_in out | wc -l)" -eq "$(grep -c " $archive " "$REFERENCE/CONTENTS")" ]
+                rm -r out
+        done
+}
+
+@test "extract writes the disk sparse, and leaves nothing partial" {
+        make_ragged
+        mkdir out
+        "$VMAFS" extract -C out r.vma
+        [ "$(names_in out)" = "$(printf 'disk-a.raw\nguest.conf')" ]
+        cmp a.raw out/disk-a.raw
+        cmp conf out/guest.conf
+        [ "$(stat -c %b out/disk-a.raw)" -le $(($(nonzero_blocks a.raw) + 128)) ]
+}
+
+@test "extract into the current directory, and of selected files alone" {
+        make_ragged
+        mkdir sub
+        (cd sub && "$VMAFS" extract ../r.vma guest.conf)
+        [ "$(names_in sub)" = guest.conf ]
+        (cd sub && "$VMAFS" extract ../r.vma disk-a.raw)
+        cmp a.raw sub/disk-a.raw
+}
+
+@test "extract keeps the RAM state's length and zeros" {
+        make_disk ram 3145728 0-3 40-50
+        mkvma -o s.vma --vmstate ram --vmstate-size=1M
+        "$VMAFS" extract s.vma
+        cmp ram vmstate.bin
+}
+
+@test "extract does not replace a file, unless forced" {
+        make_ragged
+        echo mine >disk-a.raw
+        run --separate-stderr "$VMAFS" extract r.vma disk-a.raw
+        [ "$status" -eq 1 ]
+        one_line_says "disk-a.raw: is there already; --force replaces it"
+        [ "$(cat disk-a.raw)" = mine ]
+        "$VMAFS" extract --force r.vma
+        cmp a.raw disk-a.raw
+        [ ! -e disk-a.raw.partial ]
+}
+
+@test "extract does not follow a link in its place" {
+        make_ragged
+        ln -s "$PWD/elsewhere" guest.conf
+        ln -s "$PWD/elsewhere" disk-a.raw.partial
+        run "$VMAFS" extract r.vma
+        [ "$status" -eq 1 ]
+        "$VMAFS" extract --force r.vma
+        [ ! -e elsewhere ]
+        cmp a.raw disk-a.raw
+        [ ! -L guest.conf ]
+}
+
+@test "extract of a file that is not in the archive is wrong usage" {
+        run --separate-stderr "$VMAFS" extract "$DATA/good/tiny.vma" absent.conf
+        [ "$status" -eq 2 ]
+        one_line_says "tiny.vma: holds no file named absent.conf; vmafs info lists"
+        [ ! -e absent.conf.partial ]
+        [ ! -e disk-drive-scsi0.raw.partial ]
+}
+
+@test "extract into a directory that is not there is wrong usage" {
+        run --separate-stderr "$VMAFS" extract -C absent "$DATA/good/tiny.vma"
+        [ "$status" -eq 2 ]
+        one_line_says "absent: cannot be extracted into: No such file or directory"
+}
+
+@test "extract to a full disk fails with a line that says so" {
+        need_root
+        make_ragged
+        mkdir small
+        mount -t tmpfs -o size=1M none small
+        run --separate-stderr "$VMAFS" extract -C small r.vma disk-a.raw
+        [ "$status" -eq 1 ]
+        one_line_says "small/disk-a.raw.partial: cannot be written: No space left on device"
+        [ ! -e small/disk-a.raw ]
+}
+
+@test "an output that cannot be written is a failure of every verb" {
+        local words
+
+        for words in "--help" "--version" "info $DATA/good/tiny.vma" "info --json $DATA/good/tiny.vma" \
+                "map $DATA/good/tiny.vma disk-drive-scsi0.raw" "verify $DATA/good/tiny.vma" \
+                "verify --json $DATA/good/tiny.vma"; do
+                # shellcheck disable=SC2016,SC2086 # for the inner shell; words
+                run --separate-stderr bash -c '"$VMAFS" "$@" >/dev/full' - $words
+                echo "$words"
+                [ "$status" -eq 1 ]
+                one_line_says "the output cannot be written: No space left on device"
+        done
+}
+
+@test "progress shows on a terminal when it takes over a second" {
+        make_ragged
+        mount_gatefs r.vma
+        gate delay 40
+        script -qec "$VMAFS verify $GATED" typescript >/dev/null 3>&-
+        grep -q 'vmafs: verifying [0-9]*%, ' typescript
+        grep -q 'r.vma: sound' typescript
+}
+
+@test "progress never shows when stderr is not a terminal" {
+        make_ragged
+        mount_gatefs r.vma
+        gate delay 40
+        run --separate-stderr "$VMAFS" verify "$GATED"
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+}
