@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# How a mount ends: unmounted, told to, killed; and what its readers see of it.
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+        make_ragged_disk a.raw
+        mkvma -o a.vma --device a=a.raw --order=shuffle
+}
+
+# Starts readers that read the disk over and over until that fails, and sets READERS.
+start_load() {
+        local i
+
+        READERS=()
+        for i in 1 2 3 4; do
+                (while dd if="$MNT/disk-a.raw" of=/dev/null bs=$((i * 5000)) iflag=direct; do :; done) \
+                        >"load.$i" 2>&1 3>&- &
+                READERS+=($!)
+        done
+        for i in 1 2 3 4; do
+                wait_for 60 grep -q copied "load.$i"
+        done
+}
+
+load_has_ended() {
+        local pid
+
+        for pid in "${READERS[@]}"; do
+                has_ended "$pid" || return 1
+        done
+}
+
+ended_with() {
+        local rc=0
+
+        wait_for 60 has_ended "$DAEMON" && wait "$DAEMON" || rc=$?
+        echo "status $rc, $(cat "$LOG")"
+        [ "$rc" -eq "$1" ]
+}
+
+@test "umount ends the mount and its process, with status 0 and no word" {
+        start_vmafs a.vma
+        cmp a.raw "$MNT/disk-a.raw"
+        umount "$MNT"
+        ended_with 0
+        [ ! -s "$LOG" ]
+}
+
+@test "fusermount3 -u ends the mount and its process" {
+        start_vmafs a.vma
+        fusermount3 -u "$MNT"
+        ended_with 0
+}
+
+@test "umount is refused while a file is open, and goes when it is closed" {
+        start_vmafs a.vma
+        exec 5<"$MNT/disk-a.raw"
+        run umount "$MNT"
+        [ "$status" -ne 0 ]
+        [[ $output == *busy* ]]
+        head -c 8192 <&5 | cmp - <(head -c 8192 a.raw)
+        exec 5<&-
+        umount "$MNT"
+        ended_with 0
+}
+
+@test "a lazy umount under load lets readers finish with the right bytes" {
+        local pids=() pid
+
+        start_vmafs a.vma
+        for _ in 1 2 3 4; do
+                # The file is open before the mount goes.
+                dd bs=5000 status=none <"$MNT/disk-a.raw" 3>&- | cmp - a.raw 3>&- &
+                pids+=($!)
+        done
+        exec 5<"$MNT/disk-a.raw"
+        umount -l "$MNT"
+        for pid in "${pids[@]}"; do
+                wait "$pid"
+        done
+        cat <&5 | cmp - a.raw
+        exec 5<&-
+        ended_with 0
+}
+
+@test "SIGTERM, SIGINT and SIGHUP each end the mount, with status 0" {
+        local signal
+
+        for signal in TERM INT HUP; do
+                start_vmafs a.vma
+                cmp a.raw "$MNT/disk-a.raw"
+                kill -"$signal" "$DAEMON"
+                ended_with 0
+                is_gone "$MNT"
+                rmdir "$MNT"
+        done
+}
+
+@test "SIGTERM ends a daemon that went to the background" {
+        local pid
+
+        mount_vmafs a.vma
+        pid=$(pgrep -x -f -- "$VMAFS a.vma $MNT")
+        kill -TERM "$pid"
+        wait_for 60 has_ended "$pid"
+        is_gone "$MNT"
+}
+
+@test "SIGTERM under load: the mount goes, the readers get errors, the status is 0" {
+        start_vmafs a.vma
+        start_load
+        kill -TERM "$DAEMON"
+        wait_for 60 is_gone "$MNT"
+        wait_for 60 load_has_ended
+        ended_with 0
+}
+
+@test "SIGTERM under load, with a single thread" {
+        start_vmafs a.vma -s
+        start_load
+        kill -TERM "$DAEMON"
+        wait_for 60 is_gone "$MNT"
+        wait_for 60 load_has_ended
+        ended_with 0
+}
+
+@test "SIGTERM with an open file: the mount goes, the file gives errors" {
+        start_vmafs a.vma
+        exec 5<"$MNT/disk-a.raw"
+        kill -TERM "$DAEMON"
+        ended_with 0
+        is_gone "$MNT"
+        run dd iflag=direct bs=4096 count=1 <&5
+        [ "$status" -ne 0 ]
+        exec 5<&-
+}
+
+@test "SIGKILL leaves a stale mount and nothing else: umount ends it" {
+        start_vmafs a.vma
+        kill -9 "$DAEMON"
+        wait_for 60 has_ended "$DAEMON"
+        run ls "$MNT/"
+        [[ $output == *"Transport endpoint is not connected"* ]]
+        umount "$MNT"
+        [ -z "$(names_in "$MNT")" ]
+        rmdir "$MNT"
+}
+
+@test "ten mounts of one archive at once, ended together" {
+        local mounts=() mnt
+
+        for _ in {1..10}; do
+                mount_vmafs a.vma
+                mounts+=("$MNT")
+        done
+        for mnt in "${mounts[@]}"; do
+                cmp a.raw "$mnt/disk-a.raw"
+        done
+        umount "${mounts[@]}"
+}
+
+@test "an archive that is deleted while it is mounted stays readable" {
+        mount_vmafs a.vma
+        rm a.vma
+        cmp a.raw "$MNT/disk-a.raw"
+}
+
+@test "an archive that is cut while it is mounted gives errors, never a wrong byte" {
+        mount_vmafs a.vma -o direct_io
+        wait_indexed
+        truncate -s 1M a.vma
+        run cmp a.raw "$MNT/disk-a.raw"
+        [ "$status" -eq 2 ]
+        [[ $output == *"Input/output error"* ]]
+        timeout 60 stat "$MNT/disk-a.raw"
+}
