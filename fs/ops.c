@@ -272,8 +272,10 @@ static void fail_read(const struct ops_context *c, const struct request *r, int 
 static bool reply_short(const struct ops_context *c, const struct request *r, const char *buf,
                         size_t n)
 {
-        char byte;
-        ssize_t rc = disk_read(r->node->disk, &byte, 1, (uint64_t)r->offset + n);
+        uint64_t at = (uint64_t)r->offset + n;
+        char block[MAP_BLOCK];
+        /* All of the block: a bad sector need not be the block's first. */
+        ssize_t rc = disk_read(r->node->disk, block, MAP_BLOCK - at % MAP_BLOCK, at);
 
         /* Not seen yet, or just now: the whole request again. */
         if (rc == -EAGAIN || rc > 0)
