@@ -278,40 +278,46 @@ void restart_entry(struct restart_table *t, size_t index, struct restart_segment
         pthread_rwlock_unlock(&t->lock);
 }
 
-/* The blob of R, from memory or into *READ from the store. NULL: lost, or no memory. */
-static const void *history_blob(struct restart_table *t, const struct record *r, void **read)
+/* The blob of R into *BLOB: from memory, or into *READ, of its size, from the store. */
+static int history_blob(struct restart_table *t, const struct record *r, void *read,
+                        const void **blob)
 {
-        if (r->history)
-                return r->history;
-        *read = malloc(r->history_size);
-        if (!*read || !t->store ||
-            source_pread(t->store, *read, r->history_size, r->history_at) !=
+        *blob = r->history;
+        if (*blob)
+                return 0;
+        if (!t->store ||
+            source_pread(t->store, read, r->history_size, r->history_at) !=
                 (ssize_t)r->history_size ||
-            XXH3_64bits(*read, r->history_size) != r->history_hash)
-                return NULL;
-        return *read;
+            XXH3_64bits(read, r->history_size) != r->history_hash)
+                return -ENODATA;
+        *blob = read;
+        return 0;
 }
 
 int restart_history(struct restart_table *t, size_t index, void **history)
 {
         cleanup_free void *read = NULL, *buf = NULL;
-        const void *blob;
+        const void *blob = NULL;
         struct record r;
-        size_t len;
+        size_t len = 0;
+        int rc = 0;
 
         *history = NULL;
         pthread_rwlock_rdlock(&t->lock);
         r = t->records[index];
-        if (r.history_size == 0) {
-                pthread_rwlock_unlock(&t->lock);
-                return 0;
+        if (r.history_size > 0) {
+                buf = malloc(r.point.history_len);
+                read = r.history ? NULL : malloc(r.history_size);
+                rc = buf && (read || r.history) ? history_blob(t, &r, read, &blob) : -ENOMEM;
+                if (rc == 0)
+                        len = ZSTD_decompress(buf, r.point.history_len, blob, r.history_size);
         }
-        buf = malloc(r.point.history_len);
-        blob = history_blob(t, &r, &read);
-        len = buf && blob ? ZSTD_decompress(buf, r.point.history_len, blob, r.history_size) : 0;
         pthread_rwlock_unlock(&t->lock);
-        if (!buf)
-                return -ENOMEM;
+        /* Whoever asks has seen a point here: another thread may have dropped it since. */
+        if (r.state == RESTART_CONTINUES)
+                return -ENODATA;
+        if (rc < 0 || r.history_size == 0)
+                return rc;
         if (ZSTD_isError(len) || len != r.point.history_len)
                 return -ENODATA;
         *history = steal_ptr(&buf);

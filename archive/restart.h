@@ -141,7 +141,7 @@ void restart_entry(struct restart_table *t, size_t index, struct restart_segment
 
 /*
  * Its history, of point.history_len bytes, freed by the caller; NULL when that is 0. -ENODATA
- * where the store has lost it: then the point is best dropped.
+ * where the store has lost it, and the point is best dropped, or where it was dropped meanwhile.
  */
 int restart_history(struct restart_table *t, size_t index, void **history);
 

@@ -166,20 +166,40 @@ static int decode_alone(const struct segments *s, const struct restart_segment *
         return rc < 0 ? rc : check_hash(segment, out, len, err);
 }
 
+/*
+ * Have the cursor in front of SEGMENT, and no farther than the nearest proven point. A point whose
+ * history is lost is dropped, which leaves the one in front of it.
+ */
+static int cursor_reach(struct segments *s, const struct restart_segment *segment,
+                        struct error *err)
+{
+        struct cursor *c = &s->cursor;
+
+        for (;;) {
+                struct restart_segment entry;
+                bool nearer;
+                int rc = 0;
+
+                restart_entry(s->table, segment->index, &entry);
+                nearer = s->codec->pass_resume && entry.point.out > c->out;
+                if (c->pass && (c->out > segment->point.out || nearer))
+                        cursor_close(s, c);
+                if (!c->pass)
+                        rc = cursor_open(s, c, &entry, err);
+                if (rc != -ENODATA || entry.index == 0)
+                        return rc;
+                restart_drop(s->table, entry.index);
+        }
+}
+
 /* SEGMENT by decoding on from the nearest proven point in front of it. */
 static int decode_on(struct segments *s, const struct restart_segment *segment, void *out,
                      size_t len, struct error *err)
 {
         struct cursor *c = &s->cursor;
-        struct restart_segment entry;
         scoped_lock(&s->cursor_lock);
-        int rc = 0;
+        int rc = cursor_reach(s, segment, err);
 
-        restart_entry(s->table, segment->index, &entry);
-        if (c->pass && (c->out > segment->point.out || c->out < entry.point.out))
-                cursor_close(s, c);
-        if (!c->pass)
-                rc = cursor_open(s, c, &entry, err);
         if (rc == 0)
                 rc = cursor_read(s, c, NULL, segment->point.out - c->out, err);
         if (rc == 0)
