@@ -81,15 +81,16 @@ static struct index *index_new(const struct index_options *options)
         return index;
 }
 
-/* With the sidecar if LOAD and there is one: then *LOADED, whatever comes of it. */
-static int open_once(struct index *index, const char *path, bool load, bool *loaded,
-                     struct error *err)
+/* With the first sidecar from FROM on that can be read. *WHERE is its place; PLACES: there is none.
+ */
+static int open_once(struct index *index, const char *path, enum place_where from,
+                     enum place_where *where, struct error *err)
 {
         struct sidecar *sidecar = NULL;
         struct source *file;
         int rc = source_open_file(path, &file, err);
 
-        *loaded = false;
+        *where = PLACES;
         if (rc < 0)
                 return rc;
         index->archive_size = file->size;
@@ -99,9 +100,8 @@ static int open_once(struct index *index, const char *path, bool load, bool *loa
                 source_close(file);
                 return rc;
         }
-        if (load)
-                persist_load(index, &sidecar);
-        *loaded = sidecar != NULL;
+        if (from < PLACES)
+                *where = persist_load(index, from, &sidecar);
         rc = open_archive(index, file, sidecar, err);
         sidecar_free(sidecar);
         return rc;
@@ -110,31 +110,37 @@ static int open_once(struct index *index, const char *path, bool load, bool *loa
 int index_open(const char *path, const struct index_options *options, struct index **out,
                struct error *err)
 {
-        struct index *index = index_new(options);
-        bool loaded;
-        int rc;
+        enum place_where from = options->sidecar == INDEX_SIDECAR_USE ? PLACE_BESIDE : PLACES;
+        struct error unfit = {0}, failure = {0};
 
-        if (!index)
-                return error_set(err, ENOMEM, "out of memory");
-        rc = open_once(index, path, options->sidecar == INDEX_SIDECAR_USE, &loaded, err);
-        if (rc < 0 && loaded) {
-                /* Whatever is wrong with a sidecar, the archive may be sound. */
-                index_close(index);
-                index = index_new(options);
+        /* Whatever is wrong with a sidecar, the archive may be sound. */
+        for (;;) {
+                struct index *index = index_new(options);
+                enum place_where where;
+                int rc;
+
                 if (!index)
                         return error_set(err, ENOMEM, "out of memory");
-                rc = open_once(index, path, false, &loaded, err);
-                if (rc == 0)
-                        error_fill(&index->sidecar_err, EINVAL,
+                failure = (struct error){0};
+                rc = open_once(index, path, from, &where, &failure);
+                if (rc == 0) {
+                        if (unfit.code)
+                                index->sidecar_err = unfit;
+                        *out = index;
+                        return 0;
+                }
+                if (where < PLACES)
+                        error_fill(&unfit, EINVAL,
                                    "its index %s is not used: it does not fit the archive",
-                                   place_path(index->place));
-        }
-        if (rc < 0) {
+                                   place_path(index->place, where));
                 index_close(index);
-                return rc;
+                if (where == PLACES) {
+                        if (err)
+                                *err = failure;
+                        return rc;
+                }
+                from = where + 1;
         }
-        *out = index;
-        return 0;
 }
 
 void index_close(struct index *index)
@@ -212,7 +218,7 @@ struct index_sidecar_state index_sidecar_state(const struct index *index)
         return (struct index_sidecar_state){
             .loaded = index->from_sidecar,
             .size = index->sidecar_size,
-            .path = index->place ? place_path(index->place) : NULL,
+            .path = index->place ? place_path(index->place, PLACE_OWN) : NULL,
             .problem = index->sidecar_err.code ? index->sidecar_err.text : NULL,
         };
 }

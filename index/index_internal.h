@@ -15,8 +15,8 @@
 #include "archive/archive.h"
 #include "archive/error.h"
 #include "index/index.h"
+#include "index/place.h"
 
-struct place;
 struct sidecar;
 
 struct index {
@@ -60,8 +60,11 @@ void intake_seal(struct index *index);
 
 void disk_free(struct disk *d); /* NULL is allowed */
 
-/* The sidecar of INDEX's place, or NULL with the reason kept where there is one. */
-void persist_load(struct index *index, struct sidecar **out);
+/*
+ * The sidecar of INDEX's place, from FROM on. Returns where it was, or PLACES, with *OUT as it is
+ * and the reason kept where there is one.
+ */
+enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out);
 
 /* The archive is open: take over what SIDECAR knows of it and seal. 0 or -errno. */
 int persist_use(struct index *index, const struct sidecar *sidecar);

@@ -47,15 +47,23 @@ void persist_save(struct index *index)
                 index->sidecar_size = size;
 }
 
-/* The sidecar, where there is one that can be used. */
-void persist_load(struct index *index, struct sidecar **out)
+enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out)
 {
-        struct error err = {0};
-        int rc = sidecar_load(index->place, out, &err);
+        uint64_t window = index->options.window ? index->options.window : STREAM_WINDOW_DEFAULT;
+        enum place_where where;
 
-        if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
-                error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
-                           place_path(index->place), err.code ? err.text : strerror(-rc));
+        for (where = from; where < PLACES; where++) {
+                struct error err = {0};
+                int rc = sidecar_load(index->place, where, window, out, &err);
+
+                if (rc == 0)
+                        break;
+                if (rc != -ENOENT && rc != -ENOTDIR)
+                        error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
+                                   place_path(index->place, where),
+                                   err.code ? err.text : strerror(-rc));
+        }
+        return where;
 }
 
 /* The archive is open: take over what SIDECAR knows of it. */

@@ -25,6 +25,7 @@ struct place {
         char *path;       /* for messages */
         const char *name; /* the last part of path */
         int beside;       /* ARCHIVE.vmafs, open for reading, or -1 */
+        char *beside_path;
         char temporary[64];
         bool named; /* the new file has the temporary name */
 };
@@ -120,18 +121,37 @@ static int name_in_cache(struct place *p, const char *dir)
         return 0;
 }
 
+/* May the sidecar FD beside ARCHIVE be believed? */
+static bool trusted(int fd, const char *archive)
+{
+        struct stat sidecar, of;
+
+        if (fstat(fd, &sidecar) < 0 || stat(archive, &of) < 0)
+                return false;
+        return sidecar.st_uid == 0 || sidecar.st_uid == geteuid() || sidecar.st_uid == of.st_uid;
+}
+
+static int open_beside(struct place *p, const char *archive)
+{
+        cleanup_close int fd = -1;
+
+        if (asprintf(&p->beside_path, "%s.vmafs", archive) < 0) {
+                p->beside_path = NULL;
+                return -ENOMEM;
+        }
+        fd = open(p->beside_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0 && trusted(fd, archive))
+                p->beside = steal_fd(&fd);
+        return 0;
+}
+
 static int choose_cache(struct place *p, const char *archive)
 {
         cleanup_free char *dir = cache_dir();
-        cleanup_free char *beside = NULL;
-        int rc;
+        int rc = open_beside(p, archive);
 
-        if (asprintf(&beside, "%s.vmafs", archive) < 0) {
-                beside = NULL;
-                return -ENOMEM;
-        }
-        p->beside = open(beside, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        rc = name_in_cache(p, dir ? dir : "");
+        if (rc == 0)
+                rc = name_in_cache(p, dir ? dir : "");
         if (rc == 0)
                 p->dir = dir ? make_dir(dir) : -ENOENT;
         return rc;
@@ -167,6 +187,8 @@ static bool may_replace(const struct place *p)
         struct stat st;
         cleanup_close int fd = -1;
 
+        if (p->name[0] == '\0')
+                return false;
         if (p->dir < 0 || fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return true;
         if (!S_ISREG(st.st_mode))
@@ -214,6 +236,7 @@ void place_free(struct place *p)
                 close(p->dir);
         if (p->beside >= 0)
                 close(p->beside);
+        free(p->beside_path);
         free(p->path);
         free(p);
 }
@@ -223,16 +246,18 @@ const uint8_t *place_identity(const struct place *p)
         return p->identity;
 }
 
-const char *place_path(const struct place *p)
+const char *place_path(const struct place *p, enum place_where where)
 {
-        return p->path;
+        return where == PLACE_BESIDE ? p->beside_path : p->path;
 }
 
-int place_open(const struct place *p)
+int place_open(const struct place *p, enum place_where where)
 {
         int fd;
 
-        if (p->beside >= 0)
+        if (where == PLACE_BESIDE && p->beside < 0)
+                return -ENOENT;
+        if (where == PLACE_BESIDE)
                 fd = fcntl(p->beside, F_DUPFD_CLOEXEC, 3);
         else if (p->dir < 0)
                 return p->dir;
@@ -270,7 +295,8 @@ static int create(struct place *p)
 
 static int cannot_keep(const struct place *p, int rc, struct error *err)
 {
-        error_fill(err, -rc, "its index cannot be kept as %s: %s", p->path, strerror(-rc));
+        error_fill(err, -rc, "its index cannot be kept as %s: %s", p->path,
+                   rc == -EEXIST ? "something else has that name" : strerror(-rc));
         return rc;
 }
 

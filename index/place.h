@@ -3,9 +3,12 @@
  * Where an archive's sidecar is, and which archive it belongs to.
  *
  * An archive is known by its size and the SHA-256 of its first and last 64 KiB, so that it keeps
- * its sidecar when it is moved or renamed. The place is the one that was asked for; or, for
- * reading, ARCHIVE.vmafs where that exists; or the cache folder: /var/cache/vmafs for root,
- * $XDG_CACHE_HOME/vmafs or ~/.cache/vmafs for others.
+ * its sidecar when it is moved or renamed. The place is the one that was asked for; or the cache
+ * folder: /var/cache/vmafs for root, $XDG_CACHE_HOME/vmafs or ~/.cache/vmafs for others, and then
+ * ARCHIVE.vmafs is read first, where it exists.
+ *
+ * Who can write a sidecar decides what is read from the disks. So ARCHIVE.vmafs counts only if it
+ * belongs to root, to us, or to the archive's owner: in /tmp anybody can put one beside an archive.
  *
  * Folders are opened at once: later the process may have another root, or a mount on top of it.
  */
@@ -33,13 +36,20 @@ void place_free(struct place *p); /* NULL is allowed */
 /* Size (little-endian) and SHA-256. */
 const uint8_t *place_identity(const struct place *p);
 
-/* The sidecar where it would be written, for messages. */
-const char *place_path(const struct place *p);
+/* Where a sidecar may be read, in the order in which that is tried. */
+enum place_where {
+        PLACE_BESIDE, /* ARCHIVE.vmafs */
+        PLACE_OWN,    /* where it is written, too */
+        PLACES,
+};
+
+/* The sidecar's path, for messages. */
+const char *place_path(const struct place *p, enum place_where where);
 
 #define PLACE_MAGIC "VMAFSIDX" /* the first 8 bytes of every sidecar */
 
 /* Open the sidecar for reading. The file descriptor, or -ENOENT and what else open says. */
-int place_open(const struct place *p);
+int place_open(const struct place *p, enum place_where where);
 
 /*
  * A new file for writing, under a name of its own. The file descriptor, or -errno with the reason

@@ -28,8 +28,7 @@ enum {
 };
 
 /* A hostile file must not make us take all memory; no real one comes near. */
-#define TABLES_MAX  (UINT64_C(1) << 30)
-#define HISTORY_MAX (UINT64_C(1) << 31)
+#define TABLES_MAX (UINT64_C(1) << 30)
 
 static const char magic[8] = PLACE_MAGIC;
 
@@ -59,6 +58,14 @@ struct sidecar {
         uint64_t tables_at, tables_len;
         struct restart_table *table;
 };
+
+/* What was written to the memory stream OUT is complete. OUT is closed. */
+static bool close_memory(FILE *out)
+{
+        bool failed = ferror(out);
+
+        return fclose(out) == 0 && !failed;
+}
 
 /* ---- writing ---- */
 
@@ -141,7 +148,7 @@ static void write_disk(struct writer *w, struct disk *d)
         }
         if (run.len)
                 extentcode_write(&code, &run, out);
-        if (fclose(out) != 0) {
+        if (!close_memory(out)) {
                 w->error = -ENOMEM;
                 return;
         }
@@ -188,8 +195,10 @@ static int write_all(struct writer *w, const struct sidecar_contents *c,
                 write_segment(w, c->table, i, &at[i]);
         for (size_t i = 0; i < c->disk_count && w->error == 0; i++)
                 write_disk(w, c->disks[i]);
-        if (fclose(w->tables) != 0 && w->error == 0)
+        if (!close_memory(w->tables) && w->error == 0)
                 w->error = -ENOMEM;
+        if (len > TABLES_MAX && w->error == 0)
+                w->error = -EFBIG;
         if (w->error == 0)
                 write_header(w, c, identity, tables, len);
         return w->error;
@@ -220,8 +229,8 @@ int sidecar_save(struct place *place, const struct sidecar_contents *contents, u
                 return w.fd;
         rc = write_all(&w, contents, place_identity(place), at);
         if (rc < 0) {
-                error_fill(err, -rc, "its index cannot be kept as %s: %s", place_path(place),
-                           strerror(-rc));
+                error_fill(err, -rc, "its index cannot be kept as %s: %s",
+                           place_path(place, PLACE_OWN), strerror(-rc));
                 place_abandon(place, w.fd);
                 return rc;
         }
@@ -291,7 +300,7 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
         return 0;
 }
 
-static int load_segment(struct sidecar *s, const uint8_t *in)
+static int load_segment(struct sidecar *s, const uint8_t *in, uint64_t window)
 {
         struct restart_record r = {
             .point = {.in_bit = load_le64(in),
@@ -308,18 +317,20 @@ static int load_segment(struct sidecar *s, const uint8_t *in)
         if (load_le32(in + 56) > SEGMENT_ENTER ||
             !range_within(r.history_at, r.history_size, s->tables_at))
                 return -EINVAL;
-        return restart_load(s->table, &r, HISTORY_MAX);
+        return restart_load(s->table, &r, window);
 }
 
-static int load_table(struct sidecar *s, struct error *err)
+static int load_table(struct sidecar *s, uint64_t window, struct error *err)
 {
         int rc;
 
         if (strcmp(s->compression, "none") == 0)
-                return s->segment_count == 0 ? 0 : refuse(err, "its tables are damaged");
+                return s->segment_count == 0 && s->stream_size == s->archive_size
+                           ? 0
+                           : refuse(err, "its tables are damaged");
         rc = restart_table_new(&s->table);
         for (uint32_t i = 0; i < s->segment_count && rc == 0; i++)
-                rc = load_segment(s, s->tables + (size_t)i * SEGMENT);
+                rc = load_segment(s, s->tables + (size_t)i * SEGMENT, window);
         if (rc == 0)
                 rc = restart_load_end(s->table, s->stream_size, s->archive_size);
         if (rc == -ENOMEM)
@@ -331,21 +342,22 @@ static int load_table(struct sidecar *s, struct error *err)
         return 0;
 }
 
-int sidecar_load(struct place *place, struct sidecar **out, struct error *err)
+int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
+                 struct error *err)
 {
         struct sidecar *s = calloc(1, sizeof *s);
         int fd, rc;
 
         if (!s)
                 return error_set(err, ENOMEM, "out of memory");
-        fd = place_open(place);
+        fd = place_open(place, where);
         rc = fd < 0 ? fd : source_open_fd(fd, &s->file, err);
         if (rc == 0) {
                 s->size = s->file->size;
                 rc = load_header(s, place_identity(place), err);
         }
         if (rc == 0)
-                rc = load_table(s, err);
+                rc = load_table(s, window, err);
         if (rc < 0) {
                 sidecar_free(s);
                 return rc;

@@ -16,9 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "index/place.h"
+
 struct disk;
 struct error;
-struct place;
 struct restart_table;
 struct sidecar;
 
@@ -40,10 +41,12 @@ int sidecar_save(struct place *place, const struct sidecar_contents *contents, u
                  struct error *err);
 
 /*
- * Read and check the sidecar of PLACE. Sets *OUT, freed by sidecar_free. -ENOENT where there is
- * none, -EINVAL with the reason in ERR for one that cannot be used.
+ * Read and check the sidecar of PLACE that is WHERE; one with a history over WINDOW bytes is
+ * refused. Sets *OUT, freed by sidecar_free. -ENOENT where there is none, -EINVAL with the reason
+ * in ERR for one that cannot be used.
  */
-int sidecar_load(struct place *place, struct sidecar **out, struct error *err);
+int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
+                 struct error *err);
 void sidecar_free(struct sidecar *s); /* NULL is allowed */
 
 /* Its restart points, which become the caller's: once, and NULL where there are none. */
