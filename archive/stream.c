@@ -593,6 +593,14 @@ static struct stream *as_stream(struct source *s)
         return s->ops->close == stream_close ? (struct stream *)s : NULL;
 }
 
+void stream_release(struct source *s)
+{
+        struct stream *st = as_stream(s);
+
+        if (st)
+                workers_release(st->workers);
+}
+
 uint64_t stream_consumed(struct source *s)
 {
         struct stream *st = as_stream(s);

@@ -35,10 +35,16 @@ struct stream_options {
 /*
  * Open TAKE_IN, compressed with CODEC. TAKE_IN and the options' table belong to the stream, and
  * are freed on failure too. -ENOTSUP for what is refused, -EIO for a damaged header, -ENOMEM.
- * No thread is started before the first segment is complete.
+ * No thread is started before stream_release.
  */
 int stream_open(const struct codec_ops *codec, struct source *take_in,
                 const struct stream_options *o, struct source **out, struct error *err);
+
+/*
+ * Let S use threads: the process will not fork any more. A stream works without, but alone. Any
+ * source; only a stream has threads.
+ */
+void stream_release(struct source *s);
 
 /* The codec of what starts with these LEN bytes, or NULL. */
 const struct codec_ops *stream_codec(const void *head, size_t len);

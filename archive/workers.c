@@ -22,6 +22,7 @@ struct workers {
         struct job *first[URGENCIES];
         struct job **last[URGENCIES];
         unsigned running_later;
+        bool released;
         bool stopping;
         unsigned wanted, started;
         pthread_t threads[THREADS_MAX];
@@ -99,6 +100,15 @@ static void start_threads(struct workers *w)
         }
 }
 
+void workers_release(struct workers *w)
+{
+        scoped_lock(&w->lock);
+
+        w->released = true;
+        if (w->first[WORK_SOON] || w->first[WORK_LATER])
+                start_threads(w);
+}
+
 int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ctx, size_t arg)
 {
         struct job *job = malloc(sizeof *job);
@@ -107,7 +117,8 @@ int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ct
                 return -ENOMEM;
         *job = (struct job){.fn = fn, .ctx = ctx, .arg = arg};
         pthread_mutex_lock(&w->lock);
-        start_threads(w);
+        if (w->released)
+                start_threads(w);
         *w->last[urgency] = job;
         w->last[urgency] = &job->next;
         pthread_cond_signal(&w->submitted);

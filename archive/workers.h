@@ -2,7 +2,8 @@
 /*
  * A few threads that run jobs, in order of urgency and then of arrival.
  *
- * No thread exists before the first job is submitted, so that a process may fork until then.
+ * No thread exists before workers_release, so that a process may fork until then, nor before the
+ * first job.
  */
 #ifndef VMAFS_WORKERS_H
 #define VMAFS_WORKERS_H
@@ -19,6 +20,9 @@ enum urgency {
 typedef void (*work_fn)(void *ctx, size_t arg);
 
 int workers_new(unsigned threads, struct workers **out);
+
+/* From now on jobs are run; until then they wait, except in workers_drain. */
+void workers_release(struct workers *w);
 
 /* Waits for the jobs that run; forgets those that were not begun. NULL is allowed. */
 void workers_free(struct workers *w);

@@ -35,6 +35,7 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
         struct archive_sink sink = intake_sink(index);
         int rc;
 
+        stream_release(index->source);
         if (index->from_sidecar)
                 return tap ? -EINVAL : 0;
         index->tap = tap;

@@ -87,7 +87,7 @@ void index_close(struct index *index);
  * Go through the archive once, then seal. TAP may be NULL. Damage of the archive is not an
  * error: see index_damage. Fails with -ECANCELED after index_stop, with what the tap returned,
  * or -ENOMEM; it seals even then, so that nobody waits for ever. Of an index that came from a
- * sidecar nothing is scanned.
+ * sidecar nothing is scanned. Threads that decode start here at the earliest: fork before.
  */
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err);
 

@@ -32,6 +32,7 @@ static struct source *open_with(const struct codec_ops *codec, struct bytes z,
 
         if (stream_open(codec, fixture_source(z.data, z.len), o, &s, &err) < 0)
                 fail_msg("%s", err.text);
+        stream_release(s);
         return s;
 }
 

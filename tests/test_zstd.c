@@ -29,6 +29,7 @@ static struct source *open_bytes(struct bytes z, uint64_t window)
         if (stream_probe(fixture_source(z.data, z.len), &o, &s, &err) < 0)
                 fail_msg("%s", err.text);
         assert_string_equal(s->ops->name, "zstd");
+        stream_release(s);
         return s;
 }
 

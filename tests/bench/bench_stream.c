@@ -145,6 +145,7 @@ static int open_stream(const char *path, struct restart_table *table, struct sou
 
         if (source_open_file(path, &file, &err) < 0 || stream_probe(file, &options, out, &err) < 0)
                 return complain(path, &err);
+        stream_release(*out);
         return 0;
 }
 
@@ -228,6 +229,7 @@ static int read_cold(const char *path, struct restart_table *table, uint64_t in_
         options.take_table = copy_table(table, in_bytes);
         if (source_open_file(path, &file, &err) < 0 || stream_probe(file, &options, &s, &err) < 0)
                 return complain(path, &err);
+        stream_release(s);
         for (int i = 0; i < READS; i++) {
                 uint64_t at = next_random(&state) % (s->size - sizeof buf) & ~UINT64_C(4095);
                 double begin = now();
