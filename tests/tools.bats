@@ -74,7 +74,7 @@ big_endian() {
         slots seq.vma | sort >expected
         [ "$(wc -l <expected)" -eq $((80 + 49)) ]
         [ "$(sort -u expected | wc -l)" -eq $((80 + 49)) ]
-        for order in reverse interleave shuffle; do
+        for order in reverse interleave shuffle live; do
                 mkvma -o $order.vma --device a=a.raw --device b=b.raw@9 --order=$order
                 run ! cmp -s seq.vma $order.vma
                 slots $order.vma | sort | cmp - expected

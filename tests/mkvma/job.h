@@ -17,7 +17,7 @@
 #define DEVICE_MAX 255u /* as many as ids other than 0; 255 is no device, which tests want too */
 #define LIST_MAX   64u
 
-enum order { ORDER_SEQ, ORDER_REVERSE, ORDER_INTERLEAVE, ORDER_SHUFFLE };
+enum order { ORDER_SEQ, ORDER_REVERSE, ORDER_INTERLEAVE, ORDER_SHUFFLE, ORDER_LIVE };
 
 struct device {
         uint8_t id;

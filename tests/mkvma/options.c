@@ -30,8 +30,8 @@ static const char usage_text[] =
     "  --synthetic SIZE            a device drive-scsi0 whose stored blocks are holes of OUT.vma\n"
     "  --pattern=dense|ragged      its masks: all blocks (default), or random ones\n"
     "how it is written:\n"
-    "  --order=seq|reverse|interleave|shuffle   of clusters; device by device by default\n"
-    "  --seed=N                    for shuffle and ragged (1)\n"
+    "  --order=seq|reverse|interleave|shuffle|live   of clusters; device by device by default\n"
+    "  --seed=N                    for shuffle, live and ragged (1)\n"
     "  --slots=N                   per extent, 1 to 59 (58)\n"
     "  --uuid=HEX --ctime=SECONDS  identity and time of the backup\n"
     "  --header-size=SIZE          with padding, need not be a multiple of 512\n"
@@ -124,12 +124,13 @@ static enum order parse_order(const char *text)
             [ORDER_REVERSE] = "reverse",
             [ORDER_INTERLEAVE] = "interleave",
             [ORDER_SHUFFLE] = "shuffle",
+            [ORDER_LIVE] = "live",
         };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(text, names[i]) == 0)
                         return (enum order)i;
-        die(2, "--order: '%s' is not seq, reverse, interleave or shuffle", text);
+        die(2, "--order: '%s' is not seq, reverse, interleave, shuffle or live", text);
 }
 
 static bool parse_ragged(const char *text)

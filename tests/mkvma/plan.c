@@ -8,6 +8,11 @@
 #include "archive/bytes.h"
 #include "tests/vma_writer.h"
 
+enum {
+        LIVE_BURST = 16,   /* clusters */
+        LIVE_FORWARD = 64, /* one burst in so many is brought forward */
+};
+
 uint64_t next_random(uint64_t *state)
 {
         *state ^= *state >> 12;
@@ -60,12 +65,43 @@ static void reverse(struct plan *plan)
                 swap_items(&plan->items[i], &plan->items[plan->count - 1 - i]);
 }
 
+static void shuffle_items(struct item *items, size_t count, uint64_t *state)
+{
+        for (size_t i = count; i > 1; i--)
+                swap_items(&items[i - 1], &items[next_random(state) % i]);
+}
+
 static void shuffle(struct plan *plan, uint64_t seed)
 {
         uint64_t state = seed * 2 + 1;
 
-        for (size_t i = plan->count; i > 1; i--)
-                swap_items(&plan->items[i - 1], &plan->items[next_random(&state) % i]);
+        shuffle_items(plan->items, plan->count, &state);
+}
+
+/* Move the burst at FROM in front of the one at TO, which comes earlier. */
+static void bring_forward(struct plan *plan, size_t from, size_t to)
+{
+        struct item burst[LIVE_BURST];
+
+        memcpy(burst, &plan->items[from], sizeof burst);
+        memmove(&plan->items[to + LIVE_BURST], &plan->items[to], (from - to) * sizeof *plan->items);
+        memcpy(&plan->items[to], burst, sizeof burst);
+}
+
+/*
+ * As from a running guest: in order on the whole, out of order where several copies are in
+ * flight, and now and then a burst that the guest was about to overwrite, taken early.
+ */
+static void enliven(struct plan *plan, uint64_t seed)
+{
+        uint64_t state = seed * 2 + 1;
+
+        for (size_t at = 0; at + LIVE_BURST <= plan->count; at += LIVE_BURST) {
+                shuffle_items(&plan->items[at], LIVE_BURST, &state);
+                if (next_random(&state) % LIVE_FORWARD == 0)
+                        bring_forward(plan, at,
+                                      next_random(&state) % (at / LIVE_BURST + 1) * LIVE_BURST);
+        }
 }
 
 /* A stream's clusters come in order, at whatever places the order left for them. */
@@ -154,6 +190,8 @@ void make_plan(struct job *job, struct plan *plan)
                 reverse(plan);
         if (job->order == ORDER_SHUFFLE)
                 shuffle(plan, job->seed);
+        if (job->order == ORDER_LIVE)
+                enliven(plan, job->seed);
         number_streams(job, plan);
         add_what_is_wrong(job, plan);
 }
