@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,10 +41,20 @@ static const struct verb *find_verb(const char *name)
         return NULL;
 }
 
+/*
+ * malloc learns from a large buffer that is freed to keep the next ones, for each thread: decoding
+ * on a dozen threads would hold some 80 MiB of compressed input that nobody uses any more.
+ */
+static void return_large_buffers(void)
+{
+        mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+}
+
 int main(int argc, char **argv)
 {
         const struct verb *verb;
 
+        return_large_buffers();
         opterr = 0; /* wrong options are reported by usage_option */
         if (argc < 2)
                 return usage_error("an archive and a mount point are needed");
