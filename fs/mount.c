@@ -363,8 +363,8 @@ static int open_index(struct mount *m)
         if (rc < 0) {
                 /* A verb with a slip of the pen is taken for an archive. */
                 if (rc == -ENOENT && !strpbrk(m->options.archive, "./"))
-                        report("%s: is neither an archive nor a verb of vmafs; see vmafs --help",
-                               m->options.archive);
+                        report("%s: cannot be opened: %s; nor is it a verb, see vmafs --help",
+                               m->options.archive, strerror(ENOENT));
                 else
                         report_error(m->options.archive, &err);
                 return report_status(rc);

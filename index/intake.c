@@ -136,6 +136,33 @@ static int take_damage(void *ctx, const struct damage *damage)
         return keep_damage(index, damage);
 }
 
+/* Under lock. */
+static int add_extents(struct index *index, struct disk *d, const struct extent *extents, size_t n,
+                       uint64_t origin)
+{
+        struct damage damage = {
+            .offset = origin, .disk = d->number, .text = "clusters are stored a second time"};
+
+        while (n) {
+                struct map_twice twice;
+                ssize_t added = map_add(d->map, extents, n, &twice);
+
+                if (added < 0)
+                        return (int)added;
+                if (twice.len && damage.len && damage.start + damage.len == twice.first) {
+                        damage.len += twice.len;
+                } else if (twice.len) {
+                        if (damage.len && keep_damage(index, &damage) < 0)
+                                return -ENOMEM;
+                        damage.start = twice.first;
+                        damage.len = twice.len;
+                }
+                extents += added;
+                n -= (size_t)added;
+        }
+        return damage.len ? keep_damage(index, &damage) : 0;
+}
+
 static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
                         uint64_t origin)
 {
@@ -144,19 +171,8 @@ static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, 
         int rc;
 
         {
-                struct map_twice twice = {0};
                 scoped_lock(&index->lock);
-
-                rc = map_add(d->map, extents, n, &twice);
-                if (rc == 0 && twice.len) {
-                        struct damage damage = {.offset = origin,
-                                                .disk = disk,
-                                                .start = twice.first,
-                                                .len = twice.len,
-                                                .text = "clusters are stored a second time"};
-
-                        rc = keep_damage(index, &damage);
-                }
+                rc = add_extents(index, d, extents, n, origin);
         }
         if (rc == 0 && index->tap)
                 rc = index->tap->extents(index->tap->ctx, d, extents, n);

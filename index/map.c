@@ -130,6 +130,15 @@ static int check_extent(const struct extent *e)
         return 0;
 }
 
+static void note_twice(struct map_twice *twice, uint64_t start, uint64_t len)
+{
+        if (len == 0)
+                return;
+        if (twice->len == 0)
+                twice->first = start;
+        twice->len = start + len - twice->first;
+}
+
 static int add_extent(struct extent_map *m, const struct extent *e, struct map_twice *twice)
 {
         uint64_t block = e->start / MAP_BLOCK;
@@ -148,9 +157,8 @@ static int add_extent(struct extent_map *m, const struct extent *e, struct map_t
                 rc = span_add(span, at, n, addr, &again);
                 if (rc < 0)
                         return rc;
-                if (again.blocks && !twice->len)
-                        twice->first = (block - at + again.first) * MAP_BLOCK;
-                twice->len += (uint64_t)again.blocks * MAP_BLOCK;
+                note_twice(twice, (block - at + again.first) * MAP_BLOCK,
+                           (uint64_t)again.blocks * MAP_BLOCK);
                 block += n;
                 left -= n;
                 addr += is_word(addr) ? 0 : (uint64_t)n * MAP_BLOCK;
@@ -203,15 +211,19 @@ static int add_cluster(struct extent_map *m, uint64_t start, uint64_t word, bool
         return 0;
 }
 
-int map_add(struct extent_map *m, const struct extent *extents, size_t n, struct map_twice *twice)
+ssize_t map_add(struct extent_map *m, const struct extent *extents, size_t n,
+                struct map_twice *twice)
 {
-        for (size_t i = 0; i < n; i++) {
-                int rc = check_extent(&extents[i]);
+        size_t i = 0;
+
+        *twice = (struct map_twice){0};
+        for (size_t k = 0; k < n; k++) {
+                int rc = check_extent(&extents[k]);
 
                 if (rc < 0)
                         return rc;
         }
-        for (size_t i = 0; i < n;) {
+        while (i < n && twice->len == 0) {
                 uint64_t word;
                 size_t taken = gather_cluster(extents + i, n - i, &word);
                 bool done = false;
@@ -228,7 +240,7 @@ int map_add(struct extent_map *m, const struct extent *extents, size_t n, struct
                 if (rc < 0)
                         return rc;
         }
-        return 0;
+        return (ssize_t)i;
 }
 
 void map_seal(struct extent_map *m)

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "archive/extent.h"
 
@@ -47,10 +48,10 @@ int map_new(uint64_t size, enum map_gap gap, struct extent_map **out);
 /* NULL is allowed. */
 void map_free(struct extent_map *m);
 
-/* What was added a second time: where it starts, and how many bytes in all. */
+/* What was added a second time: the range from the first to the last byte of it. */
 struct map_twice {
-        uint64_t first; /* where len is not 0 */
-        uint64_t len;
+        uint64_t first;
+        uint64_t len; /* 0: nothing was */
 };
 
 /*
@@ -58,11 +59,13 @@ struct map_twice {
  * the disk's end) and whose addresses are at most EXTENT_ADDR_MAX or a word of extent.h. They
  * may come in any order, and beyond size (map_resize may follow).
  *
- * What was covered before is ambiguous now: it becomes lost, and is told in *TWICE, which starts
- * as zeros. Returns 0, -ENOMEM, -EFBIG for an address or a place that is too large, -EINVAL for an
- * extent that is not aligned.
+ * What was covered before is ambiguous now: it becomes lost, is told in *TWICE, and ends the call,
+ * so that every such place can be named. Returns how many extents were added, the last of them
+ * ambiguous where twice->len is not 0; or -ENOMEM, -EFBIG for an address or a place that is too
+ * large, -EINVAL for an extent that is not aligned.
  */
-int map_add(struct extent_map *m, const struct extent *extents, size_t n, struct map_twice *twice);
+ssize_t map_add(struct extent_map *m, const struct extent *extents, size_t n,
+                struct map_twice *twice);
 
 /* -EFBIG above MAP_SIZE_MAX. */
 int map_resize(struct extent_map *m, uint64_t size);

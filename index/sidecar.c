@@ -426,11 +426,12 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
                        const uint8_t *end)
 {
         struct extentcode code = {0};
-        struct map_twice twice = {0};
         uint64_t pos = 0, size = round_up(d->size, MAP_BLOCK);
 
         while (pos < size) {
+                struct map_twice twice;
                 struct extent e;
+                ssize_t added;
                 int rc = extentcode_read(&code, pos, &at, end, &e);
 
                 if (rc < 0 || e.len > size - pos)
@@ -438,9 +439,9 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
                 if (e.addr != EXTENT_ZERO && e.addr != EXTENT_LOST &&
                     !range_within(e.addr, e.len, s->stream_size))
                         return -EINVAL;
-                rc = map_add(d->map, &e, 1, &twice);
-                if (rc < 0)
-                        return rc;
+                added = map_add(d->map, &e, 1, &twice);
+                if (added < 0)
+                        return (int)added;
                 pos += e.len;
         }
         return at == end ? 0 : -EINVAL;

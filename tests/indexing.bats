@@ -30,7 +30,7 @@ mount_behind() {
         header) gate open "$HEADER" ;;
         extent) gate open "$EXTENT" ;;
         esac
-        mount_vmafs "$GATED" "${@:2}"
+        mount_vmafs "$GATED" -o index=none "${@:2}"
         wait_for 60 reads_blocked 1
 }
 
@@ -136,7 +136,7 @@ has_blocks() {
         mkvma -o s.vma --device a=a.raw
         mount_gatefs s.vma
         gate open 12800
-        mount_vmafs "$GATED"
+        mount_vmafs "$GATED" -o index=none
         has_blocks 1
 }
 
@@ -238,7 +238,7 @@ is_sparse_copy() {
         make_archive
         mount_gatefs g.vma
         gate open "$HEADER"
-        start_vmafs "$GATED"
+        start_vmafs "$GATED" -o index=none
         start_readers 5
         kill -TERM "$DAEMON"
         wait_for 60 is_gone "$MNT"
@@ -254,7 +254,7 @@ is_sparse_copy() {
         make_archive
         mount_gatefs g.vma
         gate open "$HEADER"
-        start_vmafs "$GATED"
+        start_vmafs "$GATED" -o index=none
         start_readers 2
         umount -l "$MNT"
         run ! has_ended "$DAEMON"
@@ -268,7 +268,7 @@ is_sparse_copy() {
         make_archive --vmstate ram --vmstate-size=1M
         mount_gatefs g.vma
         gate open "$EXTENT"
-        mount_vmafs "$GATED"
+        mount_vmafs "$GATED" -o index=none
         # shellcheck disable=SC2016 # for the inner shell
         [ "$(timeout 60 bash -c 'cd "$0" && echo *' "$MNT")" = "disk-a.raw guest.conf vmstate.bin" ]
         stat -c %s "$MNT/vmstate.bin" >size 3>&- &
@@ -285,7 +285,7 @@ is_sparse_copy() {
 
         make_archive
         mount_gatefs g.vma
-        mount_vmafs "$GATED"
+        mount_vmafs "$GATED" -o index=none
         wait_indexed
         # Block 37, the sixth of cluster 2, which is the second stored one.
         bad=$((HEADER + 512 + 65536 + 5 * 4096 + 100))
@@ -303,7 +303,7 @@ is_sparse_copy() {
         make_archive
         mount_gatefs g.vma
         gate fail "$EXTENT" $((EXTENT + 1))
-        mount_vmafs "$GATED"
+        mount_vmafs "$GATED" -o index=none
         wait_indexed
         cmp -n $((58 * 65536)) a.raw "$MNT/disk-a.raw"
         run dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=$((58 * 16)) count=1

@@ -39,8 +39,21 @@ static void add(struct extent_map *m, uint64_t start, uint64_t len, uint64_t add
         struct extent e = {start, len, addr};
         struct map_twice twice = {0};
 
-        assert_int_equal(map_add(m, &e, 1, &twice), 0);
+        assert_int_equal(map_add(m, &e, 1, &twice), 1);
         assert_int_equal(twice.len, 0);
+}
+
+/* The same of many, whatever is ambiguous among them. */
+static void add_all(struct extent_map *m, const struct extent *e, size_t n)
+{
+        while (n) {
+                struct map_twice twice;
+                ssize_t added = map_add(m, e, n, &twice);
+
+                assert_true(added > 0 && (size_t)added <= n);
+                e += added;
+                n -= (size_t)added;
+        }
 }
 
 /* The address of the block at POS: what find says, moved on to POS. */
@@ -131,7 +144,7 @@ static void test_twice_is_lost_and_counted(void **state)
 
         (void)state;
         add(m, 0, 2 * CLUSTER, 4096);
-        assert_int_equal(map_add(m, &again, 1, &twice), 0);
+        assert_int_equal(map_add(m, &again, 1, &twice), 1);
         assert_int_equal(twice.len, CLUSTER);
         assert_int_equal(twice.first, CLUSTER);
         add(m, 3 * CLUSTER, MIB - 3 * CLUSTER, EXTENT_ZERO);
@@ -329,7 +342,6 @@ static void check_against_model(uint64_t size, bool shuffled, enum mask_kind kin
                                 uint64_t seed)
 {
         uint64_t clusters = (size + CLUSTER - 1) / CLUSTER, addr = 12288;
-        struct map_twice twice = {0};
         struct model o = {.size = size, .blocks = (size + BLOCK - 1) / BLOCK};
         uint64_t *order = calloc(clusters, sizeof *order);
         struct extent_map *m = new_map(size);
@@ -364,11 +376,11 @@ static void check_against_model(uint64_t size, bool shuffled, enum mask_kind kin
                         e[n - 1].addr = EXTENT_LOST;
                 if (what == 2)
                         n = n > 1 ? n - 1 : n; /* the end of it is missing */
-                assert_int_equal(map_add(m, e, n, &twice), 0);
+                add_all(m, e, n);
                 for (size_t k = 0; k < n; k++)
                         model_add(&o, &e[k]);
                 if (what == 3) {
-                        assert_int_equal(map_add(m, e, n, &twice), 0);
+                        add_all(m, e, n);
                         for (size_t k = 0; k < n; k++)
                                 model_add(&o, &e[k]);
                 }

@@ -40,11 +40,11 @@ static uint64_t next_random(uint64_t *state)
         return *state;
 }
 
-static void must(int rc)
+static void must(ssize_t rc)
 {
-        if (rc == 0)
+        if (rc >= 0)
                 return;
-        fprintf(stderr, "bench_map: the map failed: %d\n", rc);
+        fprintf(stderr, "bench_map: the map failed: %zd\n", rc);
         exit(1);
 }
 
