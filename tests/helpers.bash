@@ -90,6 +90,17 @@ start_vmafs() {
         }
 }
 
+# Lets other users reach the test's directory, through the tests' own ones above it.
+let_others_pass() {
+        local dir=$BATS_TEST_TMPDIR end
+
+        end=$(realpath "${TMPDIR:-/tmp}")
+        while [[ $dir/ == "$end"/* ]]; do
+                [ $((0$(stat -c %a "$dir") & 1)) -ne 0 ] || chmod o+x "$dir"
+                dir=$(dirname "$dir")
+        done
+}
+
 # The names in a directory, sorted, one a line.
 names_in() {
         find "$1" -mindepth 1 -maxdepth 1 -printf '%P\n' | sort
