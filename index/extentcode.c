@@ -37,9 +37,9 @@ static int read_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
 
 static uint64_t zigzag(uint64_t from, uint64_t to)
 {
-        int64_t delta = (int64_t)(to - from);
+        uint64_t delta = to - from;
 
-        return (uint64_t)delta << 1 ^ (uint64_t)(delta >> 63);
+        return delta << 1 ^ (0 - (delta >> 63));
 }
 
 static uint64_t unzigzag(uint64_t from, uint64_t v)
