@@ -55,9 +55,9 @@ struct blockcache {
         _Atomic size_t bytes;
         _Atomic uint64_t tick;
 
-        pthread_mutex_t spare_lock; /* guards the spares; taken last */
+        pthread_mutex_t spare_lock; /* guards the spares, and changes of their bytes; taken last */
         struct spare *spares[CLASSES];
-        size_t spare_bytes;
+        _Atomic size_t spare_bytes;
 };
 
 static uint64_t mix(uint64_t key)
@@ -266,7 +266,7 @@ static bool evict(struct blockcache *c)
 /* Evict until INCOMING more bytes fit, or nothing is left that nobody holds. */
 static void make_room(struct blockcache *c, size_t incoming)
 {
-        while (atomic_load(&c->bytes) + incoming > c->bound) {
+        while (atomic_load(&c->bytes) + atomic_load(&c->spare_bytes) + incoming > c->bound) {
                 if (!evict(c))
                         return;
         }
@@ -379,6 +379,19 @@ int blockcache_prepare(struct blockcache *c, uint64_t key, size_t capacity, stru
         }
         charge(c, b, 0);
         *out = b;
+        return 0;
+}
+
+int blockcache_scratch(struct blockcache *c, size_t len, struct block **out)
+{
+        int rc;
+
+        make_room(c, len);
+        rc = blockcache_prepare(c, 0, len, out);
+        if (rc < 0)
+                return rc;
+        atomic_fetch_sub(&c->bytes, (*out)->charge);
+        charge(c, *out, len);
         return 0;
 }
 

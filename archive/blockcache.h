@@ -39,6 +39,9 @@ bool blockcache_contains(struct blockcache *c, uint64_t key);
  * it until it is added with its final LEN, which makes it READY. It stays held.
  */
 int blockcache_prepare(struct blockcache *c, uint64_t key, size_t capacity, struct block **out);
+
+/* LEN bytes of memory that count as the cache's own: a held block that is never added. */
+int blockcache_scratch(struct blockcache *c, size_t len, struct block **out);
 void blockcache_add(struct blockcache *c, struct block *b, size_t len);
 
 /* Free block KEY, which was added, if nobody has ever asked for it. */

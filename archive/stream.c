@@ -240,8 +240,7 @@ static void prove(void *ctx, size_t index)
         if (!restart_get(st->table, index, &segment))
                 return;
         len = (size_t)(segment.end - segment.point.out);
-        /* Never added to the cache: only its memory is recycled there. */
-        if (blockcache_prepare(st->cache, segment.point.out, len, &scratch) < 0)
+        if (blockcache_scratch(st->cache, len, &scratch) < 0)
                 return;
         segments_prove(st->segments, index, block_data(scratch), len);
         blockcache_put(st->cache, scratch);
