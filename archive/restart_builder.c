@@ -242,14 +242,19 @@ int restart_accept(struct restart_builder *b, const void *history, size_t histor
 
 int restart_refuse(struct restart_builder *b)
 {
-        struct restart_segment entry;
+        struct restart_segment last = {0};
+        size_t i;
 
         if (!b->open)
                 return -EINVAL;
         settle(b, RESTART_CONTINUES);
         b->stored += RESTART_RECORD_SIZE;
-        restart_entry(b->table, b->open_index, &entry);
-        b->last_point = entry.point.out;
+        /* Proven or not yet: proofs may come late. */
+        i = b->open_index;
+        do
+                restart_get(b->table, --i, &last);
+        while (i > 0 && !last.point_held);
+        b->last_point = last.point.out;
         return 0;
 }
 

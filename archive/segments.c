@@ -192,14 +192,37 @@ static int cursor_reach(struct segments *s, const struct restart_segment *segmen
         }
 }
 
+/* Prove or drop what lies in front of INDEX without a verdict, up to the first proven point. */
+static int prove_back(struct segments *s, size_t index)
+{
+        struct restart_segment segment;
+
+        while (index > 0 && restart_get(s->table, index, &segment) && !segment.proven) {
+                if (segment.point_held) {
+                        size_t len = (size_t)(segment.end - segment.point.out);
+                        cleanup_free void *scratch = malloc(len);
+
+                        if (!scratch)
+                                return -ENOMEM;
+                        segments_prove(s, index, scratch, len);
+                        /* Seen again: proven ends the walk, dropped is passed by. */
+                        continue;
+                }
+                index--;
+        }
+        return 0;
+}
+
 /* SEGMENT by decoding on from the nearest proven point in front of it. */
 static int decode_on(struct segments *s, const struct restart_segment *segment, void *out,
                      size_t len, struct error *err)
 {
         struct cursor *c = &s->cursor;
         scoped_lock(&s->cursor_lock);
-        int rc = cursor_reach(s, segment, err);
+        int rc = prove_back(s, segment->index);
 
+        if (rc == 0)
+                rc = cursor_reach(s, segment, err);
         if (rc == 0)
                 rc = cursor_read(s, c, NULL, segment->point.out - c->out, err);
         if (rc == 0)

@@ -53,6 +53,7 @@ struct stream {
         struct segments *segments;
         struct workers *workers;
         unsigned depth; /* segments that are read ahead */
+        bool late_proofs;
 
         /* The pass's thread alone. */
         void *pass;
@@ -351,7 +352,7 @@ static void queue_proofs(struct stream *st)
         size_t index;
 
         /* Without memory for the job the point stays unproven, and is not entered. */
-        while (restart_next_unproven(st->builder, &index))
+        while (!st->late_proofs && restart_next_unproven(st->builder, &index))
                 workers_submit(st->workers, WORK_LATER, prove, st, index);
 }
 
@@ -512,6 +513,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
         st->depth = threads * 2;
+        st->late_proofs = o->late_proofs;
         if (!take_table)
                 rc = start_pass(st, &limits, err);
         if (rc < 0)

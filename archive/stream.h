@@ -14,6 +14,7 @@
 #ifndef VMAFS_STREAM_H
 #define VMAFS_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ struct stream_options {
         size_t cache_bytes; /* decoded segments in memory; 0: STREAM_CACHE_DEFAULT */
         unsigned threads;   /* workers; 0: one a processor */
         uint64_t window;    /* largest history a stream may ask for; 0: STREAM_WINDOW_DEFAULT */
+        /*
+         * The table will not be kept: a point is then proven by the first reader who needs it, and
+         * not by decoding everything a second time during the pass.
+         */
+        bool late_proofs;
         struct restart_table *take_table; /* complete, from a sidecar: no pass is needed; or NULL */
 };
 

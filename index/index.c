@@ -55,11 +55,12 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
 static int open_archive(struct index *index, struct source *take_file, struct sidecar *sidecar,
                         struct error *err)
 {
-        struct stream_options options = {.cache_bytes = index->options.cache_bytes,
-                                         .threads = index->options.threads,
-                                         .window = index->options.window,
-                                         .take_table =
-                                             sidecar ? sidecar_take_table(sidecar) : NULL};
+        struct stream_options options = {
+            .cache_bytes = index->options.cache_bytes,
+            .threads = index->options.threads,
+            .window = index->options.window,
+            .late_proofs = index->options.sidecar == INDEX_SIDECAR_NONE,
+            .take_table = sidecar ? sidecar_take_table(sidecar) : NULL};
         struct archive_sink sink = intake_sink(index);
         int rc = stream_probe(take_file, &options, &index->source, err);
 

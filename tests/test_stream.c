@@ -171,6 +171,32 @@ static void *read_at_random(void *arg)
         return NULL;
 }
 
+/* Nothing was decoded twice in the pass, and what can only be decoded on from a point is right. */
+static void test_late_proofs(void **state)
+{
+        const struct stream_options o = {.threads = 2, .cache_bytes = 1, .late_proofs = true};
+        struct bytes plain = fixture_join(fixture_mixture(24 * MIB, 1), fixture_noise(40 * MIB, 2));
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct source *s = open_with(&zstd_codec, z, &o);
+        struct restart_segment segment, entry;
+        size_t last;
+        (void)state;
+
+        reach(s, UINT64_MAX);
+        last = restart_count(stream_table(s)) - 1;
+        restart_entry(stream_table(s), last, &entry);
+        assert_int_equal(entry.index, 0);
+        for (size_t i = last + 1; i-- > 0;) {
+                assert_true(restart_get(stream_table(s), i, &segment));
+                check_range(s, plain, segment.point.out, (size_t)(segment.end - segment.point.out));
+        }
+        restart_entry(stream_table(s), last, &entry);
+        assert_true(entry.index > 0);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
 static void test_readers_while_the_pass_runs(void **state)
 {
         struct bytes plain = fixture_mixture(12 * MIB, 1);
@@ -445,6 +471,7 @@ int main(void)
             cmocka_unit_test(test_growing_part_is_readable),
             cmocka_unit_test(test_end_is_short_then_nothing),
             cmocka_unit_test(test_cache_smaller_than_a_segment),
+            cmocka_unit_test(test_late_proofs),
             cmocka_unit_test(test_readers_while_the_pass_runs),
             cmocka_unit_test(test_loaded_table_needs_no_pass),
             cmocka_unit_test(test_frame_without_points),
