@@ -60,9 +60,12 @@ struct stream {
         struct restart_builder *builder;
         struct recents recalled; /* held for restart_recall */
         struct recents fed;      /* left to the cache: at most fed_max bytes that nobody has read */
-        uint64_t fed_bytes, fed_max;
+        uint64_t fed_bytes, fed_max, cache_bytes;
         bool ended;
         struct error failure; /* what stopped the pass; code 0: nothing did */
+
+        _Atomic pthread_t scanner; /* the pass's thread, which reads as well */
+        _Atomic bool has_readers;  /* besides it */
 
         _Atomic uint64_t frontier;
         _Atomic bool failed;
@@ -209,6 +212,9 @@ static ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t of
         uint64_t frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
         size_t done = 0;
 
+        if (!atomic_load_explicit(&st->has_readers, memory_order_relaxed) &&
+            !pthread_equal(st->scanner, pthread_self()))
+                atomic_store(&st->has_readers, true);
         if (!range_within(offset, len, frontier)) {
                 if (atomic_load(&st->failed))
                         return -EIO;
@@ -267,6 +273,9 @@ static struct recent *recents_take(struct recents *list)
 /* The codec will not recall anything in front of KEEP_FROM any more. */
 static void forget_recent(struct stream *st, uint64_t keep_from)
 {
+        /* Readers lag behind the pass: what it feeds them has to last until they come. */
+        uint64_t fed_max = st->has_readers ? st->cache_bytes : st->fed_max;
+
         while (st->recalled.first && st->recalled.first->end <= keep_from) {
                 struct recent *r = recents_take(&st->recalled);
 
@@ -274,7 +283,7 @@ static void forget_recent(struct stream *st, uint64_t keep_from)
                 recents_append(&st->fed, r);
                 st->fed_bytes += r->end - r->start;
         }
-        while (st->fed.first && st->fed_bytes > st->fed_max) {
+        while (st->fed.first && st->fed_bytes > fed_max) {
                 struct recent *r = recents_take(&st->fed);
 
                 blockcache_drop_unread(st->cache, r->start);
@@ -418,6 +427,7 @@ static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct
 {
         struct stream *st = (struct stream *)s;
 
+        st->scanner = pthread_self();
         while (st->frontier < offset && !st->ended && !st->failure.code) {
                 int rc = advance(st, &st->failure);
 
@@ -506,6 +516,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
 
         if (take_table)
                 adopt_table(st, take_table);
+        st->cache_bytes = cache_bytes;
         st->fed_max = cache_bytes / 8;
         rc = blockcache_new(cache_bytes, &st->cache);
         if (rc == 0)

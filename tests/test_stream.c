@@ -197,6 +197,63 @@ static void test_late_proofs(void **state)
         free(z.data);
 }
 
+static _Atomic unsigned segments_decoded;
+
+static int count_segment(struct source *in, const struct restart_point *point, const void *history,
+                         uint64_t in_end, void *out, size_t len, struct error *err)
+{
+        segments_decoded++;
+        return zstd_codec.segment(in, point, history, in_end, out, len, err);
+}
+
+struct lagging {
+        struct source *s;
+        struct bytes plain;
+        size_t len;
+};
+
+static void *read_start(void *arg)
+{
+        struct lagging *r = arg;
+
+        for (size_t at = 0; at < r->len; at += MIB)
+                check_range(r->s, r->plain, at, min_u64(MIB, r->len - at));
+        return NULL;
+}
+
+static void read_on_another_thread(struct lagging *r)
+{
+        pthread_t thread;
+
+        assert_int_equal(pthread_create(&thread, NULL, read_start, r), 0);
+        pthread_join(thread, NULL);
+}
+
+/* Who reads behind the pass, by less than the cache holds, has nothing decoded a second time. */
+static void test_lagging_reader_is_fed(void **state)
+{
+        const struct stream_options o = {
+            .threads = 2, .cache_bytes = 64 * MIB, .late_proofs = true};
+        struct codec_ops counting = zstd_codec;
+        struct bytes plain = fixture_mixture(40 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct lagging reader = {.plain = plain, .len = MIB};
+        (void)state;
+
+        counting.segment = count_segment;
+        reader.s = open_with(&counting, z, &o);
+        reach(reader.s, MIB);
+        read_on_another_thread(&reader);
+        reach(reader.s, UINT64_MAX);
+        segments_decoded = 0;
+        reader.len = plain.len;
+        read_on_another_thread(&reader);
+        assert_int_equal(segments_decoded, 0);
+        source_close(reader.s);
+        free(plain.data);
+        free(z.data);
+}
+
 static void test_readers_while_the_pass_runs(void **state)
 {
         struct bytes plain = fixture_mixture(12 * MIB, 1);
@@ -472,6 +529,7 @@ int main(void)
             cmocka_unit_test(test_end_is_short_then_nothing),
             cmocka_unit_test(test_cache_smaller_than_a_segment),
             cmocka_unit_test(test_late_proofs),
+            cmocka_unit_test(test_lagging_reader_is_fed),
             cmocka_unit_test(test_readers_while_the_pass_runs),
             cmocka_unit_test(test_loaded_table_needs_no_pass),
             cmocka_unit_test(test_frame_without_points),
