@@ -109,14 +109,14 @@ plot() {
         awk -F '\t' '$6 != "-" { r = $6 == "<=" ? $2 / $7 : $7 / $2; print "\"" $1 "\"\t" r }' \
                 "$DIR/figures" >"$DIR/plot.tsv"
         gnuplot <<END
-set terminal svg size 1000,700
+set terminal svg noenhanced size 1000,700
 set output '$1'
 set datafile separator '\t'
 set style fill solid 0.6
 set title 'Share of the target (below 1: met)'
 set xrange [0:*]
 set yrange [*:*] reverse
-set arrow from 1, graph 0 to 1, graph 1 nohead dt 2
+set arrow from 1, graph 0 to 1, graph 1 nohead dt 2 front
 unset key
 plot '$DIR/plot.tsv' using (\$2/2):0:(\$2/2):(0.35):yticlabels(1) with boxxyerrorbars
 END
