@@ -49,6 +49,14 @@ struct codec_ops {
                            struct error *err);
 
         /*
+         * Look at what comes next. Returns how many bytes the next call of pass is best offered
+         * room for, at most RESTART_SEGMENT_MAX, which it may then decode in one go; 0 where it
+         * does not matter; or -errno. May name a point here through B. NULL where a codec never
+         * looks ahead.
+         */
+        ssize_t (*plan)(void *pass, struct restart_builder *b, struct error *err);
+
+        /*
          * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least
          * 256 KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or
          * -errno with ERR naming the byte of the compressed file. Names restart points through

@@ -74,6 +74,29 @@ int restart_here(struct restart_builder *b, uint64_t in_bit, uint64_t aux, const
                  size_t history_len);
 
 /*
+ * For a codec that looks ahead, right after it has named a point: the next one is best BEST bytes
+ * of output further on, and at most MOST. More than RESTART_SEGMENT_MAX: no point is affordable.
+ */
+struct restart_spacing {
+        uint64_t best, most;
+};
+
+struct restart_spacing restart_spacing(const struct restart_builder *b);
+
+/*
+ * The history of the point that was named last, from what is stored of it, freed by the caller;
+ * NULL where there is none. -ENOMEM, -ENODATA.
+ */
+int restart_stored(struct restart_builder *b, void **history);
+
+/*
+ * What was returned behind the point that was named last is what that point's segment decodes to
+ * from exactly what is stored, and a checksum of the stream itself will judge it before the pass
+ * ends well. So the segment needs no other proof.
+ */
+void restart_vouch(struct restart_builder *b);
+
+/*
  * Output that the codec has returned, so that it need not keep a copy. After restart_keep, the
  * last BYTES in front of here and in front of the open candidate can be recalled: LEN bytes from
  * OFFSET of the decompressed stream into BUF. -ERANGE for what is not kept.

@@ -132,6 +132,19 @@ bool restart_wanted(struct restart_builder *b)
         return since >= aim || since + b->gap > SPACING_WIDE;
 }
 
+struct restart_spacing restart_spacing(const struct restart_builder *b)
+{
+        uint64_t least = max_u64(distance_for(b, COST_LIMIT), SPACING_NARROW);
+        struct restart_spacing spacing = {
+            .best = max_u64(min_u64(distance_for(b, COST_AIM), SPACING_WIDE), least),
+            .most = max_u64(SPACING_WIDE, least),
+        };
+
+        if (!affordable(b))
+                spacing.best = spacing.most = UINT64_MAX;
+        return spacing;
+}
+
 static int queue_proof(struct restart_builder *b, size_t index)
 {
         size_t end = b->unproven_first + b->unproven_count;
@@ -289,6 +302,20 @@ int restart_here(struct restart_builder *b, uint64_t in_bit, uint64_t aux, const
                 restart_proven(b->table, b->open_index);
         }
         return rc;
+}
+
+int restart_stored(struct restart_builder *b, void **history)
+{
+        return restart_history(b->table, b->open_index, history);
+}
+
+void restart_vouch(struct restart_builder *b)
+{
+        size_t last = b->unproven_first + b->unproven_count - 1;
+
+        if (b->unproven_count > 0 && b->unproven[last] == b->open_index)
+                b->unproven_count--;
+        restart_proven(b->table, b->open_index);
 }
 
 void restart_keep(struct restart_builder *b, uint64_t bytes)

@@ -384,25 +384,43 @@ static int end_pass(struct stream *st)
         return 0;
 }
 
-/* Decode some more. */
-static int advance(struct stream *st, struct error *err)
+/* Room behind the frontier for what the codec decodes next. *ROOM: its bytes, at *AT. */
+static int make_room(struct stream *st, char **at, size_t *room, struct error *err)
 {
         uint64_t frontier = st->frontier;
-        size_t used = (size_t)(frontier - st->tail_start);
-        char *at;
-        ssize_t n;
-        int rc = 0;
+        ssize_t planned = 0;
+        size_t used;
+        int rc;
 
-        if (used + STEP_SIZE > RESTART_SEGMENT_MAX) {
+        if (st->codec->plan)
+                planned = st->codec->plan(st->pass, st->builder, err);
+        if (planned < 0)
+                return (int)planned;
+        rc = begin_tail(st, restart_segment_start(st->builder), 0);
+        *room = max_u64((size_t)planned, STEP_SIZE);
+        used = (size_t)(frontier - st->tail_start);
+        if (rc == 0 && used + *room > RESTART_SEGMENT_MAX) {
                 rc = restart_split(st->builder);
                 if (rc == 0)
                         rc = begin_tail(st, frontier, 0);
                 used = 0;
         }
+        *at = (char *)block_data(st->tail) + used;
+        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+}
+
+/* Decode some more. */
+static int advance(struct stream *st, struct error *err)
+{
+        uint64_t frontier = st->frontier;
+        size_t room = 0;
+        char *at = NULL;
+        ssize_t n;
+        int rc = make_room(st, &at, &room, err);
+
         if (rc < 0)
-                return error_set(err, -rc, "out of memory");
-        at = (char *)block_data(st->tail) + used;
-        n = st->codec->pass(st->pass, at, STEP_SIZE, st->builder, err);
+                return rc;
+        n = st->codec->pass(st->pass, at, room, st->builder, err);
         if (n < 0)
                 return (int)n;
         /* If the codec named a point, what it returned lies behind that. */

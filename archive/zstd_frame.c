@@ -6,6 +6,10 @@
 #define MAGIC      UINT32_C(0xFD2FB528)
 #define MAGIC_SKIP UINT32_C(0x184D2A50) /* and the 15 behind it */
 
+#define DESCRIPTOR     4 /* its offset, and two of its bits */
+#define SINGLE_SEGMENT 0x20
+#define CHECKSUM       0x04
+
 #define AUX_INSIDE   0x100
 #define AUX_CHECKSUM 0x200
 
@@ -59,7 +63,7 @@ enum zstd_frame_kind zstd_frame_parse(const uint8_t *head, size_t len, struct zs
                 return ZSTD_FRAME_FOREIGN;
         if (len < 5)
                 return ZSTD_FRAME_SHORT;
-        single = head[4] & 0x20;
+        single = head[DESCRIPTOR] & SINGLE_SEGMENT;
         window_size = single ? 0 : 1;
         dictionary_size = dictionary_sizes[head[4] & 3];
         content_size = content_sizes[head[4] >> 6];
@@ -68,7 +72,7 @@ enum zstd_frame_kind zstd_frame_parse(const uint8_t *head, size_t len, struct zs
         out->header_size = 5 + window_size + dictionary_size + content_size;
         if (len < out->header_size)
                 return ZSTD_FRAME_SHORT;
-        out->checksum = head[4] & 0x04;
+        out->checksum = head[DESCRIPTOR] & CHECKSUM;
         out->reserved = head[4] & 0x08;
         at = head + 5;
         if (!single) {
@@ -77,11 +81,19 @@ enum zstd_frame_kind zstd_frame_parse(const uint8_t *head, size_t len, struct zs
         }
         out->dictionary = (uint32_t)load_field(at, dictionary_size);
         at += dictionary_size;
+        out->content = ZSTD_FRAME_CONTENT_UNKNOWN;
+        if (content_size)
+                out->content = load_field(at, content_size) + (content_size == 2 ? 256 : 0);
         if (single) {
-                out->window = load_field(at, content_size) + (content_size == 2 ? 256 : 0);
+                out->window = out->content;
                 out->descriptor = descriptor_for(out->window);
         }
         return ZSTD_FRAME_DATA;
+}
+
+void zstd_frame_hide_checksum(uint8_t *head)
+{
+        head[DESCRIPTOR] &= (uint8_t)~CHECKSUM;
 }
 
 void zstd_frame_standin(uint8_t *out, uint8_t descriptor)
@@ -106,6 +118,7 @@ bool zstd_frame_from_aux(uint64_t aux, struct zstd_frame *out)
         *out = (struct zstd_frame){
             .descriptor = (uint8_t)aux,
             .window = window_of((uint8_t)aux),
+            .content = ZSTD_FRAME_CONTENT_UNKNOWN,
             .checksum = aux & AUX_CHECKSUM,
         };
         return true;

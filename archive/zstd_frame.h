@@ -15,6 +15,8 @@
 #define ZSTD_FRAME_SKIPPABLE    8 /* bytes of a skippable frame's header */
 #define ZSTD_FRAME_STANDIN_SIZE 6 /* no frame header is shorter */
 
+#define ZSTD_FRAME_CONTENT_UNKNOWN UINT64_MAX
+
 enum zstd_frame_kind {
         ZSTD_FRAME_DATA,
         ZSTD_FRAME_SKIP,
@@ -25,6 +27,7 @@ enum zstd_frame_kind {
 struct zstd_frame {
         size_t header_size; /* bytes in front of the first block */
         uint64_t window;    /* bytes */
+        uint64_t content;   /* bytes of output, or ZSTD_FRAME_CONTENT_UNKNOWN */
         uint32_t skip;      /* of a skippable frame: bytes behind its header */
         uint32_t dictionary;
         bool checksum;
@@ -34,6 +37,9 @@ struct zstd_frame {
 
 /* From the first LEN bytes of what should be a frame. */
 enum zstd_frame_kind zstd_frame_parse(const uint8_t *head, size_t len, struct zstd_frame *out);
+
+/* Make of a header that was parsed one that promises no checksum. */
+void zstd_frame_hide_checksum(uint8_t *head);
 
 /* A header with nothing but a window, for ZSTD_FRAME_STANDIN_SIZE bytes at OUT. */
 void zstd_frame_standin(uint8_t *out, uint8_t descriptor);

@@ -31,6 +31,7 @@ struct zstd_parse {
         /* Bit i: the byte i + 1 in front of the boundary is referred to. */
         uint64_t *needed;
         uint32_t reach;
+        uint64_t reach_max;
 };
 
 /* 3.1.1.3.2.1.1, codes to lengths: a baseline, and how many bits of the stream are added. */
@@ -102,8 +103,9 @@ uint64_t zstd_parse_window(const struct zstd_parse *p)
         return p->window;
 }
 
-void zstd_parse_start(struct zstd_parse *p)
+void zstd_parse_start(struct zstd_parse *p, uint64_t reach_max)
 {
+        p->reach_max = reach_max;
         memset(p->needed, 0, ((size_t)p->reach / 64 + 1) * sizeof *p->needed);
         p->reach = 0;
         p->verdict = ZSTD_PENDING;
@@ -174,6 +176,8 @@ static inline bool copy_allowed(struct zstd_parse *p, uint64_t position, uint32_
         if (distance <= position)
                 return true;
         back = distance - position;
+        if (back > p->reach_max)
+                return false;
         nearest = back > length ? back - length + 1 : 1;
         need(p, (uint32_t)nearest, (uint32_t)back);
         return true;

@@ -62,8 +62,11 @@ void zstd_parse_free(struct zstd_parse *p); /* NULL is allowed */
 /* The window it was made for. */
 uint64_t zstd_parse_window(const struct zstd_parse *p);
 
-/* Consider the boundary in front of the next block. */
-void zstd_parse_start(struct zstd_parse *p);
+/*
+ * Consider the boundary in front of the next block. What refers to more than REACH_MAX bytes in
+ * front of it refutes it; the window allows all.
+ */
+void zstd_parse_start(struct zstd_parse *p, uint64_t reach_max);
 
 /* The next block: its header, and HEADER.content bytes. Bytes may be anything at all. */
 enum zstd_verdict zstd_parse_block(struct zstd_parse *p, const struct zstd_block_header *header,

@@ -59,30 +59,40 @@ static int skip_blocks(struct segment *s, bool *cut, struct error *err)
         }
 }
 
+size_t zstd_decode_blocks(ZSTD_DCtx *dctx, uint8_t descriptor, const void *history,
+                          size_t history_len, uint8_t *blocks, size_t size, bool open, void *out,
+                          size_t len)
+{
+        static const uint8_t empty_last[ZSTD_BLOCK_HEADER_SIZE] = {1, 0, 0};
+        uint8_t *head = blocks - ZSTD_FRAME_STANDIN_SIZE, *end = blocks + size;
+        uint8_t in_front[ZSTD_FRAME_STANDIN_SIZE], behind[ZSTD_BLOCK_HEADER_SIZE];
+        size_t tail = open ? sizeof empty_last : 0, n;
+
+        memcpy(in_front, head, sizeof in_front);
+        memcpy(behind, end, tail);
+        zstd_frame_standin(head, descriptor);
+        memcpy(end, empty_last, tail);
+        ZSTD_DCtx_reset(dctx, ZSTD_reset_session_only);
+        if (history_len)
+                ZSTD_DCtx_refPrefix(dctx, history, history_len);
+        n = ZSTD_decompressDCtx(dctx, out, len, head, sizeof in_front + size + tail);
+        memcpy(head, in_front, sizeof in_front);
+        memcpy(end, behind, tail);
+        return n;
+}
+
 /* The blocks at s->at, which belong to FRAME, up to its end or the segment's. */
 static int decode_piece(struct segment *s, const struct zstd_frame *frame, const void *history,
                         size_t history_len, struct error *err)
 {
-        static const uint8_t empty_last[ZSTD_BLOCK_HEADER_SIZE] = {1, 0, 0};
-        uint8_t *head = s->input + s->at - ZSTD_FRAME_STANDIN_SIZE;
-        uint8_t *end;
-        size_t n;
+        size_t start = s->at, n;
         bool cut;
         int rc = skip_blocks(s, &cut, err);
 
         if (rc < 0)
                 return rc;
-        end = s->input + s->at;
-        if (cut) {
-                memcpy(end, empty_last, sizeof empty_last);
-                end += sizeof empty_last;
-        }
-        zstd_frame_standin(head, frame->descriptor);
-        ZSTD_DCtx_reset(s->dctx, ZSTD_reset_session_only);
-        if (history_len)
-                ZSTD_DCtx_refPrefix(s->dctx, history, history_len);
-        n = ZSTD_decompressDCtx(s->dctx, s->out + s->done, s->len - s->done, head,
-                                (size_t)(end - head));
+        n = zstd_decode_blocks(s->dctx, frame->descriptor, history, history_len, s->input + start,
+                               s->at - start, cut, s->out + s->done, s->len - s->done);
         if (ZSTD_isError(n))
                 return damaged(s, err);
         s->done += n;

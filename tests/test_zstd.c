@@ -18,6 +18,7 @@
 #include "archive/segments.h"
 #include "archive/source.h"
 #include "archive/stream.h"
+#include "archive/zstd_parse.h"
 #include "tests/fixture_stream.h"
 
 static struct source *open_bytes(struct bytes z, uint64_t window)
@@ -328,6 +329,38 @@ static void test_flipped_bits(void **state)
         free(z.data);
 }
 
+/* Where the pass decodes whole jobs at once, damage still costs only what lies behind it. */
+static void test_damage_inside_a_piece_leaves_its_beginning(void **state)
+{
+        struct bytes plain = fixture_mixture(16 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 19, 1, 1);
+        struct source *s = open_bytes(z, 0);
+        struct restart_segment segment;
+        struct error err = {0};
+        size_t at = 6, middle;
+        uint64_t end;
+        uint8_t *got = malloc(plain.len);
+        (void)state;
+
+        reach_end(s);
+        assert_true(restart_get(stream_table(s), 3, &segment));
+        source_close(s);
+        middle = (size_t)((segment.point.in_bit + segment.in_end) / 16);
+        while (at < middle)
+                at += ZSTD_BLOCK_HEADER_SIZE + zstd_block_header(z.data + at).content;
+        z.data[at] |= ZSTD_BLOCK_RESERVED << 1;
+        s = open_bytes(z, 0);
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
+        assert_int_equal(err.offset, at);
+        assert_in_range(end, segment.point.out + 1, segment.end - 1);
+        assert_int_equal(source_pread(s, got, (size_t)end, 0), end);
+        assert_memory_equal(got, plain.data, end);
+        source_close(s);
+        free(got);
+        free(plain.data);
+        free(z.data);
+}
+
 /* The file changes under a finished table: the segment's hash tells, and its neighbours stay. */
 static void test_damage_after_indexing_is_an_error(void **state)
 {
@@ -395,6 +428,7 @@ int main(void)
             cmocka_unit_test(test_truncation_is_named),
             cmocka_unit_test(test_wrong_checksum_is_damage),
             cmocka_unit_test(test_flipped_bits),
+            cmocka_unit_test(test_damage_inside_a_piece_leaves_its_beginning),
             cmocka_unit_test(test_damage_after_indexing_is_an_error),
         };
 

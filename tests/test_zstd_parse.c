@@ -65,7 +65,7 @@ static enum zstd_verdict judge(struct zstd_parse *p, struct bytes z, const struc
 {
         enum zstd_verdict v = ZSTD_PENDING;
 
-        zstd_parse_start(p);
+        zstd_parse_start(p, UINT32_MAX);
         for (; i < map->count && v == ZSTD_PENDING; i++)
                 v = zstd_parse_block(p, &map->headers[i], z.data + map->in[i] + 3);
         return v == ZSTD_PENDING ? zstd_parse_end(p) : v;
@@ -242,7 +242,7 @@ static void test_raw_blocks_decide_nothing(void **state)
         (void)state;
 
         assert_int_equal(zstd_parse_new(1 << 18, &p), 0);
-        zstd_parse_start(p);
+        zstd_parse_start(p, UINT32_MAX);
         for (int i = 0; i < 100; i++)
                 assert_int_equal(zstd_parse_block(p, &raw, content), ZSTD_PENDING);
         assert_int_equal(zstd_parse_position(p), 100 << 17);
@@ -260,7 +260,7 @@ static void test_treeless_first_block_refutes(void **state)
         (void)state;
 
         assert_int_equal(zstd_parse_new(1 << 18, &p), 0);
-        zstd_parse_start(p);
+        zstd_parse_start(p, UINT32_MAX);
         assert_int_equal(zstd_parse_block(p, &h, content), ZSTD_REFUTED);
         zstd_parse_free(p);
 }
@@ -275,7 +275,7 @@ static void test_repeated_tables_refute(void **state)
         (void)state;
 
         assert_int_equal(zstd_parse_new(1 << 18, &p), 0);
-        zstd_parse_start(p);
+        zstd_parse_start(p, UINT32_MAX);
         assert_int_equal(zstd_parse_block(p, &h, literals_only), ZSTD_PENDING);
         assert_int_equal(zstd_parse_position(p), 1);
         h.size = sizeof repeats;
@@ -305,7 +305,7 @@ static void test_damaged_blocks_are_survived(void **state)
                 for (int flips = 0; flips < 4; flips++)
                         copy[fixture_random(&seed) % (size < 64 ? size : 64)] ^=
                             (uint8_t)(1 << fixture_random(&seed) % 8);
-                zstd_parse_start(p);
+                zstd_parse_start(p, UINT32_MAX);
                 refuted += zstd_parse_block(p, &h, copy) == ZSTD_REFUTED;
                 free(copy);
         }

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (zstd_parse_new(WINDOW, &p) < 0)
                 return 0;
-        zstd_parse_start(p);
+        zstd_parse_start(p, UINT32_MAX);
         while (size >= ZSTD_BLOCK_HEADER_SIZE) {
                 struct zstd_block_header h = zstd_block_header(data);
                 uint8_t *content;

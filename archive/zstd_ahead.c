@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/zstd_ahead.h"
+
+#include <errno.h>
+
+#include "archive/bytes.h"
+#include "archive/restart.h"
+#include "archive/zstd_input.h"
+#include "archive/zstd_parse.h"
+
+/* Compressed bytes in memory at most. */
+#define AHEAD_MAX ((size_t)30 << 20)
+/* A job refers at most this part of the window back, up to level 12. */
+#define REACH_PART 4
+/* A boundary in front of raw blocks may need more than a window until it is settled. */
+#define PATIENCE (UINT64_C(8) << 20)
+/* Compressed bytes that may be parsed in vain for one piece. */
+#define VAIN_MAX (UINT64_C(2) << 20)
+/* Jobs are four windows long: so far in front of the limit, a start is noted. */
+#define JOB_WINDOWS 4
+
+#define BLOCKS_MAX ((unsigned)(RESTART_SEGMENT_MAX / ZSTD_PARSE_BLOCK_MAX))
+
+/* The block AT bytes ahead. 1, with CONTENT behind its header; 0: none is there; -errno. */
+static int block_at(struct zstd_input *in, size_t at, struct zstd_block_header *header,
+                    const uint8_t **content, struct error *err)
+{
+        uint8_t *bytes;
+        ssize_t n;
+
+        if (at > AHEAD_MAX)
+                return 0;
+        n = zstd_input_want(in, at + ZSTD_BLOCK_HEADER_SIZE, &bytes, err);
+        if (n < 0)
+                return (int)n;
+        if ((size_t)n < at + ZSTD_BLOCK_HEADER_SIZE)
+                return 0;
+        *header = zstd_block_header(bytes + at);
+        if (header->type == ZSTD_BLOCK_RESERVED || header->size > ZSTD_PARSE_BLOCK_MAX)
+                return 0;
+        at += ZSTD_BLOCK_HEADER_SIZE;
+        n = zstd_input_want(in, at + header->content, &bytes, err);
+        if (n < 0)
+                return (int)n;
+        if ((size_t)n < at + header->content)
+                return 0;
+        *content = bytes + at;
+        return 1;
+}
+
+int zstd_ahead_judge(struct zstd_input *in, size_t at, struct zstd_parse *p, uint64_t *work,
+                     struct error *err)
+{
+        uint64_t window = zstd_parse_window(p);
+        enum zstd_verdict verdict = ZSTD_PENDING;
+
+        *work = 0;
+        zstd_parse_start(p, window / REACH_PART);
+        while (verdict == ZSTD_PENDING) {
+                struct zstd_block_header header;
+                const uint8_t *content;
+                int rc = block_at(in, at, &header, &content, err);
+
+                if (rc <= 0)
+                        return rc;
+                verdict = zstd_parse_block(p, &header, content);
+                if (verdict == ZSTD_PENDING && header.last)
+                        verdict = zstd_parse_end(p);
+                if (header.type == ZSTD_BLOCK_COMPRESSED)
+                        *work += header.size;
+                if (verdict == ZSTD_PENDING && zstd_parse_position(p) > window + PATIENCE)
+                        return 0;
+                at += ZSTD_BLOCK_HEADER_SIZE + (size_t)header.content;
+        }
+        return verdict == ZSTD_PROVEN;
+}
+
+static void swap(struct zstd_parse **a, struct zstd_parse **b)
+{
+        struct zstd_parse *c = *a;
+
+        *a = *b;
+        *b = c;
+}
+
+int zstd_ahead_piece(struct zstd_input *in, const struct restart_spacing *spacing, uint64_t mean,
+                     struct zstd_parse **judged, struct zstd_parse **other,
+                     struct zstd_piece *piece, struct error *err)
+{
+        uint64_t job = zstd_parse_window(*judged) * JOB_WINDOWS;
+        /* Nearer ones would cost more time to judge than decoding in one shot saves. */
+        uint64_t best = min_u64(max_u64(spacing->best, job), spacing->most);
+        uint64_t first = min_u64(best, spacing->most - min_u64(spacing->most, job));
+        struct zstd_piece here = {0};
+        uint64_t vain = 0;
+
+        *piece = here;
+        while (here.blocks < BLOCKS_MAX && here.blocks * mean <= spacing->most && vain < VAIN_MAX) {
+                struct zstd_block_header header;
+                const uint8_t *content;
+                uint64_t work;
+                int rc = 0;
+
+                if (here.blocks > 0 && here.blocks * mean >= first) {
+                        rc = zstd_ahead_judge(in, here.size, *other, &work, err);
+                        if (rc == 0)
+                                vain += work;
+                }
+                if (rc > 0) {
+                        swap(judged, other);
+                        *piece = here;
+                        if (here.blocks * mean >= best)
+                                break;
+                }
+                if (rc >= 0)
+                        rc = block_at(in, here.size, &header, &content, err);
+                if (rc < 0)
+                        return rc;
+                if (rc == 0)
+                        break;
+                here.size += ZSTD_BLOCK_HEADER_SIZE + (size_t)header.content;
+                here.blocks++;
+                here.last = header.last;
+                if (header.last) {
+                        *piece = here;
+                        break;
+                }
+        }
+        return piece->blocks > 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The compressed bytes of a zstd stream, as far ahead as somebody looks.
+ *
+ *   | margin | consumed | at … available … end | margin |
+ *
+ * The margins are for the stand-in header and the empty last block that are written around blocks
+ * to decode them alone (zstd_segment.h).
+ */
+#ifndef VMAFS_ZSTD_INPUT_H
+#define VMAFS_ZSTD_INPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+struct source;
+
+struct zstd_input {
+        struct source *source;
+        uint64_t pos;   /* of the compressed stream, at AT */
+        uint8_t *bytes; /* SIZE bytes between the margins */
+        size_t at, end, size;
+};
+
+/* IN stays the caller's. -ENOMEM. */
+int zstd_input_init(struct zstd_input *z, struct source *in, uint64_t pos);
+void zstd_input_fini(struct zstd_input *z);
+
+/*
+ * Make LEN bytes contiguous at *BYTES, which is valid until the next call. Returns how many there
+ * are: fewer only at the end of the file. What LEN says comes from the file, and is the caller's to
+ * bound.
+ */
+ssize_t zstd_input_want(struct zstd_input *z, size_t len, uint8_t **bytes, struct error *err);
+
+/* LEN bytes are done with; more than are at hand are not even read. */
+void zstd_input_skip(struct zstd_input *z, uint64_t len);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state of a pass over a zstd stream, between its two halves: zstd.c walks frames and blocks,
+ * and zstd_points.c finds where they can be entered.
+ */
+#ifndef VMAFS_ZSTD_PASS_H
+#define VMAFS_ZSTD_PASS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+#include "archive/codec.h"
+#include "archive/zstd_ahead.h"
+#include "archive/zstd_frame.h"
+#include "archive/zstd_input.h"
+#include "archive/zstd_parse.h"
+
+struct error;
+struct restart_builder;
+
+struct zstd_pass {
+        struct codec_limits limits;
+        ZSTD_DCtx *dctx;
+        void *history; /* of the point where dctx's session began, if it did inside a frame */
+        uint32_t history_len;
+        struct zstd_input input;
+        uint64_t out;
+
+        bool seen_frame;
+        bool in_frame;
+        bool whole; /* the frame was decoded from its start, so that its checksum can be */
+        XXH64_state_t *checksum;
+        struct zstd_frame frame;
+        uint64_t frame_out; /* output of the frame so far */
+        uint64_t job_out;   /* … and since what looked like a job's start */
+        bool short_block;   /* the last block was not full */
+
+        struct zstd_parse *parse; /* follows the open candidate */
+        struct zstd_parse *peek;
+        bool following;
+        bool peeked; /* parse has seen the next block already */
+        uint64_t candidate_out;
+        uint64_t retry_out; /* no candidate in front of this */
+
+        /* Looking ahead. */
+        bool at_cut;             /* parse holds what the boundary here refers to */
+        uint64_t look_out;       /* not in front of this */
+        uint64_t mean;           /* bytes of output in a block, of late */
+        struct zstd_piece piece; /* what plan has found; size 0: nothing */
+};
+
+/* zstd.c: */
+
+/* The stream ends where it must not. */
+int zstd_cut_short(const struct zstd_pass *z, struct error *err);
+
+/* Begin a session of libzstd inside the frame, behind z->history. */
+int zstd_begin_inside(struct zstd_pass *z, struct error *err);
+
+/* The next SIZE bytes of blocks, with the frame's LAST or not, have become the N bytes at BUF. */
+int zstd_account(struct zstd_pass *z, const void *buf, size_t n, size_t size, bool last,
+                 struct error *err);
+
+/* zstd_points.c: */
+
+/* The boundary in front of a block that is not the frame's first: is it a candidate? -ENOMEM. */
+int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
+                  const struct zstd_block_header *header, const uint8_t *content);
+
+/* Bring the open candidate nearer to its verdict by the block that was just decoded. */
+int zstd_follow(struct zstd_pass *z, struct restart_builder *b,
+                const struct zstd_block_header *header, const uint8_t *content);
+
+/*
+ * Where a frame's own checksum will prove them, pieces between points are decoded in one shot, and
+ * from exactly what is stored. Otherwise a pass block by block has to be there to compare with.
+ * As codec_ops.plan.
+ */
+ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err);
+
+/* Decode the piece that plan has found. 0: it cannot be, and block by block is the way to go. */
+ssize_t zstd_decode_piece(struct zstd_pass *z, void *buf, size_t len, struct restart_builder *b,
+                          struct error *err);
+
+#endif
