@@ -146,11 +146,13 @@ bench: all tools $(BENCH_BIN)
 install: all
 	install -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(PREFIX)/bin/vmafs
 	install -D -m 644 man/vmafs.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1
+	install -D -m 644 man/vmafs-index.5 $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5
 	install -D -m 644 fs/completion.bash \
 	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmafs $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1 \
+	        $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5 \
 	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
 
 clean:

@@ -51,7 +51,7 @@ _vmafs_names() {
 # The last of a list of mount options; what stands in front of it is kept.
 _vmafs_mount_options() {
         local before='' word=$1 option
-        local options=(recover=eio recover=zero direct_io nonempty uid= gid= umask= allow_other)
+        local options=(recover=eio recover=zero index= index=none cache= threads= window= direct_io nonempty uid= gid= umask= allow_other)
 
         if [[ $word == *,* ]]; then
                 before=${word%,*},
@@ -103,6 +103,7 @@ _vmafs_options() {
         info | verify) _vmafs_words "$1" --json ;;
         map) _vmafs_words "$1" --output=human --output=json ;;
         extract) _vmafs_words "$1" -C --force ;;
+        index) _vmafs_words "$1" --file= ;;
         *) _vmafs_words "$1" --help --version -f -d -s -o ;;
         esac
 }
@@ -114,7 +115,7 @@ _vmafs() {
         _vmafs_join
         cur=${words[current]} prev=${words[current - 1]}
         case ${words[1]} in
-        mount | info | map | verify | extract)
+        mount | info | map | verify | extract | index)
                 [[ $current -gt 1 ]] && verb=${words[1]} first=2
                 ;;
         esac
@@ -139,7 +140,7 @@ _vmafs() {
                 if [[ $current -eq 1 ]]; then
                         local paths=("${COMPREPLY[@]}")
 
-                        _vmafs_words "$cur" mount info map verify extract
+                        _vmafs_words "$cur" mount info map verify extract index
                         COMPREPLY+=("${paths[@]}")
                 fi
         else
