@@ -17,8 +17,6 @@
 /* What one call of a codec may decode. */
 #define STEP_SIZE (256 << 10)
 
-#define PROBE_SIZE 64
-
 /* Sequential readers that are told apart: several disks are read from one archive. */
 #define TRACKS 16
 
@@ -494,13 +492,6 @@ static const struct source_ops stream_ops = {
     .close = stream_close,
 };
 
-static unsigned processors(void)
-{
-        long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-        return n > 0 ? (unsigned)n : 1;
-}
-
 /* Set up for a pass over the whole stream. */
 static int start_pass(struct stream *st, const struct codec_limits *limits, struct error *err)
 {
@@ -529,7 +520,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
 {
         struct codec_limits limits = {.window = o->window ? o->window : STREAM_WINDOW_DEFAULT};
         size_t cache_bytes = o->cache_bytes ? o->cache_bytes : STREAM_CACHE_DEFAULT;
-        unsigned threads = o->threads ? o->threads : processors();
+        unsigned threads = o->threads ? o->threads : workers_processors();
         int rc;
 
         if (take_table)
@@ -579,42 +570,6 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
                 return rc;
         }
         *out = &st->base;
-        return 0;
-}
-
-/* Every codec; which one it is, the first bytes say. */
-static const struct codec_ops *const codecs[] = {
-    &zstd_codec,
-    &gzip_codec,
-    &lzop_codec,
-};
-
-const struct codec_ops *stream_codec(const void *head, size_t len)
-{
-        for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
-                if (codecs[i]->probe(head, len))
-                        return codecs[i];
-        }
-        return NULL;
-}
-
-int stream_probe(struct source *take_in, const struct stream_options *o, struct source **out,
-                 struct error *err)
-{
-        char head[PROBE_SIZE];
-        const struct codec_ops *codec;
-        ssize_t n = source_pread(take_in, head, sizeof head, 0);
-
-        if (n < 0) {
-                source_close(take_in);
-                restart_table_free(o->take_table);
-                return error_set(err, (int)-n, "cannot be read: %s", strerror((int)-n));
-        }
-        codec = stream_codec(head, (size_t)n);
-        if (codec)
-                return stream_open(codec, take_in, o, out, err);
-        restart_table_free(o->take_table);
-        *out = take_in;
         return 0;
 }
 

@@ -28,6 +28,13 @@ struct workers {
         pthread_t threads[THREADS_MAX];
 };
 
+unsigned workers_processors(void)
+{
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+        return n > 0 ? (unsigned)n : 1;
+}
+
 int workers_new(unsigned threads, struct workers **out)
 {
         struct workers *w = calloc(1, sizeof *w);

@@ -19,6 +19,9 @@ enum urgency {
 
 typedef void (*work_fn)(void *ctx, size_t arg);
 
+/* How many threads the machine runs at the same time. */
+unsigned workers_processors(void);
+
 int workers_new(unsigned threads, struct workers **out);
 
 /* From now on jobs are run; until then they wait, except in workers_drain. */

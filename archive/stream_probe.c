@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+
+#define PROBE_SIZE 64
+
+/* Every codec; which one it is, the first bytes say. */
+static const struct codec_ops *const codecs[] = {
+    &zstd_codec,
+    &gzip_codec,
+    &lzop_codec,
+};
+
+const struct codec_ops *stream_codec(const void *head, size_t len)
+{
+        for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
+                if (codecs[i]->probe(head, len))
+                        return codecs[i];
+        }
+        return NULL;
+}
+
+int stream_probe(struct source *take_in, const struct stream_options *o, struct source **out,
+                 struct error *err)
+{
+        char head[PROBE_SIZE];
+        const struct codec_ops *codec;
+        ssize_t n = source_pread(take_in, head, sizeof head, 0);
+
+        if (n < 0) {
+                source_close(take_in);
+                restart_table_free(o->take_table);
+                return error_set(err, (int)-n, "cannot be read: %s", strerror((int)-n));
+        }
+        codec = stream_codec(head, (size_t)n);
+        if (codec)
+                return stream_open(codec, take_in, o, out, err);
+        restart_table_free(o->take_table);
+        *out = take_in;
+        return 0;
+}
