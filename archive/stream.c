@@ -12,13 +12,11 @@
 #include "archive/restart.h"
 #include "archive/segments.h"
 #include "archive/source.h"
+#include "archive/tracks.h"
 #include "archive/workers.h"
 
 /* What one call of a codec may decode. */
 #define STEP_SIZE (256 << 10)
-
-/* Sequential readers that are told apart: several disks are read from one archive. */
-#define TRACKS 16
 
 /*
  * What the pass has decoded, oldest first. First the codec may still recall it, and the block is
@@ -33,12 +31,6 @@ struct recent {
 
 struct recents {
         struct recent *first, **end;
-};
-
-struct track {
-        size_t index; /* the segment that was read last */
-        size_t ahead; /* segments up to here have been asked for */
-        uint64_t tick;
 };
 
 struct stream {
@@ -72,9 +64,7 @@ struct stream {
         struct block *tail;        /* NULL once the pass has ended */
         uint64_t tail_start;
 
-        pthread_mutex_t track_lock; /* guards the two below */
-        struct track tracks[TRACKS];
-        uint64_t track_tick;
+        struct tracks tracks; /* of sequential readers */
 
         pthread_mutex_t damage_lock; /* guards damage */
         struct error damage;
@@ -117,23 +107,6 @@ static void read_ahead(void *ctx, size_t index)
                 blockcache_put(st->cache, block);
 }
 
-/* The track that segment INDEX continues, or the stalest for a new one. Caller holds the lock. */
-static struct track *find_track(struct stream *st, size_t index)
-{
-        struct track *stalest = &st->tracks[0];
-
-        for (size_t i = 0; i < TRACKS; i++) {
-                struct track *t = &st->tracks[i];
-
-                if (t->tick && (t->index == index || t->index + 1 == index))
-                        return t;
-                if (t->tick < stalest->tick)
-                        stalest = t;
-        }
-        *stalest = (struct track){.index = index, .ahead = index};
-        return stalest;
-}
-
 /*
  * Segment INDEX is being read. Who moves from one to the next gets those behind it decoded; who
  * stops moving asks for nothing more.
@@ -141,19 +114,8 @@ static struct track *find_track(struct stream *st, size_t index)
 static void note_progress(struct stream *st, size_t index)
 {
         size_t first, end;
-        struct track *t;
 
-        pthread_mutex_lock(&st->track_lock);
-        t = find_track(st, index);
-        t->tick = ++st->track_tick;
-        first = end = 0;
-        if (t->index != index) {
-                first = t->ahead > index ? t->ahead + 1 : index + 1;
-                end = index + 1 + st->depth;
-                t->index = index;
-                t->ahead = end - 1;
-        }
-        pthread_mutex_unlock(&st->track_lock);
+        tracks_note(&st->tracks, index, st->depth, &first, &end);
         for (size_t i = first; i < end; i++) {
                 struct restart_segment segment;
 
@@ -481,7 +443,7 @@ static void stream_close(struct source *s)
         restart_table_free(st->table);
         source_close(st->in);
         pthread_mutex_destroy(&st->tail_lock);
-        pthread_mutex_destroy(&st->track_lock);
+        tracks_fini(&st->tracks);
         pthread_mutex_destroy(&st->damage_lock);
         free(st);
 }
@@ -562,7 +524,7 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
         st->recalled.end = &st->recalled.first;
         st->fed.end = &st->fed.first;
         pthread_mutex_init(&st->tail_lock, NULL);
-        pthread_mutex_init(&st->track_lock, NULL);
+        tracks_init(&st->tracks);
         pthread_mutex_init(&st->damage_lock, NULL);
         rc = set_up(st, o, o->take_table, err);
         if (rc < 0) {
