@@ -267,10 +267,11 @@ static void fail_read(const struct ops_context *c, const struct request *r, int 
  * A read stopped at N of WANT bytes. In cached mode a short reply would make the kernel take the
  * place for the end of the file and give zeros or nothing behind it: so the whole request fails,
  * the kernel asks again page by page, and exactly the lost ones fail. In direct mode the reader
- * gets what is in front of the damage, and the error with its next read.
+ * gets what is in front of the damage, and the error with its next read. FINAL: the index was
+ * sealed before the read, so that asking again would not help.
  */
 static bool reply_short(const struct ops_context *c, const struct request *r, const char *buf,
-                        size_t n)
+                        size_t n, bool final)
 {
         uint64_t at = (uint64_t)r->offset + n;
         char block[MAP_BLOCK];
@@ -278,7 +279,7 @@ static bool reply_short(const struct ops_context *c, const struct request *r, co
         ssize_t rc = disk_read(r->node->disk, block, MAP_BLOCK - at % MAP_BLOCK, at);
 
         /* Not seen yet, or just now: the whole request again. */
-        if (rc == -EAGAIN || rc > 0)
+        if (rc == -EAGAIN || (rc > 0 && !final))
                 return false;
         if (c->direct_io && n > 0)
                 fuse_reply_buf(r->req, buf, n);
@@ -291,6 +292,7 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
 {
         struct disk *d = r->node->disk;
         uint64_t offset = (uint64_t)r->offset;
+        bool final = tree_stat_final(c->tree, r->node);
         size_t want;
         ssize_t n;
 
@@ -303,7 +305,7 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
         if (n == -EAGAIN)
                 return false;
         if (n >= 0 && (size_t)n < want)
-                return reply_short(c, r, buf, (size_t)n);
+                return reply_short(c, r, buf, (size_t)n, final);
         if (n < 0)
                 fail_read(c, r, n == -ENOMEM ? ENOMEM : EIO);
         else
