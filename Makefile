@@ -25,11 +25,15 @@ SANITIZE  ?=
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
-CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
-             $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CPPFLAGS)
+# Asked for when it is first needed, which in `make setup demo` is after setup has installed it.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PKG_LIBS)
+
+CPPFLAGS_ALL = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
+             $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL := -std=gnu17 $(WARNINGS) $(WERROR) -fPIE -pthread $(HARDEN) $(CFLAGS) $(SANITIZE)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) $(SANITIZE)
-LIBS      := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+LIBS       = $(PKG_LIBS)
 
 ARCHIVE   := $(wildcard archive/*.c)
 INDEX     := $(wildcard index/*.c)
