@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -322,16 +321,15 @@ static void test_frame_without_points(void **state)
 
 static size_t memory_in_use(void)
 {
-        struct mallinfo2 m = mallinfo2();
-        size_t resident = 0;
+        char line[128] = "", *resident;
         FILE *f = fopen("/proc/self/statm", "r");
 
-        if (f) {
-                if (fscanf(f, "%*u %zu", &resident) != 1)
-                        resident = 0;
-                fclose(f);
-        }
-        return resident ? resident * (size_t)sysconf(_SC_PAGESIZE) : m.uordblks;
+        assert_non_null(f);
+        assert_non_null(fgets(line, sizeof line, f));
+        fclose(f);
+        resident = strchr(line, ' ');
+        assert_non_null(resident);
+        return strtoul(resident, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /* 1 GiB of zeros in 130 KiB, with no place to enter: RLE blocks of 128 KiB. */
