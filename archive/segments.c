@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "archive/bytes.h"
@@ -16,6 +17,20 @@
 #define ONE_SHOT_MAX (UINT64_C(64) << 20)
 
 #define STEP_SIZE (256 << 10)
+
+/*
+ * What reads a damaged segment does so block by block, and the kernel page by page: that is one
+ * decoding each, for the same answer. So it is remembered for a while; not for ever, since it may
+ * be the network that fails.
+ */
+#define FAILURES     16
+#define FAILURE_LIFE 3 /* seconds */
+
+struct failure {
+        size_t index;
+        time_t until; /* CLOCK_MONOTONIC; 0: unused */
+        struct error err;
+};
 
 /* A pass somewhere in the stream. What it decoded beyond the wanted bytes waits in step. */
 struct cursor {
@@ -33,6 +48,10 @@ struct segments {
 
         pthread_mutex_t cursor_lock; /* guards cursor; held while it decodes */
         struct cursor cursor;
+
+        pthread_mutex_t failure_lock; /* guards the two below */
+        struct failure failures[FAILURES];
+        size_t next_failure;
 };
 
 int segments_new(const struct codec_ops *codec, const struct codec_limits *limits,
@@ -47,6 +66,7 @@ int segments_new(const struct codec_ops *codec, const struct codec_limits *limit
         s->in = in;
         s->table = table;
         pthread_mutex_init(&s->cursor_lock, NULL);
+        pthread_mutex_init(&s->failure_lock, NULL);
         *out = s;
         return 0;
 }
@@ -64,6 +84,7 @@ void segments_free(struct segments *s)
                 return;
         cursor_close(s, &s->cursor);
         pthread_mutex_destroy(&s->cursor_lock);
+        pthread_mutex_destroy(&s->failure_lock);
         free(s);
 }
 
@@ -234,7 +255,42 @@ static int decode_on(struct segments *s, const struct restart_segment *segment, 
         return rc;
 }
 
-int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err)
+static time_t seconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+}
+
+/* Has segment INDEX just failed? Then *ERR says why. */
+static bool has_failed(struct segments *s, size_t index, struct error *err)
+{
+        time_t now = seconds();
+        scoped_lock(&s->failure_lock);
+
+        for (size_t i = 0; i < FAILURES; i++) {
+                const struct failure *f = &s->failures[i];
+
+                if (f->index != index || f->until <= now)
+                        continue;
+                if (err)
+                        *err = f->err;
+                return true;
+        }
+        return false;
+}
+
+static void note_failure(struct segments *s, size_t index, const struct error *err)
+{
+        time_t now = seconds();
+        scoped_lock(&s->failure_lock);
+
+        s->failures[s->next_failure++ % FAILURES] =
+            (struct failure){.index = index, .until = now + FAILURE_LIFE, .err = *err};
+}
+
+static int decode(struct segments *s, size_t index, void *out, size_t len, struct error *err)
 {
         struct restart_segment segment;
         int rc;
@@ -251,6 +307,21 @@ int segments_decode(struct segments *s, size_t index, void *out, size_t len, str
                 return rc;
         restart_drop(s->table, index);
         return decode_on(s, &segment, out, len, err);
+}
+
+int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err)
+{
+        struct error why = {0};
+        int rc;
+
+        if (has_failed(s, index, err))
+                return -EIO;
+        rc = decode(s, index, out, len, &why);
+        if (rc == -EIO)
+                note_failure(s, index, &why);
+        if (rc < 0 && err)
+                *err = why;
+        return rc;
 }
 
 void segments_prove(struct segments *s, size_t index, void *scratch, size_t len)
