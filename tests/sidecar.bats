@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Compressed archives with and without an index that was kept, and what is wrong with either.
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+        local kind
+
+        cd "$BATS_FILE_TMPDIR" || return
+        make_mixed_disk a.raw 40
+        echo "name: guest" >conf
+        mkvma -o a.vma --device a=a.raw --config guest.conf=conf --order=shuffle
+        for kind in "${KINDS[@]}"; do
+                pack "$kind" a.vma
+        done
+}
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+        RAW=$BATS_FILE_TMPDIR/a.raw
+        cp "$BATS_FILE_TMPDIR"/a.vma.{zst,gz,lzo} .
+        export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+        mkdir cache
+}
+
+KINDS=(zst gz lzo)
+
+# Makes FILE of SIZE MiB, half of it random: make_mixed_disk FILE SIZE
+make_mixed_disk() {
+        local i
+
+        make_data text "$(($2 * 512 * 1024))"
+        for ((i = 0; i < $2; i++)); do
+                head -c 512K /dev/urandom
+                tail -c +$((i * 512 * 1024 + 1)) text | head -c 512K
+        done >"$1"
+        rm text
+}
+
+# Compresses FILE as vzdump does: pack zst|gz|lzo FILE, through a pipe, into FILE.zst ...
+pack() {
+        case $1 in
+        zst) zstd -q --rsyncable --threads=1 <"$2" ;;
+        gz) gzip --rsyncable -1 <"$2" ;;
+        lzo) lzop <"$2" ;;
+        esac >"$2.$1"
+}
+
+# Root's index would go to the machine's /var/cache, but for what run-e2e mounts there.
+cache_folder() {
+        if [ "$(id -u)" -ne 0 ]; then
+                CACHE=$XDG_CACHE_HOME/vmafs
+        elif [ "$(findmnt -n -o SOURCE /var/cache)" = vmafs-e2e ]; then
+                CACHE=/var/cache/vmafs
+                rm -f "$CACHE"/*.vmafs
+        else
+                skip "needs a /var/cache of its own: run it by tests/run-e2e"
+        fi
+}
+
+shows_all() {
+        cmp "$1/disk-a.raw" "$RAW" && [ "$(cat "$1/guest.conf")" = "name: guest" ]
+}
+
+# Number N, of 8 bytes, at byte AT of FILE.
+number_at() {
+        od -An -v -tu8 -j "$2" -N 8 "$1" | tr -d ' \n'
+}
+
+# Changes the byte at AT of FILE: flip FILE AT
+flip() {
+        local byte
+
+        byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+        # shellcheck disable=SC2059 # an octal escape
+        printf "\\$(printf %03o $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# Every byte of the mounted disk is right, or an I/O error. Sets LOST to how many are errors.
+right_or_lost() {
+        dd if="$1/disk-a.raw" of=got bs=4K conv=noerror,sync status=none 2>errors || true
+        truncate -s "$(stat -c %s "$RAW")" got
+        # What is lost is zeros in got; a byte that differs otherwise is wrong.
+        cmp -l got "$RAW" | awk '$2 != 0 { exit 1 }' || return 1
+        LOST=$(cmp -l got "$RAW" | wc -l)
+}
+
+# ---- an index that was kept ----
+
+@test "with an index a mount is ready at once, of any compression" {
+        local kind
+
+        for kind in "${KINDS[@]}"; do
+                "$VMAFS" index --file="$kind.index" "a.vma.$kind" >out
+                grep "^index:  *$kind.index\$" out
+                grep '^restart:  *[0-9]* points' out
+                mount_vmafs "a.vma.$kind" -o index="$kind.index"
+                index_is complete
+                shows_all "$MNT"
+        done
+}
+
+@test "with an index nothing but the ends of the archive and what is read is needed" {
+        local size second third before
+
+        "$VMAFS" index --file=i a.vma.zst
+        size=$(stat -c %s a.vma.zst)
+        # Where the second segment and the third begin.
+        second=$(($(number_at i $(($(number_at i 72) + 64))) / 8))
+        third=$(($(number_at i $(($(number_at i 72) + 128))) / 8))
+        [ "$second" -gt 100000 ] && [ "$third" -gt "$second" ]
+        mount_gatefs a.vma.zst
+        gate fail "$second" $((size - 65536))
+        mount_vmafs "$GATED" -o index="$PWD/i"
+        index_is complete
+        stat "$MNT/disk-a.raw"
+        [ "$(cat "$MNT/guest.conf")" = "name: guest" ]
+        run right_or_lost "$MNT"
+        [ "$status" -eq 0 ]
+        umount "$MNT" || fusermount3 -u "$MNT"
+        gate fail none
+
+        # One read far behind costs its own segment alone.
+        mount_vmafs "$GATED" -o index="$PWD/i",direct_io
+        before=$(gate_status bytes)
+        dd if="$MNT/disk-a.raw" bs=4096 skip=9000 count=1 status=none |
+                cmp - <(dd if="$RAW" bs=4096 skip=9000 count=1 status=none)
+        [ $(($(gate_status bytes) - before)) -lt $((size / 2)) ]
+}
+
+@test "without an index a mount serves what it has, and parks the rest" {
+        local size
+
+        size=$(stat -c %s a.vma.zst)
+        mount_gatefs a.vma.zst
+        gate open $((size / 2))
+        mount_vmafs "$GATED" -o index=none
+        run index_is complete
+        [ "$status" -ne 0 ]
+        [ "$(cat "$MNT/guest.conf")" = "name: guest" ]
+        gate open all
+        wait_indexed
+        shows_all "$MNT"
+}
+
+@test "a compressed archive that was mounted once is ready at once the next time" {
+        local kind
+
+        for kind in "${KINDS[@]}"; do
+                mount_vmafs "a.vma.$kind" -o index="$PWD/$kind.index"
+                wait_indexed
+                wait_for 10 test -s "$kind.index"
+                umount "$MNT" || fusermount3 -u "$MNT"
+                mount_gatefs "a.vma.$kind"
+                mount_vmafs "$GATED" -o index="$PWD/$kind.index"
+                index_is complete
+                shows_all "$MNT"
+        done
+}
+
+@test "the default place is the cache folder, and a renamed archive finds it" {
+        cache_folder
+        "$VMAFS" index a.vma.zst >out
+        grep "^index:  *$CACHE/[0-9a-f]*-$(stat -c %s a.vma.zst).vmafs\$" out
+        [ "$(find "$CACHE" -type f | wc -l)" -eq 1 ]
+        mv a.vma.zst renamed
+        mount_gatefs renamed
+        mount_vmafs "$GATED"
+        index_is complete
+        [ "$(gate_status bytes)" -lt "$(stat -c %s renamed)" ]
+        shows_all "$MNT"
+}
+
+@test "index=none keeps nothing" {
+        cache_folder
+        mount_vmafs a.vma.zst -o index=none
+        wait_indexed
+        shows_all "$MNT"
+        umount "$MNT" || fusermount3 -u "$MNT"
+        [ -z "$(find "$CACHE" -type f 2>/dev/null)" ]
+}
+
+@test "ARCHIVE.vmafs is used where it is, before the cache folder" {
+        cache_folder
+        "$VMAFS" index --file=a.vma.zst.vmafs a.vma.zst
+        mount_gatefs a.vma.zst
+        ln -s "$GATED" far.zst
+        cp a.vma.zst.vmafs far.zst.vmafs
+        mount_vmafs far.zst
+        index_is complete
+        shows_all "$MNT"
+        [ -z "$(find "$CACHE" -type f 2>/dev/null)" ]
+}
+
+@test "a bad ARCHIVE.vmafs is named, and the cache folder's is used" {
+        cache_folder
+        "$VMAFS" index a.vma.zst
+        cp "$CACHE"/*.vmafs a.vma.zst.vmafs
+        flip a.vma.zst.vmafs 100
+        start_vmafs a.vma.zst
+        index_is complete
+        shows_all "$MNT"
+        grep "a.vma.zst.vmafs is not used: its header is damaged" "$LOG"
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+}
+
+@test "a plain archive has an index when it is asked for" {
+        cp "$BATS_FILE_TMPDIR/a.vma" .
+        mount_vmafs a.vma -o index="$PWD/i"
+        wait_indexed
+        umount "$MNT" || fusermount3 -u "$MNT"
+        [ ! -e i ]
+        "$VMAFS" index --file=i a.vma
+        mount_vmafs a.vma -o index="$PWD/i"
+        index_is complete
+        shows_all "$MNT"
+}
+
+@test "two at once both end well" {
+        local one two
+
+        "$VMAFS" index --file=i a.vma.zst >one 2>&1 3>&- &
+        one=$!
+        "$VMAFS" index --file=i a.vma.zst >two 2>&1 3>&- &
+        two=$!
+        wait $one
+        wait $two
+        [ "$(names_in . | grep -c '^\.vmafs')" -eq 0 ]
+        mount_vmafs a.vma.zst -o index="$PWD/i"
+        index_is complete
+        shows_all "$MNT"
+}
+
+@test "an index that is killed leaves nothing behind" {
+        local pid
+
+        mkdir d
+        mount_gatefs a.vma.zst
+        gate open 1000000
+        # The end is needed to know the archive: let that pass first.
+        "$VMAFS" index --file=d/i "$GATED" 3>&- &
+        pid=$!
+        sleep 0.3
+        kill -9 $pid
+        run wait $pid
+        [ -z "$(ls -A d)" ]
+}
+
+@test "--file refuses to replace what is no index, before it reads the archive" {
+        echo precious >precious
+        run --separate-stderr "$VMAFS" index --file=precious a.vma.zst
+        [ "$status" -eq 2 ]
+        one_line_says "cannot have precious as its index"
+        [ "$(cat precious)" = precious ]
+        run --separate-stderr "$VMAFS" index --file=a.vma.gz a.vma.zst
+        [ "$status" -eq 2 ]
+        cmp a.vma.gz "$BATS_FILE_TMPDIR/a.vma.gz"
+        run --separate-stderr "$VMAFS" a.vma.zst cache -o index="$PWD/precious"
+        [ "$status" -eq 2 ]
+        [ "$(cat precious)" = precious ]
+        run --separate-stderr "$VMAFS" index --file=cache/ a.vma.zst
+        [ "$status" -eq 2 ]
+}
+
+# ---- an index that cannot be used, or kept ----
+
+@test "a damaged index costs one line, and is built again" {
+        "$VMAFS" index --file=i a.vma.zst
+        flip i 60
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        wait_indexed
+        wait_for 10 grep -q . "$LOG"
+        shows_all "$MNT"
+        grep "its index $PWD/i is not used: its header is damaged" "$LOG"
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+        umount "$MNT" || fusermount3 -u "$MNT"
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        index_is complete
+        [ ! -s "$LOG" ]
+}
+
+@test "an index of another archive costs one line, and is built again" {
+        "$VMAFS" index --file=i a.vma.gz
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        wait_indexed
+        wait_for 10 grep -q "belongs to another archive" "$LOG"
+        shows_all "$MNT"
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+}
+
+@test "without room for the index the mount works, and says why it is not kept" {
+        need_root
+        mkdir small
+        mount -t tmpfs -o size=4k tmpfs small
+        start_vmafs a.vma.zst -o index="$PWD/small/i"
+        wait_indexed
+        wait_for 10 grep -q "cannot be kept as $PWD/small/i: No space left on device" "$LOG"
+        shows_all "$MNT"
+        [ -z "$(ls -A small)" ]
+        run --separate-stderr "$VMAFS" index --file=small/i a.vma.zst
+        [ "$status" -eq 1 ]
+        one_line_says "No space left on device"
+}
+
+@test "with a folder that is read-only the mount works, and says why it is not kept" {
+        need_root
+        mkdir sealed
+        mount -t tmpfs -o ro tmpfs sealed
+        start_vmafs a.vma.zst -o index="$PWD/sealed/i"
+        wait_indexed
+        wait_for 10 grep -q "cannot be kept as $PWD/sealed/i: Read-only file system" "$LOG"
+        shows_all "$MNT"
+}
+
+@test "extract and verify keep the index on the way, and cannot be harmed by a bad one" {
+        cache_folder
+        "$VMAFS" verify a.vma.zst
+        [ "$(find "$CACHE" -type f | wc -l)" -eq 1 ]
+        truncate -s 200 "$CACHE"/*.vmafs
+        mkdir out
+        "$VMAFS" extract -C out a.vma.zst
+        shows_all out
+        [ "$(stat -c %s "$CACHE"/*.vmafs)" -gt 200 ]
+}
+
+# ---- options ----
+
+@test "a window over the limit is refused with the option that allows it" {
+        cp "$BATS_FILE_TMPDIR/a.vma" .
+        zstd -q -1 --long=30 <a.vma >long.zst
+        run --separate-stderr "$VMAFS" long.zst cache -o index=none
+        [ "$status" -eq 1 ]
+        one_line_says "needs a window of 1073741824 bytes"
+        one_line_says "-o window=1024M"
+        run --separate-stderr "$VMAFS" long.zst cache -o index=none,window=512M
+        [ "$status" -eq 1 ]
+        mount_vmafs long.zst -o index=none,window=1024M
+        wait_indexed
+        shows_all "$MNT"
+}
+
+@test "cache=, threads= and window= are checked" {
+        local bad
+
+        for bad in cache= cache=0 cache=x cache=1X cache=-1 cache=1GG threads= threads=x threads=-1 \
+                threads=100000 window= window=0 window=4G window=x; do
+                echo "$bad"
+                run --separate-stderr "$VMAFS" a.vma.zst cache -o "index=none,$bad"
+                [ "$status" -eq 2 ]
+                one_line_says "-o ${bad%%=*}"
+        done
+        [ -z "$(mounts_below "$PWD")" ]
+}
+
+@test "one thread and a small cache give the same bytes" {
+        local kind
+
+        for kind in "${KINDS[@]}"; do
+                mount_vmafs "a.vma.$kind" -o index=none,threads=1,cache=1M
+                wait_indexed
+                shows_all "$MNT"
+        done
+}
+
+# ---- compressed archives ----
+
+@test "a compressed archive is known by its contents, whatever its name" {
+        local kind
+
+        for kind in zst:zstd gz:gzip lzo:lzop; do
+                mv "a.vma.${kind%:*}" backup
+                "$VMAFS" info backup | grep "^compression:  ${kind#*:}\$"
+                mount_vmafs backup -o index=none
+                wait_indexed
+                shows_all "$MNT"
+                [ "$(getfattr --only-values -n user.vmafs.compression "$MNT")" = "${kind#*:}" ]
+        done
+}
+
+@test "a header over several segments does not hang the mount" {
+        cp "$BATS_FILE_TMPDIR/conf" .
+        mkvma -o big.vma --device "a=$RAW" --config guest.conf=conf --header-size=2M
+        pack lzo big.vma
+        mount_vmafs big.vma.lzo -o index="$PWD/i"
+        wait_indexed
+        shows_all "$MNT"
+        umount "$MNT" || fusermount3 -u "$MNT"
+        wait_for 10 test -s i
+        mount_vmafs big.vma.lzo -o index="$PWD/i"
+        index_is complete
+        shows_all "$MNT"
+}
+
+@test "zeros behind the stream are no damage to gzip and lzop" {
+        local kind
+
+        for kind in gz lzo; do
+                head -c 10000 /dev/zero >>"a.vma.$kind"
+                "$VMAFS" verify "a.vma.$kind"
+        done
+}
+
+@test "garbage behind the stream: all is there, and verify names it" {
+        local kind
+
+        cache_folder
+        for kind in "${KINDS[@]}"; do
+                head -c 5000 "$RAW" >>"a.vma.$kind"
+                mount_vmafs "a.vma.$kind" -o index=none
+                wait_indexed
+                cmp "$MNT/disk-a.raw" "$RAW"
+                run "$VMAFS" verify "a.vma.$kind"
+                echo "$kind: $output"
+                [ "$status" -eq 1 ]
+                [[ $output == *DAMAGED* ]]
+        done
+}
+
+@test "a stream that is cut short: what is in front is right, the rest is an error" {
+        local kind size
+
+        cache_folder
+        for kind in "${KINDS[@]}"; do
+                size=$(stat -c %s "a.vma.$kind")
+                truncate -s $((size * 2 / 3)) "a.vma.$kind"
+                mount_vmafs "a.vma.$kind" -o index=none
+                wait_indexed
+                right_or_lost "$MNT"
+                echo "$kind: $LOST lost"
+                [ "$LOST" -gt $((8 << 20)) ] && [ "$LOST" -lt $((20 << 20)) ]
+                run "$VMAFS" verify "a.vma.$kind"
+                echo "$output" | head -n 3
+                [ "$status" -eq 1 ]
+                [[ $output == *DAMAGED* ]]
+                run --separate-stderr "$VMAFS" index --file=i "a.vma.$kind"
+                [ "$status" -eq 1 ]
+                [ ! -e i ]
+        done
+}
+
+@test "a flipped bit: what is in front is right, and no byte is wrong where blocks are checked" {
+        local kind size at
+
+        cache_folder
+        for kind in zst lzo; do
+                size=$(stat -c %s "a.vma.$kind")
+                for at in 2 3 5; do
+                        cp "$BATS_FILE_TMPDIR/a.vma.$kind" .
+                        flip "a.vma.$kind" $((size * at / 6))
+                        run "$VMAFS" verify "a.vma.$kind"
+                        echo "$kind $at: $status"
+                        [ "$status" -eq 1 ]
+                        [[ $output == *DAMAGED* ]]
+                done
+        done
+}
+
+@test "a bit that is flipped after indexing is an I/O error in its segment, never a wrong byte" {
+        local kind size
+
+        for kind in "${KINDS[@]}"; do
+                "$VMAFS" index --file="$kind.index" "a.vma.$kind"
+                size=$(stat -c %s "a.vma.$kind")
+                flip "a.vma.$kind" $((size / 2))
+                mount_vmafs "a.vma.$kind" -o index="$PWD/$kind.index"
+                index_is complete
+                right_or_lost "$MNT"
+                echo "$kind: $LOST lost"
+                [ "$LOST" -gt 0 ] && [ "$LOST" -le $((17 << 20)) ]
+        done
+}
+
+@test "cp of a never-seen archive reads it once" {
+        local size
+
+        size=$(stat -c %s a.vma.zst)
+        mount_gatefs a.vma.zst
+        mount_vmafs "$GATED" -o index=none
+        cp "$MNT/disk-a.raw" out
+        cmp out "$RAW"
+        wait_indexed
+        # The identity's samples and the blocks that fell out of the cache may be read again.
+        [ "$(gate_status bytes)" -lt $((size * 2)) ]
+}
