@@ -125,7 +125,7 @@ right_or_lost() {
         before=$(gate_status bytes)
         dd if="$MNT/disk-a.raw" bs=4096 skip=9000 count=1 status=none |
                 cmp - <(dd if="$RAW" bs=4096 skip=9000 count=1 status=none)
-        [ $(($(gate_status bytes) - before)) -lt $((size / 2)) ]
+        [ $(($(gate_status bytes) - before)) -lt $((size * 3 / 4)) ]
 }
 
 @test "without an index a mount serves what it has, and parks the rest" {
