@@ -38,7 +38,6 @@ struct extract {
         char **wanted; /* names; all where there are none */
         int wanted_count;
         struct target *targets; /* one a disk */
-        unsigned shortened;     /* names too long for the suffix so far */
         char *buffer;           /* COPY_SIZE */
         struct error err;       /* why a write failed */
 };
@@ -64,20 +63,32 @@ static bool exists_in_archive(const struct index *index, const char *name)
 
 /* ---- targets ---- */
 
-static int open_target(struct extract *x, struct target *t, const char *name)
+/* NAME.partial, or where that is too long or a file of the archive's own, NAME~N.partial. */
+static void choose_partial(const struct extract *x, const char *name, char out[NAME_MAX + 1])
 {
         static const char suffix[] = ".partial";
+
+        if (strlen(name) + sizeof suffix <= NAME_MAX + 1) {
+                snprintf(out, NAME_MAX + 1, "%s%s", name, suffix);
+                if (!exists_in_archive(x->index, out))
+                        return;
+        }
+        for (unsigned n = 2; n; n++) {
+                snprintf(out, NAME_MAX + 1, "%.200s~%u%s", name, n, suffix);
+                if (!exists_in_archive(x->index, out) && faccessat(x->dirfd, out, F_OK, 0) < 0)
+                        return;
+        }
+}
+
+static int open_target(struct extract *x, struct target *t, const char *name)
+{
         struct stat st;
 
         if (!x->force && fstatat(x->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
                 report("%s/%s: is there already; --force replaces it", x->dir, name);
                 return STATUS_FAILED;
         }
-        if (strlen(name) + sizeof suffix <= sizeof t->partial)
-                snprintf(t->partial, sizeof t->partial, "%s%s", name, suffix);
-        else
-                snprintf(t->partial, sizeof t->partial, "%.200s~%u%s", name, ++x->shortened,
-                         suffix);
+        choose_partial(x, name, t->partial);
         if (x->force)
                 unlinkat(x->dirfd, t->partial, 0);
         t->fd = openat(x->dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -89,11 +100,24 @@ static int open_target(struct extract *x, struct target *t, const char *name)
         return STATUS_FAILED;
 }
 
+/* Without --force no file is replaced, also none that has come up since. 0, or -1 with errno. */
+static int give_name(const struct extract *x, const char *partial, const char *name)
+{
+        if (x->force)
+                return renameat(x->dirfd, partial, x->dirfd, name);
+        if (renameat2(x->dirfd, partial, x->dirfd, name, RENAME_NOREPLACE) == 0)
+                return 0;
+        if (errno != EINVAL)
+                return -1;
+        /* Some file systems know no flags; a link replaces nothing either. */
+        if (linkat(x->dirfd, partial, x->dirfd, name, 0) < 0)
+                return -1;
+        return unlinkat(x->dirfd, partial, 0);
+}
+
 /* Give the complete file its name, or say that it stays partial. */
 static int finish_target(struct extract *x, struct target *t, const char *name)
 {
-        unsigned flags = x->force ? 0 : RENAME_NOREPLACE;
-
         if (close(steal_fd(&t->fd)) < 0) {
                 report("%s/%s: cannot be written: %s", x->dir, t->partial, strerror(errno));
                 return STATUS_FAILED;
@@ -104,10 +128,7 @@ static int finish_target(struct extract *x, struct target *t, const char *name)
                        x->dir, t->partial);
                 return STATUS_FAILED;
         }
-        if (renameat2(x->dirfd, t->partial, x->dirfd, name, flags) == 0)
-                return STATUS_OK;
-        /* Some file systems know no flags. */
-        if (errno == EINVAL && renameat(x->dirfd, t->partial, x->dirfd, name) == 0)
+        if (give_name(x, t->partial, name) == 0)
                 return STATUS_OK;
         report("%s/%s: cannot be renamed to %s: %s", x->dir, t->partial, name, strerror(errno));
         return STATUS_FAILED;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/report.h"
 #include "fs/verbs.h"
@@ -50,10 +52,23 @@ static void return_large_buffers(void)
         mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 }
 
+/* Descriptors 0 to 2 are standard ones, also where whoever ran us had closed them. */
+static void open_standard_descriptors(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd > STDERR_FILENO)
+                close(fd);
+}
+
 int main(int argc, char **argv)
 {
         const struct verb *verb;
 
+        open_standard_descriptors();
         return_large_buffers();
         opterr = 0; /* wrong options are reported by usage_option */
         if (argc < 2)

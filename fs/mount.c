@@ -39,6 +39,7 @@
 enum {
         READ_AHEAD_KIB = 4096, /* measured: 1 MiB reads from 1.25 to 2.8 GB/s, see vmafs(1) */
         THREADS_MAX = 96,      /* above max_background: metadata always finds a thread */
+        INSIST_SECONDS = 60,   /* a second signal within this time is meant */
         END_SECONDS = 5,       /* how long a signal waits for the loop to end by itself */
 };
 
@@ -156,11 +157,14 @@ static void *make_ready(void *arg)
 {
         struct mount *m = arg;
         struct stat st;
+        int status = STATUS_OK;
 
-        if (stat(m->options.mountpoint, &st) < 0)
-                log_line(&m->log, LOG_WARNING, "%s: %s", m->options.mountpoint, strerror(errno));
+        if (stat(m->options.mountpoint, &st) < 0) {
+                report("%s: the mount does not answer: %s", m->options.mountpoint, strerror(errno));
+                status = STATUS_FAILED;
+        }
         raise_read_ahead(m);
-        daemon_finish(&m->daemon, STATUS_OK);
+        daemon_finish(&m->daemon, status);
         return NULL;
 }
 
@@ -229,17 +233,27 @@ static void end_loop(struct mount *m)
         _exit(STATUS_FAILED);
 }
 
+static time_t monotonic_seconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + 1; /* never 0, which is "not yet" */
+}
+
 static void *await_signals(void *arg)
 {
         struct mount *m = arg;
-        bool warned = false;
+        time_t warned = 0;
         sigset_t set;
         int sig;
 
         end_signals(&set);
         while (sigwait(&set, &sig) == 0 && !m->ended) {
-                if (!warned && is_busy(m)) {
-                        warned = true;
+                time_t now = monotonic_seconds();
+
+                if ((!warned || now - warned > INSIST_SECONDS) && is_busy(m)) {
+                        warned = now;
                         continue;
                 }
                 end_loop(m);

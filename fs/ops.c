@@ -23,7 +23,7 @@ static struct ops_context *context(fuse_req_t req)
 }
 
 /* Answer R, or park it. */
-static void answer_or_park(struct ops_context *c, const struct request *r)
+static void answer_or_park(struct ops_context *c, struct request *r)
 {
         if (!r->answer(c, r))
                 park_add(c->park, r);
@@ -53,7 +53,7 @@ static bool fill_entry(const struct ops_context *c, const struct node *n,
         return tree_stat(c->tree, n, &e->attr);
 }
 
-static bool answer_lookup(void *ctx, const struct request *r)
+static bool answer_lookup(void *ctx, struct request *r)
 {
         struct fuse_entry_param e;
 
@@ -90,7 +90,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
         fuse_reply_none(req);
 }
 
-static bool answer_getattr(void *ctx, const struct request *r)
+static bool answer_getattr(void *ctx, struct request *r)
 {
         struct fuse_entry_param e;
 
@@ -313,7 +313,7 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
         return true;
 }
 
-static bool answer_read(void *ctx, const struct request *r)
+static bool answer_read(void *ctx, struct request *r)
 {
         struct ops_context *c = ctx;
         struct stat st;
@@ -353,7 +353,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         }
 }
 
-static bool answer_lseek(void *ctx, const struct request *r)
+static bool answer_lseek(void *ctx, struct request *r)
 {
         struct ops_context *c = ctx;
         struct disk *d = r->node->disk;
@@ -367,8 +367,11 @@ static bool answer_lseek(void *ctx, const struct request *r)
                 rc = disk_next_data(d, (uint64_t)r->offset, &found);
         else
                 rc = disk_next_hole(d, (uint64_t)r->offset, &found);
-        if (rc == -EAGAIN)
+        if (rc == -EAGAIN) {
+                /* From the start each time, a disk of terabytes would hold up its own indexing. */
+                r->offset = (off_t)found;
                 return false;
+        }
         if (rc < 0)
                 fuse_reply_err(r->req, -rc);
         else

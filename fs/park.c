@@ -144,11 +144,11 @@ static void try_all(struct park *p)
         struct parked *item, *waiting = NULL;
 
         while ((item = take_first(p))) {
-                const struct request r = item->request;
+                struct request *r = &item->request;
 
                 /* Interrupts wait until it is known whether the request was answered. */
-                fuse_req_interrupt_func(r.req, NULL, NULL);
-                if (r.answer(p->ctx, &r)) {
+                fuse_req_interrupt_func(r->req, NULL, NULL);
+                if (r->answer(p->ctx, r)) {
                         free(item);
                         continue;
                 }

@@ -24,12 +24,12 @@ struct park;
 struct request {
         fuse_req_t req;
         const struct node *node;
-        off_t offset;
+        off_t offset; /* an answer may move it on, to where it must look again */
         size_t size;
         int whence;
 
         /* Reply and return true, or return false: the index does not know enough yet. */
-        bool (*answer)(void *ctx, const struct request *r);
+        bool (*answer)(void *ctx, struct request *r);
 };
 
 /* CTX is what answer gets. INDEX outlives the park. NULL: out of memory or threads. */

@@ -42,7 +42,9 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
         rc = index->archive->ops->scan(index->archive, &sink, err);
         index->tap = NULL;
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
-                error_fill_at(err, -rc, index->scanned, "indexing failed: %s", strerror(-rc));
+                error_fill_at(err, -rc, index->scanned, "indexing failed: %s",
+                              rc == -E2BIG ? "too much is stored a second time" : strerror(-rc));
+        index->incomplete = rc < 0;
         intake_seal(index);
         if (rc == 0)
                 persist_save(index);
@@ -294,5 +296,6 @@ struct archive *index_archive(const struct index *index)
 
 bool index_recover_zero(const struct index *index)
 {
-        return index->options.recover_zero;
+        /* What was not even looked for is not lost: it must not become zeros. */
+        return index->options.recover_zero && !index->incomplete;
 }

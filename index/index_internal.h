@@ -38,6 +38,7 @@ struct index {
 
         const struct index_tap *tap; /* of the running scan */
         atomic_bool stopping;
+        bool incomplete;    /* the scan did not come to its end; settled before sealed */
         atomic_bool sealed; /* stored with release, after the last change of any map */
         _Atomic uint64_t scanned;
 
@@ -50,6 +51,7 @@ struct index {
         struct index_damage *damages;
         size_t damages_kept;
         size_t damage_count;
+        size_t twice_count; /* places that were stored twice */
 };
 
 /* A sink that fills INDEX. */

@@ -136,7 +136,9 @@ static int take_damage(void *ctx, const struct damage *damage)
         return keep_damage(index, damage);
 }
 
-/* Under lock. */
+enum { TWICE_MAX = 65536 };
+
+/* Under lock. -E2BIG: the archive stores so much twice that it is hostile. */
 static int add_extents(struct index *index, struct disk *d, const struct extent *extents, size_t n,
                        uint64_t origin)
 {
@@ -149,6 +151,9 @@ static int add_extents(struct index *index, struct disk *d, const struct extent 
 
                 if (added < 0)
                         return (int)added;
+                /* Each may cost 2 KiB of memory, for 16 bytes of the archive. */
+                if (twice.len && ++index->twice_count > TWICE_MAX)
+                        return -E2BIG;
                 if (twice.len && damage.len && damage.start + damage.len == twice.first) {
                         damage.len += twice.len;
                 } else if (twice.len) {

@@ -306,8 +306,10 @@ static int next(const struct extent_map *m, uint64_t pos, bool want_hole, uint64
 
         for (; pos < m->size; pos = e.start + e.len) {
                 map_find(m, pos, &e);
-                if (e.addr == MAP_UNKNOWN)
+                if (e.addr == MAP_UNKNOWN) {
+                        *out = pos;
                         return -EAGAIN;
+                }
                 if ((e.addr == EXTENT_ZERO) == want_hole) {
                         *out = pos;
                         return 0;

@@ -84,8 +84,9 @@ void map_find(const struct extent_map *m, uint64_t pos, struct extent *out);
 
 /*
  * The first offset at or behind POS that is data (stored or lost: reading it must be tried) or a
- * hole. 0 with *OUT; -EAGAIN where that depends on what is not seen yet; -ENXIO where POS is at
- * or behind the end, or no data follows. The end counts as a hole.
+ * hole. 0 with *OUT; -EAGAIN where that depends on what is not seen yet, with *OUT from where to
+ * ask again; -ENXIO where POS is at or behind the end, or no data follows. The end counts as a
+ * hole.
  */
 int map_next_data(const struct extent_map *m, uint64_t pos, uint64_t *out);
 int map_next_hole(const struct extent_map *m, uint64_t pos, uint64_t *out);

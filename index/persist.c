@@ -66,6 +66,19 @@ enum place_where persist_load(struct index *index, enum place_where from, struct
         return where;
 }
 
+/*
+ * A complete archive names each of its clusters, 59 of them in 512 bytes at most: disks that are
+ * larger than it can name are a hostile sidecar's way to take memory.
+ */
+static bool plausible(const struct index *index)
+{
+        uint64_t clusters = 0, limit = (index->source->size / 512 + 1) * 59;
+
+        for (size_t i = 0; i < index->disk_count; i++)
+                clusters += index->disks[i]->size / 65536;
+        return clusters <= limit;
+}
+
 /* The archive is open: take over what SIDECAR knows of it. */
 int persist_use(struct index *index, const struct sidecar *sidecar)
 {
@@ -73,6 +86,8 @@ int persist_use(struct index *index, const struct sidecar *sidecar)
 
         if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
             strcmp(sidecar_format(sidecar), index_format(index)) != 0)
+                return -EINVAL;
+        if (!plausible(index))
                 return -EINVAL;
         for (size_t i = 0; i < index->disk_count && rc == 0; i++)
                 rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);

@@ -436,8 +436,10 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
 
                 if (rc < 0 || e.len > size - pos)
                         return -EINVAL;
-                if (e.addr != EXTENT_ZERO && e.addr != EXTENT_LOST &&
-                    !range_within(e.addr, e.len, s->stream_size))
+                /* No index of a damaged archive is kept. */
+                if (e.addr == EXTENT_LOST)
+                        return -EINVAL;
+                if (e.addr != EXTENT_ZERO && !range_within(e.addr, e.len, s->stream_size))
                         return -EINVAL;
                 added = map_add(d->map, &e, 1, &twice);
                 if (added < 0)
@@ -455,7 +457,9 @@ int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)
 
         if (s->disk_count != disk_count || !find_extents(s, d->number, &at, &end, &size))
                 return -EINVAL;
-        if (size > MAP_SIZE_MAX || (size != d->size && !d->late_size))
+        /* The stream names 59 clusters in 512 bytes at most. */
+        if (size > MAP_SIZE_MAX || size / 65536 > (s->stream_size / 512 + 1) * 59 ||
+            (size != d->size && !d->late_size))
                 return -EINVAL;
         rc = map_resize(d->map, size);
         if (rc < 0)
