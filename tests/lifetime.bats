@@ -176,3 +176,9 @@ ended_with() {
         [[ $output == *"Input/output error"* ]]
         timeout 60 stat "$MNT/disk-a.raw"
 }
+
+@test "a mount that is started without standard input serves all the same" {
+        MNT=$(mktemp -d "$BATS_TEST_TMPDIR/mnt.XXXXXX")
+        "$VMAFS" "$DATA/good/tiny.vma" "$MNT" -o index=none <&- 3>&-
+        [ "$(sha "$MNT/disk-drive-scsi0.raw")" = 6643d417e01a111d42aedafdc44dfa85bff813309f518a42cafe1116927ef56d ]
+}

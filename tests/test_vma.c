@@ -446,6 +446,42 @@ static void test_recover_zero(void **state)
         end(&f);
 }
 
+/* What was not even looked for must not become zeros. */
+static void test_recover_zero_of_an_unfinished_scan(void **state)
+{
+        struct fixture f = start();
+
+        (void)state;
+        device(&f, 1, "a", 2 * CLUSTER);
+        header(&f);
+        cluster(&f, 1, 0, 0xffff);
+        assert_int_equal(vma_writer_flush(f.w), 0);
+        cluster(&f, 1, 1, 0xffff);
+        assert_int_equal(open_archive(&f, true), 0);
+        index_stop(f.index);
+        assert_int_equal(index_scan(f.index, NULL, &f.err), -ECANCELED);
+        expect_lost(index_disk(f.index, 0), CLUSTER);
+        end(&f);
+}
+
+/* Each place may cost memory: an archive that stores everything twice is given up. */
+static void test_too_much_stored_twice(void **state)
+{
+        struct fixture f = start();
+
+        (void)state;
+        device(&f, 1, "a", (UINT64_C(1) << 48));
+        header(&f);
+        for (uint32_t i = 0; i < 70000; i++) {
+                assert_int_equal(vma_writer_cluster(f.w, 1, i * 1024, 0, NULL), 0);
+                assert_int_equal(vma_writer_cluster(f.w, 1, i * 1024, 0, NULL), 0);
+        }
+        assert_int_equal(open_archive(&f, false), 0);
+        assert_int_equal(index_scan(f.index, NULL, &f.err), -E2BIG);
+        assert_non_null(strstr(f.err.text, "a second time"));
+        end(&f);
+}
+
 static void test_duplicate_cluster_is_lost(void **state)
 {
         struct fixture f = start();
@@ -813,6 +849,8 @@ int main(void)
             cmocka_unit_test(test_info),
             cmocka_unit_test(test_missing_cluster_is_lost),
             cmocka_unit_test(test_recover_zero),
+            cmocka_unit_test(test_recover_zero_of_an_unfinished_scan),
+            cmocka_unit_test(test_too_much_stored_twice),
             cmocka_unit_test(test_duplicate_cluster_is_lost),
             cmocka_unit_test(test_cluster_beyond_the_end),
             cmocka_unit_test(test_cluster_of_no_device),

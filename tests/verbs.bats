@@ -244,3 +244,13 @@ clip() {
         [ "$status" -eq 0 ]
         [ -z "$stderr" ]
 }
+
+@test "extract --force keeps a file of the archive that is named like a partial one" {
+        truncate -s 65536 raw
+        echo text >conf
+        mkvma -o p.vma --device a=raw --config disk-a.raw.partial=conf
+        mkdir o
+        "$VMAFS" extract --force -C o p.vma
+        [ "$(cat o/disk-a.raw.partial)" = text ]
+        cmp o/disk-a.raw raw
+}
