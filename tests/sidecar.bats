@@ -78,11 +78,16 @@ flip() {
 
 # Every byte of the mounted disk is right, or an I/O error. Sets LOST to how many are errors.
 right_or_lost() {
-        dd if="$1/disk-a.raw" of=got bs=4K conv=noerror,sync status=none 2>errors || true
-        truncate -s "$(stat -c %s "$RAW")" got
-        # What is lost is zeros in got; a byte that differs otherwise is wrong.
-        cmp -l got "$RAW" | awk '$2 != 0 { exit 1 }' || return 1
-        LOST=$(cmp -l got "$RAW" | wc -l)
+        local start len
+
+        # Past the page cache, whose read-ahead would try all that is lost once for each block of it.
+        dd if="$1/disk-a.raw" of=got bs=4K iflag=direct conv=noerror,sync status=none 2>errors || true
+        # What is lost is zeros in got, of which the disk itself has no block.
+        LOST=$(stat -c %s "$RAW")
+        while read -r start len; do
+                cmp -n "$len" -i "$start" got "$RAW" || return 1
+                LOST=$((LOST - len))
+        done < <(holes --nonzero got)
 }
 
 # ---- an index that was kept ----
@@ -101,7 +106,7 @@ right_or_lost() {
 }
 
 @test "with an index nothing but the ends of the archive and what is read is needed" {
-        local size second third before
+        local size second third before far
 
         "$VMAFS" index --file=i a.vma.zst
         size=$(stat -c %s a.vma.zst)
@@ -121,10 +126,13 @@ right_or_lost() {
         gate fail none
 
         # One read far behind costs its own segment alone.
+        far=$("$VMAFS" map --output=json "$BATS_FILE_TMPDIR/a.vma" disk-a.raw |
+                jq 'map(select(.data and .offset > 31457280))[0].start')
         mount_vmafs "$GATED" -o index="$PWD/i",direct_io
         before=$(gate_status bytes)
-        dd if="$MNT/disk-a.raw" bs=4096 skip=9000 count=1 status=none |
-                cmp - <(dd if="$RAW" bs=4096 skip=9000 count=1 status=none)
+        dd if="$MNT/disk-a.raw" bs=4096 skip=$((far / 4096)) count=1 status=none |
+                cmp - <(dd if="$RAW" bs=4096 skip=$((far / 4096)) count=1 status=none)
+        echo "$(($(gate_status bytes) - before)) of $size bytes"
         [ $(($(gate_status bytes) - before)) -lt $((size * 3 / 4)) ]
 }
 
