@@ -382,6 +382,30 @@ static void test_damage_ends_the_frontier(void **state)
         free(z.data);
 }
 
+/* One answer for all who ask for a segment that has just failed, but not for ever. */
+static void test_damage_is_remembered_for_a_while(void **state)
+{
+        struct bytes plain = fixture_mixture(9 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct restart_segment segment;
+        struct source *s = open_zstd(z, MIB);
+        uint8_t buf[16];
+        (void)state;
+
+        assert_int_equal(reach(s, UINT64_MAX), plain.len);
+        assert_true(restart_get(stream_table(s), 1, &segment));
+        check_range(s, plain, plain.len - 16, 16);
+        z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
+        z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
+        sleep(4);
+        check_range(s, plain, segment.point.out, 16);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
 static void test_plain_bytes_stay_a_plain_source(void **state)
 {
         const struct stream_options o = {0};
@@ -531,6 +555,7 @@ int main(void)
             cmocka_unit_test(test_frame_without_points),
             cmocka_unit_test(test_bomb_stays_bounded),
             cmocka_unit_test(test_damage_ends_the_frontier),
+            cmocka_unit_test(test_damage_is_remembered_for_a_while),
             cmocka_unit_test(test_plain_bytes_stay_a_plain_source),
             cmocka_unit_test(test_point_that_proves_is_kept),
             cmocka_unit_test(test_point_that_fails_its_proof_is_dropped),
