@@ -2,9 +2,9 @@
 /*
  * vmafs mount: from the command line to a session that serves, and to its end.
  *
- *   main thread     open archive, fork, mount, ──── FUSE loop ─────────────── take down
+ *   main thread     open archive, fork, mount, greet the kernel, release the parent,
+ *                                            ──── FUSE loop ─────────────── take down
  *   scan thread                              index_scan, then tell the kernel the final sizes
- *   ready thread                             wait for the kernel, read-ahead, release the parent
  *   signal thread                            SIGTERM, SIGINT, SIGHUP: end the loop
  *   park worker                              answer what waited for the index
  */
@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
 
 #include "archive/cleanup.h"
@@ -51,7 +50,7 @@ struct mount {
         struct fuse_session *session;
         struct daemon daemon;
         struct log log;
-        pthread_t main, scan, ready, signals;
+        pthread_t main, scan, signals;
         atomic_bool ended; /* the loop has returned */
 
         pthread_mutex_t failure_lock;
@@ -131,7 +130,7 @@ static void *scan_archive(void *arg)
         return NULL;
 }
 
-/* ---- the ready thread ---- */
+/* ---- readiness ---- */
 
 /*
  * The kernel offers 128 KiB of read-ahead and the FUSE protocol can only lower that; the block
@@ -152,20 +151,27 @@ static void raise_read_ahead(const struct mount *m)
                 log_line(&m->log, LOG_INFO, "the read-ahead stays as it is: %s", strerror(errno));
 }
 
-/* A request that is answered proves that the kernel has taken in the mount's parameters. */
-static void *make_ready(void *arg)
+/*
+ * Answer the kernel's first request, which is FUSE_INIT: the kernel takes in the answer before it
+ * lets go of us, so read-ahead set behind it stays. This process must never use its own mount to
+ * find that out: killed while it waits for itself, it would keep the mount hanging for ever.
+ * Returns the exit status.
+ */
+static int greet_kernel(const struct mount *m)
 {
-        struct mount *m = arg;
-        struct stat st;
-        int status = STATUS_OK;
+        struct fuse_buf buf = {0};
+        int rc;
 
-        if (stat(m->options.mountpoint, &st) < 0) {
-                report("%s: the mount does not answer: %s", m->options.mountpoint, strerror(errno));
-                status = STATUS_FAILED;
-        }
-        raise_read_ahead(m);
-        daemon_finish(&m->daemon, status);
-        return NULL;
+        do
+                rc = fuse_session_receive_buf(m->session, &buf);
+        while (rc == -EINTR);
+        if (rc > 0)
+                fuse_session_process_buf(m->session, &buf);
+        free(buf.mem);
+        if (rc > 0 && !fuse_session_exited(m->session))
+                return STATUS_OK;
+        report("%s: the mount does not answer", m->options.mountpoint);
+        return STATUS_FAILED;
 }
 
 /* ---- the signal thread ---- */
@@ -313,7 +319,7 @@ static int serve(struct mount *m)
         index_stop(m->index);
         parked_ended = park_stop(m->ops.park);
         fuse_session_unmount(m->session);
-        if (!parked_ended || !join_soon(m->scan) || !join_soon(m->ready)) {
+        if (!parked_ended || !join_soon(m->scan)) {
                 log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; left behind",
                          m->options.archive);
                 _exit(STATUS_FAILED);
@@ -335,8 +341,6 @@ static int start_threads(struct mount *m)
 
         if (status == STATUS_OK)
                 status = start_thread(&m->scan, scan_archive, m);
-        if (status == STATUS_OK)
-                status = start_thread(&m->ready, make_ready, m);
         return status;
 }
 
@@ -362,9 +366,14 @@ static int run_session(struct mount *m)
                            : "");
                 return STATUS_FAILED;
         }
-        status = start_threads(m);
+        status = greet_kernel(m);
         if (status == STATUS_OK)
+                status = start_threads(m);
+        if (status == STATUS_OK) {
+                raise_read_ahead(m);
+                daemon_finish(&m->daemon, STATUS_OK);
                 return serve(m);
+        }
         fuse_session_unmount(m->session);
         _exit(status); /* a thread that did start may use anything of ours */
 }

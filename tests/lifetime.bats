@@ -148,6 +148,31 @@ ended_with() {
         rmdir "$MNT"
 }
 
+@test "SIGKILL right behind the mount leaves no process that waits for itself" {
+        local i
+
+        for i in {1..20}; do
+                mkdir "early.$i"
+                "$VMAFS" a.vma "early.$i" -f 2>/dev/null 3>&- &
+                DAEMON=$!
+                until grep -q "/early.$i fuse.vmafs" /proc/self/mounts; do :; done
+                kill -9 "$DAEMON"
+                wait_for 60 is_reaped "$DAEMON"
+                umount "early.$i"
+        done
+}
+
+# A zombie whose other threads hang is not gone.
+is_reaped() {
+        ! ps -L -o stat= -p "$1" 2>/dev/null | grep -qv Z
+}
+
+@test "the read-ahead is raised by the time the command returns" {
+        need_root
+        mount_vmafs a.vma
+        [ "$(cat "/sys/class/bdi/$(mountpoint -d "$MNT")/read_ahead_kb")" -eq 4096 ]
+}
+
 @test "ten mounts of one archive at once, ended together" {
         local mounts=() mnt
 
