@@ -193,19 +193,19 @@ no_wrong_byte() {
 @test "every kind of damaged extent header is found, named by its byte, and costs no wrong byte" {
         local what
 
-        make_data a.raw 4194304
+        make_data a.raw 524288
         for what in magic uuid md5 reserved count+1 count-1; do
-                mkvma -o $what.vma --device a=a.raw --slots=16 --damage-extent 1:$what
+                mkvma -o $what.vma --device a=a.raw --slots=2 --damage-extent 1:$what
                 mount_vmafs $what.vma
                 wait_indexed
                 echo "$what"
-                cmp -n $((16 * 65536)) a.raw "$MNT/disk-a.raw"
-                run dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=256 count=1
+                cmp -n $((2 * 65536)) a.raw "$MNT/disk-a.raw"
+                run dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=32 count=1
                 [[ $output == *"Input/output error"* ]]
                 no_wrong_byte "$MNT/disk-a.raw" a.raw
                 run "$VMAFS" verify $what.vma
                 [ "$status" -eq 1 ]
-                [[ $output == *"archive byte $((12800 + 512 + 16 * 65536)): "* ]]
+                [[ $output == *"archive byte $((12800 + 512 + 2 * 65536)): "* ]]
         done
 }
 

@@ -119,8 +119,17 @@ is_gone() {
         ! mountpoint -q "$1"
 }
 
+# Has the process ended, with all of its threads? A zombie may wait for one that hangs.
 has_ended() {
-        ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]
+        ! ps -L -o stat= -p "$1" 2>/dev/null | grep -qv Z
+}
+
+# Did the child end with an error?
+has_failed() {
+        local rc=0
+
+        wait "$1" || rc=$?
+        [ "$rc" -ne 0 ]
 }
 
 # 512-byte blocks that a sparse copy of FILE takes: of its non-zero 4 KiB blocks, by content.

@@ -206,7 +206,7 @@ is_sparse_copy() {
         start_readers 3
         kill -9 "${READERS[1]}"
         wait_for 60 has_ended "${READERS[1]}"
-        run ! wait "${READERS[1]}"
+        has_failed "${READERS[1]}"
         gate open all
         wait "${READERS[0]}"
         wait "${READERS[2]}"
@@ -245,7 +245,7 @@ is_sparse_copy() {
         wait_for 60 all_ended
         wait_for 60 has_ended "$DAEMON"
         for i in {0..4}; do
-                run ! wait "${READERS[i]}"
+                has_failed "${READERS[i]}"
                 grep -q 'error reading\|failed to open' "read.$i.err"
         done
 }

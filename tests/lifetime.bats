@@ -157,14 +157,9 @@ ended_with() {
                 DAEMON=$!
                 until grep -q "/early.$i fuse.vmafs" /proc/self/mounts; do :; done
                 kill -9 "$DAEMON"
-                wait_for 60 is_reaped "$DAEMON"
+                wait_for 60 has_ended "$DAEMON"
                 umount "early.$i"
         done
-}
-
-# A zombie whose other threads hang is not gone.
-is_reaped() {
-        ! ps -L -o stat= -p "$1" 2>/dev/null | grep -qv Z
 }
 
 @test "the read-ahead is raised by the time the command returns" {
