@@ -11,11 +11,15 @@
 /* Compressed bytes in memory at most. */
 #define AHEAD_MAX ((size_t)30 << 20)
 /* A job refers at most this part of the window back, up to level 12. */
-#define REACH_PART 4
+#define REACH_PART 8
 /* A boundary in front of raw blocks may need more than a window until it is settled. */
 #define PATIENCE (UINT64_C(8) << 20)
-/* Compressed bytes that may be parsed in vain for one piece. */
-#define VAIN_MAX (UINT64_C(2) << 20)
+/*
+ * Compressed bytes that may be parsed in vain for one piece. Most boundaries fall within their
+ * first block, and those between one job's start and the next one's limit are up to 128: giving
+ * up sooner costs more, for then everything is decoded twice until the next job.
+ */
+#define VAIN_MAX (UINT64_C(8) << 20)
 /* Jobs are four windows long: so far in front of the limit, a start is noted. */
 #define JOB_WINDOWS 4
 
