@@ -19,9 +19,8 @@
 #include "fs/progress.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
+#include "fs/writer.h"
 #include "index/index.h"
-
-enum { COPY_SIZE = 1024 * 1024 };
 
 struct target {
         char partial[NAME_MAX + 1];
@@ -38,8 +37,7 @@ struct extract {
         char **wanted; /* names; all where there are none */
         int wanted_count;
         struct target *targets; /* one a disk */
-        char *buffer;           /* COPY_SIZE */
-        struct error err;       /* why a write failed */
+        struct writer *writer;
 };
 
 static bool is_wanted(const struct extract *x, const char *name)
@@ -134,19 +132,6 @@ static int finish_target(struct extract *x, struct target *t, const char *name)
         return STATUS_FAILED;
 }
 
-static int write_all(int fd, const char *buf, size_t len, uint64_t offset)
-{
-        for (size_t done = 0; done < len;) {
-                ssize_t n = pwrite(fd, buf + done, len - done, (off_t)(offset + done));
-
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-                if (n > 0)
-                        done += (size_t)n;
-        }
-        return 0;
-}
-
 /* ---- disks ---- */
 
 /* Copy one extent's bytes. What cannot be read is left out and marks the target as failed. */
@@ -156,21 +141,21 @@ static int copy_extent(struct extract *x, struct target *t, const struct extent 
         uint64_t len = e->start < size ? min_u64(e->len, size - e->start) : 0;
 
         for (uint64_t at = 0; at < len;) {
-                size_t n = (size_t)min_u64(COPY_SIZE, len - at);
-                int rc = a->ops->read(a, e, at, x->buffer, n);
+                size_t n = (size_t)min_u64(WRITER_SIZE, len - at);
+                void *buffer = writer_buffer(x->writer);
+                bool lost = a->ops->read(a, e, at, buffer, n) < 0;
+                int rc = 0;
 
-                if (rc < 0 && n > MAP_BLOCK) {
+                if (lost && n > MAP_BLOCK) {
                         n = MAP_BLOCK;
-                        rc = a->ops->read(a, e, at, x->buffer, n);
+                        lost = a->ops->read(a, e, at, buffer, n) < 0;
                 }
-                if (rc < 0) {
+                if (lost)
                         t->failed = true;
-                } else {
-                        rc = write_all(t->fd, x->buffer, n, e->start + at);
-                        if (rc < 0)
-                                return error_set(&x->err, -rc, "cannot be written: %s",
-                                                 strerror(-rc));
-                }
+                else
+                        rc = writer_submit(x->writer, t->fd, n, e->start + at);
+                if (rc < 0)
+                        return rc;
                 at += n;
         }
         return 0;
@@ -190,9 +175,40 @@ static int copy_extents(void *ctx, struct disk *disk, const struct extent *exten
                 if (extents[i].addr != EXTENT_ZERO && extents[i].addr != EXTENT_LOST)
                         rc = copy_extent(x, t, &extents[i], size);
         }
-        if (rc < 0)
-                report("%s/%s: %s", x->dir, t->partial, x->err.text);
         return rc;
+}
+
+static void report_unwritten(const struct extract *x, int fd, int rc)
+{
+        for (size_t i = 0; i < index_disk_count(x->index); i++)
+                if (x->targets[i].fd == fd)
+                        report("%s/%s: cannot be written: %s", x->dir, x->targets[i].partial,
+                               strerror(-rc));
+}
+
+/* One pass over the archive, and what it brings is in the targets. */
+static int copy_disks(struct extract *x)
+{
+        struct index_tap tap = {.ctx = x, .extents = copy_extents};
+        struct error err = {0};
+        struct progress *progress;
+        int rc, unwritten, fd;
+
+        rc = writer_new(&x->writer);
+        if (rc < 0) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        progress = progress_start(x->index, "extracting");
+        rc = index_scan(x->index, &tap, &err);
+        unwritten = writer_drain(x->writer, &fd);
+        progress_stop(progress);
+        writer_free(x->writer);
+        if (unwritten < 0)
+                report_unwritten(x, fd, unwritten);
+        else if (rc < 0)
+                report_error(x->archive, &err);
+        return rc < 0 || unwritten < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 static int finish_disk(struct extract *x, const struct disk *d)
@@ -217,10 +233,7 @@ static int worse(int a, int b)
 
 static int extract_disks(struct extract *x)
 {
-        struct index_tap tap = {.ctx = x, .extents = copy_extents};
-        struct error err = {0};
-        struct progress *progress;
-        int status = STATUS_OK, rc;
+        int status = STATUS_OK;
         bool any = false;
 
         for (size_t i = 0; i < index_disk_count(x->index); i++) {
@@ -233,14 +246,9 @@ static int extract_disks(struct extract *x)
         }
         if (!any)
                 return STATUS_OK;
-        progress = progress_start(x->index, "extracting");
-        rc = index_scan(x->index, &tap, &err);
-        progress_stop(progress);
-        if (rc < 0) {
-                if (!x->err.code)
-                        report_error(x->archive, &err);
-                return STATUS_FAILED;
-        }
+        status = copy_disks(x);
+        if (status != STATUS_OK)
+                return status;
         for (size_t i = 0; i < index_disk_count(x->index); i++)
                 status = worse(status, finish_disk(x, index_disk(x->index, i)));
         return status;
@@ -276,7 +284,6 @@ static int extract(struct extract *x)
 {
         size_t n = index_disk_count(x->index);
         cleanup_free struct target *targets = calloc(n + 1, sizeof *targets);
-        cleanup_free char *buffer = malloc(COPY_SIZE);
         int status;
 
         for (int i = 0; i < x->wanted_count; i++) {
@@ -286,14 +293,13 @@ static int extract(struct extract *x)
                        x->wanted[i]);
                 return STATUS_USAGE;
         }
-        if (!targets || !buffer) {
+        if (!targets) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
         for (size_t i = 0; i < n; i++)
                 targets[i].fd = -1;
         x->targets = targets;
-        x->buffer = buffer;
         status = extract_files(x);
         status = worse(status, extract_disks(x));
         for (size_t i = 0; i < n; i++)
