@@ -19,9 +19,11 @@ struct error;
 struct restart_builder;
 struct restart_point;
 struct source;
+struct workers;
 
 struct codec_limits {
-        uint64_t window; /* largest history a frame may ask for, bytes */
+        uint64_t window;         /* largest history a frame may ask for, bytes */
+        struct workers *workers; /* that may help a pass, and outlive it; NULL: there are none */
 };
 
 struct codec_ops {

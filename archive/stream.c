@@ -428,9 +428,9 @@ static void stream_close(struct source *s)
 {
         struct stream *st = (struct stream *)s;
 
-        workers_free(st->workers);
         if (st->pass)
                 st->codec->pass_close(st->pass);
+        workers_free(st->workers);
         if (st->cache)
                 forget_recent(st, UINT64_MAX);
         while (st->fed.first)
@@ -494,6 +494,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
                 rc = workers_new(threads, &st->workers);
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
+        limits.workers = st->workers;
         st->depth = threads * 2;
         st->late_proofs = o->late_proofs;
         if (!take_table)

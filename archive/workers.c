@@ -13,6 +13,7 @@ struct job {
         work_fn fn;
         void *ctx;
         size_t arg;
+        struct task *task; /* NULL: nobody waits for it */
 };
 
 struct workers {
@@ -71,12 +72,14 @@ static void run(struct workers *w, struct job *job, enum urgency urgency)
                 w->running_later++;
         pthread_mutex_unlock(&w->lock);
         job->fn(job->ctx, job->arg);
-        free(job);
         pthread_mutex_lock(&w->lock);
-        if (urgency == WORK_LATER) {
+        if (urgency == WORK_LATER)
                 w->running_later--;
+        if (job->task)
+                job->task->done = true;
+        if (urgency == WORK_LATER || job->task)
                 pthread_cond_broadcast(&w->finished);
-        }
+        free(job);
 }
 
 static void *work(void *arg)
@@ -116,13 +119,13 @@ void workers_release(struct workers *w)
                 start_threads(w);
 }
 
-int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ctx, size_t arg)
+static int submit(struct workers *w, enum urgency urgency, const struct job *model)
 {
         struct job *job = malloc(sizeof *job);
 
         if (!job)
                 return -ENOMEM;
-        *job = (struct job){.fn = fn, .ctx = ctx, .arg = arg};
+        *job = *model;
         pthread_mutex_lock(&w->lock);
         if (w->released)
                 start_threads(w);
@@ -131,6 +134,55 @@ int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ct
         pthread_cond_signal(&w->submitted);
         pthread_mutex_unlock(&w->lock);
         return 0;
+}
+
+int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ctx, size_t arg)
+{
+        return submit(w, urgency, &(struct job){.fn = fn, .ctx = ctx, .arg = arg});
+}
+
+void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx)
+{
+        *t = (struct task){.fn = fn, .ctx = ctx, .started = true};
+        /* What is not in the queue is run by who joins it. */
+        if (w)
+                t->queued =
+                    submit(w, WORK_SOON, &(struct job){.fn = fn, .ctx = ctx, .task = t}) == 0;
+}
+
+/* Take T's job out of the queue. Caller holds the lock. False: it was not there. */
+static bool withdraw(struct workers *w, const struct task *t)
+{
+        for (struct job **link = &w->first[WORK_SOON]; *link; link = &(*link)->next) {
+                struct job *job = *link;
+
+                if (job->task != t)
+                        continue;
+                *link = job->next;
+                if (!job->next)
+                        w->last[WORK_SOON] = link;
+                free(job);
+                return true;
+        }
+        return false;
+}
+
+void workers_join(struct workers *w, struct task *t)
+{
+        bool run_here = !w || !t->queued;
+
+        if (!t->started)
+                return;
+        t->started = false;
+        if (!run_here) {
+                scoped_lock(&w->lock);
+
+                run_here = withdraw(w, t);
+                while (!run_here && !t->done)
+                        pthread_cond_wait(&w->finished, &w->lock);
+        }
+        if (run_here)
+                t->fn(t->ctx, 0);
 }
 
 void workers_drain(struct workers *w)

@@ -8,6 +8,7 @@
 #ifndef VMAFS_WORKERS_H
 #define VMAFS_WORKERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct workers;
@@ -32,6 +33,24 @@ void workers_free(struct workers *w);
 
 /* 0 or -ENOMEM. CTX stays valid until the job has run or workers_free has returned. */
 int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ctx, size_t arg);
+
+/* Work whose outcome is waited for. It lies with who started it. */
+struct task {
+        work_fn fn;
+        void *ctx;
+        bool started,
+            queued; /* not joined yet; it may run by itself. Of its owner's thread alone */
+        bool done;  /* guarded by the workers' lock */
+};
+
+/*
+ * Have FN(CTX, 0) run, on another thread if one is free before it is joined. W may be NULL: then
+ * joining runs it. T must be joined before it, CTX or W goes away.
+ */
+void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx);
+
+/* Return when T has run; at once if it was not started. */
+void workers_join(struct workers *w, struct task *t);
 
 /* Return when all WORK_LATER jobs are done, lending a hand. */
 void workers_drain(struct workers *w);

@@ -37,6 +37,7 @@ static void zstd_pass_close(void *pass)
 
         if (!z)
                 return;
+        zstd_ahead_fini(&z->ahead);
         ZSTD_freeDCtx(z->dctx);
         zstd_parse_free(z->parse);
         zstd_parse_free(z->peek);
@@ -68,7 +69,8 @@ static int pass_new(struct source *in, const struct codec_limits *limits, uint64
         z->mean = ZSTD_PARSE_BLOCK_MAX;
         z->dctx = new_context();
         z->checksum = XXH64_createState();
-        if (zstd_input_init(&z->input, in, in_pos) < 0 || !z->dctx || !z->checksum) {
+        if (zstd_input_init(&z->input, in, in_pos) < 0 ||
+            zstd_ahead_init(&z->ahead, in, limits->workers) < 0 || !z->dctx || !z->checksum) {
                 zstd_pass_close(z);
                 return error_set(err, ENOMEM, "out of memory");
         }

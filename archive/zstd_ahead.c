@@ -87,37 +87,38 @@ static void swap(struct zstd_parse **a, struct zstd_parse **b)
         *b = c;
 }
 
-int zstd_ahead_piece(struct zstd_input *in, const struct restart_spacing *spacing, uint64_t mean,
-                     struct zstd_parse **judged, struct zstd_parse **other,
-                     struct zstd_piece *piece, struct error *err)
+/* 1: A->piece is set; 0: there is none; -errno. */
+static int find_piece(struct zstd_ahead *a, struct error *err)
 {
-        uint64_t job = zstd_parse_window(*judged) * JOB_WINDOWS;
+        const struct restart_spacing *spacing = &a->spacing;
+        uint64_t job = zstd_parse_window(a->judged) * JOB_WINDOWS;
         /* Nearer ones would cost more time to judge than decoding in one shot saves. */
         uint64_t best = min_u64(max_u64(spacing->best, job), spacing->most);
         uint64_t first = min_u64(best, spacing->most - min_u64(spacing->most, job));
         struct zstd_piece here = {0};
         uint64_t vain = 0;
 
-        *piece = here;
-        while (here.blocks < BLOCKS_MAX && here.blocks * mean <= spacing->most && vain < VAIN_MAX) {
+        a->piece = here;
+        while (here.blocks < BLOCKS_MAX && here.blocks * a->mean <= spacing->most &&
+               vain < VAIN_MAX) {
                 struct zstd_block_header header;
                 const uint8_t *content;
                 uint64_t work;
                 int rc = 0;
 
-                if (here.blocks > 0 && here.blocks * mean >= first) {
-                        rc = zstd_ahead_judge(in, here.size, *other, &work, err);
+                if (here.blocks > 0 && here.blocks * a->mean >= first) {
+                        rc = zstd_ahead_judge(&a->input, here.size, a->other, &work, err);
                         if (rc == 0)
                                 vain += work;
                 }
                 if (rc > 0) {
-                        swap(judged, other);
-                        *piece = here;
-                        if (here.blocks * mean >= best)
+                        swap(&a->judged, &a->other);
+                        a->piece = here;
+                        if (here.blocks * a->mean >= best)
                                 break;
                 }
                 if (rc >= 0)
-                        rc = block_at(in, here.size, &header, &content, err);
+                        rc = block_at(&a->input, here.size, &header, &content, err);
                 if (rc < 0)
                         return rc;
                 if (rc == 0)
@@ -126,9 +127,76 @@ int zstd_ahead_piece(struct zstd_input *in, const struct restart_spacing *spacin
                 here.blocks++;
                 here.last = header.last;
                 if (header.last) {
-                        *piece = here;
+                        a->piece = here;
                         break;
                 }
         }
-        return piece->blocks > 0;
+        return a->piece.blocks > 0;
+}
+
+static void search(void *ctx, size_t arg)
+{
+        struct zstd_ahead *a = ctx;
+
+        (void)arg;
+        zstd_input_move(&a->input, a->pos);
+        a->found = find_piece(a, NULL) > 0;
+}
+
+int zstd_ahead_init(struct zstd_ahead *a, struct source *in, struct workers *workers)
+{
+        *a = (struct zstd_ahead){.workers = workers};
+        return zstd_input_init(&a->input, in, 0);
+}
+
+void zstd_ahead_fini(struct zstd_ahead *a)
+{
+        workers_join(a->workers, &a->task);
+        zstd_input_fini(&a->input);
+        zstd_parse_free(a->judged);
+        zstd_parse_free(a->other);
+}
+
+int zstd_ahead_parser(struct zstd_parse **p, uint64_t window)
+{
+        if (*p && zstd_parse_window(*p) == window)
+                return 0;
+        zstd_parse_free(*p);
+        *p = NULL;
+        return zstd_parse_new(window, p);
+}
+
+int zstd_ahead_start(struct zstd_ahead *a, uint64_t pos, uint64_t window,
+                     const struct restart_spacing *spacing, uint64_t mean)
+{
+        int rc;
+
+        workers_join(a->workers, &a->task);
+        a->found = false;
+        rc = zstd_ahead_parser(&a->judged, window);
+        if (rc == 0)
+                rc = zstd_ahead_parser(&a->other, window);
+        if (rc < 0)
+                return rc;
+        a->pos = pos;
+        a->spacing = *spacing;
+        a->mean = mean;
+        workers_start(a->workers, &a->task, search, a);
+        return 0;
+}
+
+bool zstd_ahead_take(struct zstd_ahead *a, struct zstd_input *in, struct zstd_parse **parse,
+                     struct zstd_piece *piece)
+{
+        struct zstd_input input = *in;
+
+        workers_join(a->workers, &a->task);
+        if (!a->found || a->pos != in->pos)
+                return false;
+        a->found = false;
+        *in = a->input;
+        a->input = input;
+        swap(parse, &a->judged);
+        *piece = a->piece;
+        return true;
 }

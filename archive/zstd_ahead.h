@@ -19,10 +19,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/restart.h"
+#include "archive/workers.h"
+#include "archive/zstd_input.h"
+
 struct error;
-struct restart_spacing;
-struct zstd_input;
 struct zstd_parse;
+struct workers;
 
 /* Frames with larger windows are not looked into: what it takes to judge grows with the window. */
 #define ZSTD_AHEAD_WINDOW_MAX (UINT64_C(8) << 20)
@@ -41,12 +44,41 @@ int zstd_ahead_judge(struct zstd_input *in, size_t at, struct zstd_parse *p, uin
                      struct error *err);
 
 /*
- * Find the piece that begins at IN. MEAN is what a block usually holds, bytes. 1: *PIECE is set,
- * and unless it is the frame's last, *JUDGED holds what its end refers to; it may have changed
- * places with *OTHER. 0: there is none within SPACING and the bounds on memory; -errno.
+ * The search for the piece behind the one that is being decoded, on a thread of its own. It has an
+ * input and parsers of its own, which change places with the pass's when its result is taken.
  */
-int zstd_ahead_piece(struct zstd_input *in, const struct restart_spacing *spacing, uint64_t mean,
-                     struct zstd_parse **judged, struct zstd_parse **other,
-                     struct zstd_piece *piece, struct error *err);
+struct zstd_ahead {
+        struct workers *workers; /* NULL: the search runs when its result is asked for */
+        struct task task;
+        struct zstd_input input; /* at the search's beginning */
+        uint64_t pos;            /* where that is */
+        struct zstd_parse *judged, *other;
+        struct restart_spacing spacing;
+        uint64_t mean;
+        struct zstd_piece piece;
+        bool found;
+};
+
+/* IN and WORKERS stay the caller's. -ENOMEM. */
+int zstd_ahead_init(struct zstd_ahead *a, struct source *in, struct workers *workers);
+void zstd_ahead_fini(struct zstd_ahead *a);
+
+/*
+ * Search for the piece that begins at byte POS of the compressed stream, in a frame with this
+ * WINDOW. MEAN is what a block usually holds, bytes. -ENOMEM, -EOVERFLOW as zstd_parse_new.
+ */
+int zstd_ahead_start(struct zstd_ahead *a, uint64_t pos, uint64_t window,
+                     const struct restart_spacing *spacing, uint64_t mean);
+
+/*
+ * The piece that begins at IN, if that was searched for and is there, within the spacing and the
+ * bounds on memory. True: *PIECE is set, IN's bytes are at hand, and unless it is the frame's last
+ * piece, *PARSE holds what its end refers to. A file that cannot be read has no pieces.
+ */
+bool zstd_ahead_take(struct zstd_ahead *a, struct zstd_input *in, struct zstd_parse **parse,
+                     struct zstd_piece *piece);
+
+/* P, or another one made for WINDOW. 0, -ENOMEM, -EOVERFLOW as zstd_parse_new. */
+int zstd_ahead_parser(struct zstd_parse **p, uint64_t window);
 
 #endif

@@ -83,3 +83,12 @@ void zstd_input_skip(struct zstd_input *z, uint64_t len)
         if (z->at == z->end)
                 z->at = z->end = 0;
 }
+
+void zstd_input_move(struct zstd_input *z, uint64_t pos)
+{
+        if (pos < z->pos)
+                z->at = z->end = 0;
+        else
+                zstd_input_skip(z, pos - z->pos);
+        z->pos = pos;
+}

@@ -38,4 +38,7 @@ ssize_t zstd_input_want(struct zstd_input *z, size_t len, uint8_t **bytes, struc
 /* LEN bytes are done with; more than are at hand are not even read. */
 void zstd_input_skip(struct zstd_input *z, uint64_t len);
 
+/* Go on at byte POS of the compressed stream. */
+void zstd_input_move(struct zstd_input *z, uint64_t pos);
+
 #endif

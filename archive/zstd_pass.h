@@ -47,9 +47,10 @@ struct zstd_pass {
         uint64_t retry_out; /* no candidate in front of this */
 
         /* Looking ahead. */
-        bool at_cut;             /* parse holds what the boundary here refers to */
-        uint64_t look_out;       /* not in front of this */
-        uint64_t mean;           /* bytes of output in a block, of late */
+        bool at_cut;       /* parse holds what the boundary here refers to */
+        uint64_t look_out; /* not in front of this */
+        uint64_t mean;     /* bytes of output in a block, of late */
+        struct zstd_ahead ahead;
         struct zstd_piece piece; /* what plan has found; size 0: nothing */
 };
 

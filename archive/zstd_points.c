@@ -97,15 +97,6 @@ int zstd_follow(struct zstd_pass *z, struct restart_builder *b,
         return 0;
 }
 
-static int ensure_parser(struct zstd_parse **p, uint64_t window)
-{
-        if (*p && zstd_parse_window(*p) == window)
-                return 0;
-        zstd_parse_free(*p);
-        *p = NULL;
-        return zstd_parse_new(window, p);
-}
-
 /* Could a job have begun here? Or is this frame without jobs, so that any boundary will do? */
 static bool worth_a_look(struct zstd_pass *z)
 {
@@ -128,7 +119,7 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
         /* A candidate that still gathers references cannot pass its fate on. */
         if (z->following && zstd_parse_position(z->parse) < z->frame.window)
                 return 0;
-        rc = ensure_parser(&z->peek, z->frame.window);
+        rc = zstd_ahead_parser(&z->peek, z->frame.window);
         if (rc < 0)
                 return rc == -EOVERFLOW ? 0 : rc;
         zstd_parse_start(z->peek, z->frame.window);
@@ -161,9 +152,9 @@ static int look_here(struct zstd_pass *z, struct restart_builder *b, struct erro
             !restart_wanted(b))
                 return 0;
         z->look_out = z->out + RETRY_DISTANCE;
-        rc = ensure_parser(&z->parse, z->frame.window);
+        rc = zstd_ahead_parser(&z->parse, z->frame.window);
         if (rc == 0)
-                rc = ensure_parser(&z->peek, z->frame.window);
+                rc = zstd_ahead_parser(&z->peek, z->frame.window);
         if (rc < 0)
                 return rc == -EOVERFLOW ? 0 : error_set(err, -rc, "out of memory");
         return zstd_ahead_judge(&z->input, 0, z->parse, &work, err);
@@ -195,10 +186,19 @@ static int name_here(struct zstd_pass *z, struct restart_builder *b, struct erro
         return 0;
 }
 
+/* Search for a piece that begins SIZE bytes ahead. */
+static int search(struct zstd_pass *z, struct restart_builder *b, size_t size, struct error *err)
+{
+        struct restart_spacing spacing = restart_spacing(b);
+        int rc =
+            zstd_ahead_start(&z->ahead, z->input.pos + size, z->frame.window, &spacing, z->mean);
+
+        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+}
+
 ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
 {
         struct zstd_pass *z = pass;
-        struct restart_spacing spacing;
         bool was_cut = z->at_cut;
         int rc;
 
@@ -211,12 +211,14 @@ ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
         if (rc <= 0)
                 return rc;
         rc = name_here(z, b, err);
+        if (rc == 0 && !was_cut)
+                rc = search(z, b, 0, err);
         if (rc < 0)
                 return rc;
-        spacing = restart_spacing(b);
-        rc = zstd_ahead_piece(&z->input, &spacing, z->mean, &z->parse, &z->peek, &z->piece, err);
-        if (rc == 0)
-                rc = zstd_begin_inside(z, err);
+        if (!zstd_ahead_take(&z->ahead, &z->input, &z->parse, &z->piece))
+                return zstd_begin_inside(z, err);
+        if (!z->piece.last)
+                rc = search(z, b, z->piece.size, err);
         return rc < 0 ? rc : (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
 }
 
