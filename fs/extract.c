@@ -311,7 +311,7 @@ static int extract(struct extract *x)
 int verb_extract(int argc, char **argv)
 {
         static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
-        static const struct index_options scan = {.sidecar = INDEX_SIDECAR_WRITE};
+        static const struct index_options scan = {.sidecar = INDEX_SIDECAR_ENTER};
         struct extract x = {.dir = "."};
         cleanup_close int dirfd = -1;
         int c, status;

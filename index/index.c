@@ -68,7 +68,9 @@ static int open_archive(struct index *index, struct source *take_file, struct si
 
         if (rc == 0)
                 rc = archive_open(index->source, &sink, &index->archive, err);
-        if (rc == 0 && sidecar)
+        if (rc == 0 && sidecar && index->options.sidecar == INDEX_SIDECAR_ENTER)
+                rc = persist_enter(index, sidecar);
+        else if (rc == 0 && sidecar)
                 rc = persist_use(index, sidecar);
         return rc;
 }
@@ -114,7 +116,9 @@ static int open_once(struct index *index, const char *path, enum place_where fro
 int index_open(const char *path, const struct index_options *options, struct index **out,
                struct error *err)
 {
-        enum place_where from = options->sidecar == INDEX_SIDECAR_USE ? PLACE_BESIDE : PLACES;
+        bool reads =
+            options->sidecar == INDEX_SIDECAR_USE || options->sidecar == INDEX_SIDECAR_ENTER;
+        enum place_where from = reads ? PLACE_BESIDE : PLACES;
         struct error unfit = {0}, failure = {0};
 
         /* Whatever is wrong with a sidecar, the archive may be sound. */
@@ -202,7 +206,9 @@ unsigned index_percent(const struct index *index)
 
         if (index_sealed(index))
                 return 100;
-        if (stream_table(index->source))
+        if (index->entered)
+                size = index->source->size;
+        else if (stream_table(index->source))
                 done = stream_consumed(index->source);
         return size ? (unsigned)min_u64(99, (uint64_t)((double)done / (double)size * 100)) : 0;
 }

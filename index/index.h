@@ -34,6 +34,9 @@ enum index_sidecar {
         INDEX_SIDECAR_NONE,  /* nothing */
         INDEX_SIDECAR_USE,   /* spare the scan; keep the scan of a compressed archive */
         INDEX_SIDECAR_WRITE, /* scan in any case; keep the scan of a compressed archive */
+        /* As WRITE, but decompress through its restart points, on all threads, where it is there.
+         */
+        INDEX_SIDECAR_ENTER,
         INDEX_SIDECAR_BUILD, /* scan in any case and keep it */
 };
 

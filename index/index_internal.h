@@ -34,6 +34,7 @@ struct index {
         struct place *place;      /* of the sidecar, or NULL */
         uint64_t sidecar_size;    /* bytes; 0: none loaded or saved */
         bool from_sidecar;        /* no scan is needed */
+        bool entered;             /* the scan decompresses with the sidecar's restart points */
         struct error sidecar_err; /* why one was not used or not kept */
 
         const struct index_tap *tap; /* of the running scan */
@@ -70,6 +71,9 @@ enum place_where persist_load(struct index *index, enum place_where from, struct
 
 /* The archive is open: take over what SIDECAR knows of it and seal. 0 or -errno. */
 int persist_use(struct index *index, const struct sidecar *sidecar);
+
+/* The archive is open and decompressed with SIDECAR's restart points: is it the one? */
+int persist_enter(struct index *index, const struct sidecar *sidecar);
 
 /* The scan is over: keep what it found, if that is wanted. */
 void persist_save(struct index *index);

@@ -18,6 +18,8 @@ static bool wants_saving(const struct index *index)
         case INDEX_SIDECAR_USE:
         case INDEX_SIDECAR_WRITE:
                 return compressed;
+        case INDEX_SIDECAR_ENTER:
+                return compressed && !index->entered;
         case INDEX_SIDECAR_BUILD:
                 return true;
         }
@@ -79,7 +81,15 @@ static bool plausible(const struct index *index)
         return clusters <= limit;
 }
 
-/* The archive is open: take over what SIDECAR knows of it. */
+int persist_enter(struct index *index, const struct sidecar *sidecar)
+{
+        if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0)
+                return -EINVAL;
+        index->entered = stream_table(index->source) != NULL;
+        index->sidecar_size = sidecar_size(sidecar);
+        return 0;
+}
+
 int persist_use(struct index *index, const struct sidecar *sidecar)
 {
         int rc = 0;

@@ -131,6 +131,75 @@ static void test_histories_are_read_from_the_file_after_saving(void **state)
         sidecar_fixture_free(&f);
 }
 
+/* What is decompressed through a sidecar's points is scanned all the same, and kept as it was. */
+static void entered(enum fixture_kind kind)
+{
+        struct index *scanned, *entered;
+        struct sidecar_fixture f;
+        struct bytes again;
+
+        sidecar_fixture_make(&f, kind, DISK_LEN);
+        scanned = open_with(&f, INDEX_SIDECAR_NONE);
+        scan(scanned);
+        entered = open_with(&f, INDEX_SIDECAR_ENTER);
+        assert_false(index_sidecar_state(entered).loaded);
+        assert_int_equal(index_sidecar_state(entered).size, f.sidecar.len);
+        assert_false(index_sealed(entered));
+        assert_in_range(index_percent(entered), 0, 99);
+        scan(entered);
+        assert_null(index_sidecar_state(entered).problem);
+        expect_same_maps(scanned, entered);
+        assert_int_equal(sidecar_read(entered, f.disk), OUTCOME_RIGHT);
+        index_close(entered);
+        index_close(scanned);
+        again = fixture_file(f.index);
+        assert_int_equal(again.len, f.sidecar.len);
+        assert_memory_equal(again.data, f.sidecar.data, again.len);
+        free(again.data);
+        sidecar_fixture_free(&f);
+}
+
+static void test_entered_zstd(void **state)
+{
+        (void)state;
+        entered(FIXTURE_ZSTD);
+}
+
+static void test_entered_gzip(void **state)
+{
+        (void)state;
+        entered(FIXTURE_GZIP);
+}
+
+static void test_entered_lzop(void **state)
+{
+        (void)state;
+        entered(FIXTURE_LZOP);
+}
+
+static void test_entered_plain(void **state)
+{
+        (void)state;
+        entered(FIXTURE_PLAIN);
+}
+
+static void test_entering_without_a_sidecar_makes_one(void **state)
+{
+        struct sidecar_fixture f;
+        struct index *index;
+        (void)state;
+
+        sidecar_fixture_archive(&f, FIXTURE_ZSTD, DISK_LEN);
+        index = open_with(&f, INDEX_SIDECAR_ENTER);
+        assert_int_equal(index_sidecar_state(index).size, 0);
+        scan(index);
+        assert_true(index_sidecar_state(index).size > SC_HEADER);
+        assert_int_equal(sidecar_read(index, f.disk), OUTCOME_RIGHT);
+        index_close(index);
+        assert_int_equal(fixture_count(f.dir), 2);
+        sidecar_fixture_free(&f);
+}
+
 static void test_same_archive_gives_the_same_bytes(void **state)
 {
         char problem[400] = "";
@@ -398,6 +467,11 @@ int main(void)
             cmocka_unit_test(test_gzip_round_trip),
             cmocka_unit_test(test_lzop_round_trip),
             cmocka_unit_test(test_histories_are_read_from_the_file_after_saving),
+            cmocka_unit_test(test_entered_zstd),
+            cmocka_unit_test(test_entered_gzip),
+            cmocka_unit_test(test_entered_lzop),
+            cmocka_unit_test(test_entered_plain),
+            cmocka_unit_test(test_entering_without_a_sidecar_makes_one),
             cmocka_unit_test(test_same_archive_gives_the_same_bytes),
             cmocka_unit_test(test_renamed_archive_keeps_its_sidecar),
             cmocka_unit_test(test_plain_archive_is_kept_only_when_asked),
