@@ -129,9 +129,12 @@ int zstd_segment(struct source *in, const struct restart_point *point, const voi
         ssize_t n;
         int rc = 0;
 
-        if (in_end < point->in_bit || in_end / 8 - s.in_start > SIZE_MAX / 2)
+        if (in_end < point->in_bit)
                 return -EINVAL;
         s.size = (size_t)(in_end / 8 - s.in_start);
+        /* Before it sizes anything: the positions may be a hostile sidecar's. */
+        if (!range_within(s.in_start, s.size, in->size))
+                return error_set_at(err, EIO, in->size, "the zstd stream is cut short");
         memory = malloc(ZSTD_FRAME_STANDIN_SIZE + s.size + ZSTD_BLOCK_HEADER_SIZE);
         if (!memory)
                 return -ENOMEM;

@@ -403,6 +403,24 @@ static struct command commands[] = {
     {"pzstd -q -c -p 2", 40, 3},
 };
 
+/* Such a point is a hostile sidecar's: it must not size anything. */
+static void test_point_with_more_input_than_there_is(void **state)
+{
+        const struct restart_point point = {0};
+        uint8_t frame[64] = {0x28, 0xb5, 0x2f, 0xfd}, out[8];
+        struct source *in = fixture_source(frame, sizeof frame);
+        struct error err = {0};
+        (void)state;
+
+        assert_int_equal(zstd_codec.segment(in, &point, NULL, UINT64_MAX, out, sizeof out, &err),
+                         -EIO);
+        assert_true(err.offset == sizeof frame);
+        assert_int_equal(
+            zstd_codec.segment(in, &point, NULL, (sizeof frame + 1) * 8, out, sizeof out, &err),
+            -EIO);
+        source_close(in);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -430,6 +448,7 @@ int main(void)
             cmocka_unit_test(test_flipped_bits),
             cmocka_unit_test(test_damage_inside_a_piece_leaves_its_beginning),
             cmocka_unit_test(test_damage_after_indexing_is_an_error),
+            cmocka_unit_test(test_point_with_more_input_than_there_is),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
