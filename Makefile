@@ -6,7 +6,7 @@
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-tsan      the same under ThreadSanitizer
-# make fuzz            the fuzz targets into build/fuzz/ (clang); each takes a corpus directory
+# make fuzz            each fuzz target for FUZZ_SECONDS (20) with libFuzzer (clang)
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
 # make bench           measurements, each beside its target
 # make install         DESTDIR= PREFIX=
@@ -21,6 +21,7 @@ WERROR    ?=
 # What a backup opener run by root should be built with.
 HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 SANITIZE  ?=
+FUZZ_SECONDS ?= 20
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -48,6 +49,7 @@ UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
+REPLAY    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay/%,$(FUZZ))
 # What tests, their tools and benchmarks share.
 SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
@@ -55,7 +57,7 @@ SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
 OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets lint format bench install \
+.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets replay lint format bench install \
         uninstall clean unit e2e tools FORCE
 .SECONDARY:
 
@@ -101,8 +103,29 @@ $(BUILD)/tests/tools/gatefs: $(call object,$(wildcard tests/gatefs/*.c))
 
 fuzz-targets: $(FUZZ_BIN)
 
-$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(call object,tests/codec_fixture.c) $(LIBRARY)
+# A fuzz target is linked twice: with libFuzzer, and with a main() that runs it over files. Codecs
+# that are tested alone have a builder that only records; the others want points that are dense.
+FUZZ_ALONE  := gzip lzop
+FUZZ_WRAP   := $(foreach f,builder_new advance wanted spacing,-Wl,--wrap=restart_$(f))
+FUZZ_SHARED := $(call object,tests/fuzz/dense_points.c tests/fuzz/mutate_vma.c tests/fuzz/read_disk.c)
+FUZZ_REPLAY := $(call object,tests/fuzz/replay.c)
+fuzz_part    = $(BUILD)/tests/fuzz/fuzz_%.o
+
+$(FUZZ_ALONE:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(fuzz_part) $(call object,tests/codec_fixture.c) \
+                $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+$(BUILD)/fuzz_%: $(fuzz_part) $(FUZZ_SHARED) $(SUPPORT) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $(FUZZ_WRAP) -o $@ $^ $(LIBS)
+
+$(FUZZ_ALONE:%=$(BUILD)/tests/replay/fuzz_%): $(BUILD)/tests/replay/fuzz_%: $(fuzz_part) \
+                $(FUZZ_REPLAY) $(call object,tests/codec_fixture.c) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(SUPPORT) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -120,7 +143,14 @@ unit: $(UNIT_BIN)
 e2e: all tools
 	VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) tests/run-e2e
 
-check: all tools unit e2e
+# What fuzzing found and what it starts from, without a fuzzer.
+replay: $(REPLAY)
+	@for target in $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ)); do \
+	        $(BUILD)/tests/replay/fuzz_$$target tests/data/fuzz/$$target tests/data/good \
+	                tests/data/bad 2>$(BUILD)/replay.log || { tail -n 20 $(BUILD)/replay.log; exit 1; }; \
+	done
+
+check: all tools unit replay e2e
 
 check-asan:
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1 \
@@ -137,6 +167,7 @@ fuzz:
 	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
 	        SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 	        fuzz-targets
+	UBSAN_OPTIONS=print_stacktrace=1 tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
 
 lint:
 	tests/lint

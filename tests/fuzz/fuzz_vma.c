@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Any bytes as an archive that is not compressed: header and extents. What the reader emits must
+ * be what archive.h promises, whatever the archive says.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "archive/archive.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/source.h"
+#include "tests/fixture_stream.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mutate_vma.h"
+
+enum { DISKS_MAX = 256, FILES_MAX = 256, BLOCK = 4096 };
+
+struct seen {
+        size_t disks, files, extents;
+        uint64_t size[DISKS_MAX], progress;
+        bool late[DISKS_MAX];
+        struct extent last; /* one with a real address */
+        uint64_t stream_size;
+};
+
+static int see_disk(void *ctx, const struct archive_disk *disk)
+{
+        struct seen *s = ctx;
+
+        fuzz_require(s->disks < DISKS_MAX);
+        fuzz_require(strlen(disk->name) < 65536 + 16 && strlen(disk->device) < 65536);
+        s->size[s->disks] = disk->size;
+        s->late[s->disks++] = disk->late_size;
+        return 0;
+}
+
+static int see_file(void *ctx, const struct archive_file *file)
+{
+        struct seen *s = ctx;
+        cleanup_free void *copy = malloc(file->len + 1);
+
+        fuzz_require(s->files++ < FILES_MAX);
+        fuzz_require(strlen(file->name) < 65536 && file->len < 65536);
+        fuzz_require(copy != NULL);
+        memcpy(copy, file->data, file->len); /* all of it is there */
+        return 0;
+}
+
+static void check_extent(struct seen *s, uint32_t disk, const struct extent *e)
+{
+        fuzz_require(e->start % BLOCK == 0 && e->len > 0 && e->len % BLOCK == 0);
+        if (!s->late[disk])
+                fuzz_require(range_within(e->start, e->len, round_up(s->size[disk], BLOCK)));
+        if (e->addr == EXTENT_ZERO || e->addr == EXTENT_LOST)
+                return;
+        fuzz_require(range_within(e->addr, e->len, s->stream_size));
+        s->last = *e;
+}
+
+static int see_extents(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
+                       uint64_t origin)
+{
+        struct seen *s = ctx;
+
+        fuzz_require(disk < s->disks && n > 0 && origin < s->stream_size);
+        for (size_t i = 0; i < n; i++)
+                check_extent(s, disk, &extents[i]);
+        s->extents += n;
+        /* 16 blocks a slot, 59 slots in 512 bytes. */
+        fuzz_require(s->extents <= (s->stream_size / 512 + 1) * 59 * 16);
+        return 0;
+}
+
+static int see_size(void *ctx, uint32_t disk, uint64_t size)
+{
+        struct seen *s = ctx;
+
+        fuzz_require(disk < s->disks && s->late[disk]);
+        s->size[disk] = size;
+        return 0;
+}
+
+static int see_damage(void *ctx, const struct damage *damage)
+{
+        const struct seen *s = ctx;
+
+        fuzz_require(damage->disk == DISK_NONE || damage->disk < s->disks);
+        fuzz_require(strlen(damage->text) > 0);
+        return 0;
+}
+
+static int see_progress(void *ctx, uint64_t done)
+{
+        struct seen *s = ctx;
+
+        fuzz_require(done >= s->progress);
+        s->progress = done;
+        return 0;
+}
+
+/* What was emitted can be read: all of it is there. */
+static void read_last(struct archive *a, const struct seen *s)
+{
+        uint8_t block[BLOCK];
+
+        if (!s->last.len)
+                return;
+        fuzz_require(a->ops->read(a, &s->last, s->last.len - BLOCK, block, BLOCK) == 0);
+        fuzz_require(a->ops->read(a, &s->last, 0, block, 1) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct seen s = {.stream_size = size};
+        const struct archive_sink sink = {
+            .ctx = &s,
+            .disk = see_disk,
+            .file = see_file,
+            .extents = see_extents,
+            .size = see_size,
+            .damage = see_damage,
+            .progress = see_progress,
+        };
+        struct source *in = fixture_source(data, size);
+        struct archive *a = NULL;
+        struct error err = {0};
+        int rc = archive_open(in, &sink, &a, &err);
+
+        if (rc < 0) {
+                fuzz_require(err.code == -rc && err.text[0]);
+        } else {
+                rc = a->ops->scan(a, &sink, &err);
+                fuzz_require(rc == 0);
+                read_last(a, &s);
+        }
+        archive_close(a);
+        source_close(in);
+        return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+        return vma_mutate(data, size, max_size, seed);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Any bytes as a zstd stream, through the driver: what the pass gives is what libzstd gives, and
+ * what every segment between its points gives alone.
+ */
+#include <errno.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "archive/bytes.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/segments.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "tests/fixture_stream.h"
+#include "tests/fuzz/fuzz.h"
+
+#define OUTPUT  ((size_t)4 << 20) /* as much as one run looks at */
+#define WINDOW  (UINT64_C(1) << 20)
+#define DECODED 64 /* segments */
+
+static const struct codec_limits limits = {.window = WINDOW};
+
+/* What libzstd makes of it, as far as it gets. *WHOLE: without an error, up to the end. */
+static size_t decode(const uint8_t *data, size_t size, uint8_t *out, bool *whole)
+{
+        ZSTD_DCtx *dctx = ZSTD_createDCtx();
+        ZSTD_inBuffer from = {.src = data, .size = size};
+        ZSTD_outBuffer to = {.dst = out, .size = OUTPUT};
+        size_t rc = 0;
+
+        fuzz_require(dctx != NULL);
+        for (;;) {
+                size_t before = from.pos + to.pos, more;
+
+                more = ZSTD_decompressStream(dctx, &to, &from);
+                if (from.pos + to.pos == before)
+                        break;
+                rc = more; /* 0: a frame has ended here */
+                if (ZSTD_isError(rc))
+                        break;
+        }
+        *whole = rc == 0 && from.pos == from.size;
+        ZSTD_freeDCtx(dctx);
+        return to.pos;
+}
+
+static void check_segments(struct source *s, const uint8_t *data, size_t size,
+                           const uint8_t *expected)
+{
+        struct restart_table *table = stream_table(s);
+        struct source *in = fixture_source(data, size);
+        size_t count = restart_count(table), step = count / DECODED + 1;
+        struct segments *segments;
+
+        fuzz_require(segments_new(&zstd_codec, &limits, in, table, &segments) == 0);
+        for (size_t i = 0; i < count; i += step) {
+                struct restart_segment segment;
+                struct error err = {0};
+                uint8_t *out;
+                size_t len;
+
+                fuzz_require(restart_get(table, i, &segment));
+                len = (size_t)(segment.end - segment.point.out);
+                out = malloc(len + !len);
+                fuzz_require(segments_decode(segments, i, out, len, &err) == 0);
+                fuzz_require(memcmp(out, expected + segment.point.out, len) == 0);
+                free(out);
+        }
+        segments_free(segments);
+        source_close(in);
+}
+
+/* A sidecar that is not this file's: its positions and histories are right in form alone. */
+static void decode_made_up_point(const uint8_t *data, size_t size)
+{
+        struct source *in = fixture_source(data, size);
+        struct restart_point point = {.history_len = (uint32_t)size};
+        uint8_t out[5000];
+        uint64_t in_end;
+        struct error err;
+
+        if (size >= 32) {
+                memcpy(&point.aux, data, sizeof point.aux);
+                memcpy(&point.in_bit, data + 8, sizeof point.in_bit);
+                memcpy(&in_end, data + 16, sizeof in_end);
+                zstd_codec.segment(in, &point, data, in_end, out, sizeof out, &err);
+                point.in_bit %= size * 8;
+                point.in_bit &= ~UINT64_C(7);
+                point.aux &= 0x3ff;
+                zstd_codec.segment(in, &point, data, size * 8, out, sizeof out, &err);
+        }
+        source_close(in);
+}
+
+static void check_stream(struct source *s, const uint8_t *data, size_t size)
+{
+        static uint8_t expected[OUTPUT], out[OUTPUT];
+        struct error err = {0};
+        uint64_t end = 0;
+        bool whole;
+        size_t expected_len = decode(data, size, expected, &whole);
+        int rc = source_reach(s, OUTPUT, &end, &err);
+        size_t len = (size_t)min_u64(end, OUTPUT);
+
+        if (rc == 0 && s->size == end)
+                fuzz_require(whole && end == expected_len);
+        if (whole && expected_len < OUTPUT)
+                fuzz_require(rc == 0 || rc == -ENOTSUP || rc == -EIO);
+        fuzz_require(rc < 0 || len <= expected_len);
+        fuzz_require(source_pread(s, out, len, 0) == (ssize_t)len);
+        fuzz_require(memcmp(out, expected, min_u64(len, expected_len)) == 0);
+        if (rc == 0 && s->size == end)
+                check_segments(s, data, size, expected);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct stream_options o = {
+            .threads = 1, .window = WINDOW, .late_proofs = size % 2, .cache_bytes = 1 << 20};
+        struct error err = {0};
+        struct source *s;
+
+        if (stream_open(&zstd_codec, fixture_source(data, size), &o, &s, &err) == 0) {
+                check_stream(s, data, size);
+                source_close(s);
+        }
+        decode_made_up_point(data, size);
+        return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/fuzz/read_disk.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "archive/bytes.h"
+#include "index/index.h"
+#include "index/names.h"
+#include "tests/fixture_stream.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { LOOKS = 12, PIECE = 3 * MAP_BLOCK };
+
+static void check_name(const char *name)
+{
+        json_t *json = json_string(name); /* NULL for what is not UTF-8 */
+        size_t len = strlen(name);
+
+        fuzz_require(json && len > 0 && len <= NAME_LEN_MAX && !strchr(name, '/'));
+        fuzz_require(strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
+        json_decref(json);
+}
+
+static const char *name_at(struct index *index, size_t i)
+{
+        size_t disks = index_disk_count(index);
+
+        return i < disks ? index_disk(index, i)->name : index_file(index, i - disks)->name;
+}
+
+void check_names(struct index *index)
+{
+        size_t count = index_disk_count(index) + index_file_count(index);
+
+        for (size_t i = 0; i < count; i++) {
+                check_name(name_at(index, i));
+                for (size_t j = 0; j < i; j++)
+                        fuzz_require(strcmp(name_at(index, i), name_at(index, j)) != 0);
+        }
+}
+
+/* An offset of the disk, nearer to its ends than to the middle. */
+static uint64_t choose(const struct disk *d, uint64_t *state)
+{
+        uint64_t r = fixture_random(state), at = fixture_random(state);
+
+        if (d->size == 0)
+                return 0;
+        switch (r % 4) {
+        case 0:
+                return at % min_u64(d->size, 262144);
+        case 1:
+                return d->size - 1 - at % min_u64(d->size, 262144);
+        case 2:
+                return at % d->size / MAP_BLOCK * MAP_BLOCK;
+        default:
+                return at % d->size;
+        }
+}
+
+static void check_block(struct disk *d, uint64_t pos, const uint8_t *bytes, size_t n)
+{
+        struct extent e;
+
+        disk_find(d, pos, &e);
+        fuzz_require(e.start <= pos && pos - e.start < e.len && e.addr != MAP_UNKNOWN);
+        fuzz_require(e.addr != EXTENT_LOST || index_recover_zero(d->index));
+        if (e.addr == EXTENT_ZERO || e.addr == EXTENT_LOST)
+                for (size_t i = 0; i < n; i++)
+                        fuzz_require(bytes[i] == 0);
+}
+
+static void check_read(struct disk *d, uint64_t pos, size_t len)
+{
+        uint8_t first[PIECE], second[PIECE];
+        ssize_t n = disk_read(d, first, len, pos), again;
+
+        fuzz_require(n == -EIO || n == -ENOMEM || (n >= 0 && (uint64_t)n <= d->size - pos));
+        again = disk_read(d, second, len, pos);
+        fuzz_require(n == again);
+        if (n <= 0)
+                return;
+        fuzz_require(memcmp(first, second, (size_t)n) == 0);
+        check_block(d, pos, first, (size_t)min_u64((uint64_t)n, MAP_BLOCK - pos % MAP_BLOCK));
+        /* A part of what was read whole is the same part. */
+        again = disk_read(d, second, (size_t)n - (size_t)n / 2, pos + (size_t)n / 2);
+        fuzz_require(again == n - n / 2);
+        fuzz_require(memcmp(first + n / 2, second, (size_t)again) == 0);
+}
+
+static void check_seek(struct disk *d, uint64_t pos)
+{
+        uint64_t data, hole;
+        struct extent e;
+        int rc = disk_next_hole(d, pos, &hole);
+
+        fuzz_require(rc == 0 && hole >= pos && hole <= d->size);
+        rc = disk_next_data(d, pos, &data);
+        fuzz_require(rc == -ENXIO || (rc == 0 && data >= pos && data < d->size));
+        disk_find(d, pos, &e);
+        if (e.addr == EXTENT_ZERO)
+                fuzz_require(hole == pos && (rc < 0 || data > pos));
+        else
+                fuzz_require(rc == 0 && data == pos && hole > pos);
+}
+
+void check_disk(struct disk *d, uint64_t seed)
+{
+        uint8_t byte;
+
+        fuzz_require(disk_read(d, &byte, 1, d->size) == 0);
+        for (unsigned i = 0; i < LOOKS && d->size > 0; i++) {
+                uint64_t pos = choose(d, &seed);
+
+                check_read(d, pos, 1 + fixture_random(&seed) % PIECE);
+                check_seek(d, pos);
+        }
+}
+
+uint64_t disk_digest(struct disk *d)
+{
+        uint8_t bytes[PIECE];
+        uint64_t digest = d->size, seed = 7;
+
+        for (unsigned i = 0; i < LOOKS && d->size > 0; i++) {
+                uint64_t pos = choose(d, &seed);
+                ssize_t n = disk_read(d, bytes, sizeof bytes, pos);
+
+                digest = digest * 31 + (n < 0 ? (uint64_t)n : XXH3_64bits(bytes, (size_t)n));
+        }
+        return digest;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What must hold of a disk whose index is sealed, whatever the archive says. */
+#ifndef VMAFS_FUZZ_READ_DISK_H
+#define VMAFS_FUZZ_READ_DISK_H
+
+#include <stdint.h>
+
+struct disk;
+struct index;
+
+/* Disks and files have names that are safe, each its own. */
+void check_names(struct index *index);
+
+/*
+ * Reading gives the same bytes twice or an error, zeros where the map says zeros and nothing where
+ * it says lost; data and holes are where the map has them. SEED chooses where to look.
+ */
+void check_disk(struct disk *d, uint64_t seed);
+
+/* A number of what check_disk would read: the same for disks that hold the same. */
+uint64_t disk_digest(struct disk *d);
+
+#endif
