@@ -278,7 +278,9 @@ static ssize_t next_block(struct zstd_pass *z, void *buf, size_t len, struct res
         if (n < ZSTD_BLOCK_HEADER_SIZE)
                 return zstd_cut_short(z, err);
         header = zstd_block_header(bytes);
-        if (header.type == ZSTD_BLOCK_RESERVED || header.size > ZSTD_PARSE_BLOCK_MAX)
+        /* libzstd passes over an empty compressed block here, and refuses it in one shot. */
+        if (header.type == ZSTD_BLOCK_RESERVED || header.size > ZSTD_PARSE_BLOCK_MAX ||
+            (header.type == ZSTD_BLOCK_COMPRESSED && header.size == 0))
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: no block begins here");
         size = (size_t)ZSTD_BLOCK_HEADER_SIZE + header.content;

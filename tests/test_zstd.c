@@ -403,6 +403,26 @@ static struct command commands[] = {
     {"pzstd -q -c -p 2", 40, 3},
 };
 
+/* The stream and the one-shot decoder of libzstd differ about it: a segment would never come out. */
+static void test_empty_compressed_block_is_damage(void **state)
+{
+        uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 0, 4, 0, 0, 0x1b, 0x18, 0, 'x'};
+        struct source *s = open_bytes((struct bytes){frame, sizeof frame}, 0);
+        struct error err = {0};
+        uint64_t end;
+        (void)state;
+
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
+        assert_true(err.has_offset && err.offset == 6);
+        source_close(s);
+        /* The same without it. */
+        memmove(frame + 6, frame + 9, 4);
+        s = open_bytes((struct bytes){frame, sizeof frame - 3}, 0);
+        reach_end(s);
+        assert_true(s->size == 771);
+        source_close(s);
+}
+
 /* Such a point is a hostile sidecar's: it must not size anything. */
 static void test_point_with_more_input_than_there_is(void **state)
 {
@@ -448,6 +468,7 @@ int main(void)
             cmocka_unit_test(test_flipped_bits),
             cmocka_unit_test(test_damage_inside_a_piece_leaves_its_beginning),
             cmocka_unit_test(test_damage_after_indexing_is_an_error),
+            cmocka_unit_test(test_empty_compressed_block_is_damage),
             cmocka_unit_test(test_point_with_more_input_than_there_is),
         };
 
