@@ -6,14 +6,30 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 
+/* So many bytes of a file tell one archive from another: they hold its uuid, or its time. */
+enum { HEAD = 4096 };
+
+/* What has become of a file since it was opened. */
+enum change {
+        CHANGE_NONE,
+        CHANGE_CUT,
+        CHANGE_WRITTEN,
+};
+
 struct file_source {
         struct source base;
         int fd;
+        bool watched; /* it is a regular file: fstat tells when it changes */
+        struct timespec mtime;
+        uint64_t head; /* XXH3 of its first bytes */
+        _Atomic int64_t ctime;
+        _Atomic int change; /* enum change; stays once it is not CHANGE_NONE */
 };
 
 struct slice_source {
@@ -22,13 +38,12 @@ struct slice_source {
         uint64_t offset;
 };
 
-static ssize_t file_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+static ssize_t read_fully(int fd, void *buf, size_t len, uint64_t offset)
 {
-        const struct file_source *f = (const struct file_source *)s;
         size_t done = 0;
 
         while (done < len) {
-                ssize_t n = pread(f->fd, (char *)buf + done, len - done, (off_t)(offset + done));
+                ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -39,6 +54,77 @@ static ssize_t file_pread(struct source *s, void *buf, size_t len, uint64_t offs
                 done += (size_t)n;
         }
         return (ssize_t)done;
+}
+
+static uint64_t hash_head(int fd)
+{
+        unsigned char head[HEAD];
+        ssize_t n = read_fully(fd, head, sizeof head, 0);
+
+        return n > 0 ? XXH3_64bits(head, (size_t)n) : 0;
+}
+
+static int64_t nanoseconds(const struct timespec *t)
+{
+        return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+/*
+ * A new ctime alone is most often that of a rename, a new link or owner: the content stays. Or of
+ * another content under an old mtime, as rsync --inplace leaves it; then the head differs.
+ */
+static enum change judge_ctime(struct file_source *f, int64_t ctime)
+{
+        if (hash_head(f->fd) != f->head)
+                return CHANGE_WRITTEN;
+        f->ctime = ctime;
+        return CHANGE_NONE;
+}
+
+static enum change find_change(struct file_source *f)
+{
+        struct stat st;
+
+        if (!f->watched || fstat(f->fd, &st) < 0)
+                return CHANGE_NONE;
+        if ((uint64_t)st.st_size < f->base.size)
+                return CHANGE_CUT;
+        if ((uint64_t)st.st_size > f->base.size ||
+            nanoseconds(&st.st_mtim) != nanoseconds(&f->mtime))
+                return CHANGE_WRITTEN;
+        if (nanoseconds(&st.st_ctim) != f->ctime)
+                return judge_ctime(f, nanoseconds(&st.st_ctim));
+        return CHANGE_NONE;
+}
+
+/* 0, or as source_check. */
+static int check_change(struct file_source *f)
+{
+        int change = f->change;
+
+        if (change == CHANGE_NONE) {
+                change = find_change(f);
+                if (change != CHANGE_NONE)
+                        f->change = change;
+        }
+        switch (change) {
+        case CHANGE_CUT:
+                return -EIO;
+        case CHANGE_WRITTEN:
+                return -ESTALE;
+        default:
+                return 0;
+        }
+}
+
+/* The check comes behind the read: a writer moves the mtime before the bytes. */
+static ssize_t file_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        struct file_source *f = (struct file_source *)s;
+        ssize_t n = read_fully(f->fd, buf, len, offset);
+        int rc = check_change(f);
+
+        return rc < 0 ? rc : n;
 }
 
 static void file_close(struct source *s)
@@ -99,9 +185,24 @@ int source_open_fd(int take_fd, struct source **out, struct error *err)
                 return error_set(err, ENOMEM, "out of memory");
         f->base.ops = &file_ops;
         f->base.size = size;
+        f->watched = S_ISREG(st.st_mode);
+        f->mtime = st.st_mtim;
+        f->ctime = nanoseconds(&st.st_ctim);
+        if (f->watched)
+                f->head = hash_head(fd);
         f->fd = steal_fd(&fd);
         *out = &f->base;
         return 0;
+}
+
+int source_check(struct source *s, struct error *err)
+{
+        int rc = s->ops == &file_ops ? check_change((struct file_source *)s) : 0;
+
+        if (rc < 0)
+                error_fill(err, -rc, "was %s while it is in use: nothing more is read from it",
+                           rc == -EIO ? "cut off" : "written to");
+        return rc;
 }
 
 int source_open_file(const char *path, struct source **out, struct error *err)

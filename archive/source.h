@@ -51,6 +51,15 @@ int source_open_file(const char *path, struct source **out, struct error *err);
 /* The same for an open file. TAKE_FD belongs to the source, and is closed on failure too. */
 int source_open_fd(int take_fd, struct source **out, struct error *err);
 
+/*
+ * A regular file must stay as it was when it was opened; that is looked at behind each read, so that
+ * no read ever gives the bytes of another archive. 0; -EIO once S was cut, -ESTALE once it was
+ * written to, with the reason in ERR: from then on every source_pread fails so. A file that is
+ * removed, renamed or replaced by another of its name has not changed, nor have others than files.
+ * A write in the clock tick (4 ms) of the file's last one before it was opened goes unseen.
+ */
+int source_check(struct source *s, struct error *err);
+
 /* A view of LEN bytes of PARENT from OFFSET. PARENT stays the caller's and outlives the slice. */
 int source_open_slice(struct source *parent, uint64_t offset, uint64_t len, struct source **out);
 
@@ -60,7 +69,7 @@ void source_close(struct source *s);
 /*
  * Read LEN bytes at OFFSET. Returns the number read, short only at the end of the stream, 0
  * behind it, or -errno: -EIO where the stream cannot be read or is damaged, -EAGAIN ahead of the
- * frontier.
+ * frontier, and as source_check.
  */
 ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset);
 

@@ -256,9 +256,9 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_open(req, fi);
 }
 
-static void fail_read(const struct ops_context *c, const struct request *r, int error)
+static void fail_read(const struct ops_context *c, const struct request *r, ssize_t rc)
 {
-        fuse_reply_err(r->req, error);
+        fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? (int)-rc : EIO);
         if (c->read_failed)
                 c->read_failed(c->owner);
 }
@@ -284,7 +284,7 @@ static bool reply_short(const struct ops_context *c, const struct request *r, co
         if (c->direct_io && n > 0)
                 fuse_reply_buf(r->req, buf, n);
         else
-                fail_read(c, r, EIO);
+                fail_read(c, r, rc);
         return true;
 }
 
@@ -307,7 +307,7 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
         if (n >= 0 && (size_t)n < want)
                 return reply_short(c, r, buf, (size_t)n, final);
         if (n < 0)
-                fail_read(c, r, n == -ENOMEM ? ENOMEM : EIO);
+                fail_read(c, r, n);
         else
                 fuse_reply_buf(r->req, buf, (size_t)n);
         return true;

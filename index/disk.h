@@ -34,7 +34,8 @@ struct disk {
 /*
  * Read LEN bytes at OFFSET into BUF. Returns the bytes read: LEN, or fewer at the disk's end or in
  * front of the first byte that cannot be had. 0 at or behind the end. Where already the first
- * byte cannot be had: -EIO for lost or unreadable, -EAGAIN for not seen yet.
+ * byte cannot be had: -EIO for lost or unreadable, -ESTALE where the archive file was written to,
+ * -EAGAIN for not seen yet.
  */
 ssize_t disk_read(struct disk *d, void *buf, size_t len, uint64_t offset);
 

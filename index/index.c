@@ -33,7 +33,7 @@ void index_unlock(struct index *index)
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err)
 {
         struct archive_sink sink = intake_sink(index);
-        int rc;
+        int rc, change;
 
         stream_release(index->source);
         if (index->from_sidecar)
@@ -41,6 +41,10 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
         index->tap = tap;
         rc = index->archive->ops->scan(index->archive, &sink, err);
         index->tap = NULL;
+        /* What a scan of two archives has found is neither's, and no loss. */
+        change = source_check(index->file, rc == -ECANCELED ? NULL : err);
+        if (change < 0 && rc != -ECANCELED)
+                rc = change;
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
                 error_fill_at(err, -rc, index->scanned, "indexing failed: %s",
                               rc == -E2BIG ? "too much is stored a second time" : strerror(-rc));
@@ -99,6 +103,7 @@ static int open_once(struct index *index, const char *path, enum place_where fro
         *where = PLACES;
         if (rc < 0)
                 return rc;
+        index->file = file;
         index->archive_size = file->size;
         if (index->options.sidecar != INDEX_SIDECAR_NONE)
                 rc = place_new(path, file, index->options.sidecar_path, &index->place, err);
@@ -292,7 +297,7 @@ size_t index_damages(const struct index *index, const struct index_damage **list
 
 bool index_read_failure(const struct index *index, struct error *err)
 {
-        return stream_damage(index->source, err) != 0;
+        return source_check(index->file, err) != 0 || stream_damage(index->source, err) != 0;
 }
 
 struct archive *index_archive(const struct index *index)

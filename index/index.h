@@ -88,9 +88,10 @@ void index_close(struct index *index);
 
 /*
  * Go through the archive once, then seal. TAP may be NULL. Damage of the archive is not an
- * error: see index_damage. Fails with -ECANCELED after index_stop, with what the tap returned,
- * or -ENOMEM; it seals even then, so that nobody waits for ever. Of an index that came from a
- * sidecar nothing is scanned. Threads that decode start here at the earliest: fork before.
+ * error: see index_damage. Fails with -ECANCELED after index_stop, with what the tap returned, as
+ * source_check where the file has changed, or -ENOMEM; it seals even then, so that nobody waits
+ * for ever. Of an index that came from a sidecar nothing is scanned. Threads that decode start
+ * here at the earliest: fork before.
  */
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err);
 
@@ -137,8 +138,8 @@ size_t index_damage_count(const struct index *index); /* all, also those that we
 size_t index_damages(const struct index *index, const struct index_damage **list);
 
 /*
- * Why a read of a compressed archive failed, the last time one did: false where none did.
- * Thread-safe.
+ * Why a read failed, the last time one did, if the archive file was changed or is compressed: false
+ * where neither is so, or none did. Thread-safe.
  */
 bool index_read_failure(const struct index *index, struct error *err);
 

@@ -22,6 +22,7 @@ struct sidecar;
 struct index {
         struct index_options options;
         struct source *source;
+        struct source *file; /* source, or what it decompresses: it belongs to source */
         struct archive *archive;
         uint64_t archive_size; /* bytes of the file */
 

@@ -197,6 +197,48 @@ ended_with() {
         timeout 60 stat "$MNT/disk-a.raw"
 }
 
+# Reads all of the mounted disk at every block, keeping what could be read: got, and the number of
+# blocks that failed in LOST.
+read_blocks() {
+        dd if="$MNT/disk-a.raw" of=got bs=4096 iflag=direct conv=noerror,sync 2>errors || true
+        LOST=$(grep -c "$1" errors || true)
+        # Zeros stand in for what failed; all else is right.
+        cmp -l got a.raw | awk '$2 != 0 { wrong = 1 } END { exit wrong }'
+}
+
+@test "an archive that is overwritten in place while it is mounted is noticed, at once and for good" {
+        local suffix
+
+        make_ragged_disk b.raw
+        tr '0-9' 'a-j' <b.raw >c.raw
+        mkvma -o other.vma --device a=c.raw
+        zstd -q a.vma
+        zstd -q other.vma
+        for suffix in "" .zst; do
+                sleep 0.1 # no longer the clock tick in which it was made
+                start_vmafs "a.vma$suffix" -o index=none,cache=1M
+                wait_indexed
+                head -c 4096 "$MNT/disk-a.raw" | cmp -n 4096 - a.raw
+                cat "other.vma$suffix" >"a.vma$suffix"
+                read_blocks 'Stale file handle\|Input/output error'
+                [ "$LOST" -gt 0 ]
+                run dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 iflag=direct skip=1000
+                [ "$status" -ne 0 ]
+                [ "$(grep -c 'while it is in use' "$LOG")" -eq 1 ]
+                timeout 60 stat "$MNT/disk-a.raw"
+                umount "$MNT"
+                ended_with 0
+        done
+}
+
+@test "an archive that another one replaces while it is mounted stays readable" {
+        make_disk b.raw 1000000 0-7
+        mkvma -o other.vma --device a=b.raw
+        mount_vmafs a.vma
+        mv other.vma a.vma
+        cmp a.raw "$MNT/disk-a.raw"
+}
+
 @test "a mount that is started without standard input serves all the same" {
         MNT=$(mktemp -d "$BATS_TEST_TMPDIR/mnt.XXXXXX")
         "$VMAFS" "$DATA/good/tiny.vma" "$MNT" -o index=none <&- 3>&-

@@ -359,6 +359,37 @@ static int wait_for(pid_t pid)
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* What was scanned before the change and behind it is of two archives. */
+static void test_archive_that_changes_is_not_kept(void **state)
+{
+        for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
+                static const struct timespec tick = {.tv_nsec = 30000000};
+                struct sidecar_fixture f;
+                struct index_options options = {
+                    .sidecar = INDEX_SIDECAR_BUILD, .sidecar_path = f.index, .recover_zero = true};
+                struct error err = {0};
+                struct index *index;
+                char byte;
+                int fd;
+
+                sidecar_fixture_archive(&f, (enum fixture_kind)kind, MIB);
+                nanosleep(&tick, NULL);
+                assert_int_equal(index_open(f.archive, &options, &index, &err), 0);
+                fd = open(f.archive, O_RDWR | O_CLOEXEC);
+                assert_true(fd >= 0 && pread(fd, &byte, 1, 0) == 1 && pwrite(fd, &byte, 1, 0) == 1);
+                close(fd);
+                assert_int_equal(index_scan(index, NULL, &err), -ESTALE);
+                assert_non_null(strstr(err.text, "while it is in use"));
+                assert_true(index_sealed(index));
+                /* What was not read in time is an error, and not even with recover=zero zeros. */
+                assert_int_not_equal(sidecar_read(index, f.disk), OUTCOME_WRONG);
+                index_close(index);
+                assert_int_not_equal(access(f.index, F_OK), 0);
+                sidecar_fixture_free(&f);
+        }
+        (void)state;
+}
+
 static void test_no_room_costs_a_word_only(void **state)
 {
         struct sidecar_fixture f;
@@ -478,6 +509,7 @@ int main(void)
             cmocka_unit_test(test_compressed_archive_is_kept_unless_forbidden),
             cmocka_unit_test(test_late_size_is_kept),
             cmocka_unit_test(test_damaged_archive_is_not_kept),
+            cmocka_unit_test(test_archive_that_changes_is_not_kept),
             cmocka_unit_test(test_no_room_costs_a_word_only),
             cmocka_unit_test(test_no_room_keeps_the_old_one),
             cmocka_unit_test(test_missing_folder_costs_a_word_only),
