@@ -92,6 +92,8 @@ static int damaged(const struct zstd_pass *z, size_t code, struct error *err)
 /* What cannot be read although it is sound. */
 static int check_frame(const struct zstd_pass *z, struct error *err)
 {
+        uint64_t mib = round_up(z->frame.window, 1 << 20) >> 20;
+
         if (z->frame.reserved)
                 return error_set_at(err, ENOTSUP, z->input.pos,
                                     "the zstd frame uses a feature that is not known");
@@ -101,11 +103,12 @@ static int check_frame(const struct zstd_pass *z, struct error *err)
                                     ", which is not part of it",
                                     z->frame.dictionary);
         if (z->frame.window > z->limits.window)
-                return error_set_at(
-                    err, ENOTSUP, z->input.pos,
-                    "the zstd frame needs a window of %" PRIu64 " bytes, over the limit of %" PRIu64
-                    "; allow it with -o window=%" PRIu64 "M",
-                    z->frame.window, z->limits.window, round_up(z->frame.window, 1 << 20) >> 20);
+                return error_set_at(err, ENOTSUP, z->input.pos,
+                                    "the zstd frame needs a window of %" PRIu64
+                                    " bytes, over the limit of %" PRIu64
+                                    "; allow it with -o window=%" PRIu64
+                                    "M to mount, --window=%" PRIu64 "M otherwise",
+                                    z->frame.window, z->limits.window, mib, mib);
         return 0;
 }
 

@@ -98,12 +98,14 @@ _vmafs_trim() {
 }
 
 _vmafs_options() {
+        local limits=(--cache= --threads= --window=)
+
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;
-        info | verify) _vmafs_words "$1" --json ;;
-        map) _vmafs_words "$1" --output=human --output=json ;;
-        extract) _vmafs_words "$1" -C --force ;;
-        index) _vmafs_words "$1" --file= ;;
+        info | verify) _vmafs_words "$1" --json "${limits[@]}" ;;
+        map) _vmafs_words "$1" --output=human --output=json "${limits[@]}" ;;
+        extract) _vmafs_words "$1" -C --force "${limits[@]}" ;;
+        index) _vmafs_words "$1" --file= "${limits[@]}" ;;
         *) _vmafs_words "$1" --help --version -f -d -s -o ;;
         esac
 }

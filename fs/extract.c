@@ -16,6 +16,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
@@ -310,8 +311,9 @@ static int extract(struct extract *x)
 
 int verb_extract(int argc, char **argv)
 {
-        static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
-        static const struct index_options scan = {.sidecar = INDEX_SIDECAR_ENTER};
+        static const struct option options[] = {
+            {"force", no_argument, NULL, 'f'}, OPENING_LONG_OPTIONS, {0}};
+        struct index_options opening = {.sidecar = INDEX_SIDECAR_ENTER};
         struct extract x = {.dir = "."};
         cleanup_close int dirfd = -1;
         int c, status;
@@ -321,8 +323,8 @@ int verb_extract(int argc, char **argv)
                         x.dir = optarg;
                 else if (c == 'f')
                         x.force = true;
-                else
-                        return usage_option(argv);
+                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        return STATUS_USAGE;
         }
         if (argc - optind < 1)
                 return usage_error("extract needs an archive");
@@ -336,7 +338,7 @@ int verb_extract(int argc, char **argv)
                 return STATUS_USAGE;
         }
         x.dirfd = dirfd;
-        status = report_open(x.archive, &scan, &x.index);
+        status = report_open(x.archive, &opening, &x.index);
         if (status != STATUS_OK)
                 return status;
         status = extract(&x);

@@ -5,6 +5,7 @@
 
 #include "archive/error.h"
 #include "archive/restart.h"
+#include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
@@ -48,15 +49,17 @@ static int build(struct index *index, const char *path)
 
 int verb_index(int argc, char **argv)
 {
-        static const struct option options[] = {{"file", required_argument, NULL, 'f'}, {0}};
+        static const struct option options[] = {
+            {"file", required_argument, NULL, 'f'}, OPENING_LONG_OPTIONS, {0}};
         struct index_options opening = {.sidecar = INDEX_SIDECAR_BUILD};
         struct index *index;
         int c, status;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (c != 'f')
-                        return usage_option(argv);
-                opening.sidecar_path = optarg;
+                if (c == 'f')
+                        opening.sidecar_path = optarg;
+                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        return STATUS_USAGE;
         }
         if (argc - optind != 1)
                 return usage_error("index needs one archive");

@@ -8,6 +8,7 @@
 #include "archive/archive.h"
 #include "archive/restart.h"
 #include "fs/json.h"
+#include "fs/opening.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
 #include "index/index.h"
@@ -124,20 +125,22 @@ static int print_json(const struct index *index, const char *path)
 
 int verb_info(int argc, char **argv)
 {
-        static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
-        static const struct index_options use = {.sidecar = INDEX_SIDECAR_USE};
+        static const struct option options[] = {
+            {"json", no_argument, NULL, 'j'}, OPENING_LONG_OPTIONS, {0}};
+        struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
         bool json = false;
         struct index *index;
         int c, status;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (c != 'j')
-                        return usage_option(argv);
-                json = true;
+                if (c == 'j')
+                        json = true;
+                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        return STATUS_USAGE;
         }
         if (argc - optind != 1)
                 return usage_error("info needs one archive");
-        status = report_open(argv[optind], &use, &index);
+        status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
         if (json)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "archive/error.h"
+#include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
@@ -127,27 +128,37 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
         return STATUS_FAILED;
 }
 
+static int set_output(const char *word, enum map_output *output)
+{
+        if (strcmp(word, "json") == 0)
+                *output = OUTPUT_JSON;
+        else if (strcmp(word, "human") == 0)
+                *output = OUTPUT_HUMAN;
+        else
+                return usage_error("--output is human or json");
+        return STATUS_OK;
+}
+
 int verb_map(int argc, char **argv)
 {
-        static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {0}};
-        static const struct index_options use = {.sidecar = INDEX_SIDECAR_USE};
+        static const struct option options[] = {
+            {"output", required_argument, NULL, 'o'}, OPENING_LONG_OPTIONS, {0}};
+        struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
         enum map_output output = OUTPUT_HUMAN;
         struct index *index;
         int c, status;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (c != 'o')
-                        return usage_option(argv);
-                if (strcmp(optarg, "json") == 0)
-                        output = OUTPUT_JSON;
-                else if (strcmp(optarg, "human") == 0)
-                        output = OUTPUT_HUMAN;
+                if (c == 'o')
+                        status = set_output(optarg, &output);
                 else
-                        return usage_error("--output is human or json");
+                        status = opening_option(c, argv, &opening);
+                if (status != STATUS_OK)
+                        return status;
         }
         if (argc - optind != 2)
                 return usage_error("map needs an archive and the name of a disk in it");
-        status = report_open(argv[optind], &use, &index);
+        status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
         status = map_disk(index, argv[optind], argv[optind + 1], output);

@@ -13,9 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "fs/mountinfo.h"
+#include "fs/numbers.h"
+#include "fs/opening.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
 
@@ -174,64 +175,21 @@ static int add_own_words(struct mount_options *o, struct fuse_args *args)
         return STATUS_OK;
 }
 
-/* A whole number in BASE, at most MAX, into *OUT; TEXT NULL leaves it. */
-static bool parse_number(const char *text, int base, unsigned long max, unsigned *out)
-{
-        unsigned long n;
-        char *end;
-
-        if (!text)
-                return true;
-        errno = 0;
-        n = strtoul(text, &end, base);
-        if (errno || *end || end == text || text[0] == '-' || n > max)
-                return false;
-        *out = (unsigned)n;
-        return true;
-}
-
-/* A size with a suffix K, M, G or T, at most MAX; TEXT NULL leaves *OUT. */
-static bool parse_size(const char *text, uint64_t max, uint64_t *out)
-{
-        static const char units[] = "KMGT";
-        uint64_t n;
-        const char *unit;
-        char *end;
-
-        if (!text)
-                return true;
-        errno = 0;
-        n = strtoull(text, &end, 10);
-        if (errno || end == text || text[0] == '-')
-                return false;
-        unit = *end ? strchr(units, *end) : NULL;
-        if (*end && (!unit || end[1]))
-                return false;
-        for (const char *u = units; unit && u <= unit; u++)
-                if (!checked_mul(n, 1024, &n))
-                        return false;
-        *out = n;
-        return n > 0 && n <= max;
-}
-
 static int parse_index(struct mount_options *o)
 {
-        uint64_t cache = 0;
+        struct index_options *opening = &o->opening;
 
         if (o->recover && strcmp(o->recover, "eio") != 0 && strcmp(o->recover, "zero") != 0)
                 return usage_error("-o recover is eio or zero");
-        if (!parse_size(o->cache, SIZE_MAX / 2, &cache))
-                return usage_error("-o cache is a size, such as 512M");
-        if (!parse_size(o->window, UINT64_C(1) << 31, &o->opening.window))
-                return usage_error("-o window is a size of at most 2G");
-        if (!parse_number(o->threads, 10, 1024, &o->opening.threads))
-                return usage_error("-o threads is a number of at most 1024");
-        o->opening.cache_bytes = cache;
-        o->opening.recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
-        o->opening.sidecar = INDEX_SIDECAR_USE;
-        o->opening.sidecar_path = o->index;
+        if (opening_set(OPENING_CACHE, "-o ", o->cache, opening) != STATUS_OK ||
+            opening_set(OPENING_WINDOW, "-o ", o->window, opening) != STATUS_OK ||
+            opening_set(OPENING_THREADS, "-o ", o->threads, opening) != STATUS_OK)
+                return STATUS_USAGE;
+        opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
+        opening->sidecar = INDEX_SIDECAR_USE;
+        opening->sidecar_path = o->index;
         if (o->index && strcmp(o->index, "none") == 0)
-                o->opening.sidecar = INDEX_SIDECAR_NONE;
+                opening->sidecar = INDEX_SIDECAR_NONE;
         return STATUS_OK;
 }
 

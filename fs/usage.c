@@ -7,11 +7,11 @@
 
 static const char help[] =
     "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
-    "       vmafs info    [--json] ARCHIVE\n"
-    "       vmafs map     [--output=human|json] ARCHIVE FILE\n"
-    "       vmafs verify  [--json] ARCHIVE\n"
-    "       vmafs extract [-C DIR] [--force] ARCHIVE [FILE...]\n"
-    "       vmafs index   [--file=PATH] ARCHIVE\n"
+    "       vmafs info    [--json] [LIMIT...] ARCHIVE\n"
+    "       vmafs map     [--output=human|json] [LIMIT...] ARCHIVE FILE\n"
+    "       vmafs verify  [--json] [LIMIT...] ARCHIVE\n"
+    "       vmafs extract [-C DIR] [--force] [LIMIT...] ARCHIVE [FILE...]\n"
+    "       vmafs index   [--file=PATH] [LIMIT...] ARCHIVE\n"
     "       vmafs --help | --version\n"
     "\n"
     "Mount a VM backup archive read-only: each disk and each configuration file in it is a\n"
@@ -41,6 +41,11 @@ static const char help[] =
     "  -C DIR               extract into DIR\n"
     "  --force              replace files that are there already\n"
     "  --file=PATH          keep the index as PATH\n"
+    "\n"
+    "LIMIT is one of these, for a compressed archive:\n"
+    "  --cache=SIZE         as -o cache\n"
+    "  --threads=N          as -o threads\n"
+    "  --window=SIZE        as -o window\n"
     "\n"
     "Exit status: 0 done, 1 the archive is damaged or the work failed, 2 wrong usage or no\n"
     "such archive. An archive that is named like a verb is given as ./info.\n";

@@ -15,6 +15,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "fs/json.h"
+#include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
@@ -273,20 +274,22 @@ static int verify(struct index *index, const char *path, bool json)
 
 int verb_verify(int argc, char **argv)
 {
-        static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
-        static const struct index_options scan = {.sidecar = INDEX_SIDECAR_WRITE};
+        static const struct option options[] = {
+            {"json", no_argument, NULL, 'j'}, OPENING_LONG_OPTIONS, {0}};
+        struct index_options opening = {.sidecar = INDEX_SIDECAR_WRITE};
         bool json = false;
         struct index *index;
         int c, status;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (c != 'j')
-                        return usage_option(argv);
-                json = true;
+                if (c == 'j')
+                        json = true;
+                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        return STATUS_USAGE;
         }
         if (argc - optind != 1)
                 return usage_error("verify needs one archive");
-        status = report_open(argv[optind], &scan, &index);
+        status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
         status = verify(index, argv[optind], json);

@@ -347,6 +347,65 @@ right_or_lost() {
         shows_all "$MNT"
 }
 
+# Runs VERB on ARCHIVE with the options, so that it keeps no index: run_verb VERB ARCHIVE OPTION...
+run_verb() {
+        local words=("$1" "${@:3}" "$2")
+
+        echo "${words[*]}"
+        rm -rf out i
+        mkdir out
+        case $1 in
+        map) words+=(disk-a.raw) ;;
+        extract) words+=(disk-a.raw -C out) ;;
+        index) words+=(--file=i) ;;
+        esac
+        run --separate-stderr "$VMAFS" "${words[@]}"
+        rm -f "$CACHE"/*.vmafs
+}
+
+# Every verb refuses ARCHIVE by naming MIB of window, and opens it with that: window_is_asked_for
+window_is_asked_for() {
+        local verb
+
+        for verb in info map verify extract index; do
+                run_verb $verb "$1"
+                [ "$status" -eq 1 ] && one_line_says "; allow it with -o window=$2M to mount, --window=$2M" || return 1
+                run_verb $verb "$1" --window=$(($2 - 1))M
+                [ "$status" -eq 1 ] || return 1
+                run_verb $verb "$1" --window="$2M"
+                echo "$status: $stderr"
+                [ "$status" -eq 0 ] && [ -z "$stderr" ] || return 1
+                [ $verb != extract ] || cmp out/disk-a.raw "$RAW" || return 1
+        done
+}
+
+@test "every verb opens an archive with a window of 256 MiB by --window, and asks for that without" {
+        cache_folder
+        zstd -q --long=28 <"$BATS_FILE_TMPDIR/a.vma" >long.zst
+        window_is_asked_for long.zst 256
+}
+
+@test "every verb opens an archive with a window of 1 GiB by --window, and asks for that without" {
+        cache_folder
+        zstd -q -3 --ultra --long=30 <"$BATS_FILE_TMPDIR/a.vma" >long.zst
+        window_is_asked_for long.zst 1024
+}
+
+@test "--cache=, --threads= and --window= are checked, and taken" {
+        local verb bad
+
+        cache_folder
+        for verb in info map verify extract index; do
+                for bad in cache= cache=x threads=100000 window=4G; do
+                        run_verb $verb a.vma.zst "--$bad"
+                        [ "$status" -eq 2 ]
+                        one_line_says "--${bad%%=*} is a "
+                done
+                run_verb $verb a.vma.zst --cache=1M --threads=1 --window=128M
+                [ "$status" -eq 0 ]
+        done
+}
+
 @test "cache=, threads= and window= are checked" {
         local bad
 

@@ -233,7 +233,7 @@ static void test_window_over_the_limit_is_refused(void **state)
         (void)state;
 
         assert_int_equal(probe_error((struct bytes){frame, sizeof frame}, 0, &err), -ENOTSUP);
-        assert_non_null(strstr(err.text, "-o window=1024M"));
+        assert_non_null(strstr(err.text, "-o window=1024M to mount, --window=1024M otherwise"));
         assert_int_equal(probe_error((struct bytes){frame, sizeof frame}, UINT64_C(1) << 30, &err),
                          0);
 }
