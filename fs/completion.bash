@@ -102,7 +102,8 @@ _vmafs_options() {
 
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;
-        info | verify) _vmafs_words "$1" --json "${limits[@]}" ;;
+        info) _vmafs_words "$1" --json "${limits[@]}" ;;
+        verify) _vmafs_words "$1" --json --record --file= "${limits[@]}" ;;
         map) _vmafs_words "$1" --output=human --output=json "${limits[@]}" ;;
         extract) _vmafs_words "$1" -C --force "${limits[@]}" ;;
         index) _vmafs_words "$1" --file= "${limits[@]}" ;;

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vmafs verify: go through the archive once, read every stored byte, and name what is damaged
- * (by byte of the archive) and what is lost of each disk (by byte of the disk).
+ * vmafs verify: go through the archive once, and name what is damaged (by byte of the archive),
+ * what is lost of each disk (by byte of the disk), and what is not what it was when it was indexed
+ * or recorded.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "fs/json.h"
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
 #include "fs/verbs.h"
+#include "fs/verify.h"
 #include "index/index.h"
+#include "index/record.h"
+#include "index/recorder.h"
 
-enum { READ_SIZE = 1024 * 1024, UNREADABLE_MAX = 1000 };
+enum { READ_SIZE = 1024 * 1024 };
 
-struct range {
-        const struct disk *disk;
-        uint64_t start, len; /* of the disk */
-        uint64_t addr;       /* of the archive's stream */
-        int error;           /* positive errno */
+struct wishes {
+        bool json;
+        bool record;
 };
 
-struct verify {
-        struct index *index;
-        const char *path;
-        char *buffer;             /* READ_SIZE */
-        struct range *unreadable; /* UNREADABLE_MAX: blocks that are there but cannot be read */
-        size_t unreadable_kept;
-        uint64_t unreadable_count;
-};
+/* ---- reading ---- */
+
+static void keep_range(struct ranges *r, const struct range *range)
+{
+        r->count++;
+        if (r->kept < RANGES_MAX)
+                r->list[r->kept++] = *range;
+}
 
 static bool extends(const struct range *r, const struct disk *disk, const struct extent *e)
 {
@@ -47,31 +47,34 @@ static bool extends(const struct range *r, const struct disk *disk, const struct
 static void note_unreadable(struct verify *v, const struct disk *disk, const struct extent *e,
                             int rc)
 {
-        size_t kept = v->unreadable_kept;
+        struct ranges *r = &v->unreadable;
 
-        v->unreadable_count++;
-        if (kept && extends(&v->unreadable[kept - 1], disk, e))
-                v->unreadable[kept - 1].len += e->len;
-        else if (kept < UNREADABLE_MAX)
-                v->unreadable[v->unreadable_kept++] =
-                    (struct range){disk, e->start, e->len, e->addr, -rc};
+        if (r->kept && extends(&r->list[r->kept - 1], disk, e)) {
+                r->list[r->kept - 1].len += e->len;
+                r->count++;
+        } else {
+                keep_range(r, &(struct range){disk, e->start, e->len, e->addr, -rc});
+        }
 }
 
-static void read_part(struct verify *v, const struct disk *disk, const struct extent *e)
+/* A recorder_read_fn that names the blocks which cannot be read. */
+static int read_part(void *ctx, struct disk *disk, const struct extent *e, void *buf)
 {
+        struct verify *v = ctx;
         struct archive *a = index_archive(v->index);
-        int rc = a->ops->read(a, e, 0, v->buffer, e->len);
+        int rc = a->ops->read(a, e, 0, buf, e->len);
 
         if (rc == 0)
-                return;
+                return 0;
         for (uint64_t at = 0; at < e->len; at += MAP_BLOCK) {
                 struct extent block = {e->start + at, min_u64(MAP_BLOCK, e->len - at),
                                        e->addr + at};
+                int failed = a->ops->read(a, &block, 0, buf, block.len);
 
-                rc = a->ops->read(a, &block, 0, v->buffer, block.len);
-                if (rc < 0)
-                        note_unreadable(v, disk, &block, rc);
+                if (failed < 0)
+                        note_unreadable(v, disk, &block, failed);
         }
+        return rc;
 }
 
 static int read_extents(void *ctx, struct disk *disk, const struct extent *extents, size_t n)
@@ -87,203 +90,224 @@ static int read_extents(void *ctx, struct disk *disk, const struct extent *exten
                         struct extent part = {e->start + at, min_u64(READ_SIZE, e->len - at),
                                               e->addr + at};
 
-                        read_part(v, disk, &part);
+                        read_part(v, disk, &part, v->buffer);
                 }
         }
         return 0;
 }
 
-/* The next range of D at or behind *POS that is lost, or false. */
-static bool next_lost(struct disk *d, uint64_t *pos, struct extent *lost)
+static int hash_extents(void *ctx, struct disk *disk, const struct extent *extents, size_t n)
 {
-        struct extent e;
+        struct verify *v = ctx;
 
-        lost->len = 0;
-        for (; *pos < d->size; *pos = e.start + e.len) {
-                disk_find(d, *pos, &e);
-                if (e.addr != EXTENT_LOST) {
-                        if (lost->len)
-                                return true;
-                        continue;
-                }
-                if (!lost->len)
-                        lost->start = *pos;
-                lost->len = e.start + e.len - lost->start;
-        }
-        return lost->len > 0;
+        return recorder_extents(v->recorder, disk, extents, n);
 }
 
-static bool is_sound(const struct verify *v)
+static bool is_compressed(const struct index *index)
 {
-        if (index_damage_count(v->index) || v->unreadable_count)
+        return strcmp(index_compression(index), "none") != 0;
+}
+
+static int scan(struct verify *v, struct error *err)
+{
+        struct index_tap tap = {.ctx = v, .extents = v->recorder ? hash_extents : read_extents};
+        /* What was decoded and checked a moment ago is in memory: reading that proves nothing. */
+        bool decoded = is_compressed(v->index) && !v->recorder;
+        struct progress *progress = progress_start(v->index, "verifying");
+        int rc = index_scan(v->index, decoded ? NULL : &tap, err);
+
+        if (rc == 0 && v->recorder) {
+                rc = recorder_finish(v->recorder);
+                if (rc < 0)
+                        rc = error_set(err, -rc, "cannot be hashed: %s", strerror(-rc));
+        }
+        progress_stop(progress);
+        return rc;
+}
+
+/* ---- what was recorded ---- */
+
+struct comparison {
+        struct verify *v;
+        const struct disk *disk;
+};
+
+static void note_changed(void *ctx, uint64_t start, uint64_t len)
+{
+        struct comparison *c = ctx;
+
+        keep_range(&c->v->changed, &(struct range){.disk = c->disk, .start = start, .len = len});
+}
+
+static void note_unknown(void *ctx, uint64_t start, uint64_t len)
+{
+        struct comparison *c = ctx;
+
+        keep_range(&c->v->unknown, &(struct range){.disk = c->disk, .start = start, .len = len});
+}
+
+static void compare_record(struct verify *v)
+{
+        for (size_t i = 0; v->before && i < v->before->disk_count; i++) {
+                struct comparison c = {v, index_disk(v->index, i)};
+                struct record_sink sink = {&c, note_changed, note_unknown};
+
+                record_compare(&v->before->disks[i], recorder_tree(v->recorder, i), &sink);
+        }
+}
+
+/* What there is to compare with, and what that takes. Returns the exit status. */
+static int prepare(struct verify *v, const struct wishes *wishes, unsigned threads)
+{
+        struct error err = {0};
+        int rc = index_load_record(v->index, &v->before, &err);
+
+        /* It is the index that has suffered; the archive can be looked at all the same. */
+        if (rc < 0)
+                report_error(v->path, &err);
+        if (v->before && v->before->disk_count != index_disk_count(v->index)) {
+                report("%s: what was recorded of it is not used: it does not fit", v->path);
+                record_free(steal_ptr(&v->before));
+        }
+        if (!v->before && !wishes->record)
+                return STATUS_OK;
+        rc = recorder_new(v->index, threads, read_part, v, &v->recorder);
+        if (rc == 0)
+                return STATUS_OK;
+        report("%s: cannot be hashed: %s", v->path, strerror(-rc));
+        return STATUS_FAILED;
+}
+
+/* ---- keeping ---- */
+
+/* Record what was found. Returns the exit status. */
+static int record_now(struct verify *v)
+{
+        uint64_t now = (uint64_t)time(NULL);
+        int rc;
+
+        if (!verify_is_sound(v)) {
+                report("%s: is not recorded: it is not sound", v->path);
+                return STATUS_FAILED;
+        }
+        rc = recorder_record(v->recorder, now, &v->made);
+        if (rc < 0) {
+                report("%s: cannot be recorded: %s", v->path, strerror(-rc));
+                return STATUS_FAILED;
+        }
+        index_keep(v->index, v->made);
+        if (!index_sidecar_state(v->index).problem)
+                return STATUS_OK;
+        report("%s: %s", v->path, index_sidecar_state(v->index).problem);
+        record_free(steal_ptr(&v->made));
+        return STATUS_FAILED;
+}
+
+/* The pass has found what an index is made of: leave one behind, unless that would hide something.
+ */
+static void keep_index(struct verify *v)
+{
+        const struct audit_sidecar *own = &v->audit.sidecars[PLACE_OWN];
+        bool good = own->present && !own->differs && !own->problem[0];
+
+        if (!good && is_compressed(v->index) && verify_is_sound(v))
+                index_keep(v->index, NULL);
+}
+
+bool verify_is_sound(const struct verify *v)
+{
+        if (index_damage_count(v->index) || v->unreadable.count || v->changed.count ||
+            v->unknown.count || v->audit.count)
                 return false;
+        for (size_t i = 0; i < PLACES; i++)
+                if (v->audit.sidecars[i].differs)
+                        return false;
         for (size_t i = 0; i < index_disk_count(v->index); i++)
                 if (index_disk(v->index, i)->totals.lost)
                         return false;
         return true;
 }
 
-/* ---- for a person ---- */
+/* ---- the verb ---- */
 
-static void print_causes(const struct verify *v)
+static int look(struct verify *v)
 {
-        const struct index_damage *list;
-        size_t kept = index_damages(v->index, &list);
+        struct error err = {0};
 
-        for (size_t i = 0; i < kept; i++) {
-                printf("archive byte %" PRIu64 ": %s", list[i].offset, list[i].text);
-                if (list[i].len)
-                        printf(" (%s from %" PRIu64 ", %" PRIu64 " bytes)",
-                               index_disk(v->index, list[i].disk)->name, list[i].start,
-                               list[i].len);
-                putchar('\n');
+        if (scan(v, &err) < 0) {
+                report_error(v->path, &err);
+                return STATUS_FAILED;
         }
-        if (index_damage_count(v->index) > kept)
-                printf("%zu more of the same kind\n", index_damage_count(v->index) - kept);
-        for (size_t i = 0; i < v->unreadable_kept; i++) {
-                const struct range *r = &v->unreadable[i];
-
-                printf("archive byte %" PRIu64 ": cannot be read: %s (%s from %" PRIu64 ", %" PRIu64
-                       " bytes)\n",
-                       r->addr, strerror(r->error), r->disk->name, r->start, r->len);
-        }
-        if (v->unreadable_count > v->unreadable_kept)
-                printf("%" PRIu64 " unreadable blocks in all\n", v->unreadable_count);
+        compare_record(v);
+        if (audit_run(v->index, &v->audit) == 0)
+                return STATUS_OK;
+        report("out of memory");
+        return STATUS_FAILED;
 }
 
-static void print_disk(struct disk *d)
+static int run(struct verify *v, const struct wishes *wishes, unsigned threads)
 {
-        struct extent lost;
-        char size[32];
+        int status = prepare(v, wishes, threads), printed = STATUS_OK;
 
-        printf("%s: %" PRIu64 " bytes, %s stored", d->name, d->size,
-               report_size(d->totals.stored, size));
-        if (d->totals.lost)
-                printf(", %s lost", report_size(d->totals.lost, size));
-        putchar('\n');
-        for (uint64_t pos = 0; next_lost(d, &pos, &lost);)
-                printf("%s: lost: %" PRIu64 " to %" PRIu64 " (%" PRIu64 " bytes)\n", d->name,
-                       lost.start, lost.start + lost.len - 1, lost.len);
+        if (status == STATUS_OK)
+                status = look(v);
+        if (status != STATUS_OK)
+                return status;
+        if (wishes->record)
+                status = record_now(v);
+        else
+                keep_index(v);
+        if (wishes->json)
+                printed = verify_print_json(v);
+        else
+                verify_print(v);
+        if (printed != STATUS_OK)
+                return printed;
+        return verify_is_sound(v) ? status : STATUS_FAILED;
 }
 
-static void print_human(const struct verify *v)
-{
-        print_causes(v);
-        for (size_t i = 0; i < index_disk_count(v->index); i++)
-                print_disk(index_disk(v->index, i));
-        printf("%s: %s\n", v->path, is_sound(v) ? "sound" : "DAMAGED");
-}
-
-/* ---- for a script ---- */
-
-static json_t *damages_json(const struct verify *v)
-{
-        const struct index_damage *list;
-        size_t kept = index_damages(v->index, &list);
-        json_t *out = json_array();
-
-        for (size_t i = 0; i < kept; i++) {
-                json_t *o = json_pack("{s:I, s:s}", "offset", (json_int_t)list[i].offset, "what",
-                                      list[i].text);
-
-                if (list[i].disk != DISK_NONE)
-                        json_object_set_new(o, "disk",
-                                            json_string(index_disk(v->index, list[i].disk)->name));
-                if (list[i].len) {
-                        json_object_set_new(o, "start", json_integer((json_int_t)list[i].start));
-                        json_object_set_new(o, "length", json_integer((json_int_t)list[i].len));
-                }
-                json_array_append_new(out, o);
-        }
-        return out;
-}
-
-static json_t *unreadable_json(const struct verify *v)
-{
-        json_t *out = json_array();
-
-        for (size_t i = 0; i < v->unreadable_kept; i++) {
-                const struct range *r = &v->unreadable[i];
-
-                json_array_append_new(
-                    out, json_pack("{s:I, s:s, s:I, s:I, s:s}", "offset", (json_int_t)r->addr,
-                                   "disk", r->disk->name, "start", (json_int_t)r->start, "length",
-                                   (json_int_t)r->len, "what", strerror(r->error)));
-        }
-        return out;
-}
-
-static json_t *disks_json(const struct verify *v)
-{
-        json_t *out = json_array();
-
-        for (size_t i = 0; i < index_disk_count(v->index); i++) {
-                struct disk *d = index_disk(v->index, i);
-                json_t *ranges = json_array();
-                struct extent lost;
-
-                for (uint64_t pos = 0; next_lost(d, &pos, &lost);)
-                        json_array_append_new(ranges, json_pack("{s:I, s:I}", "start",
-                                                                (json_int_t)lost.start, "length",
-                                                                (json_int_t)lost.len));
-                json_array_append_new(
-                    out, json_pack("{s:s, s:I, s:I, s:I, s:o}", "name", d->name, "size",
-                                   (json_int_t)d->size, "stored", (json_int_t)d->totals.stored,
-                                   "lost", (json_int_t)d->totals.lost, "lost-ranges", ranges));
-        }
-        return out;
-}
-
-static int print_json(const struct verify *v)
-{
-        return json_print(json_pack(
-            "{s:o, s:b, s:I, s:o, s:o, s:o}", "archive", json_text(v->path), "sound", is_sound(v),
-            "damage-count", (json_int_t)index_damage_count(v->index), "damage", damages_json(v),
-            "unreadable", unreadable_json(v), "disks", disks_json(v)));
-}
-
-static int verify(struct index *index, const char *path, bool json)
+static int verify(struct index *index, const char *path, const struct wishes *wishes,
+                  unsigned threads)
 {
         cleanup_free char *buffer = malloc(READ_SIZE);
-        cleanup_free struct range *unreadable = calloc(UNREADABLE_MAX, sizeof *unreadable);
-        struct verify v = {.index = index, .path = path};
-        struct index_tap tap = {.ctx = &v, .extents = read_extents};
-        struct error err = {0};
-        struct progress *progress;
-        int rc, status = STATUS_OK;
+        cleanup_free struct range *ranges = calloc(3 * (size_t)RANGES_MAX, sizeof *ranges);
+        struct verify v = {.index = index, .path = path, .buffer = buffer};
+        int status;
 
-        if (!buffer || !unreadable) {
+        if (!buffer || !ranges) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
-        v.buffer = buffer;
-        v.unreadable = unreadable;
-        progress = progress_start(index, "verifying");
-        rc = index_scan(index, &tap, &err);
-        progress_stop(progress);
-        if (rc < 0) {
-                report_error(path, &err);
-                return STATUS_FAILED;
-        }
-        if (json)
-                status = print_json(&v);
-        else
-                print_human(&v);
-        return is_sound(&v) ? status : STATUS_FAILED;
+        v.unreadable.list = ranges;
+        v.changed.list = ranges + RANGES_MAX;
+        v.unknown.list = ranges + 2 * (size_t)RANGES_MAX;
+        status = run(&v, wishes, threads);
+        audit_fini(&v.audit);
+        recorder_free(v.recorder);
+        record_free(v.before);
+        record_free(v.made);
+        return status;
 }
 
 int verb_verify(int argc, char **argv)
 {
-        static const struct option options[] = {
-            {"json", no_argument, NULL, 'j'}, OPENING_LONG_OPTIONS, {0}};
-        struct index_options opening = {.sidecar = INDEX_SIDECAR_WRITE};
-        bool json = false;
+        static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                                {"record", no_argument, NULL, 'r'},
+                                                {"file", required_argument, NULL, 'f'},
+                                                OPENING_LONG_OPTIONS,
+                                                {0}};
+        struct index_options opening = {.sidecar = INDEX_SIDECAR_LATER};
+        struct wishes wishes = {0};
         struct index *index;
         int c, status;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (c == 'j')
-                        json = true;
+                        wishes.json = true;
+                else if (c == 'r')
+                        wishes.record = true;
+                else if (c == 'f')
+                        opening.sidecar_path = optarg;
                 else if (opening_option(c, argv, &opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
@@ -292,7 +316,7 @@ int verb_verify(int argc, char **argv)
         status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
-        status = verify(index, argv[optind], json);
+        status = verify(index, argv[optind], &wishes, opening.threads);
         index_close(index);
         return report_finish_output(status);
 }

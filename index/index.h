@@ -21,6 +21,7 @@
 struct archive_info;
 struct error;
 struct index;
+struct record;
 struct source;
 
 struct index_file {
@@ -38,6 +39,7 @@ enum index_sidecar {
          */
         INDEX_SIDECAR_ENTER,
         INDEX_SIDECAR_BUILD, /* scan in any case and keep it */
+        INDEX_SIDECAR_LATER, /* scan in any case; index_keep keeps it */
 };
 
 struct index_options {
@@ -94,6 +96,19 @@ void index_close(struct index *index);
  * here at the earliest: fork before.
  */
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err);
+
+/*
+ * What verify --record has kept of the archive, in the first sidecar that has it. Sets *OUT, freed
+ * by record_free; NULL where nothing was recorded. -EBADMSG with the reason in ERR where the record
+ * is damaged; -ENOMEM.
+ */
+int index_load_record(struct index *index, struct record **out, struct error *err);
+
+/*
+ * Keep what the scan has found, as INDEX_SIDECAR_BUILD does, and with it RECORD; NULL: the record
+ * that is there already. How that went says index_sidecar_state.
+ */
+void index_keep(struct index *index, const struct record *record);
 
 /* Make a running or future index_scan end soon, and index_wait return. Thread-safe. */
 void index_stop(struct index *index);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "archive/cleanup.h"
+#include "archive/source.h"
 #include "index/index_internal.h"
 #include "index/names.h"
 
@@ -225,10 +226,18 @@ struct archive_sink intake_sink(struct index *index)
         };
 }
 
+/* Where the scan has ended: of an archive without a single extent nothing was told of. */
+static uint64_t scanned_to(const struct index *index)
+{
+        uint64_t size = index->source->size;
+
+        return index->scanned || size == SOURCE_SIZE_UNKNOWN ? index->scanned : size;
+}
+
 /* Under lock, before the map of D is sealed: name what the archive should have held. */
 static void note_missing(struct index *index, struct disk *d)
 {
-        struct damage damage = {.offset = index->scanned,
+        struct damage damage = {.offset = scanned_to(index),
                                 .disk = d->number,
                                 .text = "the archive ends here, and clusters are missing from it"};
         struct extent e = {0};

@@ -6,6 +6,7 @@
 #include "archive/stream.h"
 #include "index/index_internal.h"
 #include "index/place.h"
+#include "index/record.h"
 #include "index/sidecar.h"
 
 static bool wants_saving(const struct index *index)
@@ -14,6 +15,7 @@ static bool wants_saving(const struct index *index)
 
         switch (index->options.sidecar) {
         case INDEX_SIDECAR_NONE:
+        case INDEX_SIDECAR_LATER:
                 return false;
         case INDEX_SIDECAR_USE:
         case INDEX_SIDECAR_WRITE:
@@ -26,8 +28,24 @@ static bool wants_saving(const struct index *index)
         return false;
 }
 
-/* What is damaged is scanned each time: it may be the medium that is at fault. */
-void persist_save(struct index *index)
+/*
+ * The record in the sidecar that is about to be replaced: it takes a pass over a sound archive to
+ * make, and cannot be made again of one that has suffered since. False: leave the sidecar alone.
+ */
+static bool carry_record(struct index *index, struct record **out)
+{
+        struct error err = {0};
+        int rc = sidecar_load_record(index->place, PLACE_OWN, out, &err);
+
+        /* From what is no sidecar of this archive nothing is to be had. */
+        if (rc != -EBADMSG && rc != -ENOMEM && rc != -EIO)
+                return true;
+        error_fill(&index->sidecar_err, -rc, "its index %s is not replaced: %s",
+                   place_path(index->place, PLACE_OWN), err.code ? err.text : strerror(-rc));
+        return false;
+}
+
+void index_keep(struct index *index, const struct record *record)
 {
         struct sidecar_contents contents = {
             .compression = index_compression(index),
@@ -36,17 +54,45 @@ void persist_save(struct index *index)
             .table = stream_table(index->source),
             .disks = index->disks,
             .disk_count = index->disk_count,
+            .record = record,
         };
+        struct record *carried = NULL;
         uint64_t size;
 
-        if (!index->place || !wants_saving(index))
-                return;
+        /* What is damaged is scanned each time: it may be the medium that is at fault. */
         if (index->damage_count) {
                 error_fill(&index->sidecar_err, EIO, "its index is not kept: it is damaged");
                 return;
         }
+        if (!record && !carry_record(index, &carried))
+                return;
+        if (carried)
+                contents.record = carried;
         if (sidecar_save(index->place, &contents, &size, &index->sidecar_err) == 0)
                 index->sidecar_size = size;
+        record_free(carried);
+}
+
+void persist_save(struct index *index)
+{
+        if (index->place && wants_saving(index))
+                index_keep(index, NULL);
+}
+
+int index_load_record(struct index *index, struct record **out, struct error *err)
+{
+        *out = NULL;
+        for (enum place_where where = PLACE_BESIDE; where < PLACES; where++) {
+                struct error failure = {0};
+                int rc = sidecar_load_record(index->place, where, out, &failure);
+
+                if (*out)
+                        return 0;
+                if (rc == -ENOMEM || rc == -EBADMSG)
+                        return error_set(err, -rc, "its index %s is not used: %s",
+                                         place_path(index->place, where), failure.text);
+        }
+        return 0;
 }
 
 enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out)

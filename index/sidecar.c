@@ -17,6 +17,7 @@
 #include "index/disk.h"
 #include "index/extentcode.h"
 #include "index/place.h"
+#include "index/record.h"
 
 enum {
         HEADER = 128,
@@ -27,7 +28,7 @@ enum {
         NAME = 8,
 };
 
-/* A hostile file must not make us take all memory; no real one comes near. */
+/* A hostile file must not make us take all memory; no real one comes near. The record likewise. */
 #define TABLES_MAX (UINT64_C(1) << 30)
 
 static const char magic[8] = PLACE_MAGIC;
@@ -44,6 +45,7 @@ enum {
         AT_STREAM_SIZE = 96,
         AT_SEGMENTS = 104,
         AT_DISKS = 108,
+        AT_RECORD = 112,
         AT_HEADER_HASH = 120,
 };
 
@@ -54,6 +56,8 @@ struct sidecar {
         char format[NAME + 1];
         uint64_t archive_size, stream_size;
         uint32_t segment_count, disk_count;
+        uint64_t tables_hash;
+        uint64_t record_at; /* 0: there is none */
         uint8_t *tables;
         uint64_t tables_at, tables_len;
         struct restart_table *table;
@@ -158,10 +162,15 @@ static void write_disk(struct writer *w, struct disk *d)
         fwrite(bytes, 1, len, w->tables);
 }
 
+/* The record, if there is one, the tables, and the header. */
 static void write_header(struct writer *w, const struct sidecar_contents *c,
                          const uint8_t identity[IDENTITY_LEN], const void *tables, size_t len)
 {
         uint8_t h[HEADER] = {0};
+
+        store_le64(h + AT_RECORD, c->record ? w->at : 0);
+        if (c->record)
+                append(w, c->record->bytes, c->record->len);
 
         memcpy(h, magic, sizeof magic);
         store_le32(h + AT_VERSION, VERSION);
@@ -197,7 +206,7 @@ static int write_all(struct writer *w, const struct sidecar_contents *c,
                 write_disk(w, c->disks[i]);
         if (!close_memory(w->tables) && w->error == 0)
                 w->error = -ENOMEM;
-        if (len > TABLES_MAX && w->error == 0)
+        if ((len > TABLES_MAX || (c->record && c->record->len > TABLES_MAX)) && w->error == 0)
                 w->error = -EFBIG;
         if (w->error == 0)
                 write_header(w, c, identity, tables, len);
@@ -275,27 +284,38 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
                 return refuse(err, "it is of another version of vmafs");
         if (load_le64(h + AT_HEADER_HASH) != XXH3_64bits(h, AT_HEADER_HASH))
                 return refuse(err, "its header is damaged");
-        if (memcmp(h + AT_IDENTITY, identity, IDENTITY_LEN) != 0)
+        if (load_le64(h + AT_IDENTITY) != load_le64(identity))
                 return refuse(err, "it belongs to another archive");
+        if (memcmp(h + AT_IDENTITY, identity, IDENTITY_LEN) != 0)
+                return error_set(err, ESTALE,
+                                 "it belongs to another archive, or the first or the last 64 KiB "
+                                 "of this one have changed");
         if (!load_name(h + AT_COMPRESSION, s->compression) || !load_name(h + AT_FORMAT, s->format))
                 return refuse(err, "its header is damaged");
         s->archive_size = load_le64(identity);
         s->tables_at = load_le64(h + AT_TABLES);
         s->tables_len = load_le64(h + AT_TABLES_LEN);
+        s->tables_hash = load_le64(h + AT_TABLES_HASH);
         s->stream_size = load_le64(h + AT_STREAM_SIZE);
         s->segment_count = load_le32(h + AT_SEGMENTS);
         s->disk_count = load_le32(h + AT_DISKS);
+        s->record_at = load_le64(h + AT_RECORD);
         if (s->tables_at < HEADER || s->tables_len > TABLES_MAX ||
             !range_within(s->tables_at, s->tables_len, s->size) ||
             s->tables_at + s->tables_len != s->size ||
             (uint64_t)s->segment_count * SEGMENT > s->tables_len)
                 return refuse(err, "it was cut off");
+        return 0;
+}
+
+static int load_tables(struct sidecar *s, struct error *err)
+{
         s->tables = malloc(s->tables_len + 1);
         if (!s->tables)
                 return error_set(err, ENOMEM, "out of memory");
         if (source_pread(s->file, s->tables, s->tables_len, s->tables_at) !=
                 (ssize_t)s->tables_len ||
-            XXH3_64bits(s->tables, s->tables_len) != load_le64(h + AT_TABLES_HASH))
+            XXH3_64bits(s->tables, s->tables_len) != s->tables_hash)
                 return refuse(err, "its tables are damaged");
         return 0;
 }
@@ -342,8 +362,9 @@ static int load_table(struct sidecar *s, uint64_t window, struct error *err)
         return 0;
 }
 
-int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
-                 struct error *err)
+/* The file and its header. *OUT is freed by sidecar_free. */
+static int load_start(struct place *place, enum place_where where, struct sidecar **out,
+                      struct error *err)
 {
         struct sidecar *s = calloc(1, sizeof *s);
         int fd, rc;
@@ -356,6 +377,23 @@ int sidecar_load(struct place *place, enum place_where where, uint64_t window, s
                 s->size = s->file->size;
                 rc = load_header(s, place_identity(place), err);
         }
+        if (rc < 0) {
+                sidecar_free(s);
+                return rc;
+        }
+        *out = s;
+        return 0;
+}
+
+int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
+                 struct error *err)
+{
+        struct sidecar *s;
+        int rc = load_start(place, where, &s, err);
+
+        if (rc < 0)
+                return rc;
+        rc = load_tables(s, err);
         if (rc == 0)
                 rc = load_table(s, window, err);
         if (rc < 0) {
@@ -364,6 +402,40 @@ int sidecar_load(struct place *place, enum place_where where, uint64_t window, s
         }
         *out = s;
         return 0;
+}
+
+static int read_record(const struct sidecar *s, struct record **out, struct error *err)
+{
+        uint64_t len = s->tables_at - s->record_at;
+        uint8_t *bytes;
+        int rc;
+
+        if (s->record_at < HEADER || s->record_at > s->tables_at || len > TABLES_MAX)
+                return error_set(err, EBADMSG, "what it has recorded is damaged");
+        bytes = malloc(len + 1);
+        if (!bytes)
+                return error_set(err, ENOMEM, "out of memory");
+        if (source_pread(s->file, bytes, len, s->record_at) != (ssize_t)len)
+                len = 0;
+        rc = record_parse(bytes, len, out);
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
+        return rc < 0 ? error_set(err, EBADMSG, "what it has recorded is damaged") : 0;
+}
+
+int sidecar_load_record(struct place *place, enum place_where where, struct record **out,
+                        struct error *err)
+{
+        struct sidecar *s;
+        int rc = load_start(place, where, &s, err);
+
+        *out = NULL;
+        if (rc < 0)
+                return rc;
+        if (s->record_at)
+                rc = read_record(s, out, err);
+        sidecar_free(s);
+        return rc;
 }
 
 void sidecar_free(struct sidecar *s)
@@ -381,6 +453,11 @@ struct restart_table *sidecar_take_table(struct sidecar *s)
         return steal_ptr(&s->table);
 }
 
+struct restart_table *sidecar_table(const struct sidecar *s)
+{
+        return s->table;
+}
+
 const char *sidecar_compression(const struct sidecar *s)
 {
         return s->compression;
@@ -396,9 +473,8 @@ uint64_t sidecar_size(const struct sidecar *s)
         return s->size;
 }
 
-/* The extents of disk NUMBER: [*AT, *END). False: there are none. */
-static bool find_extents(const struct sidecar *s, uint32_t number, const uint8_t **at,
-                         const uint8_t **end, uint64_t *size)
+bool sidecar_extents(const struct sidecar *s, uint32_t number, const uint8_t **at,
+                     const uint8_t **end, uint64_t *size)
 {
         const uint8_t *p = s->tables + (size_t)s->segment_count * SEGMENT;
         uint64_t left = s->tables_len - (uint64_t)s->segment_count * SEGMENT;
@@ -455,7 +531,7 @@ int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)
         uint64_t size;
         int rc;
 
-        if (s->disk_count != disk_count || !find_extents(s, d->number, &at, &end, &size))
+        if (s->disk_count != disk_count || !sidecar_extents(s, d->number, &at, &end, &size))
                 return -EINVAL;
         /* The stream names 59 clusters in 512 bytes at most. */
         if (size > MAP_SIZE_MAX || size / 65536 > (s->stream_size / 512 + 1) * 59 ||

@@ -2,10 +2,10 @@
 /*
  * The persisted index: what one scan found out, so that the next mount need not scan.
  *
- *   +--------+----------------------------+------------------------------+
- *   | header | histories of restart points | tables: segments, disk maps  |
- *   | 128    | read when they are needed   | read at once                 |
- *   +--------+----------------------------+------------------------------+
+ *   +--------+----------------------------+-----------------+------------------------------+
+ *   | header | histories of restart points | record          | tables: segments, disk maps  |
+ *   | 128    | read when they are needed   | read by verify  | read at once                 |
+ *   +--------+----------------------------+-----------------+------------------------------+
  *
  * vmafs-index(5) describes every byte. A sidecar is input like any other: everything in it is
  * checked before it is believed, and whatever is wrong with it means a new scan.
@@ -13,6 +13,7 @@
 #ifndef VMAFS_SIDECAR_H
 #define VMAFS_SIDECAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@
 
 struct disk;
 struct error;
+struct record;
 struct restart_table;
 struct sidecar;
 
@@ -31,6 +33,7 @@ struct sidecar_contents {
         struct restart_table *table; /* finished; NULL where nothing is compressed */
         struct disk **disks;         /* whose maps are sealed */
         size_t disk_count;
+        const struct record *record; /* or NULL */
 };
 
 /*
@@ -43,7 +46,8 @@ int sidecar_save(struct place *place, const struct sidecar_contents *contents, u
 /*
  * Read and check the sidecar of PLACE that is WHERE; one with a history over WINDOW bytes is
  * refused. Sets *OUT, freed by sidecar_free. -ENOENT where there is none, -EINVAL with the reason
- * in ERR for one that cannot be used.
+ * in ERR for one that cannot be used, -ESTALE where the archive has other ends than the one it was
+ * made of, and the same size.
  */
 int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
                  struct error *err);
@@ -51,6 +55,16 @@ void sidecar_free(struct sidecar *s); /* NULL is allowed */
 
 /* Its restart points, which become the caller's: once, and NULL where there are none. */
 struct restart_table *sidecar_take_table(struct sidecar *s);
+
+/* The same, which stay the sidecar's. */
+struct restart_table *sidecar_table(const struct sidecar *s);
+
+/*
+ * The record in the sidecar of PLACE that is WHERE, whatever is wrong with its tables. Sets *OUT,
+ * NULL where it has none. Fails as sidecar_load, and with -EBADMSG where the record is damaged.
+ */
+int sidecar_load_record(struct place *place, enum place_where where, struct record **out,
+                        struct error *err);
 
 const char *sidecar_compression(const struct sidecar *s);
 const char *sidecar_format(const struct sidecar *s);
@@ -60,6 +74,13 @@ const char *sidecar_format(const struct sidecar *s);
  * -EINVAL where the sidecar does not fit it.
  */
 int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d);
+
+/*
+ * The extents of disk NUMBER as extentcode has them: [*AT, *END), for a disk of *SIZE bytes. False
+ * where there are none.
+ */
+bool sidecar_extents(const struct sidecar *s, uint32_t number, const uint8_t **at,
+                     const uint8_t **end, uint64_t *size);
 
 /* Bytes of the file. */
 uint64_t sidecar_size(const struct sidecar *s);

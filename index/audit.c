@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/audit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/archive.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "index/extentcode.h"
+#include "index/index_internal.h"
+#include "index/sidecar.h"
+
+/* A stretch of the decompressed stream that is not what it was. */
+struct stretch {
+        uint64_t start, end;
+        uint64_t in; /* the byte of the compressed file where it begins, or shortly in front */
+        bool placed; /* a disk has something of it */
+};
+
+struct comparison {
+        struct index *index;
+        const struct sidecar *sidecar;
+        struct audit *audit;
+        struct stretch *stretches; /* in the stream's order */
+        size_t count;
+        bool differs;
+        int error;
+};
+
+static bool is_data(uint64_t addr)
+{
+        return addr != EXTENT_ZERO && addr != EXTENT_LOST;
+}
+
+static void note(struct comparison *c, const struct index_damage *d)
+{
+        struct audit *a = c->audit;
+        struct index_damage *last = a->kept ? &a->differences[a->kept - 1] : NULL;
+
+        c->differs = true;
+        if (last && last->disk == d->disk && last->len && last->start + last->len == d->start &&
+            strcmp(last->text, d->text) == 0) {
+                last->len += d->len;
+                return;
+        }
+        a->count++;
+        if (a->kept == INDEX_DAMAGE_MAX)
+                return;
+        if (!a->differences)
+                a->differences = calloc(INDEX_DAMAGE_MAX, sizeof *a->differences);
+        if (a->differences)
+                a->differences[a->kept++] = *d;
+        else
+                c->error = -ENOMEM;
+}
+
+/* ---- the stream ---- */
+
+static void add_stretch(struct comparison *c, const struct restart_segment *s, uint64_t in)
+{
+        struct stretch *grown = reallocarray(c->stretches, c->count + 1, sizeof *grown);
+
+        if (!grown) {
+                c->error = -ENOMEM;
+                return;
+        }
+        c->stretches = grown;
+        grown[c->count++] = (struct stretch){.start = s->point.out, .end = s->end, .in = in};
+}
+
+/* Segments that both have are compared by their hashes; both rise. */
+static void compare_segments(struct comparison *c)
+{
+        struct restart_table *then = sidecar_table(c->sidecar);
+        struct restart_table *now = stream_table(c->index->source);
+        struct restart_segment a, b;
+        uint64_t in = 0;
+        size_t i = 0, j = 0;
+
+        while (then && now && restart_get(then, i, &a) && restart_get(now, j, &b)) {
+                if (b.point.in_bit != RESTART_IN_UNKNOWN)
+                        in = b.point.in_bit / 8;
+                if (a.point.out == b.point.out && a.end == b.end && a.point.hash != b.point.hash)
+                        add_stretch(c, &b, in);
+                i += a.point.out <= b.point.out;
+                j += b.point.out <= a.point.out;
+        }
+}
+
+/* The first stretch that ends behind ADDR. */
+static size_t find_stretch(const struct comparison *c, uint64_t addr)
+{
+        size_t low = 0, high = c->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (c->stretches[middle].end <= addr)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static const char other_bytes[] = "the stream holds other bytes here than when it was indexed";
+
+/* Those parts of E, of disk D, that lie in a stretch. */
+static void place_extent(struct comparison *c, const struct disk *d, const struct extent *e)
+{
+        uint64_t end = e->addr + e->len;
+
+        for (size_t i = find_stretch(c, e->addr); i < c->count && c->stretches[i].start < end;
+             i++) {
+                struct stretch *s = &c->stretches[i];
+                uint64_t from = max_u64(s->start, e->addr);
+                struct index_damage damage = {.offset = s->in,
+                                              .disk = d->number,
+                                              .start = e->start + (from - e->addr),
+                                              .len = min_u64(s->end, end) - from};
+
+                s->placed = true;
+                snprintf(damage.text, sizeof damage.text, "%s", other_bytes);
+                note(c, &damage);
+        }
+}
+
+/* Name the disks that the stretches belong to. */
+static void place_stretches(struct comparison *c)
+{
+        for (size_t i = 0; i < c->index->disk_count && c->count; i++) {
+                const struct disk *d = c->index->disks[i];
+                struct extent e;
+
+                for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
+                        map_find(d->map, pos, &e);
+                        if (is_data(e.addr))
+                                place_extent(c, d, &e);
+                }
+        }
+        for (size_t i = 0; i < c->count; i++) {
+                struct index_damage damage = {.offset = c->stretches[i].in, .disk = DISK_NONE};
+
+                snprintf(damage.text, sizeof damage.text, "%s", other_bytes);
+                if (!c->stretches[i].placed)
+                        note(c, &damage);
+        }
+}
+
+/* ---- the disks ---- */
+
+/* The address of POS, which lies in E. */
+static uint64_t addr_at(const struct extent *e, uint64_t pos)
+{
+        return is_data(e->addr) ? e->addr + (pos - e->start) : e->addr;
+}
+
+/* E is what the sidecar says of D. What is lost now is named as that. */
+static void compare_extent(struct comparison *c, const struct disk *d, const struct extent *e)
+{
+        uint64_t end = min_u64(e->start + e->len, d->size);
+        struct extent found;
+
+        for (uint64_t pos = e->start; pos < end; pos = found.start + found.len) {
+                struct index_damage damage = {.disk = d->number, .start = pos};
+                uint64_t then = addr_at(e, pos), now;
+
+                map_find(d->map, pos, &found);
+                now = addr_at(&found, pos);
+                if (now == EXTENT_LOST || now == then)
+                        continue;
+                damage.offset = is_data(now) ? now : then;
+                damage.len = min_u64(found.start + found.len, end) - pos;
+                snprintf(damage.text, sizeof damage.text,
+                         "the archive holds this elsewhere than its index says");
+                note(c, &damage);
+        }
+}
+
+static bool compare_disk(struct comparison *c, const struct disk *d)
+{
+        struct extentcode code = {0};
+        const uint8_t *at, *end;
+        uint64_t size;
+
+        if (!sidecar_extents(c->sidecar, d->number, &at, &end, &size))
+                return false;
+        if (size != d->size) {
+                struct index_damage damage = {.disk = d->number, .len = max_u64(size, d->size)};
+
+                snprintf(damage.text, sizeof damage.text,
+                         "the disk is not as long as its index says");
+                note(c, &damage);
+                return true;
+        }
+        for (uint64_t pos = 0; pos < size;) {
+                struct extent e;
+
+                if (extentcode_read(&code, pos, &at, end, &e) < 0 || e.len == 0)
+                        return false;
+                compare_extent(c, d, &e);
+                pos += e.len;
+        }
+        return true;
+}
+
+static bool same_kind(const struct comparison *c)
+{
+        return strcmp(sidecar_compression(c->sidecar), index_compression(c->index)) == 0 &&
+               strcmp(sidecar_format(c->sidecar), index_format(c->index)) == 0;
+}
+
+static int compare(struct index *index, const struct sidecar *sidecar, struct audit *a,
+                   struct audit_sidecar *one)
+{
+        struct comparison c = {.index = index, .sidecar = sidecar, .audit = a};
+        bool fits = same_kind(&c);
+
+        for (size_t i = 0; i < index->disk_count && fits; i++)
+                fits = compare_disk(&c, index->disks[i]);
+        if (!fits)
+                snprintf(one->problem, sizeof one->problem, "it does not fit the archive");
+        compare_segments(&c);
+        place_stretches(&c);
+        free(c.stretches);
+        one->differs = c.differs;
+        return c.error;
+}
+
+static int audit_one(struct index *index, enum place_where where, struct audit *a)
+{
+        uint64_t window = index->options.window ? index->options.window : STREAM_WINDOW_DEFAULT;
+        struct audit_sidecar *one = &a->sidecars[where];
+        struct sidecar *sidecar;
+        struct error err = {0};
+        int rc = sidecar_load(index->place, where, window, &sidecar, &err);
+
+        one->path = place_path(index->place, where);
+        one->present = rc != -ENOENT && rc != -ENOTDIR;
+        if (rc == 0) {
+                rc = compare(index, sidecar, a, one);
+                sidecar_free(sidecar);
+                return rc;
+        }
+        /* Its size is the same: then it is the archive that has changed. */
+        one->differs = rc == -ESTALE;
+        snprintf(one->problem, sizeof one->problem, "%s", err.code ? err.text : strerror(-rc));
+        return rc == -ENOMEM ? rc : 0;
+}
+
+int audit_run(struct index *index, struct audit *out)
+{
+        int rc = 0;
+
+        *out = (struct audit){0};
+        for (enum place_where where = PLACE_BESIDE; where < PLACES && rc == 0; where++)
+                rc = audit_one(index, where, out);
+        if (rc < 0)
+                audit_fini(out);
+        return rc;
+}
+
+void audit_fini(struct audit *a)
+{
+        free(a->differences);
+        *a = (struct audit){0};
+}
