@@ -9,6 +9,7 @@
 # make fuzz            each fuzz target for FUZZ_SECONDS (20) with libFuzzer (clang)
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
 # make bench           measurements, each beside its target
+# make matrix          archives of over 1 GB through each compressor, compared byte for byte
 # make install         DESTDIR= PREFIX=
 
 VERSION := 0.1.0
@@ -57,7 +58,7 @@ SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
 OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets replay lint format bench install \
+.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets replay lint format bench matrix install \
         uninstall clean unit e2e tools FORCE
 .SECONDARY:
 
@@ -174,6 +175,9 @@ lint:
 
 format:
 	clang-format -i $(wildcard */*.[ch] tests/*/*.[ch])
+
+matrix: all tools $(BENCH_BIN)
+	BUILD=$(abspath $(BUILD)) tests/matrix
 
 bench: all tools $(BENCH_BIN)
 	BUILD=$(abspath $(BUILD)) tests/bench/run
