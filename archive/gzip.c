@@ -25,6 +25,7 @@
 #include "archive/bytes.h"
 #include "archive/codec.h"
 #include "archive/error.h"
+#include "archive/gzip_isal.h"
 #include "archive/input.h"
 #include "archive/restart.h"
 
@@ -388,6 +389,8 @@ static int gzip_segment(struct source *in, const struct restart_point *point, co
         struct inflater f;
         int rc;
 
+        if (gzip_isal_segment(in, point, point->aux != AT_BLOCK, history, in_end, out, len) == 0)
+                return 0;
         rc = inflater_open(&f, in, point->in_bit / 8, in_end / 8 + (in_end % 8 != 0), err);
         if (rc == 0 && point->aux == AT_BLOCK)
                 rc = enter_block(&f, point->in_bit % 8, history, point->history_len, err);

@@ -103,7 +103,7 @@ static int check_change(struct file_source *f)
         int change = f->change;
 
         if (change == CHANGE_NONE) {
-                change = find_change(f);
+                change = (int)find_change(f);
                 if (change != CHANGE_NONE)
                         f->change = change;
         }

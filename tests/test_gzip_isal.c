@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ISA-L alone, where gzip.c would let zlib have another try: what several compressors write has to
+ * be decoded by it, and what is damaged refused.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "archive/gzip_isal.h"
+#include "archive/restart.h"
+#include "tests/codec_checks.h"
+
+#define MIB ((size_t)1 << 20)
+
+static struct codec_ops isal_codec;
+static struct bytes disk;
+
+static int isal_segment(struct source *in, const struct restart_point *point, const void *history,
+                        uint64_t in_end, void *out, size_t len, struct error *err)
+{
+        (void)err;
+        return gzip_isal_segment(in, point, point->aux == 0, history, in_end, out, len);
+}
+
+static int set_up(void **state)
+{
+        (void)state;
+        isal_codec = gzip_codec;
+        isal_codec.segment = isal_segment;
+        disk = bytes_mixed(5 * MIB + 123, 1);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        (void)state;
+        bytes_free(&disk);
+        return 0;
+}
+
+static void need_isal(void)
+{
+#ifndef VMAFS_ISAL
+        skip();
+#endif
+}
+
+static void check_data(const struct bytes *data, const char *command, size_t points)
+{
+        struct bytes compressed;
+
+        need_isal();
+        compressed = bytes_through(data, command);
+        assert_true(check_round_trip(&isal_codec, &compressed, data, data->len / 10) >= points);
+        bytes_free(&compressed);
+}
+
+static void check(const char *command, size_t points)
+{
+        check_data(&disk, command, points);
+}
+
+static void test_gzip(void **state)
+{
+        (void)state;
+        check("gzip", 5);
+}
+
+static void test_gzip_best(void **state)
+{
+        (void)state;
+        check("gzip -9", 5);
+}
+
+static void test_stored_blocks(void **state)
+{
+        (void)state;
+        need_program("pigz");
+        check("pigz -0", 5);
+}
+
+static void test_pigz(void **state)
+{
+        (void)state;
+        need_program("pigz");
+        check("pigz -p 2 --rsyncable", 5);
+}
+
+static void test_members(void **state)
+{
+        (void)state;
+        check("split -b 300000 --filter='gzip -c'", 8);
+}
+
+/* So many that trailers end at any place in what ISA-L has taken in. */
+static void test_short_members(void **state)
+{
+        struct bytes text = bytes_text(300000, 7);
+        (void)state;
+
+        check_data(&text, "split -b 1111 --filter='gzip -nc'", 5);
+        bytes_free(&text);
+}
+
+static void test_truncation(void **state)
+{
+        struct bytes compressed;
+        const struct restart_point start = {0};
+        unsigned char *out;
+
+        (void)state;
+        need_isal();
+        compressed = bytes_through(&disk, "gzip");
+        out = malloc(disk.len);
+        for (size_t cut = 1; cut < compressed.len; cut = cut * 2 + 1) {
+                struct source *in = memory_source(compressed.data, compressed.len - cut);
+
+                /* All but the trailer is enough: the segment's hash is the caller's. */
+                assert_int_equal(
+                    gzip_isal_segment(in, &start, true, NULL, compressed.len * 8, out, disk.len),
+                    cut <= 8 ? 0 : -EIO);
+                source_close(in);
+        }
+        free(out);
+        bytes_free(&compressed);
+}
+
+static void test_nothing_there(void **state)
+{
+        const struct restart_point inside = {.in_bit = 13, .aux = 1};
+        struct source *in;
+        unsigned char out[10];
+
+        (void)state;
+        need_isal();
+        in = memory_source((const unsigned char *)"", 0);
+        assert_int_equal(gzip_isal_segment(in, &inside, true, NULL, 80, out, sizeof out), -EIO);
+        assert_int_equal(gzip_isal_segment(in, &inside, false, NULL, 80, out, sizeof out), -EIO);
+        source_close(in);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_gzip),          cmocka_unit_test(test_gzip_best),
+            cmocka_unit_test(test_stored_blocks), cmocka_unit_test(test_pigz),
+            cmocka_unit_test(test_members),       cmocka_unit_test(test_short_members),
+            cmocka_unit_test(test_truncation),    cmocka_unit_test(test_nothing_there),
+        };
+
+        return cmocka_run_group_tests(tests, set_up, tear_down);
+}
