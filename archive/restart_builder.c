@@ -96,24 +96,27 @@ void restart_builder_free(struct restart_builder *b)
         free(b);
 }
 
-/*
- * The distance at which a point of the usual cost takes up SHARE of 10,000 bytes of input. Half
- * is assumed for the compression until it has been seen.
- */
-static uint64_t distance_for(const struct restart_builder *b, uint64_t share)
+/* Input bytes an output byte. Half is assumed until it has been seen. */
+static double ratio(const struct restart_builder *b)
 {
-        double ratio = 0.5; /* input bytes an output byte */
-
-        if (b->in_out > 0 && b->in_bytes > 0)
-                ratio = (double)b->in_bytes / (double)b->in_out;
-        return (uint64_t)((double)b->cost * 10000 / ((double)share * ratio));
+        return b->in_out > 0 && b->in_bytes > 0 ? (double)b->in_bytes / (double)b->in_out : 0.5;
 }
 
+/* The distance at which a point of the usual cost takes up SHARE of 10,000 bytes of input. */
+static uint64_t distance_for(const struct restart_builder *b, uint64_t share)
+{
+        return (uint64_t)((double)b->cost * 10000 / ((double)share * ratio(b)));
+}
+
+/*
+ * What has been saved up since the last point counts, so a point that is too dear now will be
+ * afforded later.
+ */
 static bool affordable(const struct restart_builder *b)
 {
-        uint64_t allowed = b->in_bytes / 10000 * COST_LIMIT + COST_FREE;
+        uint64_t input = (uint64_t)((double)b->here * ratio(b));
 
-        return b->stored + b->cost <= allowed;
+        return b->stored + b->cost <= input / 10000 * COST_LIMIT + COST_FREE;
 }
 
 bool restart_wanted(struct restart_builder *b)

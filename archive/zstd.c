@@ -67,6 +67,7 @@ static int pass_new(struct source *in, const struct codec_limits *limits, uint64
                 return error_set(err, ENOMEM, "out of memory");
         z->limits = *limits;
         z->mean = ZSTD_PARSE_BLOCK_MAX;
+        z->reach_part = ZSTD_REACH_PART;
         z->dctx = new_context();
         z->checksum = XXH64_createState();
         if (zstd_input_init(&z->input, in, in_pos) < 0 ||
@@ -152,6 +153,7 @@ static int begin_frame(struct zstd_pass *z, const uint8_t *bytes, struct restart
         XXH64_reset(z->checksum, 0);
         z->frame_out = 0;
         z->job_out = 0;
+        z->has_jobs = false;
         z->short_block = false;
         return 0;
 }

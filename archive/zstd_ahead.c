@@ -10,8 +10,6 @@
 
 /* Compressed bytes in memory at most. */
 #define AHEAD_MAX ((size_t)30 << 20)
-/* A job refers at most this part of the window back, up to level 12. */
-#define REACH_PART 8
 /* A boundary in front of raw blocks may need more than a window until it is settled. */
 #define PATIENCE (UINT64_C(8) << 20)
 /*
@@ -52,14 +50,14 @@ static int block_at(struct zstd_input *in, size_t at, struct zstd_block_header *
         return 1;
 }
 
-int zstd_ahead_judge(struct zstd_input *in, size_t at, struct zstd_parse *p, uint64_t *work,
-                     struct error *err)
+int zstd_ahead_judge(struct zstd_input *in, size_t at, uint64_t reach, struct zstd_parse *p,
+                     uint64_t *work, struct error *err)
 {
         uint64_t window = zstd_parse_window(p);
         enum zstd_verdict verdict = ZSTD_PENDING;
 
         *work = 0;
-        zstd_parse_start(p, window / REACH_PART);
+        zstd_parse_start(p, reach);
         while (verdict == ZSTD_PENDING) {
                 struct zstd_block_header header;
                 const uint8_t *content;
@@ -90,8 +88,9 @@ static void swap(struct zstd_parse **a, struct zstd_parse **b)
 /* 1: A->piece is set; 0: there is none; -errno. */
 static int find_piece(struct zstd_ahead *a, struct error *err)
 {
-        const struct restart_spacing *spacing = &a->spacing;
-        uint64_t job = zstd_parse_window(a->judged) * JOB_WINDOWS;
+        const struct zstd_search *s = &a->search;
+        const struct restart_spacing *spacing = &s->spacing;
+        uint64_t job = s->window * JOB_WINDOWS;
         /* Nearer ones would cost more time to judge than decoding in one shot saves. */
         uint64_t best = min_u64(max_u64(spacing->best, job), spacing->most);
         uint64_t first = min_u64(best, spacing->most - min_u64(spacing->most, job));
@@ -99,24 +98,26 @@ static int find_piece(struct zstd_ahead *a, struct error *err)
         uint64_t vain = 0;
 
         a->piece = here;
-        while (here.blocks < BLOCKS_MAX && here.blocks * a->mean <= spacing->most &&
+        while (here.blocks <= BLOCKS_MAX && here.blocks * s->mean <= spacing->most &&
                vain < VAIN_MAX) {
                 struct zstd_block_header header;
                 const uint8_t *content;
                 uint64_t work;
                 int rc = 0;
 
-                if (here.blocks > 0 && here.blocks * a->mean >= first) {
-                        rc = zstd_ahead_judge(&a->input, here.size, a->other, &work, err);
+                if (here.blocks > 0 && here.blocks * s->mean >= first) {
+                        rc = zstd_ahead_judge(&a->input, here.size, s->reach, a->other, &work, err);
                         if (rc == 0)
                                 vain += work;
                 }
                 if (rc > 0) {
                         swap(&a->judged, &a->other);
                         a->piece = here;
-                        if (here.blocks * a->mean >= best)
+                        if (here.blocks * s->mean >= best)
                                 break;
                 }
+                if (here.blocks == BLOCKS_MAX)
+                        break;
                 if (rc >= 0)
                         rc = block_at(&a->input, here.size, &header, &content, err);
                 if (rc < 0)
@@ -139,7 +140,7 @@ static void search(void *ctx, size_t arg)
         struct zstd_ahead *a = ctx;
 
         (void)arg;
-        zstd_input_move(&a->input, a->pos);
+        zstd_input_move(&a->input, a->search.pos);
         a->found = find_piece(a, NULL) > 0;
 }
 
@@ -166,21 +167,18 @@ int zstd_ahead_parser(struct zstd_parse **p, uint64_t window)
         return zstd_parse_new(window, p);
 }
 
-int zstd_ahead_start(struct zstd_ahead *a, uint64_t pos, uint64_t window,
-                     const struct restart_spacing *spacing, uint64_t mean)
+int zstd_ahead_start(struct zstd_ahead *a, const struct zstd_search *wanted)
 {
         int rc;
 
         workers_join(a->workers, &a->task);
         a->found = false;
-        rc = zstd_ahead_parser(&a->judged, window);
+        rc = zstd_ahead_parser(&a->judged, wanted->window);
         if (rc == 0)
-                rc = zstd_ahead_parser(&a->other, window);
+                rc = zstd_ahead_parser(&a->other, wanted->window);
         if (rc < 0)
                 return rc;
-        a->pos = pos;
-        a->spacing = *spacing;
-        a->mean = mean;
+        a->search = *wanted;
         workers_start(a->workers, &a->task, search, a);
         return 0;
 }
@@ -191,7 +189,7 @@ bool zstd_ahead_take(struct zstd_ahead *a, struct zstd_input *in, struct zstd_pa
         struct zstd_input input = *in;
 
         workers_join(a->workers, &a->task);
-        if (!a->found || a->pos != in->pos)
+        if (!a->found || a->search.pos != in->pos)
                 return false;
         a->found = false;
         *in = a->input;

@@ -37,11 +37,20 @@ struct zstd_piece {
 };
 
 /*
- * Is the boundary AT bytes ahead of IN such a one? 1: yes, and P, made for the frame's window,
- * holds what it refers to; 0; or -errno. *WORK is how many compressed bytes had to be parsed.
+ * Is the boundary AT bytes ahead of IN one that refers to at most REACH bytes in front of it? 1:
+ * yes, and P, made for the frame's window, holds to what; 0; or -errno. *WORK is how many
+ * compressed bytes had to be parsed.
  */
-int zstd_ahead_judge(struct zstd_input *in, size_t at, struct zstd_parse *p, uint64_t *work,
-                     struct error *err);
+int zstd_ahead_judge(struct zstd_input *in, size_t at, uint64_t reach, struct zstd_parse *p,
+                     uint64_t *work, struct error *err);
+
+struct zstd_search {
+        uint64_t pos;    /* of the compressed stream: the piece's beginning, a block's */
+        uint64_t window; /* the frame's */
+        uint64_t reach;  /* how far in front of its end the next piece may refer to */
+        uint64_t mean;   /* what a block usually holds, bytes */
+        struct restart_spacing spacing;
+};
 
 /*
  * The search for the piece behind the one that is being decoded, on a thread of its own. It has an
@@ -51,10 +60,8 @@ struct zstd_ahead {
         struct workers *workers; /* NULL: the search runs when its result is asked for */
         struct task task;
         struct zstd_input input; /* at the search's beginning */
-        uint64_t pos;            /* where that is */
         struct zstd_parse *judged, *other;
-        struct restart_spacing spacing;
-        uint64_t mean;
+        struct zstd_search search;
         struct zstd_piece piece;
         bool found;
 };
@@ -63,12 +70,8 @@ struct zstd_ahead {
 int zstd_ahead_init(struct zstd_ahead *a, struct source *in, struct workers *workers);
 void zstd_ahead_fini(struct zstd_ahead *a);
 
-/*
- * Search for the piece that begins at byte POS of the compressed stream, in a frame with this
- * WINDOW. MEAN is what a block usually holds, bytes. -ENOMEM, -EOVERFLOW as zstd_parse_new.
- */
-int zstd_ahead_start(struct zstd_ahead *a, uint64_t pos, uint64_t window,
-                     const struct restart_spacing *spacing, uint64_t mean);
+/* Have SEARCH begin. -ENOMEM, -EOVERFLOW as zstd_parse_new. */
+int zstd_ahead_start(struct zstd_ahead *a, const struct zstd_search *search);
 
 /*
  * The piece that begins at IN, if that was searched for and is there, within the spacing and the

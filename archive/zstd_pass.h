@@ -19,6 +19,9 @@
 #include "archive/zstd_input.h"
 #include "archive/zstd_parse.h"
 
+/* What a job's start is taken to refer to at first: a part of the window. */
+#define ZSTD_REACH_PART 8
+
 struct error;
 struct restart_builder;
 
@@ -42,14 +45,17 @@ struct zstd_pass {
         struct zstd_parse *parse; /* follows the open candidate */
         struct zstd_parse *peek;
         bool following;
-        bool peeked; /* parse has seen the next block already */
+        bool following_job; /* the candidate may be a job's start */
+        bool peeked;        /* parse has seen the next block already */
         uint64_t candidate_out;
         uint64_t retry_out; /* no candidate in front of this */
 
         /* Looking ahead. */
-        bool at_cut;       /* parse holds what the boundary here refers to */
-        uint64_t look_out; /* not in front of this */
-        uint64_t mean;     /* bytes of output in a block, of late */
+        bool at_cut;         /* parse holds what the boundary here refers to */
+        uint64_t look_out;   /* not in front of this */
+        uint64_t mean;       /* bytes of output in a block, of late */
+        bool has_jobs;       /* one has been found in the frame */
+        unsigned reach_part; /* of the window: what a job's start refers to, it seems */
         struct zstd_ahead ahead;
         struct zstd_piece piece; /* what plan has found; size 0: nothing */
 };

@@ -24,8 +24,16 @@
 #include "archive/zstd_pass.h"
 #include "archive/zstd_segment.h"
 
-/* So much output without a job's start, and the frame is taken to have no jobs. */
-#define JOB_MAX (UINT64_C(8) << 20)
+/* So much output without a job's start, and a frame is taken to have no jobs: a job's, but … */
+#define JOB_MIN (UINT64_C(8) << 20)
+#define JOB_MAX (UINT64_C(32) << 20)
+/* So many jobs' output without a job's start, and a frame that had jobs is taken to have no more.
+ */
+#define JOBS_MISSED 4
+/* A job is four windows long, or ends early. */
+#define JOB_WINDOWS 4
+/* The most that a job's start is taken to refer to, and still be cheap to find: half a window. */
+#define REACH_PART_LEAST 2
 /* After a refusal, the next candidate is not opened at once: segments would become tiny. */
 #define RETRY_DISTANCE (UINT64_C(1) << 20)
 
@@ -88,6 +96,7 @@ int zstd_follow(struct zstd_pass *z, struct restart_builder *b,
         case ZSTD_PENDING:
                 break;
         case ZSTD_PROVEN:
+                z->has_jobs |= z->following_job;
                 return accept_candidate(z, b, restart_accept);
         case ZSTD_REFUTED:
                 z->following = false;
@@ -97,15 +106,23 @@ int zstd_follow(struct zstd_pass *z, struct restart_builder *b,
         return 0;
 }
 
-/* Could a job have begun here? Or is this frame without jobs, so that any boundary will do? */
+/* Could a job have begun here? */
+static bool job_may_begin(const struct zstd_pass *z)
+{
+        uint64_t job_size = max_u64(z->frame.window, 1) * JOB_WINDOWS;
+
+        return z->short_block || z->job_out % job_size == 0;
+}
+
+/* The same, or does this frame seem to have no jobs, so that any boundary will do? */
 static bool worth_a_look(struct zstd_pass *z)
 {
-        uint64_t job_size = max_u64(z->frame.window, 1) * 4;
-        bool job = z->short_block || z->job_out % job_size == 0;
+        uint64_t patience = z->frame.window * JOB_WINDOWS;
 
+        patience = min_u64(max_u64(patience, JOB_MIN), JOB_MAX) * (z->has_jobs ? JOBS_MISSED : 1);
         if (z->short_block)
                 z->job_out = 0;
-        return job || z->job_out >= JOB_MAX;
+        return job_may_begin(z) || z->job_out >= patience;
 }
 
 int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
@@ -137,14 +154,25 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
         z->peek = z->parse;
         z->parse = peek;
         z->following = true;
+        z->following_job = job_may_begin(z);
         z->peeked = true;
         z->candidate_out = z->out;
         return 0;
 }
 
+/*
+ * How far back a job refers is a matter of the level: an eighth of the window up to level 6 or so,
+ * a quarter up to 15, then a half. Nothing says which it is, but that nothing else is found.
+ */
+static void allow_more_reach(struct zstd_pass *z)
+{
+        z->reach_part = z->reach_part > REACH_PART_LEAST ? z->reach_part / 2 : REACH_PART_LEAST;
+}
+
 /* Is the boundary here one to begin a piece at? 1: parse holds what it refers to. */
 static int look_here(struct zstd_pass *z, struct restart_builder *b, struct error *err)
 {
+        bool full_job = !z->short_block && z->job_out <= z->frame.window * JOB_WINDOWS;
         uint64_t work;
         int rc;
 
@@ -157,7 +185,11 @@ static int look_here(struct zstd_pass *z, struct restart_builder *b, struct erro
                 rc = zstd_ahead_parser(&z->peek, z->frame.window);
         if (rc < 0)
                 return rc == -EOVERFLOW ? 0 : error_set(err, -rc, "out of memory");
-        return zstd_ahead_judge(&z->input, 0, z->parse, &work, err);
+        rc = zstd_ahead_judge(&z->input, 0, z->frame.window / z->reach_part, z->parse, &work, err);
+        if (rc == 0 && full_job)
+                allow_more_reach(z);
+        z->has_jobs |= rc > 0;
+        return rc;
 }
 
 /* Name the boundary here as a point, and hold its history as it is stored. */
@@ -189,9 +221,14 @@ static int name_here(struct zstd_pass *z, struct restart_builder *b, struct erro
 /* Search for a piece that begins SIZE bytes ahead. */
 static int search(struct zstd_pass *z, struct restart_builder *b, size_t size, struct error *err)
 {
-        struct restart_spacing spacing = restart_spacing(b);
-        int rc =
-            zstd_ahead_start(&z->ahead, z->input.pos + size, z->frame.window, &spacing, z->mean);
+        struct zstd_search wanted = {
+            .pos = z->input.pos + size,
+            .window = z->frame.window,
+            .reach = z->frame.window / z->reach_part,
+            .mean = z->mean,
+            .spacing = restart_spacing(b),
+        };
+        int rc = zstd_ahead_start(&z->ahead, &wanted);
 
         return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
 }
@@ -215,8 +252,10 @@ ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
                 rc = search(z, b, 0, err);
         if (rc < 0)
                 return rc;
-        if (!zstd_ahead_take(&z->ahead, &z->input, &z->parse, &z->piece))
+        if (!zstd_ahead_take(&z->ahead, &z->input, &z->parse, &z->piece)) {
+                allow_more_reach(z);
                 return zstd_begin_inside(z, err);
+        }
         if (!z->piece.last)
                 rc = search(z, b, z->piece.size, err);
         return rc < 0 ? rc : (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
