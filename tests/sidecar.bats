@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Compressed archives with and without an index that was kept, and what is wrong with either.
+# shellcheck disable=SC2030,SC2031 # status is what run sets in the same test
 load helpers
 bats_require_minimum_version 1.5.0
 
