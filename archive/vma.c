@@ -10,25 +10,21 @@
  *             512 bytes: 59 slots, each one 64 KiB cluster of some device, with a mask of the
  *             4 KiB blocks that are stored; the stored blocks follow in the slots' order
  *
- * An address in an extent that is emitted here is the block's byte offset in the stream.
+ * Here is the header; vma_scan.c goes through the extents. An address in an extent that is
+ * emitted is the block's byte offset in the stream.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/md5.h"
 #include "archive/source.h"
+#include "archive/vma_internal.h"
 
 enum {
-        BLOCK = 4096,
-        CLUSTER = 65536,
-        CLUSTER_BLOCKS = 16,
-
         HEADER_MIN = 12288,
         HEADER_MAX = 2 * 1024 * 1024, /* the writer stops at 512 KiB */
         HEADER_MD5 = 32,
@@ -37,34 +33,6 @@ enum {
         HEADER_DEVICES = 4096,
         DEVICE_SIZE = 32,
         CONFIGS = 256,
-        DEVICES = 256, /* 1 to 254 are devices */
-
-        EXTENT_HEADER = 512,
-        EXTENT_UUID = 8,
-        EXTENT_MD5 = 24,
-        EXTENT_SLOTS = 40,
-        SLOTS = 59,
-
-        UUID_LEN = 16,
-};
-
-/* Cluster numbers have 32 bits. */
-#define DEVICE_MAX (UINT64_C(1) << 48)
-
-struct vma_device {
-        bool used;
-        bool vmstate;
-        uint32_t number; /* what the sink knows it by */
-        uint64_t size;
-        uint64_t stored; /* bytes up to the end of its last cluster seen */
-};
-
-struct vma {
-        struct archive base;
-        unsigned char uuid[UUID_LEN];
-        uint64_t first_extent;
-        struct md5 md5; /* used by open and then by the scan alone */
-        struct vma_device devices[DEVICES];
 };
 
 /* A header in memory while it is parsed. */
@@ -80,8 +48,6 @@ static bool vma_probe(const void *head, size_t len)
 {
         return len >= 4 && memcmp(head, "VMA\0", 4) == 0;
 }
-
-/* ---- header ---- */
 
 /* Read N bytes at OFFSET of the stream, all of them or an error that names the byte. */
 static int read_exactly(struct source *source, void *buf, size_t n, uint64_t offset,
@@ -309,258 +275,6 @@ static int vma_open(struct source *source, const struct archive_sink *sink, stru
         vma->base.info.ctime = (int64_t)load_be64(h.bytes + 24);
         *out = &steal_ptr(&vma)->base;
         return 0;
-}
-
-/* ---- scan ---- */
-
-/* One slot of an extent header: a cluster of a device. */
-struct slot {
-        uint16_t mask;
-        uint8_t device;
-        uint32_t cluster;
-};
-
-/* The scan of one archive. */
-struct scan {
-        struct vma *vma;
-        const struct archive_sink *sink;
-        struct error *err;
-        uint64_t pos; /* of the extent header at hand */
-        uint64_t end; /* how far its data can be read */
-        unsigned char header[EXTENT_HEADER];
-
-        uint32_t disk; /* whose extents wait in the batch */
-        size_t count;
-        struct extent batch[SLOTS * CLUSTER_BLOCKS];
-};
-
-static struct slot load_slot(const unsigned char *header, unsigned i)
-{
-        uint64_t v = load_be64(header + EXTENT_SLOTS + 8 * (size_t)i);
-
-        return (struct slot){
-            .mask = (uint16_t)(v >> 48), .device = (uint8_t)(v >> 32), .cluster = (uint32_t)v};
-}
-
-static int report(const struct scan *s, uint32_t disk, uint64_t start, uint64_t len,
-                  const char *text)
-{
-        struct damage d = {
-            .offset = s->pos, .disk = disk, .start = start, .len = len, .text = text};
-
-        return s->sink->damage(s->sink->ctx, &d);
-}
-
-static int flush_batch(struct scan *s)
-{
-        int rc = 0;
-
-        if (s->count)
-                rc = s->sink->extents(s->sink->ctx, s->disk, s->batch, s->count, s->pos);
-        s->count = 0;
-        return rc;
-}
-
-/* Merge what continues the last extent: a run of whole clusters becomes one. */
-static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr)
-{
-        struct extent *last = s->count ? &s->batch[s->count - 1] : NULL;
-        struct extent e = {start, len, addr};
-
-        if (last && last->start + last->len == start && extent_continues(last, &e))
-                last->len += len;
-        else
-                s->batch[s->count++] = e;
-}
-
-/* Where the block stored at ADDR really is: lost, where the archive ends in front of its end. */
-static uint64_t block_addr(const struct scan *s, uint64_t addr)
-{
-        return addr + BLOCK <= s->end ? addr : EXTENT_LOST;
-}
-
-static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, uint64_t addr)
-{
-        uint64_t start = (uint64_t)slot->cluster * CLUSTER;
-        uint64_t end = min_u64(start + CLUSTER, round_up(size, BLOCK));
-
-        if (slot->mask == 0) {
-                add_to_batch(s, start, end - start, EXTENT_ZERO);
-                return;
-        }
-        if (slot->mask == 0xffff && addr + CLUSTER <= s->end) {
-                add_to_batch(s, start, end - start, addr);
-                return;
-        }
-        for (unsigned i = 0; i < CLUSTER_BLOCKS && start < end; i++, start += BLOCK) {
-                bool stored = slot->mask >> i & 1;
-
-                add_to_batch(s, start, BLOCK, stored ? block_addr(s, addr) : EXTENT_ZERO);
-                addr += stored ? BLOCK : 0;
-        }
-}
-
-/* Take in one slot whose stored blocks start at ADDR. */
-static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
-{
-        struct vma_device *dev = &s->vma->devices[slot->device];
-        uint64_t start = (uint64_t)slot->cluster * CLUSTER;
-        uint64_t limit;
-        int rc = 0;
-
-        if (!dev->used)
-                return report(s, DISK_NONE, 0, 0, "a cluster belongs to no device of the archive");
-        limit = dev->vmstate ? DEVICE_MAX : dev->size;
-        if (start >= limit) {
-                /* The genuine reader takes a zero cluster there without a word. */
-                if (slot->mask == 0)
-                        return 0;
-                return report(s, dev->number, start, CLUSTER,
-                              "a cluster with data lies beyond its device's end");
-        }
-        if (s->disk != dev->number)
-                rc = flush_batch(s);
-        s->disk = dev->number;
-        dev->stored = max_u64(dev->stored, start + CLUSTER);
-        add_cluster(s, slot, limit, addr);
-        return rc;
-}
-
-static int take_slots(struct scan *s)
-{
-        uint64_t addr = s->pos + EXTENT_HEADER;
-
-        for (unsigned i = 0; i < SLOTS; i++) {
-                struct slot slot = load_slot(s->header, i);
-                int rc;
-
-                if (slot.device == 0)
-                        continue;
-                rc = take_slot(s, &slot, addr);
-                if (rc < 0)
-                        return rc;
-                addr += (uint64_t)__builtin_popcount(slot.mask) * BLOCK;
-        }
-        return flush_batch(s);
-}
-
-static unsigned stored_blocks(const unsigned char *header)
-{
-        unsigned count = 0;
-
-        for (unsigned i = 0; i < SLOTS; i++) {
-                struct slot slot = load_slot(header, i);
-
-                if (slot.device)
-                        count += (unsigned)__builtin_popcount(slot.mask);
-        }
-        return count;
-}
-
-/* NULL, or what is wrong with the extent header at hand. Its MD5 field is zeroed. */
-static const char *fault_in_header(struct scan *s)
-{
-        unsigned char *h = s->header;
-
-        if (memcmp(h, "VMAE", 4) != 0)
-                return "no extent header is where one should be (wrong magic number)";
-        if (memcmp(h + EXTENT_UUID, s->vma->uuid, UUID_LEN) != 0)
-                return "an extent header carries the uuid of another archive";
-        if (md5_check(&s->vma->md5, h, EXTENT_HEADER, EXTENT_MD5) < 0)
-                return "an extent header is damaged (its MD5 sum is wrong)";
-        if (load_be16(h + 4) != 0)
-                return "an extent header is damaged (a reserved field is not 0)";
-        if (load_be16(h + 6) != stored_blocks(h))
-                return "an extent header is damaged (its block count and its masks differ)";
-        return NULL;
-}
-
-/*
- * How far the stream goes, up to WANT. A stream that breaks is reported and then treated as one
- * that ends there: what is in front of the break can be read.
- */
-static int reach(struct scan *s, uint64_t want, uint64_t *end)
-{
-        int rc = source_reach(s->vma->base.source, want, end, s->err);
-        struct damage d = {.disk = DISK_NONE, .text = s->err->text};
-
-        if (rc == 0)
-                return 0;
-        if (rc != -EIO)
-                return rc;
-        d.offset = s->err->has_offset ? s->err->offset : *end;
-        return s->sink->damage(s->sink->ctx, &d);
-}
-
-/* 1: an extent was taken in and pos moved behind it; 0: the archive's end; -errno. */
-static int take_extent(struct scan *s)
-{
-        const char *fault;
-        ssize_t n;
-        uint64_t data_end;
-        int rc = reach(s, s->pos + EXTENT_HEADER, &s->end);
-
-        if (rc < 0 || s->end <= s->pos)
-                return rc;
-        n = source_pread(s->vma->base.source, s->header, EXTENT_HEADER, s->pos);
-        if (n < 0)
-                fault = "an extent header cannot be read";
-        else if (n < EXTENT_HEADER)
-                fault = "the archive ends inside an extent header: it was cut off";
-        else
-                fault = fault_in_header(s);
-        if (fault)
-                return report(s, DISK_NONE, 0, 0, fault);
-
-        data_end = s->pos + EXTENT_HEADER + (uint64_t)load_be16(s->header + 6) * BLOCK;
-        rc = reach(s, data_end, &s->end);
-        if (rc == 0 && s->end < data_end)
-                rc = report(s, DISK_NONE, 0, 0,
-                            "the archive ends inside this extent: it was cut off");
-        if (rc == 0)
-                rc = take_slots(s);
-        if (rc < 0)
-                return rc;
-        s->pos = data_end;
-        return 1;
-}
-
-/* The RAM state is a stream: what is stored beyond its declared size belongs to it. */
-static int settle_sizes(const struct scan *s)
-{
-        for (unsigned i = 0; i < DEVICES; i++) {
-                const struct vma_device *dev = &s->vma->devices[i];
-                int rc;
-
-                if (!dev->used || !dev->vmstate)
-                        continue;
-                rc = s->sink->size(s->sink->ctx, dev->number,
-                                   dev->stored > round_up(dev->size, CLUSTER) ? dev->stored
-                                                                              : dev->size);
-                if (rc < 0)
-                        return rc;
-        }
-        return 0;
-}
-
-static int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
-{
-        struct error ignored = {0};
-        cleanup_free struct scan *s = calloc(1, sizeof *s);
-        int rc;
-
-        if (!s)
-                return error_set(err, ENOMEM, "out of memory");
-        s->vma = (struct vma *)a;
-        s->sink = sink;
-        s->err = err ? err : &ignored;
-        s->pos = s->vma->first_extent;
-        while ((rc = take_extent(s)) > 0) {
-                rc = sink->progress(sink->ctx, s->pos);
-                if (rc < 0)
-                        return rc;
-        }
-        return rc < 0 ? rc : settle_sizes(s);
 }
 
 static int vma_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the parts of the VMA reader share; nobody else includes this.
+ *
+ *   vma.c          the header, and the vtable
+ *   vma_scan.c     from extent header to extent header; what of each can be believed
+ *   vma_resync.c   where the chain of headers is broken: looks for where it goes on
+ */
+#ifndef VMAFS_VMA_INTERNAL_H
+#define VMAFS_VMA_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "archive/archive.h"
+#include "archive/md5.h"
+
+struct error;
+
+enum {
+        BLOCK = 4096,
+        CLUSTER = 65536,
+        CLUSTER_BLOCKS = 16,
+        DEVICES = 256, /* 1 to 254 are devices */
+
+        EXTENT_HEADER = 512,
+        EXTENT_UUID = 8,
+        EXTENT_MD5 = 24,
+        EXTENT_SLOTS = 40,
+        SLOTS = 59,
+
+        UUID_LEN = 16,
+};
+
+/* Cluster numbers have 32 bits. */
+#define DEVICE_MAX (UINT64_C(1) << 48)
+
+struct vma_device {
+        bool used;
+        bool vmstate;
+        uint32_t number; /* what the sink knows it by */
+        uint64_t size;
+        uint64_t stored; /* bytes up to the end of its last cluster seen */
+};
+
+struct vma {
+        struct archive base;
+        unsigned char uuid[UUID_LEN];
+        uint64_t first_extent;
+        struct md5 md5; /* used by open and then by the scan alone */
+        struct vma_device devices[DEVICES];
+};
+
+/* What is found where an extent header should be. */
+enum finding {
+        FOUND_HEADER,     /* one that proves itself */
+        FOUND_REMAINS,    /* one that is damaged or cut off, but has stood here */
+        FOUND_JUNK,       /* something else */
+        FOUND_UNREADABLE, /* the medium, or the compression, does not give it */
+        FOUND_END,        /* the stream ends here or in front of here */
+};
+
+struct place {
+        uint64_t pos; /* of the stream */
+        enum finding found;
+        const char *fault; /* a sentence where it is no header */
+        unsigned char header[EXTENT_HEADER];
+};
+
+/* Of the stream, where a search has come to. */
+struct window {
+        unsigned char *bytes; /* NULL until one is needed */
+        uint64_t at;          /* of the stream, what bytes[0] is … */
+        size_t len;           /* … and how many there are */
+};
+
+/* The scan of one archive. */
+struct scan {
+        struct vma *vma;
+        const struct archive_sink *sink;
+        struct error *err;
+        uint64_t end; /* how far the stream can be read, of what was asked for */
+        bool broken;  /* nothing can be had behind that */
+
+        struct place *here; /* the extent at hand … */
+        struct place *next; /* … and what stands where it says the next one begins */
+
+        struct window window;
+
+        bool doubtful; /* the data of the extent at hand may not be what they should be */
+        uint32_t disk; /* whose extents wait in the batch */
+        size_t count;
+        struct extent batch[SLOTS * CLUSTER_BLOCKS];
+};
+
+/*
+ * Find out how far the stream goes, up to WANT, into s->end. Where it breaks, that is reported,
+ * and it goes on behind the break if it can. 0, or -errno that ends the scan.
+ */
+int vma_reach(struct scan *s, uint64_t want);
+
+/*
+ * NULL, or what is wrong with the EXTENT_HEADER bytes at H as an extent header of this archive.
+ * May zero its MD5 field.
+ */
+const char *vma_fault(const struct vma *vma, unsigned char *h);
+
+/*
+ * Search the stream from byte FROM for the next extent header that proves itself. 1 with OUT; 0:
+ * none follows; -errno that ends the scan.
+ */
+int vma_resync(struct scan *s, uint64_t from, struct place *out);
+
+/* The whole of archive_ops.scan. */
+int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err);
+
+#endif

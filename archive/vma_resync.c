@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The search for the next extent header.
+ *
+ * It may begin at any byte, since a missing or an inserted piece can have any length. Every byte is
+ * read once, but for the few that two windows share; a sum is taken only where magic and uuid are
+ * right, so that a hostile archive made of nothing else costs 512 summed bytes for each 24 of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/bytes.h"
+#include "archive/source.h"
+#include "archive/vma_internal.h"
+
+enum {
+        WINDOW = 256 * 1024,
+        PAGE = 4096, /* what a medium fails to give, at least */
+};
+
+/*
+ * Up to LEN bytes from AT, as far as they can be read. Returns their number, 0 where the stream
+ * ends, or -errno: -EIO where not even the first of them can be read.
+ */
+static ssize_t read_up_to_failure(const struct scan *s, unsigned char *buf, size_t len, uint64_t at)
+{
+        struct source *source = s->vma->base.source;
+        ssize_t n = source_pread(source, buf, len, at);
+        size_t done = 0;
+
+        if (n >= 0)
+                return n;
+        while (done < len) {
+                size_t piece = (size_t)min_u64(len - done, PAGE - (at + done) % PAGE);
+
+                n = source_pread(source, buf + done, piece, at + done);
+                if (n <= 0)
+                        break;
+                done += (size_t)n;
+        }
+        return done ? (ssize_t)done : n;
+}
+
+/*
+ * Have the window begin at AT or in front of it, with a header's bytes from there on if they can be
+ * had. Returns the bytes from there on; otherwise as read_up_to_failure. Searches that end early
+ * share a window: headers that follow one another closely must not cost one each.
+ */
+static ssize_t show(struct scan *s, uint64_t at)
+{
+        struct window *w = &s->window;
+        ssize_t n;
+        int rc;
+
+        if (at >= w->at && at - w->at + EXTENT_HEADER <= w->len)
+                return (ssize_t)(w->len - (at - w->at));
+        if (!w->bytes)
+                w->bytes = malloc(WINDOW);
+        if (!w->bytes)
+                return -ENOMEM;
+        rc = vma_reach(s, at + WINDOW);
+        if (rc < 0)
+                return rc;
+        w->at = at;
+        w->len = 0;
+        if (at >= s->end)
+                return 0;
+        n = read_up_to_failure(s, w->bytes, (size_t)min_u64(WINDOW, s->end - at), at);
+        if (n > 0)
+                w->len = (size_t)n;
+        return n;
+}
+
+/* The first header in the N bytes at P that proves itself, or NULL; OUT has its bytes. */
+static const unsigned char *find_header(const struct scan *s, const unsigned char *p, size_t n,
+                                        struct place *out)
+{
+        const unsigned char *end = p + n;
+
+        while (end - p >= EXTENT_HEADER) {
+                p = memmem(p, (size_t)(end - p), "VMAE", 4);
+                if (!p || end - p < EXTENT_HEADER)
+                        return NULL;
+                if (memcmp(p + EXTENT_UUID, s->vma->uuid, UUID_LEN) == 0) {
+                        memcpy(out->header, p, EXTENT_HEADER);
+                        if (!vma_fault(s->vma, out->header))
+                                return p;
+                }
+                p++;
+        }
+        return NULL;
+}
+
+int vma_resync(struct scan *s, uint64_t from, struct place *out)
+{
+        uint64_t at = from;
+
+        for (;;) {
+                ssize_t n = show(s, at);
+                const unsigned char *start, *p = NULL;
+                int rc;
+
+                if (n == 0)
+                        return 0;
+                if (n < 0 && n != -EIO)
+                        return (int)n;
+                start = s->window.bytes + (at - s->window.at);
+                if (n > 0)
+                        p = find_header(s, start, (size_t)n, out);
+                if (p) {
+                        out->pos = at + (uint64_t)(p - start);
+                        out->found = FOUND_HEADER;
+                        return 1;
+                }
+                /* Behind what cannot be read; or one byte short of a header in front of the end. */
+                if (n < EXTENT_HEADER)
+                        at = round_up(at + (n > 0 ? (uint64_t)n : 1), PAGE);
+                else
+                        at += (uint64_t)n - (EXTENT_HEADER - 1);
+                rc = s->sink->progress(s->sink->ctx, min_u64(at, s->end));
+                if (rc < 0)
+                        return rc;
+        }
+}

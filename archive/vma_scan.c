@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The scan: from one extent header to the next, and how much of each extent can be believed.
+ *
+ *   here                          next
+ *   | header | stored blocks ... | header | ...
+ *      ^ proves itself: MD5          ^ does the header above say where this one is?
+ *
+ * There is no sum over the blocks. What vouches for them is where they are: their header proves
+ * itself, and at the very byte where they end by it, the next header stands. Where something else
+ * stands there, a piece may be missing from the blocks, or have got in between them, of any
+ * length, at any place, and what is behind that place would be read as the wrong blocks. Even a
+ * distance to the next header that looks right says nothing: a missing piece of whole blocks
+ * that takes a header with it leaves the same picture as a header that was overwritten where it
+ * stood. So all blocks of such an extent are lost, though never its zeros, for which the header
+ * alone stands. The loss is one extent, 59 clusters at most.
+ *
+ * Enough in place of the next header is: the end of the archive; a header that is damaged, as long
+ * as the larger part of its magic and uuid shows that it is one; and a place that cannot be read,
+ * since a bad sector moves nothing. An archive that ends inside an extent is taken for cut off,
+ * and what is in front of the cut for good. (A piece missing from the last extent of all looks the
+ * same, as one of exactly the length of whole extents looks like nothing at all.)
+ *
+ * A search takes whatever proves itself: magic, uuid and MD5. Another archive inside of a guest's
+ * disk has another uuid. A second copy of this very one, or of a part of it, proves itself; then
+ * its clusters are there twice, and the sink holds those for ambiguous.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/source.h"
+#include "archive/vma_internal.h"
+
+/* One slot of an extent header: a cluster of a device. */
+struct slot {
+        uint16_t mask;
+        uint8_t device;
+        uint32_t cluster;
+};
+
+static struct slot load_slot(const unsigned char *header, unsigned i)
+{
+        uint64_t v = load_be64(header + EXTENT_SLOTS + 8 * (size_t)i);
+
+        return (struct slot){
+            .mask = (uint16_t)(v >> 48), .device = (uint8_t)(v >> 32), .cluster = (uint32_t)v};
+}
+
+/* ---- what is found ---- */
+
+static unsigned stored_blocks(const unsigned char *header)
+{
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < SLOTS; i++) {
+                struct slot slot = load_slot(header, i);
+
+                if (slot.device)
+                        count += (unsigned)__builtin_popcount(slot.mask);
+        }
+        return count;
+}
+
+const char *vma_fault(const struct vma *vma, unsigned char *h)
+{
+        if (memcmp(h, "VMAE", 4) != 0)
+                return "no extent header is where one should be (wrong magic number)";
+        if (memcmp(h + EXTENT_UUID, vma->uuid, UUID_LEN) != 0)
+                return "an extent header carries the uuid of another archive";
+        if (md5_check(&vma->md5, h, EXTENT_HEADER, EXTENT_MD5) < 0)
+                return "an extent header is damaged (its MD5 sum is wrong)";
+        if (load_be16(h + 4) != 0)
+                return "an extent header is damaged (a reserved field is not 0)";
+        if (load_be16(h + 6) != stored_blocks(h))
+                return "an extent header is damaged (its block count and its masks differ)";
+        return NULL;
+}
+
+/*
+ * Are the N bytes at H what is left of a header of this archive? A uuid is random: by chance, or in
+ * the header of another archive, not even half of its bytes are right.
+ */
+static bool is_remains(const struct vma *vma, const unsigned char *h, size_t n)
+{
+        size_t known = 0, right = 0;
+
+        for (size_t i = 0; i < 4 && i < n; i++, known++)
+                right += h[i] == (unsigned char)"VMAE"[i];
+        for (size_t i = 0; i < UUID_LEN && EXTENT_UUID + i < n; i++, known++)
+                right += h[EXTENT_UUID + i] == vma->uuid[i];
+        return right * 2 > known;
+}
+
+/* Find out what stands at byte POS. 0 or -errno that ends the scan. */
+static int look(struct scan *s, uint64_t pos, struct place *p)
+{
+        ssize_t n;
+        int rc = vma_reach(s, pos + EXTENT_HEADER);
+
+        if (rc < 0)
+                return rc;
+        *p = (struct place){.pos = pos, .found = FOUND_END};
+        if (s->end <= pos)
+                return 0;
+        n = source_pread(s->vma->base.source, p->header,
+                         (size_t)min_u64(EXTENT_HEADER, s->end - pos), pos);
+        if (n < 0) {
+                p->found = FOUND_UNREADABLE;
+                p->fault = "an extent header cannot be read";
+                return 0;
+        }
+        if (n < EXTENT_HEADER)
+                p->fault = "the archive ends inside an extent header: it was cut off";
+        else
+                p->fault = vma_fault(s->vma, p->header);
+        p->found = is_remains(s->vma, p->header, (size_t)n) ? FOUND_REMAINS : FOUND_JUNK;
+        if (!p->fault)
+                p->found = FOUND_HEADER;
+        return 0;
+}
+
+static int report(const struct scan *s, uint64_t offset, const char *text)
+{
+        struct damage d = {.offset = offset, .disk = DISK_NONE, .text = text};
+
+        return s->sink->damage(s->sink->ctx, &d);
+}
+
+int vma_reach(struct scan *s, uint64_t want)
+{
+        struct damage d = {.disk = DISK_NONE, .text = s->err->text};
+        int rc;
+
+        if (s->broken)
+                return 0;
+        rc = source_reach(s->vma->base.source, want, &s->end, s->err);
+        if (rc != -EIO)
+                return rc;
+        s->broken = true;
+        d.offset = s->err->has_offset ? s->err->offset : s->end;
+        return s->sink->damage(s->sink->ctx, &d);
+}
+
+/* ---- the extent at hand ---- */
+
+static int flush_batch(struct scan *s)
+{
+        int rc = 0;
+
+        if (s->count)
+                rc = s->sink->extents(s->sink->ctx, s->disk, s->batch, s->count, s->here->pos);
+        s->count = 0;
+        return rc;
+}
+
+/* Merge what continues the last extent: a run of whole clusters becomes one. */
+static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr)
+{
+        struct extent *last = s->count ? &s->batch[s->count - 1] : NULL;
+        struct extent e = {start, len, addr};
+
+        if (last && last->start + last->len == start && extent_continues(last, &e))
+                last->len += len;
+        else
+                s->batch[s->count++] = e;
+}
+
+/* Can LEN bytes at ADDR be had and believed? */
+static bool is_there(const struct scan *s, uint64_t addr, uint64_t len)
+{
+        return !s->doubtful && addr + len <= s->end;
+}
+
+static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, uint64_t addr)
+{
+        uint64_t start = (uint64_t)slot->cluster * CLUSTER;
+        uint64_t end = min_u64(start + CLUSTER, round_up(size, BLOCK));
+
+        if (slot->mask == 0) {
+                add_to_batch(s, start, end - start, EXTENT_ZERO);
+                return;
+        }
+        if (slot->mask == 0xffff && is_there(s, addr, CLUSTER)) {
+                add_to_batch(s, start, end - start, addr);
+                return;
+        }
+        for (unsigned i = 0; i < CLUSTER_BLOCKS && start < end; i++, start += BLOCK) {
+                uint64_t block = EXTENT_ZERO;
+
+                if (slot->mask >> i & 1) {
+                        block = is_there(s, addr, BLOCK) ? addr : EXTENT_LOST;
+                        addr += BLOCK;
+                }
+                add_to_batch(s, start, BLOCK, block);
+        }
+}
+
+/* Take in one slot whose stored blocks start at ADDR. */
+static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
+{
+        struct vma_device *dev = &s->vma->devices[slot->device];
+        uint64_t start = (uint64_t)slot->cluster * CLUSTER;
+        struct damage beyond = {.offset = s->here->pos,
+                                .disk = dev->number,
+                                .start = start,
+                                .len = CLUSTER,
+                                .text = "a cluster with data lies beyond its device's end"};
+        uint64_t limit;
+        int rc = 0;
+
+        if (!dev->used)
+                return report(s, s->here->pos, "a cluster belongs to no device of the archive");
+        limit = dev->vmstate ? DEVICE_MAX : dev->size;
+        if (start >= limit) {
+                /* The genuine reader takes a zero cluster there without a word. */
+                return slot->mask ? s->sink->damage(s->sink->ctx, &beyond) : 0;
+        }
+        if (s->disk != dev->number)
+                rc = flush_batch(s);
+        s->disk = dev->number;
+        dev->stored = max_u64(dev->stored, start + CLUSTER);
+        add_cluster(s, slot, limit, addr);
+        return rc;
+}
+
+static int take_slots(struct scan *s)
+{
+        const unsigned char *header = s->here->header;
+        uint64_t addr = s->here->pos + EXTENT_HEADER;
+
+        for (unsigned i = 0; i < SLOTS; i++) {
+                struct slot slot = load_slot(header, i);
+                int rc;
+
+                if (slot.device == 0)
+                        continue;
+                rc = take_slot(s, &slot, addr);
+                if (rc < 0)
+                        return rc;
+                addr += (uint64_t)__builtin_popcount(slot.mask) * BLOCK;
+        }
+        return flush_batch(s);
+}
+
+/* The next header at or behind byte FROM into s->next, which is FOUND_END if there is none. */
+static int search(struct scan *s, uint64_t from)
+{
+        int rc;
+
+        s->next->found = FOUND_END;
+        rc = vma_resync(s, from, s->next);
+        return rc < 0 ? rc : 0;
+}
+
+/* Find out what vouches for the extent at hand, which should end at byte END. */
+static int judge_extent(struct scan *s, uint64_t end)
+{
+        const char *doubt = "no extent header follows this extent, whose data may be displaced";
+        const struct place *here = s->here;
+        bool cut;
+        int rc = look(s, end, s->next);
+
+        if (rc < 0)
+                return rc;
+        /* A piece may be missing from the last extent but one. */
+        cut = s->next->found == FOUND_END && s->end < end;
+        if (cut)
+                rc = search(s, here->pos + EXTENT_HEADER);
+        s->doubtful = s->next->found == FOUND_JUNK || (cut && s->next->found == FOUND_HEADER);
+        if (rc == 0 && s->doubtful)
+                return report(s, here->pos, doubt);
+        if (rc == 0 && cut)
+                return report(s, here->pos, "the archive ends inside this extent: it was cut off");
+        return rc;
+}
+
+/* Take in the extent at hand. Afterwards s->next is what stands behind it. */
+static int take_extent(struct scan *s)
+{
+        uint64_t end =
+            s->here->pos + EXTENT_HEADER + (uint64_t)load_be16(s->here->header + 6) * BLOCK;
+        int rc = judge_extent(s, end);
+
+        if (rc == 0)
+                rc = take_slots(s);
+        return rc < 0 ? rc : s->sink->progress(s->sink->ctx, min_u64(end, s->end));
+}
+
+/* ---- the chain ---- */
+
+static void step(struct scan *s)
+{
+        struct place *done = s->here;
+
+        s->here = s->next;
+        s->next = done;
+}
+
+/* From what is not the header that should be here to the next one. */
+static int step_over_damage(struct scan *s)
+{
+        int rc = report(s, s->here->pos, s->here->fault);
+
+        if (rc == 0)
+                rc = search(s, s->here->pos + 1);
+        step(s);
+        return rc;
+}
+
+static int step_over_extent(struct scan *s)
+{
+        uint64_t blocks = s->here->pos + EXTENT_HEADER;
+        int rc = take_extent(s);
+
+        step(s);
+        if (rc < 0 || s->here->found != FOUND_JUNK)
+                return rc;
+        rc = search(s, blocks);
+        /* Where the next header has come nearer, nothing is wrong with what has taken its place. */
+        if (rc == 0 && !(s->next->found == FOUND_HEADER && s->next->pos < s->here->pos))
+                rc = report(s, s->here->pos, s->here->fault);
+        step(s);
+        return rc;
+}
+
+/* The RAM state is a stream: what is stored beyond its declared size belongs to it. */
+static int settle_sizes(const struct scan *s)
+{
+        for (unsigned i = 0; i < DEVICES; i++) {
+                const struct vma_device *dev = &s->vma->devices[i];
+                int rc;
+
+                if (!dev->used || !dev->vmstate)
+                        continue;
+                rc = s->sink->size(s->sink->ctx, dev->number,
+                                   dev->stored > round_up(dev->size, CLUSTER) ? dev->stored
+                                                                              : dev->size);
+                if (rc < 0)
+                        return rc;
+        }
+        return 0;
+}
+
+int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
+{
+        struct error ignored = {0};
+        struct place places[2];
+        cleanup_free struct scan *s = calloc(1, sizeof *s);
+        int rc;
+
+        if (!s)
+                return error_set(err, ENOMEM, "out of memory");
+        s->vma = (struct vma *)a;
+        s->sink = sink;
+        s->err = err ? err : &ignored;
+        s->here = &places[0];
+        s->next = &places[1];
+        rc = look(s, s->vma->first_extent, s->here);
+        while (rc == 0 && s->here->found != FOUND_END)
+                rc = s->here->found == FOUND_HEADER ? step_over_extent(s) : step_over_damage(s);
+        free(s->window.bytes);
+        return rc < 0 ? rc : settle_sizes(s);
+}
