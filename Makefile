@@ -90,6 +90,11 @@ $(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
                 $(call object,tests/codec_fixture.c tests/codec_checks.c) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
+SALVAGE_TESTS := $(filter %_salvage,$(UNIT_BIN))
+$(SALVAGE_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
+                  $(call object,tests/salvage_model.c) $(SUPPORT) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 

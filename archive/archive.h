@@ -61,6 +61,13 @@ struct archive_sink {
         int (*extents)(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
                        uint64_t origin);
 
+        /*
+         * The bytes from START to END of the archive's stream cannot be read, or not be believed:
+         * what extents, emitted before or after, say is there is lost. They come in order, but one
+         * may begin in front of the end of those before it.
+         */
+        int (*gone)(void *ctx, uint64_t start, uint64_t end);
+
         int (*size)(void *ctx, uint32_t disk, uint64_t size); /* settles a late size */
         int (*damage)(void *ctx, const struct damage *damage);
 

@@ -26,6 +26,33 @@ struct codec_limits {
         struct workers *workers; /* that may help a pass, and outlive it; NULL: there are none */
 };
 
+/*
+ * What was found out about a damaged place, in bytes of output but where it says otherwise.
+ *
+ *   returned so far      | not returned
+ *   ... ========~~~~~~~~~|.................|========= pass goes on here
+ *               | doubt  |      lost       |
+ *                        ^ in_end          ^ in_bit, aux: a point that needs no history
+ */
+struct codec_gap {
+        uint64_t in_end; /* no byte of the input from here on is needed for what was returned */
+        uint64_t doubt;
+        uint64_t lost; /* SOURCE_GAP_UNKNOWN where nobody can know */
+        uint64_t in_bit;
+        uint64_t aux;
+};
+
+/*
+ * Damage is noticed behind where it is. A frame or member is not believed for so much in front of
+ * the place where it made no sense any more …
+ */
+#define CODEC_DOUBT_NEAR (UINT64_C(1) << 20)
+/*
+ * … and where its sum is wrong, not at all. But one that is longer than this may be the whole of a
+ * large archive, most of which is right.
+ */
+#define CODEC_DOUBT_WHOLE (UINT64_C(16) << 20)
+
 struct codec_ops {
         const char *name; /* "zstd", "gzip", "lzop" */
 
@@ -67,6 +94,15 @@ struct codec_ops {
          */
         ssize_t (*pass)(void *pass, void *buf, size_t len, struct restart_builder *b,
                         struct error *err);
+
+        /*
+         * After pass has failed with -EIO, OUT bytes having been returned: find where the stream
+         * goes on, so that pass can be called again, as if OUT and what is lost had been
+         * returned. 1 with GAP; 0 where it does not go on, with only in_end and doubt; -errno.
+         * Input that was searched once is not searched again, so that many calls cost no more than
+         * the input is long.
+         */
+        int (*resume)(void *pass, uint64_t out, struct codec_gap *gap);
 
         /*
          * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY

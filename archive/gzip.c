@@ -28,10 +28,13 @@
 #include "archive/gzip_isal.h"
 #include "archive/input.h"
 #include "archive/restart.h"
+#include "archive/resync.h"
+#include "archive/source.h"
 
 #define WINDOW    32768
 #define CHUNK     ((size_t)256 << 10)
 #define MAX_STEP  ((size_t)1 << 30) /* zlib counts in unsigned int */
+#define HEADER    10                /* without its optional fields */
 #define TRAILER   8                 /* CRC-32 and length */
 #define GZIP_BITS (15 + 16)         /* zlib reads header and trailer */
 #define RAW_BITS  (-15)
@@ -44,6 +47,9 @@
 
 /* Blocks this near to their member's start are passed over: bgzf's next member, free, is near. */
 #define SMALL_MEMBER 65536
+
+/* So much of a next member may have been taken for the damaged one. */
+#define OVERRUN ((uint64_t)64 << 10)
 
 enum { AT_MEMBER = 0, AT_BLOCK = 1 };
 
@@ -58,18 +64,21 @@ enum step {
 struct inflater {
         struct input in;
         z_stream z;
-        bool open;    /* z was initialised */
-        bool raw;     /* entered in the middle: the trailer is ours to skip */
-        bool first;   /* nothing was read yet */
-        bool between; /* what comes next is a member's header or the end */
-        bool sound;   /* the last failure says nothing against what was decoded before it */
-        bool check;   /* compute CRCs */
+        bool open;       /* z was initialised */
+        bool raw;        /* entered in the middle: the trailer is ours to skip */
+        bool first;      /* nothing was read yet */
+        bool between;    /* what comes next is a member's header or the end */
+        bool sound;      /* the last failure says nothing against what was decoded before it */
+        uint64_t member; /* where in the source the last member begins */
+        bool check;      /* compute CRCs */
 };
 
 struct gzip_pass {
         struct inflater f;
         uint64_t out;      /* bytes returned so far */
         uint64_t named;    /* out at the last point */
+        uint64_t member;   /* out at the start of the last member */
+        uint64_t reread;   /* bytes of input that were decoded in vain, and then searched */
         bool at_boundary;  /* the byte at out is the first one behind a boundary */
         uint64_t boundary; /* the boundary's in_bit */
         uint64_t aux;      /* the boundary's kind */
@@ -153,6 +162,7 @@ static int next_member(struct inflater *f, struct error *err)
         inflateReset2(&f->z, GZIP_BITS);
         inflateValidate(&f->z, f->check);
         f->first = f->between = f->raw = false;
+        f->member = input_offset(&f->in);
         return STEP_GO;
 }
 
@@ -260,12 +270,13 @@ static void judge_boundary(struct gzip_pass *p, struct restart_builder *b)
                 inflateGetDictionary(&p->f.z, p->history, &p->history_len);
 }
 
-/* After a step that made MADE bytes. */
-static void note_boundary(struct gzip_pass *p, int step, size_t made)
+/* After a step that made MADE bytes, which makes them DONE since the last call. */
+static void note_boundary(struct gzip_pass *p, int step, size_t made, size_t done)
 {
         if (made > 0)
                 p->at_boundary = false;
         if (step == STEP_MEMBER) {
+                p->member = p->out + done;
                 p->aux = AT_MEMBER;
                 p->judged = false;
         } else if (step == STEP_BLOCK && p->f.z.total_out > SMALL_MEMBER) {
@@ -319,8 +330,8 @@ static ssize_t gzip_pass(void *pass, void *buf, size_t len, struct restart_build
                                      err);
                 if (step < 0)
                         break;
-                note_boundary(p, step, made);
                 done += made;
+                note_boundary(p, step, made, done);
         }
         if (step < 0 && (done == 0 || !p->f.sound))
                 return step;
@@ -336,6 +347,77 @@ static ssize_t gzip_pass(void *pass, void *buf, size_t len, struct restart_build
                 p->judged = false;
         p->out += done;
         return (ssize_t)done;
+}
+
+/* A member's header, as far as it is always the same. */
+static size_t find_member(void *ctx, const uint8_t *p, size_t n, uint64_t at)
+{
+        const uint8_t *first = p, *end = p + n;
+
+        (void)ctx;
+        (void)at;
+        while (end - p >= HEADER) {
+                p = memmem(p, (size_t)(end - p), magic, sizeof magic);
+                if (!p || end - p < HEADER)
+                        break;
+                /* Reserved flags are 0. */
+                if ((p[3] & 0xe0) == 0)
+                        return (size_t)(p - first);
+                p++;
+        }
+        return RESYNC_NONE;
+}
+
+/* How much of what was returned of the member that failed is not to be believed. */
+static uint64_t doubt(const struct gzip_pass *p, uint64_t out)
+{
+        uint64_t member = out - min_u64(out, p->member);
+        bool wrong_sum = p->f.z.msg && strncmp(p->f.z.msg, "incorrect", 9) == 0 &&
+                         strcmp(p->f.z.msg, "incorrect header check") != 0;
+
+        if (p->f.between)
+                return 0;
+        if (wrong_sum)
+                return member <= CODEC_DOUBT_WHOLE ? member : 0;
+        return min_u64(member, CODEC_DOUBT_NEAR);
+}
+
+/*
+ * zlib notices damage late, and may have run over the next member's header by then: so the search
+ * begins in front of that. In sum that must not be more than was consumed, or a file full of
+ * headers were decoded from each of them.
+ */
+static uint64_t search_from(struct gzip_pass *p, uint64_t failed_at)
+{
+        uint64_t back = min_u64(failed_at - min_u64(failed_at, p->f.member + 1), OVERRUN);
+
+        if (p->f.between || p->reread + back > failed_at)
+                back = 0;
+        p->reread += back;
+        return failed_at - back;
+}
+
+static int gzip_resume(void *pass, uint64_t out, struct codec_gap *gap)
+{
+        struct gzip_pass *p = pass;
+        uint64_t failed_at = input_offset(&p->f.in);
+        uint64_t at;
+        int rc;
+
+        *gap = (struct codec_gap){
+            .in_end = failed_at, .doubt = doubt(p, out), .lost = SOURCE_GAP_UNKNOWN};
+        rc = resync_search(p->f.in.source, search_from(p, failed_at), HEADER, find_member, NULL,
+                           &at);
+        if (rc <= 0)
+                return rc;
+        input_seek(&p->f.in, at);
+        p->f.between = true;
+        gap->in_bit = p->boundary = at * 8;
+        gap->aux = p->aux = AT_MEMBER;
+        p->out = p->named = p->member = out + gap->lost;
+        p->at_boundary = true;
+        p->judged = false;
+        return 1;
 }
 
 /* Into the middle of a byte, with the window that the blocks from there on refer to. */
@@ -407,5 +489,6 @@ const struct codec_ops gzip_codec = {
     .pass_open = gzip_pass_open,
     .pass_close = gzip_pass_close,
     .pass = gzip_pass,
+    .resume = gzip_resume,
     .segment = gzip_segment,
 };

@@ -38,11 +38,26 @@ static int grow(struct input *in, size_t size, struct error *err)
         return 0;
 }
 
+/* Read once more behind what is there. What is in front of a byte that cannot be read is had. */
+static int read_more(struct input *in, struct error *err)
+{
+        size_t room = (size_t)min_u64(in->size - in->last, in->limit - in->end);
+        ssize_t n = source_pread_partly(in->source, in->buf + in->last, room, in->end);
+
+        if (n < 0)
+                return error_set_at(err, (int)-n, in->end, "cannot be read: %s", strerror((int)-n));
+        in->last += (size_t)n;
+        in->end += (uint64_t)n;
+        if (n == 0)
+                in->limit = in->end;
+        return 0;
+}
+
 int input_want(struct input *in, size_t want, struct error *err)
 {
         uint64_t left = in->end < in->limit ? in->limit - in->end : 0;
         size_t have = input_available(in);
-        ssize_t n;
+        int rc = 0;
 
         if (have >= want || left == 0)
                 return 0;
@@ -50,24 +65,22 @@ int input_want(struct input *in, size_t want, struct error *err)
         memmove(in->buf, in->buf + in->first, have);
         in->first = 0;
         in->last = have;
-        if (want > in->size) {
-                int rc = grow(in, want, err);
-
-                if (rc < 0)
-                        return rc;
-        }
-        n = source_pread(in->source, in->buf + have, (size_t)min_u64(in->size - have, left),
-                         in->end);
-        if (n < 0)
-                return error_set_at(err, (int)-n, in->end, "cannot be read: %s", strerror((int)-n));
-        in->last += (size_t)n;
-        in->end += (uint64_t)n;
-        return 0;
+        if (want > in->size)
+                rc = grow(in, want, err);
+        while (rc == 0 && input_available(in) < want && in->end < in->limit)
+                rc = read_more(in, err);
+        return rc;
 }
 
 void input_skip(struct input *in, size_t n)
 {
         in->first += n;
+}
+
+void input_seek(struct input *in, uint64_t offset)
+{
+        in->first = in->last = 0;
+        in->end = offset;
 }
 
 int input_skip_zeros(struct input *in, struct error *err)

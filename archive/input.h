@@ -44,6 +44,9 @@ int input_want(struct input *in, size_t want, struct error *err);
 /* Consume N bytes, at most as many as are available. */
 void input_skip(struct input *in, size_t n);
 
+/* Go on at byte OFFSET of the source, wherever that is. */
+void input_seek(struct input *in, uint64_t offset);
+
 /* Consume zeros. 1: a byte that is not zero comes next. 0: nothing does. Or -errno. */
 int input_skip_zeros(struct input *in, struct error *err);
 

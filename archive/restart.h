@@ -122,6 +122,14 @@ uint64_t restart_segment_start(const struct restart_builder *b);
 /* End the segment here, because it has become too long. */
 int restart_split(struct restart_builder *b);
 
+/*
+ * The next LEN bytes of output are lost; IN_BIT bounds the input of what is in front of them. They
+ * become a segment that nobody can enter and nobody may read, and behind it is a point at AFTER,
+ * with AUX and no history.
+ */
+int restart_skip(struct restart_builder *b, uint64_t in_bit, uint64_t len, uint64_t after,
+                 uint64_t aux);
+
 /* The offset in front of which no output will be recalled any more. */
 uint64_t restart_keep_from(const struct restart_builder *b);
 

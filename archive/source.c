@@ -22,6 +22,8 @@ enum change {
         CHANGE_WRITTEN,
 };
 
+enum { PAGE = 4096 }; /* of what a medium fails to give, the least */
+
 struct file_source {
         struct source base;
         int fd;
@@ -274,4 +276,35 @@ int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error 
                 return s->ops->reach(s, offset, end, err);
         *end = min_u64(offset, s->size);
         return 0;
+}
+
+int source_resume(struct source *s, struct source_gap *gap, struct error *err)
+{
+        *gap = (struct source_gap){0};
+        return s->ops->resume ? s->ops->resume(s, gap, err) : 0;
+}
+
+ssize_t source_pread_partly(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        ssize_t n = source_pread(s, buf, len, offset);
+        size_t done = 0;
+
+        if (n != -EIO)
+                return n;
+        while (done < len) {
+                size_t piece = (size_t)min_u64(len - done, PAGE - (offset + done) % PAGE);
+
+                n = source_pread(s, (char *)buf + done, piece, offset + done);
+                if (n <= 0)
+                        break;
+                done += (size_t)n;
+        }
+        return done ? (ssize_t)done : n;
+}
+
+uint64_t source_next_window(uint64_t at, ssize_t n, size_t need)
+{
+        if (n >= (ssize_t)need)
+                return at + (uint64_t)n - (need - 1);
+        return round_up(at + (n > 0 ? (uint64_t)n : 1), PAGE);
 }

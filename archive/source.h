@@ -25,6 +25,18 @@ struct source;
 
 #define SOURCE_SIZE_UNKNOWN UINT64_MAX
 
+/* A part of a stream that is lost: reading any byte of it fails with -EIO. */
+struct source_gap {
+        uint64_t start, end;
+};
+
+/*
+ * Where nobody knows how long a lost part was, the gap is this long: longer than anything in an
+ * archive that refers to bytes behind itself by their distance, so that nothing spans a gap of a
+ * made-up length.
+ */
+#define SOURCE_GAP_UNKNOWN (UINT64_C(4) << 20)
+
 struct source_ops {
         const char *name; /* "file", "zstd": shown to people as the compression */
 
@@ -33,6 +45,9 @@ struct source_ops {
 
         /* As source_reach. NULL: everything up to size is reachable. */
         int (*reach)(struct source *s, uint64_t offset, uint64_t *end, struct error *err);
+
+        /* As source_resume. NULL: nothing can be had behind damage. */
+        int (*resume)(struct source *s, struct source_gap *gap, struct error *err);
 
         void (*close)(struct source *s); /* frees s */
 };
@@ -79,5 +94,27 @@ ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset);
  * ERR). One thread at a time.
  */
 int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err);
+
+/*
+ * After source_reach has failed with -EIO: go on behind the damage. *GAP is what is lost by it. It
+ * may begin in front of where the frontier was, with what was decoded but is not to be believed,
+ * and ends where the frontier is now. Its length is right only as far as the compression tells
+ * (see SOURCE_GAP_UNKNOWN). 1; 0 where nothing can be had any more; -errno. By the thread of
+ * source_reach.
+ */
+int source_resume(struct source *s, struct source_gap *gap, struct error *err);
+
+/*
+ * For those who search what is damaged: source_pread of up to LEN bytes, as far as they can be
+ * read: page by page up to the first that cannot be. -EIO where already the first one cannot.
+ */
+ssize_t source_pread_partly(struct source *s, void *buf, size_t len, uint64_t offset);
+
+/*
+ * Where to go on when N bytes from AT, as source_pread_partly has it, were searched in vain for
+ * something of NEED bytes: so that none is missed that begins in them, or behind what cannot be
+ * read.
+ */
+uint64_t source_next_window(uint64_t at, ssize_t n, size_t need);
 
 #endif

@@ -12,63 +12,11 @@
 #include "archive/restart.h"
 #include "archive/segments.h"
 #include "archive/source.h"
-#include "archive/tracks.h"
+#include "archive/stream_internal.h"
 #include "archive/workers.h"
 
 /* What one call of a codec may decode. */
 #define STEP_SIZE (256 << 10)
-
-/*
- * What the pass has decoded, oldest first. First the codec may still recall it, and the block is
- * held; then the block is the cache's, in which the pass must not have too large a share: memory
- * that it used before is fast, and new memory is not.
- */
-struct recent {
-        struct recent *next;
-        struct block *block;
-        uint64_t start, end;
-};
-
-struct recents {
-        struct recent *first, **end;
-};
-
-struct stream {
-        struct source base;
-        struct source_ops ops; /* of base: the name is the codec's */
-        const struct codec_ops *codec;
-        struct source *in;
-        struct restart_table *table;
-        struct blockcache *cache;
-        struct segments *segments;
-        struct workers *workers;
-        unsigned depth; /* segments that are read ahead */
-        bool late_proofs;
-
-        /* The pass's thread alone. */
-        void *pass;
-        struct restart_builder *builder;
-        struct recents recalled; /* held for restart_recall */
-        struct recents fed;      /* left to the cache: at most fed_max bytes that nobody has read */
-        uint64_t fed_bytes, fed_max, cache_bytes;
-        bool ended;
-        struct error failure; /* what stopped the pass; code 0: nothing did */
-
-        _Atomic pthread_t scanner; /* the pass's thread, which reads as well */
-        _Atomic bool has_readers;  /* besides it */
-
-        _Atomic uint64_t frontier;
-        _Atomic bool failed;
-
-        pthread_mutex_t tail_lock; /* guards the two below; the pass's thread reads them without */
-        struct block *tail;        /* NULL once the pass has ended */
-        uint64_t tail_start;
-
-        struct tracks tracks; /* of sequential readers */
-
-        pthread_mutex_t damage_lock; /* guards damage */
-        struct error damage;
-};
 
 static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
 {
@@ -186,6 +134,8 @@ static ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t of
                 len = (size_t)(s->size - offset);
                 frontier = s->size;
         }
+        if (gaps_touch(&st->gaps, offset, len))
+                return -EIO;
         while (done < len) {
                 ssize_t n = read_some(st, (char *)buf + done, len - done, offset + done, frontier);
 
@@ -230,8 +180,7 @@ static struct recent *recents_take(struct recents *list)
         return r;
 }
 
-/* The codec will not recall anything in front of KEEP_FROM any more. */
-static void forget_recent(struct stream *st, uint64_t keep_from)
+void stream_forget(struct stream *st, uint64_t keep_from)
 {
         /* Readers lag behind the pass: what it feeds them has to last until they come. */
         uint64_t fed_max = st->has_readers ? st->cache_bytes : st->fed_max;
@@ -277,8 +226,15 @@ static int recall(void *ctx, uint64_t offset, void *buf, size_t len)
         return 0;
 }
 
-/* The tail's segment has ended at END, where NEXT (NULL: nothing) begins. */
-static int retire_tail(struct stream *st, uint64_t end, struct block *next)
+void stream_set_tail(struct stream *st, struct block *tail, uint64_t start)
+{
+        scoped_lock(&st->tail_lock);
+
+        st->tail = tail;
+        st->tail_start = start;
+}
+
+int stream_retire_tail(struct stream *st, uint64_t end, struct block *next)
 {
         struct recent *r = malloc(sizeof *r);
 
@@ -288,10 +244,7 @@ static int retire_tail(struct stream *st, uint64_t end, struct block *next)
         recents_append(&st->recalled, r);
         /* In the cache first: no reader may find it in neither place. */
         blockcache_add(st->cache, st->tail, (size_t)(end - st->tail_start));
-        pthread_mutex_lock(&st->tail_lock);
-        st->tail = next;
-        st->tail_start = end;
-        pthread_mutex_unlock(&st->tail_lock);
+        stream_set_tail(st, next, end);
         return 0;
 }
 
@@ -310,7 +263,7 @@ static int begin_tail(struct stream *st, uint64_t start, size_t fresh)
         if (rc < 0)
                 return rc;
         memcpy(block_data(next), (char *)block_data(st->tail) + (start - st->tail_start), fresh);
-        rc = retire_tail(st, start, next);
+        rc = stream_retire_tail(st, start, next);
         if (rc < 0)
                 blockcache_put(st->cache, next);
         return rc;
@@ -333,10 +286,10 @@ static int end_pass(struct stream *st)
         if (rc < 0)
                 return rc;
         queue_proofs(st);
-        rc = retire_tail(st, end, NULL);
+        rc = stream_retire_tail(st, end, NULL);
         if (rc < 0)
                 return rc;
-        forget_recent(st, end);
+        stream_forget(st, end);
         st->base.size = end;
         st->ended = true;
         st->codec->pass_close(steal_ptr(&st->pass));
@@ -395,7 +348,7 @@ static int advance(struct stream *st, struct error *err)
                 return error_set(err, -rc, "out of memory");
         if (n > 0) {
                 atomic_store_explicit(&st->frontier, frontier + (size_t)n, memory_order_release);
-                forget_recent(st, restart_keep_from(st->builder));
+                stream_forget(st, restart_keep_from(st->builder));
                 queue_proofs(st);
         }
         return 0;
@@ -432,7 +385,7 @@ static void stream_close(struct source *s)
                 st->codec->pass_close(st->pass);
         workers_free(st->workers);
         if (st->cache)
-                forget_recent(st, UINT64_MAX);
+                stream_forget(st, UINT64_MAX);
         while (st->fed.first)
                 free(recents_take(&st->fed));
         if (st->tail)
@@ -444,6 +397,7 @@ static void stream_close(struct source *s)
         source_close(st->in);
         pthread_mutex_destroy(&st->tail_lock);
         tracks_fini(&st->tracks);
+        gaps_fini(&st->gaps);
         pthread_mutex_destroy(&st->damage_lock);
         free(st);
 }
@@ -451,6 +405,7 @@ static void stream_close(struct source *s)
 static const struct source_ops stream_ops = {
     .pread = stream_pread,
     .reach = stream_reach,
+    .resume = stream_resume,
     .close = stream_close,
 };
 
@@ -526,6 +481,7 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
         st->fed.end = &st->fed.first;
         pthread_mutex_init(&st->tail_lock, NULL);
         tracks_init(&st->tracks);
+        gaps_init(&st->gaps);
         pthread_mutex_init(&st->damage_lock, NULL);
         rc = set_up(st, o, o->take_table, err);
         if (rc < 0) {

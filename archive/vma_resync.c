@@ -14,37 +14,11 @@
 #include "archive/source.h"
 #include "archive/vma_internal.h"
 
-enum {
-        WINDOW = 256 * 1024,
-        PAGE = 4096, /* what a medium fails to give, at least */
-};
-
-/*
- * Up to LEN bytes from AT, as far as they can be read. Returns their number, 0 where the stream
- * ends, or -errno: -EIO where not even the first of them can be read.
- */
-static ssize_t read_up_to_failure(const struct scan *s, unsigned char *buf, size_t len, uint64_t at)
-{
-        struct source *source = s->vma->base.source;
-        ssize_t n = source_pread(source, buf, len, at);
-        size_t done = 0;
-
-        if (n >= 0)
-                return n;
-        while (done < len) {
-                size_t piece = (size_t)min_u64(len - done, PAGE - (at + done) % PAGE);
-
-                n = source_pread(source, buf + done, piece, at + done);
-                if (n <= 0)
-                        break;
-                done += (size_t)n;
-        }
-        return done ? (ssize_t)done : n;
-}
+enum { WINDOW = 256 * 1024 };
 
 /*
  * Have the window begin at AT or in front of it, with a header's bytes from there on if they can be
- * had. Returns the bytes from there on; otherwise as read_up_to_failure. Searches that end early
+ * had. Returns the bytes from there on; otherwise as source_pread_partly. Searches that end early
  * share a window: headers that follow one another closely must not cost one each.
  */
 static ssize_t show(struct scan *s, uint64_t at)
@@ -66,7 +40,8 @@ static ssize_t show(struct scan *s, uint64_t at)
         w->len = 0;
         if (at >= s->end)
                 return 0;
-        n = read_up_to_failure(s, w->bytes, (size_t)min_u64(WINDOW, s->end - at), at);
+        n = source_pread_partly(s->vma->base.source, w->bytes, (size_t)min_u64(WINDOW, s->end - at),
+                                at);
         if (n > 0)
                 w->len = (size_t)n;
         return n;
@@ -113,11 +88,7 @@ int vma_resync(struct scan *s, uint64_t from, struct place *out)
                         out->found = FOUND_HEADER;
                         return 1;
                 }
-                /* Behind what cannot be read; or one byte short of a header in front of the end. */
-                if (n < EXTENT_HEADER)
-                        at = round_up(at + (n > 0 ? (uint64_t)n : 1), PAGE);
-                else
-                        at += (uint64_t)n - (EXTENT_HEADER - 1);
+                at = source_next_window(at, n, EXTENT_HEADER);
                 rc = s->sink->progress(s->sink->ctx, min_u64(at, s->end));
                 if (rc < 0)
                         return rc;

@@ -129,19 +129,37 @@ static int report(const struct scan *s, uint64_t offset, const char *text)
         return s->sink->damage(s->sink->ctx, &d);
 }
 
-int vma_reach(struct scan *s, uint64_t want)
+/* The stream is broken at s->end: go on behind that, or note that it cannot be done. */
+static int pass_break(struct scan *s)
 {
         struct damage d = {.disk = DISK_NONE, .text = s->err->text};
-        int rc;
+        struct source_gap gap;
+        int resumed, rc;
 
-        if (s->broken)
-                return 0;
-        rc = source_reach(s->vma->base.source, want, &s->end, s->err);
-        if (rc != -EIO)
-                return rc;
-        s->broken = true;
         d.offset = s->err->has_offset ? s->err->offset : s->end;
-        return s->sink->damage(s->sink->ctx, &d);
+        rc = s->sink->damage(s->sink->ctx, &d);
+        if (rc < 0)
+                return rc;
+        resumed = source_resume(s->vma->base.source, &gap, s->err);
+        if (resumed < 0)
+                return resumed;
+        s->broken = resumed == 0;
+        if (gap.end > gap.start)
+                rc = s->sink->gone(s->sink->ctx, gap.start, gap.end);
+        return rc < 0 ? rc : s->sink->progress(s->sink->ctx, s->end);
+}
+
+int vma_reach(struct scan *s, uint64_t want)
+{
+        int rc = 0;
+
+        while (rc == 0 && !s->broken) {
+                rc = source_reach(s->vma->base.source, want, &s->end, s->err);
+                if (rc != -EIO)
+                        return rc;
+                rc = pass_break(s);
+        }
+        return rc;
 }
 
 /* ---- the extent at hand ---- */

@@ -18,10 +18,16 @@
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"
+#include "archive/resync.h"
 #include "archive/source.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_pass.h"
 #include "archive/zstd_segment.h"
+
+static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
+
+/* What is looked at of a frame to see whether it is one. */
+enum { FRAME_NEED = ZSTD_FRAME_HEADER_MAX + ZSTD_BLOCK_HEADER_SIZE };
 
 static bool zstd_probe(const void *head, size_t len)
 {
@@ -149,6 +155,8 @@ static int begin_frame(struct zstd_pass *z, const uint8_t *bytes, struct restart
         if (b)
                 restart_keep(b, z->frame.window);
         z->in_frame = true;
+        z->unproven = true;
+        z->frame_start = z->out;
         z->whole = true;
         XXH64_reset(z->checksum, 0);
         z->frame_out = 0;
@@ -199,6 +207,7 @@ static int next_frame(struct zstd_pass *z, struct restart_builder *b, struct err
                                         ? "something other than zstd follows the last zstd frame"
                                         : "not a zstd frame");
         z->seen_frame = true;
+        z->frame_pos = z->input.pos;
         if (b && restart_wanted(b)) {
                 rc = restart_here(b, z->input.pos * 8, 0, NULL, 0);
                 if (rc < 0)
@@ -235,12 +244,15 @@ static int end_frame(struct zstd_pass *z, struct error *err)
         ssize_t n;
 
         z->in_frame = false;
+        z->wrong_sum = true;
         if (z->whole && z->frame.content != ZSTD_FRAME_CONTENT_UNKNOWN &&
             z->frame.content != z->frame_out)
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: the frame holds %" PRIu64
                                     " bytes where its header says %" PRIu64,
                                     z->frame_out, z->frame.content);
+        z->unproven = z->frame.checksum;
+        z->wrong_sum = false;
         if (!z->frame.checksum)
                 return 0;
         n = zstd_input_want(&z->input, ZSTD_FRAME_CHECKSUM, &bytes, err);
@@ -248,10 +260,12 @@ static int end_frame(struct zstd_pass *z, struct error *err)
                 return (int)n;
         if (n < ZSTD_FRAME_CHECKSUM)
                 return zstd_cut_short(z, err);
-        if (z->whole && load_le32(bytes) != (uint32_t)XXH64_digest(z->checksum))
+        z->wrong_sum = z->whole && load_le32(bytes) != (uint32_t)XXH64_digest(z->checksum);
+        if (z->wrong_sum)
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: the frame's checksum is wrong");
         zstd_input_skip(&z->input, ZSTD_FRAME_CHECKSUM);
+        z->unproven = false;
         return 0;
 }
 
@@ -315,6 +329,7 @@ static ssize_t zstd_pass(void *pass, void *buf, size_t len, struct restart_build
 {
         struct zstd_pass *z = pass;
 
+        z->call_pos = z->input.pos;
         for (;;) {
                 ssize_t n;
 
@@ -331,6 +346,65 @@ static ssize_t zstd_pass(void *pass, void *buf, size_t len, struct restart_build
                 if (n != 0)
                         return n;
         }
+}
+
+/* The header of a frame that could be decoded, and of a block behind it. */
+static size_t find_frame(void *ctx, const uint8_t *p, size_t n, uint64_t at)
+{
+        const struct zstd_pass *z = ctx;
+        const uint8_t *first = p, *end = p + n;
+
+        (void)at;
+        while (end - p >= FRAME_NEED) {
+                struct zstd_block_header block;
+                struct zstd_frame frame;
+
+                p = memmem(p, (size_t)(end - p), magic, sizeof magic);
+                if (!p || end - p < FRAME_NEED)
+                        break;
+                if (zstd_frame_parse(p, FRAME_NEED, &frame) == ZSTD_FRAME_DATA && !frame.reserved &&
+                    !frame.dictionary && frame.window <= z->limits.window) {
+                        block = zstd_block_header(p + frame.header_size);
+                        if (block.type != ZSTD_BLOCK_RESERVED && block.size <= ZSTD_PARSE_BLOCK_MAX)
+                                return (size_t)(p - first);
+                }
+                p++;
+        }
+        return RESYNC_NONE;
+}
+
+/* How much of what was returned of the frame that failed is not to be believed. */
+static uint64_t doubt(const struct zstd_pass *z, uint64_t out)
+{
+        uint64_t frame = out - min_u64(out, z->frame_start);
+
+        if (!z->unproven)
+                return 0;
+        if (z->wrong_sum)
+                return frame <= CODEC_DOUBT_WHOLE ? frame : 0;
+        return min_u64(frame, CODEC_DOUBT_NEAR);
+}
+
+static int zstd_resume(void *pass, uint64_t out, struct codec_gap *gap)
+{
+        struct zstd_pass *z = pass;
+        uint64_t from = z->seen_frame ? max_u64(z->input.pos, z->frame_pos + 1) : z->input.pos;
+        uint64_t at;
+        int rc;
+
+        /* A segment's input is decoded to its end: so that has to be exact. */
+        *gap = (struct codec_gap){
+            .in_end = z->call_pos, .doubt = doubt(z, out), .lost = SOURCE_GAP_UNKNOWN};
+        rc = resync_search(z->input.source, from, FRAME_NEED, find_frame, z, &at);
+        if (rc <= 0)
+                return rc;
+        zstd_input_move(&z->input, at);
+        gap->in_bit = at * 8;
+        z->out = out + gap->lost;
+        z->in_frame = z->unproven = z->wrong_sum = false;
+        z->following = z->peeked = z->at_cut = false;
+        z->piece = (struct zstd_piece){0};
+        return 1;
 }
 
 static int zstd_pass_open(struct source *in, const struct codec_limits *limits, void **pass,
@@ -393,5 +467,6 @@ const struct codec_ops zstd_codec = {
     .pass_resume = zstd_pass_resume,
     .plan = zstd_plan,
     .pass = zstd_pass,
+    .resume = zstd_resume,
     .segment = zstd_segment,
 };

@@ -58,18 +58,20 @@ static int make_room(struct zstd_input *z, size_t len)
 
 ssize_t zstd_input_want(struct zstd_input *z, size_t len, uint8_t **bytes, struct error *err)
 {
-        if (z->end - z->at < len) {
+        if (z->size - z->at < len && make_room(z, len) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        while (z->end - z->at < len) {
                 uint64_t read_pos = z->pos + (z->end - z->at);
-                ssize_t n;
+                ssize_t n = source_pread_partly(z->source, z->bytes + z->end,
+                                                min_u64(z->size - z->end, max_u64(len, INPUT_SIZE)),
+                                                read_pos);
 
-                if (z->size - z->at < len && make_room(z, len) < 0)
-                        return error_set(err, ENOMEM, "out of memory");
-                n = source_pread(z->source, z->bytes + z->end,
-                                 min_u64(z->size - z->end, max_u64(len, INPUT_SIZE)), read_pos);
                 if (n < 0)
                         return error_set_at(err, (int)-n, read_pos,
                                             "the compressed file cannot be read: %s",
                                             strerror((int)-n));
+                if (n == 0)
+                        break;
                 z->end += (size_t)n;
         }
         *bytes = z->bytes + z->at;

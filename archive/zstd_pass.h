@@ -33,8 +33,14 @@ struct zstd_pass {
         struct zstd_input input;
         uint64_t out;
 
+        uint64_t call_pos; /* of the input, when the last call of pass began */
+
         bool seen_frame;
         bool in_frame;
+        bool unproven;        /* the frame has begun, and its sum has not been seen to be right */
+        bool wrong_sum;       /* … but to be wrong */
+        uint64_t frame_pos;   /* of the input, where it begins … */
+        uint64_t frame_start; /* … and of the output */
         bool whole; /* the frame was decoded from its start, so that its checksum can be */
         XXH64_state_t *checksum;
         struct zstd_frame frame;

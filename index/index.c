@@ -172,6 +172,7 @@ void index_close(struct index *index)
         free(index->disks);
         free(index->files);
         free(index->damages);
+        free(index->gone);
         pthread_cond_destroy(&index->changed);
         pthread_mutex_destroy(&index->lock);
         free(index);

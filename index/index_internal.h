@@ -19,6 +19,11 @@
 
 struct sidecar;
 
+/* Bytes of the archive's stream. */
+struct gone {
+        uint64_t start, end;
+};
+
 struct index {
         struct index_options options;
         struct source *source;
@@ -54,6 +59,10 @@ struct index {
         size_t damages_kept;
         size_t damage_count;
         size_t twice_count; /* places that were stored twice */
+
+        /* The scan alone: what of the archive's stream is lost. */
+        struct gone *gone;
+        size_t gone_count;
 };
 
 /* A sink that fills INDEX. */

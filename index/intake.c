@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source.h"
 #include "index/index_internal.h"
@@ -185,6 +186,18 @@ static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, 
         return rc;
 }
 
+static int take_gone(void *ctx, uint64_t start, uint64_t end)
+{
+        struct index *index = ctx;
+
+        while (index->gone_count && index->gone[index->gone_count - 1].end >= start)
+                start = min_u64(start, index->gone[--index->gone_count].start);
+        if (grow(&index->gone, index->gone_count, sizeof *index->gone) < 0)
+                return -ENOMEM;
+        index->gone[index->gone_count++] = (struct gone){start, end};
+        return 0;
+}
+
 static int take_size(void *ctx, uint32_t disk, uint64_t size)
 {
         struct index *index = ctx;
@@ -220,6 +233,7 @@ struct archive_sink intake_sink(struct index *index)
             .disk = take_disk,
             .file = take_file,
             .extents = take_extents,
+            .gone = take_gone,
             .size = take_size,
             .damage = take_damage,
             .progress = take_progress,
@@ -232,6 +246,49 @@ static uint64_t scanned_to(const struct index *index)
         uint64_t size = index->source->size;
 
         return index->scanned || size == SOURCE_SIZE_UNKNOWN ? index->scanned : size;
+}
+
+/* The part of E that is lost first, by what is gone of the stream, in whole blocks. */
+static bool first_gone(const struct index *index, const struct extent *e, struct extent *lost)
+{
+        size_t low = 0, high = index->gone_count;
+        uint64_t start, end;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (index->gone[middle].end > e->addr)
+                        high = middle;
+                else
+                        low = middle + 1;
+        }
+        if (low == index->gone_count || index->gone[low].start >= e->addr + e->len)
+                return false;
+        start = max_u64(index->gone[low].start, e->addr) - e->addr;
+        end = min_u64(index->gone[low].end - e->addr, e->len);
+        lost->start = e->start + start / MAP_BLOCK * MAP_BLOCK;
+        lost->len = min_u64(e->start + round_up(end, MAP_BLOCK), e->start + e->len) - lost->start;
+        lost->addr = EXTENT_LOST;
+        return true;
+}
+
+/*
+ * Under lock, before the map of D is sealed: what is gone of the archive's stream is lost, whatever
+ * extents say. Without the memory to note it, reading it still fails.
+ */
+static void drop_gone(const struct index *index, struct disk *d)
+{
+        struct map_twice twice;
+        struct extent e, lost;
+
+        for (uint64_t at = 0; index->gone_count && at < d->size; at = e.start + e.len) {
+                map_find(d->map, at, &e);
+                if (e.addr > EXTENT_ADDR_MAX || !first_gone(index, &e, &lost))
+                        continue;
+                if (map_add(d->map, &lost, 1, &twice) < 0)
+                        return;
+                e.len = lost.start + lost.len - e.start;
+        }
 }
 
 /* Under lock, before the map of D is sealed: name what the archive should have held. */
@@ -257,6 +314,7 @@ void intake_seal(struct index *index)
         scoped_lock(&index->lock);
 
         for (size_t i = 0; i < index->disk_count; i++) {
+                drop_gone(index, index->disks[i]);
                 note_missing(index, index->disks[i]);
                 map_seal(index->disks[i]->map);
                 index->disks[i]->totals = map_totals(index->disks[i]->map);

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Damaged VMA archives: what can be had of them is had, and every byte that is served is right.
- *
- * An archive of one disk is made in memory, with a note of where each block is; then it is
- * damaged, opened and read throughout. A block that was changed where it stands is nobody's to
- * know: the format has no sum for it.
- */
+/* Damaged VMA archives: what can be had of them is had, and every byte that is served is right. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,254 +18,18 @@
 #include "archive/error.h"
 #include "archive/source.h"
 #include "index/index.h"
+#include "tests/salvage_model.h"
 #include "tests/vma_writer.h"
-
-enum {
-        BLOCK = 4096,
-        CLUSTER = 65536,
-        HEADER = 512,
-        CLUSTERS = 24,
-        SLOTS = 3,
-        EXTENTS = CLUSTERS / SLOTS,
-        BLOCKS = CLUSTERS * 16,
-        ROOM = 1 << 20, /* for what is inserted */
-};
-
-static const uint8_t uuid[16] = {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0x4e, 0xf0,
-                                 0x81, 0x22, 0x31, 0x40, 0x95, 0x06, 0xa7, 0x58};
-
-struct model {
-        uint8_t *bytes; /* the archive, as it is damaged further and further */
-        size_t len;
-        uint64_t extent[EXTENTS + 1]; /* where each begins, and the end */
-        uint32_t order[CLUSTERS];     /* clusters in the archive's order */
-        uint16_t mask[CLUSTERS];      /* of each cluster */
-        uint64_t block_at[BLOCKS];    /* where it is stored; 0: it is zero */
-        uint8_t *disk;                /* what it should read as */
-        bool *touched;                /* of each byte of the sound archive: changed in place */
-
-        struct index *index;
-        struct disk *d;
-        bool lost[BLOCKS]; /* what check has seen */
-};
-
-/* ---- an archive ---- */
-
-static uint32_t next_random(uint64_t *state)
-{
-        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        return (uint32_t)(*state >> 33);
-}
-
-static uint64_t below(uint64_t *state, uint64_t n)
-{
-        return (((uint64_t)next_random(state) << 31) | next_random(state)) % n;
-}
-
-static void choose_order(struct model *m, uint64_t *random)
-{
-        for (uint32_t i = 0; i < CLUSTERS; i++) {
-                uint32_t j = (uint32_t)below(random, i + 1);
-
-                m->order[i] = m->order[j];
-                m->order[j] = i;
-                m->mask[i] = below(random, 3) ? 0xffff : (uint16_t)next_random(random);
-        }
-        m->mask[7] = 0;
-}
-
-/* A sound archive. CLUSTER_0 is what the disk's first cluster holds; NULL: the pattern. */
-static struct model make(uint64_t seed, const uint8_t *cluster_0)
-{
-        struct model m = {0};
-        int fd = memfd_create("archive", MFD_CLOEXEC);
-        uint64_t at;
-        struct vma_writer *w;
-
-        m.disk = calloc(1, (size_t)CLUSTERS * CLUSTER);
-        choose_order(&m, &seed);
-        if (cluster_0)
-                m.mask[0] = 0xffff;
-        assert_int_equal(vma_writer_open(fd, uuid, 1, &w), 0);
-        assert_int_equal(vma_writer_device(w, 1, "a", (uint64_t)CLUSTERS * CLUSTER), 0);
-        assert_int_equal(vma_writer_header(w, NULL), 0);
-        assert_int_equal(vma_writer_set_slots(w, SLOTS), 0);
-        at = vma_writer_offset(w);
-        for (uint32_t i = 0; i < CLUSTERS; i++) {
-                static uint8_t data[CLUSTER];
-                uint32_t c = m.order[i];
-
-                if (i % SLOTS == 0) {
-                        m.extent[i / SLOTS] = at;
-                        at += HEADER;
-                }
-                vma_pattern(1, c, data);
-                if (c == 0 && cluster_0)
-                        memcpy(data, cluster_0, CLUSTER);
-                for (uint32_t b = 0; b < 16; b++) {
-                        if (!(m.mask[c] >> b & 1))
-                                continue;
-                        memcpy(m.disk + (size_t)c * CLUSTER + (size_t)b * BLOCK, data + b * BLOCK,
-                               BLOCK);
-                        m.block_at[c * 16 + b] = at;
-                        at += BLOCK;
-                }
-                assert_int_equal(vma_writer_cluster(w, 1, c, m.mask[c], data), 0);
-        }
-        m.extent[EXTENTS] = at;
-        assert_int_equal(vma_writer_close(w), 0);
-        m.len = at;
-        m.bytes = malloc(at + ROOM);
-        m.touched = calloc(1, at);
-        assert_int_equal(pread(fd, m.bytes, at, 0), at);
-        close(fd);
-        return m;
-}
-
-static void discard(struct model *m)
-{
-        index_close(m->index);
-        free(m->bytes);
-        free(m->disk);
-        free(m->touched);
-}
-
-/* ---- damage; AT is a byte of the archive as it is by then ---- */
-
-static void overwrite(struct model *m, uint64_t at, size_t n, const void *with)
-{
-        memcpy(m->bytes + at, with, n);
-}
-
-static void wipe(struct model *m, uint64_t at, size_t n)
-{
-        memset(m->bytes + at, 0, n);
-}
-
-static void insert(struct model *m, uint64_t at, size_t n, const void *with)
-{
-        memmove(m->bytes + at + n, m->bytes + at, m->len - at);
-        memcpy(m->bytes + at, with, n);
-        m->len += n;
-}
-
-static void cut_out(struct model *m, uint64_t at, size_t n)
-{
-        memmove(m->bytes + at, m->bytes + at + n, m->len - at - n);
-        m->len -= n;
-}
-
-static const uint8_t *junk(size_t n)
-{
-        static uint8_t bytes[ROOM];
-        uint64_t state = 99;
-
-        for (size_t i = 0; i < n; i++)
-                bytes[i] = (uint8_t)next_random(&state);
-        return bytes;
-}
-
-/* ---- reading it ---- */
-
-static void open_model(struct model *m)
-{
-        struct index_options options = {0};
-        struct error err = {0};
-        int fd = memfd_create("damaged", MFD_CLOEXEC);
-        char path[64];
-
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        assert_int_equal(write(fd, m->bytes, m->len), m->len);
-        assert_int_equal(index_open(path, &options, &m->index, &err), 0);
-        close(fd);
-        assert_int_equal(index_scan(m->index, NULL, &err), 0);
-        m->d = index_disk(m->index, 0);
-}
-
-static bool was_touched(const struct model *m, size_t block)
-{
-        for (size_t i = 0; m->block_at[block] && i < BLOCK; i++)
-                if (m->touched[m->block_at[block] + i])
-                        return true;
-        return false;
-}
-
-/* Each block is right or an error. Returns how many are errors. */
-static size_t check(struct model *m)
-{
-        size_t count = 0;
-
-        for (size_t i = 0; i < BLOCKS; i++) {
-                uint8_t got[BLOCK];
-                ssize_t n = disk_read(m->d, got, BLOCK, i * BLOCK);
-
-                m->lost[i] = n == -EIO;
-                count += m->lost[i];
-                if (m->lost[i] || was_touched(m, i))
-                        continue;
-                assert_int_equal(n, BLOCK);
-                if (memcmp(got, m->disk + i * BLOCK, BLOCK) != 0)
-                        fail_msg("block %zu is wrong", i);
-        }
-        assert_int_equal(m->d->totals.lost, count * BLOCK);
-        return count;
-}
-
-/* The blocks of extent E that are lost are those that are stored, with ZEROS all of them. */
-static void expect_extent_lost(const struct model *m, unsigned e, bool zeros)
-{
-        for (unsigned i = 0; i < SLOTS; i++) {
-                uint32_t c = m->order[e * SLOTS + i];
-
-                for (unsigned b = 0; b < 16; b++)
-                        assert_int_equal(m->lost[c * 16 + b], zeros || (m->mask[c] >> b & 1));
-        }
-}
-
-static void expect_extent_whole(const struct model *m, unsigned e)
-{
-        for (unsigned i = 0; i < SLOTS * 16; i++)
-                assert_false(m->lost[m->order[e * SLOTS + i / 16] * 16 + i % 16]);
-}
-
-/*
- * Open M, check it, and see that each extent has the fate that FATES says: '.' all of it can be
- * read, '?' all but what it stores, 'x' nothing of it.
- */
-static void expect_fates(struct model *m, const char *fates)
-{
-        open_model(m);
-        check(m);
-        assert_int_equal(strlen(fates), EXTENTS);
-        for (unsigned e = 0; e < EXTENTS; e++) {
-                if (fates[e] == '.')
-                        expect_extent_whole(m, e);
-                else
-                        expect_extent_lost(m, e, fates[e] == 'x');
-        }
-        assert_int_equal(index_damage_count(m->index) > 0, strspn(fates, ".") < EXTENTS);
-}
-
-static bool has_damage(const struct model *m, uint64_t offset, const char *word)
-{
-        const struct index_damage *list;
-        size_t n = index_damages(m->index, &list);
-
-        for (size_t i = 0; i < n; i++)
-                if (list[i].offset == offset && strstr(list[i].text, word))
-                        return true;
-        return false;
-}
 
 /* ---- junk and overwritten headers ---- */
 
 static void test_sound(void **state)
 {
-        struct model m = make(1, NULL);
+        struct salvage m = salvage_make(1, NULL);
 
         (void)state;
-        expect_fates(&m, "........");
-        discard(&m);
+        salvage_expect_fates(&m, "........");
+        salvage_discard(&m);
 }
 
 /* A piece of any length between two extents: the one in front might have it inside. */
@@ -281,36 +39,36 @@ static void test_junk_between_extents(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-                struct model m = make(i, NULL);
+                struct salvage m = salvage_make(i, NULL);
 
-                insert(&m, m.extent[3], lengths[i], junk(lengths[i]));
-                expect_fates(&m, "..?.....");
-                assert_true(has_damage(&m, m.extent[3], "no extent header"));
-                assert_true(has_damage(&m, m.extent[2], "displaced"));
-                discard(&m);
+                salvage_insert(&m, m.extent[3], lengths[i], salvage_junk(lengths[i]));
+                salvage_expect_fates(&m, "..?.....");
+                assert_true(salvage_has_damage(&m, m.extent[3], "no extent header"));
+                assert_true(salvage_has_damage(&m, m.extent[2], "displaced"));
+                salvage_discard(&m);
         }
 }
 
 static void test_junk_in_front_of_the_first_extent(void **state)
 {
-        struct model m = make(2, NULL);
+        struct salvage m = salvage_make(2, NULL);
 
         (void)state;
-        insert(&m, m.extent[0], 12345, junk(12345));
-        open_model(&m);
-        assert_int_equal(check(&m), 0);
-        assert_true(has_damage(&m, m.extent[0], "no extent header"));
-        discard(&m);
+        salvage_insert(&m, m.extent[0], 12345, salvage_junk(12345));
+        salvage_open(&m);
+        assert_int_equal(salvage_check(&m), 0);
+        assert_true(salvage_has_damage(&m, m.extent[0], "no extent header"));
+        salvage_discard(&m);
 }
 
 static void test_junk_behind_the_last_extent(void **state)
 {
-        struct model m = make(3, NULL);
+        struct salvage m = salvage_make(3, NULL);
 
         (void)state;
-        insert(&m, m.extent[EXTENTS], 5000, junk(5000));
-        expect_fates(&m, ".......?");
-        discard(&m);
+        salvage_insert(&m, m.extent[EXTENTS], 5000, salvage_junk(5000));
+        salvage_expect_fates(&m, ".......?");
+        salvage_discard(&m);
 }
 
 /* Part of the header is still there: so the blocks in front of it are where they should be. */
@@ -318,46 +76,46 @@ static void test_flipped_bits_of_headers(void **state)
 {
         (void)state;
         for (unsigned at = 0; at < HEADER; at += 5) {
-                struct model m = make(at, NULL);
+                struct salvage m = salvage_make(at, NULL);
 
                 m.bytes[m.extent[4] + at] ^= (uint8_t)(1 << at % 8);
-                expect_fates(&m, "....x...");
-                assert_true(has_damage(&m, m.extent[4], "extent header"));
-                discard(&m);
+                salvage_expect_fates(&m, "....x...");
+                assert_true(salvage_has_damage(&m, m.extent[4], "extent header"));
+                salvage_discard(&m);
         }
 }
 
 static void test_overwritten_header(void **state)
 {
-        struct model m = make(4, NULL);
+        struct salvage m = salvage_make(4, NULL);
 
         (void)state;
-        wipe(&m, m.extent[4], HEADER);
-        expect_fates(&m, "...?x...");
-        discard(&m);
+        salvage_wipe(&m, m.extent[4], HEADER);
+        salvage_expect_fates(&m, "...?x...");
+        salvage_discard(&m);
 }
 
 static void test_overwritten_headers(void **state)
 {
-        struct model m = make(5, NULL);
+        struct salvage m = salvage_make(5, NULL);
 
         (void)state;
-        overwrite(&m, m.extent[1], HEADER, junk(HEADER));
-        overwrite(&m, m.extent[2], HEADER, junk(HEADER));
-        wipe(&m, m.extent[7], HEADER);
-        expect_fates(&m, "?xx...?x");
-        discard(&m);
+        salvage_overwrite(&m, m.extent[1], HEADER, salvage_junk(HEADER));
+        salvage_overwrite(&m, m.extent[2], HEADER, salvage_junk(HEADER));
+        salvage_wipe(&m, m.extent[7], HEADER);
+        salvage_expect_fates(&m, "?xx...?x");
+        salvage_discard(&m);
 }
 
 static void test_all_headers_overwritten(void **state)
 {
-        struct model m = make(6, NULL);
+        struct salvage m = salvage_make(6, NULL);
 
         (void)state;
         for (unsigned e = 0; e < EXTENTS; e++)
-                wipe(&m, m.extent[e], HEADER);
-        expect_fates(&m, "xxxxxxxx");
-        discard(&m);
+                salvage_wipe(&m, m.extent[e], HEADER);
+        salvage_expect_fates(&m, "xxxxxxxx");
+        salvage_discard(&m);
 }
 
 /* ---- missing pieces ---- */
@@ -365,11 +123,11 @@ static void test_all_headers_overwritten(void **state)
 static void check_missing(uint64_t seed, unsigned extent, uint64_t offset, size_t n,
                           const char *fates)
 {
-        struct model m = make(seed, NULL);
+        struct salvage m = salvage_make(seed, NULL);
 
-        cut_out(&m, m.extent[extent] + offset, n);
-        expect_fates(&m, fates);
-        discard(&m);
+        salvage_cut_out(&m, m.extent[extent] + offset, n);
+        salvage_expect_fates(&m, fates);
+        salvage_discard(&m);
 }
 
 static void test_missing_inside_data(void **state)
@@ -393,67 +151,67 @@ static void test_missing_header(void **state)
 /* Whole blocks, and a header among them: what is left looks like an overwritten header. */
 static void test_missing_across_a_header(void **state)
 {
-        struct model m = make(9, NULL);
+        struct salvage m = salvage_make(9, NULL);
 
         (void)state;
-        cut_out(&m, m.extent[3] - 2048, 4096);
-        expect_fates(&m, "..?x....");
-        discard(&m);
-        m = make(10, NULL);
-        cut_out(&m, m.extent[3] - 12345, 20001);
-        expect_fates(&m, "..?x....");
-        discard(&m);
-        m = make(11, NULL);
-        cut_out(&m, m.extent[3] - 4096, m.extent[5] - m.extent[3] + 8192);
-        expect_fates(&m, "..?xxx..");
-        discard(&m);
+        salvage_cut_out(&m, m.extent[3] - 2048, 4096);
+        salvage_expect_fates(&m, "..?x....");
+        salvage_discard(&m);
+        m = salvage_make(10, NULL);
+        salvage_cut_out(&m, m.extent[3] - 12345, 20001);
+        salvage_expect_fates(&m, "..?x....");
+        salvage_discard(&m);
+        m = salvage_make(11, NULL);
+        salvage_cut_out(&m, m.extent[3] - 4096, m.extent[5] - m.extent[3] + 8192);
+        salvage_expect_fates(&m, "..?xxx..");
+        salvage_discard(&m);
 }
 
 static void test_missing_extents(void **state)
 {
-        struct model m = make(12, NULL);
+        struct salvage m = salvage_make(12, NULL);
 
         (void)state;
-        cut_out(&m, m.extent[3], m.extent[5] - m.extent[3]);
-        expect_fates(&m, "...xx...");
-        discard(&m);
+        salvage_cut_out(&m, m.extent[3], m.extent[5] - m.extent[3]);
+        salvage_expect_fates(&m, "...xx...");
+        salvage_discard(&m);
 }
 
 /* The end comes before the extent's own, but another header comes before that. */
 static void test_missing_from_the_last_extent_but_one(void **state)
 {
-        struct model m = make(13, NULL);
+        struct salvage m = salvage_make(13, NULL);
         size_t n;
 
         (void)state;
         /* One whose last extent is smaller than what is going to be missing. */
         for (uint64_t seed = 14; m.len - m.extent[7] + 5 * BLOCK >= m.extent[7] - m.extent[6];
              seed++) {
-                discard(&m);
-                m = make(seed, NULL);
+                salvage_discard(&m);
+                m = salvage_make(seed, NULL);
         }
         n = (size_t)(m.extent[7] - m.extent[6]) - HEADER - 100;
         assert_true(m.len - m.extent[7] < n);
-        cut_out(&m, m.extent[6] + HEADER + 50, n);
-        expect_fates(&m, "......?.");
-        assert_true(has_damage(&m, m.extent[6], "displaced"));
-        discard(&m);
+        salvage_cut_out(&m, m.extent[6] + HEADER + 50, n);
+        salvage_expect_fates(&m, "......?.");
+        assert_true(salvage_has_damage(&m, m.extent[6], "displaced"));
+        salvage_discard(&m);
 }
 
 static void test_missing_tail(void **state)
 {
-        struct model m = make(14, NULL);
+        struct salvage m = salvage_make(14, NULL);
 
         (void)state;
         m.len = m.extent[5] + HEADER + 5 * BLOCK + 100;
-        open_model(&m);
-        check(&m);
+        salvage_open(&m);
+        salvage_check(&m);
         for (unsigned e = 0; e < 5; e++)
-                expect_extent_whole(&m, e);
+                salvage_expect_whole(&m, e);
         for (size_t i = 0; i < BLOCKS; i++)
                 if (m.block_at[i])
                         assert_int_equal(m.lost[i], m.block_at[i] + BLOCK > m.len);
-        discard(&m);
+        salvage_discard(&m);
 }
 
 /* ---- archives inside of the guest ---- */
@@ -480,7 +238,7 @@ static const uint8_t *nested_archive(const uint8_t id[16])
 }
 
 /* The extent with cluster C. */
-static unsigned extent_of(const struct model *m, uint32_t c)
+static unsigned extent_of(const struct salvage *m, uint32_t c)
 {
         unsigned i = 0;
 
@@ -492,66 +250,66 @@ static unsigned extent_of(const struct model *m, uint32_t c)
 static void test_foreign_archive_in_guest_data(void **state)
 {
         static const uint8_t other[16] = {1, 2, 3, 4, 5, 6, 0x47, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-        struct model m = make(15, nested_archive(other));
+        struct salvage m = salvage_make(15, nested_archive(other));
         char fates[] = "........";
         unsigned e = extent_of(&m, 0);
 
         (void)state;
         /* The search goes through the guest's data. */
-        wipe(&m, m.extent[e], HEADER);
+        salvage_wipe(&m, m.extent[e], HEADER);
         fates[e] = 'x';
         if (e > 0)
                 fates[e - 1] = '?';
-        expect_fates(&m, fates);
-        discard(&m);
+        salvage_expect_fates(&m, fates);
+        salvage_discard(&m);
 }
 
 /* What the inner one says is in the archive twice, with another content: nobody's to choose. */
 static void test_own_archive_in_guest_data(void **state)
 {
-        struct model m = make(16, nested_archive(uuid));
+        struct salvage m = salvage_make(16, nested_archive(salvage_uuid));
         unsigned e = extent_of(&m, 0);
 
         (void)state;
-        wipe(&m, m.extent[e], HEADER);
+        salvage_wipe(&m, m.extent[e], HEADER);
         assert_true(extent_of(&m, 9) != e && extent_of(&m, 10) != e);
-        open_model(&m);
-        check(&m);
+        salvage_open(&m);
+        salvage_check(&m);
         for (unsigned i = 0; i < 16; i++)
                 assert_true(m.lost[9 * 16 + i] && m.lost[10 * 16 + i]);
-        discard(&m);
+        salvage_discard(&m);
 }
 
 /* As long as the outer chain holds, nobody looks inside. */
 static void test_own_archive_in_guest_data_of_a_sound_one(void **state)
 {
-        struct model m = make(17, nested_archive(uuid));
+        struct salvage m = salvage_make(17, nested_archive(salvage_uuid));
 
         (void)state;
-        expect_fates(&m, "........");
-        discard(&m);
+        salvage_expect_fates(&m, "........");
+        salvage_discard(&m);
 }
 
 static void test_extent_stored_again(void **state)
 {
-        struct model m = make(18, NULL);
+        struct salvage m = salvage_make(18, NULL);
         size_t n = (size_t)(m.extent[3] - m.extent[2]);
         uint8_t *copy = malloc(n);
 
         (void)state;
         memcpy(copy, m.bytes + m.extent[2], n);
         copy[HEADER + 1] ^= 1;
-        insert(&m, m.extent[6], n, copy);
-        expect_fates(&m, "..x.....");
+        salvage_insert(&m, m.extent[6], n, copy);
+        salvage_expect_fates(&m, "..x.....");
         free(copy);
-        discard(&m);
+        salvage_discard(&m);
 }
 
 /* ---- a medium that fails ---- */
 
 struct bad_source {
         struct source base;
-        const struct model *m;
+        const struct salvage *m;
         uint64_t bad_from, bad_to;
 };
 
@@ -603,7 +361,7 @@ static int ignore_progress(void *ctx, uint64_t done)
 }
 
 /* Sectors from FROM to TO cannot be read; the extents FIRST to LAST have lost their header. */
-static void check_bad_sectors(const struct model *m, uint64_t from, uint64_t to, unsigned first,
+static void check_bad_sectors(const struct salvage *m, uint64_t from, uint64_t to, unsigned first,
                               unsigned last)
 {
         struct bad_source source = {.m = m, .bad_from = from, .bad_to = to};
@@ -631,7 +389,7 @@ static void check_bad_sectors(const struct model *m, uint64_t from, uint64_t to,
 
 static void test_unreadable_sectors(void **state)
 {
-        struct model m = make(19, NULL);
+        struct salvage m = salvage_make(19, NULL);
         uint64_t page = m.extent[3] / BLOCK * BLOCK;
 
         (void)state;
@@ -642,27 +400,27 @@ static void test_unreadable_sectors(void **state)
         check_bad_sectors(&m, page, m.len, 3, EXTENTS - 1);
         /* Nor does one inside of the data concern the map: reading it fails. */
         check_bad_sectors(&m, m.extent[3] + 5000, m.extent[3] + 6000, EXTENTS, EXTENTS);
-        discard(&m);
+        salvage_discard(&m);
 }
 
 /* ---- at random ---- */
 
 /* N bytes at AT of the archive as it is are changed: note it if they are still where they were. */
-static void touch(struct model *m, uint64_t at, size_t n, uint64_t moved_from)
+static void touch(struct salvage *m, uint64_t at, size_t n, uint64_t moved_from)
 {
         if (at + n <= moved_from)
                 memset(m->touched + at, 1, n);
 }
 
 /* Damage M in one to four places, none of them the archive's own header. */
-static void damage_at_random(struct model *m, uint64_t *random)
+static void damage_at_random(struct salvage *m, uint64_t *random)
 {
-        size_t times = 1 + below(random, 4);
+        size_t times = 1 + salvage_below(random, 4);
         uint64_t end = m->extent[EXTENTS - 1]; /* nothing is cut out of the last extent */
         uint64_t at[4], swap;
 
         for (size_t i = 0; i < times; i++)
-                at[i] = m->extent[0] + below(random, end - m->extent[0]);
+                at[i] = m->extent[0] + salvage_below(random, end - m->extent[0]);
         /* From the back, so that what is in front of a place is where it was. */
         for (size_t i = 0; i < times; i++)
                 for (size_t j = i + 1; j < times; j++)
@@ -673,23 +431,24 @@ static void damage_at_random(struct model *m, uint64_t *random)
                         }
         for (size_t i = 0; i < times; i++) {
                 uint64_t limit = i > 0 ? at[i - 1] : end;
-                size_t n = (size_t)(1 + below(random, below(random, 2) ? 100 : 200000));
+                size_t n =
+                    (size_t)(1 + salvage_below(random, salvage_below(random, 2) ? 100 : 200000));
 
-                n = below(random, 3) ? n : (n / 512 + 1) * 512;
+                n = salvage_below(random, 3) ? n : (n / 512 + 1) * 512;
                 n = (size_t)min_u64(n, limit - at[i]);
-                switch (n ? below(random, 4) : 4) {
+                switch (n ? salvage_below(random, 4) : 4) {
                 case 0:
-                        m->bytes[at[i]] ^= (uint8_t)(1 + below(random, 255));
+                        m->bytes[at[i]] ^= (uint8_t)(1 + salvage_below(random, 255));
                         touch(m, at[i], 1, limit);
                         break;
                 case 1:
-                        insert(m, at[i], n, junk(n));
+                        salvage_insert(m, at[i], n, salvage_junk(n));
                         break;
                 case 2:
-                        cut_out(m, at[i], n);
+                        salvage_cut_out(m, at[i], n);
                         break;
                 case 3:
-                        overwrite(m, at[i], n, junk(n));
+                        salvage_overwrite(m, at[i], n, salvage_junk(n));
                         touch(m, at[i], n, limit);
                         break;
                 default:
@@ -705,13 +464,13 @@ static void test_random_damage(void **state)
         (void)state;
         for (uint64_t seed = 0; seed < seeds; seed++) {
                 uint64_t random = seed * 7919 + 1;
-                struct model m = make(seed, NULL);
+                struct salvage m = salvage_make(seed, NULL);
 
                 damage_at_random(&m, &random);
                 print_message(seed % 500 ? "" : "seed %zu\n", (size_t)seed);
-                open_model(&m);
-                lost += check(&m);
-                discard(&m);
+                salvage_open(&m);
+                lost += salvage_check(&m);
+                salvage_discard(&m);
         }
         /* Four places at most cost eight extents' worth, and usually much less. */
         assert_true(lost < seeds * BLOCKS / 2);

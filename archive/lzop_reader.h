@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lzop: members one after another, each a header, blocks, and a length of 0 as its end. All
+ * numbers are big-endian.
+ *
+ *   magic 9 | version 2 | library 2 | needed 2 | method 1 | level 1 | flags 4 | [filter 4]
+ *           | mode 4 | mtime 4 | mtime high 4 | name length 1 | name | checksum 4
+ *           | [extra: length 4, bytes, checksum 4]
+ *   block:  out_len 4 | in_len 4 | [checksums of the output: Adler-32, CRC-32]
+ *           | [checksums of the input, unless stored: Adler-32, CRC-32] | in_len bytes
+ *
+ * Header checksums cover what stands between the magic and themselves. A block is stored when
+ * both lengths are equal. Every block can be entered alone, given its member's flags and filter,
+ * which is what a restart point's aux holds; aux 0 is a point in front of a member's header.
+ *
+ * As with gzip, zeros may follow the last member and anything else is an error, though lzop only
+ * warns: a damaged header in front of a further member must not pass for the end of the archive.
+ */
+#ifndef VMAFS_LZOP_READER_H
+#define VMAFS_LZOP_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "archive/input.h"
+
+struct error;
+struct restart_point;
+struct source;
+
+#define LZOP_MAX_BLOCK ((uint32_t)64 << 20) /* lzop's own limit */
+#define LZOP_MAGIC     9                    /* bytes */
+
+struct lzop_block {
+        uint64_t offset; /* of its header */
+        uint32_t out_len, in_len;
+        unsigned char sums[16]; /* as they stand in the file */
+};
+
+struct lzop_reader {
+        struct input in;
+        bool first;     /* no member was read yet */
+        bool in_member; /* flags and filter are those of the member we are in */
+        uint32_t flags;
+        uint32_t filter; /* 0 to MAX_FILTER; 0 is none */
+        bool have_block; /* block is read, its data is what comes next */
+        struct lzop_block block;
+};
+
+bool lzop_probe(const void *head, size_t len);
+
+/* Read [OFFSET, LIMIT) of SOURCE. input_fini(&r->in) in either case. */
+int lzop_reader_open(struct lzop_reader *r, struct source *source, uint64_t offset, uint64_t limit,
+                     struct error *err);
+
+/* Go on from POINT, which may come from a sidecar: it is judged like a header. */
+int lzop_enter(struct lzop_reader *r, const struct restart_point *point, struct error *err);
+
+/* The aux of a point in front of a block of R's member. */
+uint64_t lzop_aux(const struct lzop_reader *r);
+
+/* Between members. 1: now in one. 0: the stream ends. */
+int lzop_next_member(struct lzop_reader *r, struct error *err);
+
+/*
+ * Make r->block the next block of this or a later member. 1: have_block is set. 0: the stream
+ * ends. After a failure the same call fails in the same way again.
+ */
+int lzop_next_block(struct lzop_reader *r, struct error *err);
+
+/* Decode r->block into OUT, which has room for its out_len bytes. */
+int lzop_decode_block(struct lzop_reader *r, unsigned char *out, struct error *err);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What stream.c and stream_resume.c share; nobody else includes this.
+ */
+#ifndef VMAFS_STREAM_INTERNAL_H
+#define VMAFS_STREAM_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "archive/error.h"
+#include "archive/gaps.h"
+#include "archive/source.h"
+#include "archive/tracks.h"
+
+struct block;
+struct blockcache;
+struct codec_ops;
+struct restart_builder;
+struct restart_table;
+struct segments;
+struct workers;
+
+/*
+ * What the pass has decoded, oldest first. First the codec may still recall it, and the block is
+ * held; then the block is the cache's, in which the pass must not have too large a share: memory
+ * that it used before is fast, and new memory is not.
+ */
+struct recent {
+        struct recent *next;
+        struct block *block;
+        uint64_t start, end;
+};
+
+struct recents {
+        struct recent *first, **end;
+};
+
+struct stream {
+        struct source base;
+        struct source_ops ops; /* of base: the name is the codec's */
+        const struct codec_ops *codec;
+        struct source *in;
+        struct restart_table *table;
+        struct blockcache *cache;
+        struct segments *segments;
+        struct workers *workers;
+        unsigned depth; /* segments that are read ahead */
+        bool late_proofs;
+
+        /* The pass's thread alone. */
+        void *pass;
+        struct restart_builder *builder;
+        struct recents recalled; /* held for restart_recall */
+        struct recents fed;      /* left to the cache: at most fed_max bytes that nobody has read */
+        uint64_t fed_bytes, fed_max, cache_bytes;
+        bool ended;
+        struct error failure; /* what stopped the pass; code 0: nothing did */
+        uint64_t resumed_bit; /* where it last went on behind that */
+
+        _Atomic pthread_t scanner; /* the pass's thread, which reads as well */
+        _Atomic bool has_readers;  /* besides it */
+
+        _Atomic uint64_t frontier;
+        _Atomic bool failed;
+
+        pthread_mutex_t tail_lock; /* guards the two below; the pass's thread reads them without */
+        struct block *tail;        /* NULL once the pass has ended */
+        uint64_t tail_start;
+
+        struct tracks tracks; /* of sequential readers */
+        struct gaps gaps;     /* of a damaged stream */
+
+        pthread_mutex_t damage_lock; /* guards damage */
+        struct error damage;
+};
+
+/* stream.c: */
+
+/* The codec will not recall anything in front of KEEP_FROM any more. */
+void stream_forget(struct stream *st, uint64_t keep_from);
+
+/* TAIL (NULL: none) is what grows from START on. The one before it is the caller's to put. */
+void stream_set_tail(struct stream *st, struct block *tail, uint64_t start);
+
+/* The tail's segment has ended at END, where NEXT (NULL: nothing) begins. -ENOMEM. */
+int stream_retire_tail(struct stream *st, uint64_t end, struct block *next);
+
+/* stream_resume.c: as source_resume. */
+int stream_resume(struct source *s, struct source_gap *gap, struct error *err);
+
+#endif
