@@ -212,15 +212,51 @@ static int copy_disks(struct extract *x)
         return rc < 0 || unwritten < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static int finish_disk(struct extract *x, const struct disk *d)
+/*
+ * What was decoded and written before it turned out that it cannot be believed must not stay: a
+ * part that is lost is a hole.
+ */
+static int erase_lost(const struct target *t, struct disk *d)
+{
+        static const char zeros[65536];
+        struct extent e;
+
+        for (uint64_t at = 0; at < d->size; at = e.start + e.len) {
+                uint64_t len;
+
+                disk_find(d, at, &e);
+                len = min_u64(e.start + e.len, d->size) - at;
+                if (e.addr != EXTENT_LOST)
+                        continue;
+                if (fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+                              (off_t)len) == 0)
+                        continue;
+                for (uint64_t done = 0; done < len; done += min_u64(sizeof zeros, len - done)) {
+                        int rc = write_all(t->fd, zeros, (size_t)min_u64(sizeof zeros, len - done),
+                                           at + done);
+
+                        if (rc < 0)
+                                return rc;
+                }
+        }
+        return 0;
+}
+
+static int finish_disk(struct extract *x, struct disk *d)
 {
         struct target *t = &x->targets[d->number];
+        int rc;
 
         if (t->fd < 0)
                 return STATUS_OK;
         if (ftruncate(t->fd, (off_t)d->size) < 0) {
                 report("%s/%s: cannot be made %" PRIu64 " bytes long: %s", x->dir, t->partial,
                        d->size, strerror(errno));
+                return STATUS_FAILED;
+        }
+        rc = d->totals.lost > 0 ? erase_lost(t, d) : 0;
+        if (rc < 0) {
+                report("%s/%s: cannot be written: %s", x->dir, t->partial, strerror(-rc));
                 return STATUS_FAILED;
         }
         t->failed |= d->totals.lost > 0;

@@ -320,3 +320,120 @@ is_no_archive() {
         [ "$status" -eq 1 ]
         jq -e '.disks[0]["lost-ranges"] == [{"start": 2621440, "length": 65536}]' <<<"$output"
 }
+
+# An archive s.vma of a disk a.raw of 4 MiB, two clusters an extent: sets EXTENT, the bytes of one.
+make_small_extents() {
+        make_data a.raw 4194304
+        mkvma -o s.vma --device a=a.raw --slots=2
+        EXTENT=$((512 + 2 * 65536))
+}
+
+# Where extent N begins.
+extent_at() {
+        echo $((12800 + $1 * EXTENT))
+}
+
+# The mount and verify of FILE: these clusters, and no others, are lost.
+only_lost() {
+        local file=$1
+
+        shift
+        mount_vmafs "$file"
+        wait_indexed
+        [ "$(read_over_errors)" -eq $(($# * 16)) ]
+        expect_lost "$@"
+        cmp got expected
+        run --separate-stderr "$VMAFS" verify --json "$file"
+        [ "$status" -eq 1 ]
+        [ "$(jq '[.disks[0]["lost-ranges"][].length] | add' <<<"$output")" -eq $(($# * 65536)) ]
+        umount "$MNT"
+}
+
+@test "behind an extent header that is damaged, the rest is there" {
+        make_small_extents
+        printf x | dd of=s.vma bs=1 seek=$(($(extent_at 5) + 100)) conv=notrunc status=none
+        only_lost s.vma 10 11
+        run "$VMAFS" verify s.vma
+        [[ $output == *"archive byte $(extent_at 5): an extent header is damaged"* ]]
+}
+
+@test "behind overwritten extent headers the rest is there, and what nothing vouches for is lost" {
+        local i
+
+        make_small_extents
+        for i in 5 6 20; do
+                head -c 512 /dev/urandom |
+                        dd of=s.vma bs=1 seek="$(extent_at $i)" conv=notrunc status=none
+        done
+        only_lost s.vma 8 9 10 11 12 13 38 39 40 41
+        run "$VMAFS" verify s.vma
+        [[ $output == *"archive byte $(extent_at 4): no extent header follows this extent"* ]]
+        [[ $output == *"archive byte $(extent_at 5): no extent header is where one should be"* ]]
+}
+
+@test "behind a missing piece and behind junk the rest is there" {
+        local at
+
+        make_small_extents
+        at=$(($(extent_at 7) + 70001))
+        { head -c $at s.vma && tail -c +$((at + 4097)) s.vma; } >missing.vma
+        only_lost missing.vma 14 15
+        { head -c $at s.vma && head -c 12345 /dev/urandom && tail -c +$((at + 1)) s.vma; } >junk.vma
+        only_lost junk.vma 14 15
+        at=$(($(extent_at 7) - 2048))
+        { head -c $at s.vma && tail -c +$((at + 4097)) s.vma; } >across.vma
+        only_lost across.vma 12 13 14 15
+}
+
+@test "extract of what is found behind damage is right, and holes stand for the rest" {
+        make_small_extents
+        dd if=/dev/zero of=s.vma bs=512 seek=$(($(extent_at 5) / 512)) count=1 conv=notrunc status=none
+        run --separate-stderr "$VMAFS" extract s.vma
+        [ "$status" -eq 1 ]
+        expect_lost 8 9 10 11
+        cmp disk-a.raw.partial expected
+}
+
+# Each byte of the disk of FILE that can be read is right, and what is behind byte N of it is there.
+rest_is_served() {
+        local lost
+
+        mount_vmafs "$1"
+        wait_indexed
+        no_wrong_byte "$MNT/disk-a.raw" a.raw
+        tail -c +$(($2 + 1)) "$MNT/disk-a.raw" | cmp - <(tail -c +$(($2 + 1)) a.raw)
+        run --separate-stderr "$VMAFS" verify --json "$1"
+        [ "$status" -eq 1 ]
+        lost=$(jq '.disks[0].lost' <<<"$output")
+        [ "$lost" -gt 0 ]
+        [ "$lost" -le "$3" ]
+        mkdir "out.$1"
+        "$VMAFS" extract -C "out.$1" "$1" && return 1
+        cmp "out.$1/disk-a.raw.partial" got
+        umount "$MNT"
+}
+
+@test "behind a damaged block of lzop the rest is there" {
+        make_small_extents
+        lzop -c s.vma >s.vma.lzo
+        printf xxxx | dd of=s.vma.lzo bs=1 seek=$(($(stat -c %s s.vma.lzo) / 2)) conv=notrunc status=none
+        rest_is_served s.vma.lzo 3000000 786432
+}
+
+@test "behind a damaged member of gzip or frame of zstd the rest is there" {
+        local i tool
+
+        make_small_extents
+        split -b 500000 -d s.vma part.
+        for tool in gzip zstd; do
+                : >"s.$tool"
+                for i in part.??; do
+                        $tool -qc "$i" >piece
+                        [ "$i" != part.03 ] ||
+                                head -c 20 /dev/zero |
+                                dd of=piece bs=1 seek=$(($(stat -c %s piece) / 2)) conv=notrunc status=none
+                        cat piece >>"s.$tool"
+                done
+                rest_is_served "s.$tool" 2200000 900000
+        done
+}
