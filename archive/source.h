@@ -67,8 +67,8 @@ int source_open_file(const char *path, struct source **out, struct error *err);
 int source_open_fd(int take_fd, struct source **out, struct error *err);
 
 /*
- * A regular file must stay as it was when it was opened; that is looked at behind each read, so that
- * no read ever gives the bytes of another archive. 0; -EIO once S was cut, -ESTALE once it was
+ * A regular file must stay as it was when it was opened; that is looked at behind each read, so
+ * that no read ever gives the bytes of another archive. 0; -EIO once S was cut, -ESTALE once it was
  * written to, with the reason in ERR: from then on every source_pread fails so. A file that is
  * removed, renamed or replaced by another of its name has not changed, nor have others than files.
  * A write in the clock tick (4 ms) of the file's last one before it was opened goes unseen.

@@ -467,7 +467,8 @@ static void test_random_damage(void **state)
                 struct salvage m = salvage_make(seed, NULL);
 
                 damage_at_random(&m, &random);
-                print_message(seed % 500 ? "" : "seed %zu\n", (size_t)seed);
+                if (seed % 500 == 0)
+                        print_message("seed %zu\n", (size_t)seed);
                 salvage_open(&m);
                 lost += salvage_check(&m);
                 salvage_discard(&m);
