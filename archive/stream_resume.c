@@ -18,7 +18,7 @@
 static int skip_gap(struct stream *st, const struct codec_gap *gap)
 {
         uint64_t frontier = st->frontier, after = frontier + gap->lost;
-        struct block *next;
+        struct block *next = NULL;
         int rc = restart_skip(st->builder, gap->in_end * 8, gap->lost, gap->in_bit, gap->aux);
 
         if (rc == 0)
