@@ -29,7 +29,9 @@ int daemon_start(struct daemon *d)
         int fds[2];
         pid_t pid;
 
-        if (pipe2(fds, O_CLOEXEC) < 0)
+        cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        if (null < 0 || pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         pid = fork();
         if (pid < 0) {
@@ -45,16 +47,15 @@ int daemon_start(struct daemon *d)
         }
         close(fds[0]);
         setsid();
+        if (chdir("/") < 0)
+                return -errno;
         d->fd = fds[1];
+        d->null = steal_fd(&null);
         return 0;
 }
 
-static void let_go(void)
+static void let_go(int null)
 {
-        cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-        if (chdir("/") < 0 || null < 0)
-                return;
         dup2(null, STDIN_FILENO);
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
@@ -68,9 +69,10 @@ void daemon_finish(struct daemon *d, int status)
         if (d->fd < 0)
                 return;
         if (status == STATUS_OK)
-                let_go();
+                let_go(d->null);
         do
                 n = write(d->fd, &byte, 1);
         while (n < 0 && errno == EINTR);
         close(steal_fd(&d->fd));
+        close(steal_fd(&d->null));
 }

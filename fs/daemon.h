@@ -11,18 +11,19 @@
 #define VMAFS_DAEMON_H
 
 struct daemon {
-        int fd; /* the pipe's end in the child, -1 where there is no parent waiting */
+        int fd;   /* the pipe's end in the child, -1 where there is no parent waiting */
+        int null; /* /dev/null: a sandboxed process cannot open it any more */
 };
 
 /*
- * Fork. Returns 0 in the child; the parent never returns unless the fork failed (-errno). Call it
- * before any thread is started.
+ * Fork, and leave the current directory. Returns 0 in the child; the parent never returns unless
+ * the fork failed (-errno). Call it before any thread is started.
  */
 int daemon_start(struct daemon *d);
 
 /*
- * Tell the parent the exit status and, where that is 0, let go of the terminal and of the current
- * directory. Does nothing without a parent.
+ * Tell the parent the exit status and, where that is 0, let go of the terminal. Does nothing
+ * without a parent.
  */
 void daemon_finish(struct daemon *d, int status);
 

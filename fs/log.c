@@ -7,6 +7,13 @@
 
 #include "fs/report.h"
 
+void log_open(struct log *log, bool to_stderr)
+{
+        log->to_stderr = to_stderr;
+        if (!to_stderr)
+                openlog(NULL, LOG_NDELAY, LOG_DAEMON);
+}
+
 void log_line(const struct log *log, int priority, const char *fmt, ...)
 {
         char line[1024];

@@ -2,12 +2,16 @@
 #include "fs/mountinfo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "archive/cleanup.h"
+
+enum { UNIQUE_ID = 0x4000 }; /* STATX_MNT_ID_UNIQUE, which older headers do not have */
 
 static bool is_octal(const char *s)
 {
@@ -47,9 +51,11 @@ static void unescape(char *s)
 static bool parse_line(char *line, const char *path, struct mountinfo *out)
 {
         char *save = NULL, *word = strtok_r(line, " \n", &save);
-        char *device = NULL, *point = NULL;
+        char *id = NULL, *device = NULL, *point = NULL;
 
         for (int i = 0; word && strcmp(word, "-") != 0; i++) {
+                if (i == 0)
+                        id = word;
                 if (i == 2)
                         device = word;
                 if (i == 4)
@@ -57,11 +63,12 @@ static bool parse_line(char *line, const char *path, struct mountinfo *out)
                 word = strtok_r(NULL, " \n", &save);
         }
         word = word ? strtok_r(NULL, " \n", &save) : NULL;
-        if (!device || !point || !word)
+        if (!id || !device || !point || !word)
                 return false;
         unescape(point);
         if (strcmp(point, path) != 0 || !parse_device(device, out))
                 return false;
+        out->id = (unsigned)strtoul(id, NULL, 10);
         snprintf(out->type, sizeof out->type, "%s", word);
         return true;
 }
@@ -78,4 +85,14 @@ int mountinfo_find(const char *path, struct mountinfo *out)
                 if (parse_line(line, path, out))
                         rc = 0;
         return rc;
+}
+
+uint64_t mountinfo_unique_id(const char *path)
+{
+        struct statx stx;
+
+        if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+                  UNIQUE_ID, &stx) < 0)
+                return 0;
+        return stx.stx_mask & UNIQUE_ID ? stx.stx_mnt_id : 0;
 }
