@@ -135,6 +135,9 @@ uint64_t index_scanned(const struct index *index);
 /* Complete once sealed. */
 struct index_sidecar_state index_sidecar_state(const struct index *index);
 
+/* The open folder in which the sidecar is kept, by the scan or index_keep; -1: none is. */
+int index_sidecar_folder(const struct index *index);
+
 /* Restart points of a compressed archive, so far; all 0 where nothing is compressed. */
 struct restart_stats;
 void index_restart_stats(const struct index *index, struct restart_stats *out);

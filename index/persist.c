@@ -28,6 +28,15 @@ static bool wants_saving(const struct index *index)
         return false;
 }
 
+int index_sidecar_folder(const struct index *index)
+{
+        bool later = index->options.sidecar == INDEX_SIDECAR_LATER;
+
+        if (!index->place || !(later || (!index->from_sidecar && wants_saving(index))))
+                return -1;
+        return place_folder(index->place);
+}
+
 /*
  * The record in the sidecar that is about to be replaced: it takes a pass over a sound archive to
  * make, and cannot be made again of one that has suffered since. False: leave the sidecar alone.

@@ -251,6 +251,11 @@ const char *place_path(const struct place *p, enum place_where where)
         return where == PLACE_BESIDE ? p->beside_path : p->path;
 }
 
+int place_folder(const struct place *p)
+{
+        return p->dir < 0 ? -1 : p->dir;
+}
+
 int place_open(const struct place *p, enum place_where where)
 {
         int fd;

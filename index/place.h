@@ -46,6 +46,9 @@ enum place_where {
 /* The sidecar's path, for messages. */
 const char *place_path(const struct place *p, enum place_where where);
 
+/* The open folder in which it is written; -1: there is none. */
+int place_folder(const struct place *p);
+
 #define PLACE_MAGIC "VMAFSIDX" /* the first 8 bytes of every sidecar */
 
 /* Open the sidecar for reading. The file descriptor, or -ENOENT and what else open says. */
