@@ -24,7 +24,7 @@ HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 SANITIZE  ?=
 FUZZ_SECONDS ?= 20
 
-PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2
+PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
 ISAL       = $(eval ISAL := $(shell pkg-config --exists libisal && echo libisal))$(ISAL)
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \

@@ -19,6 +19,7 @@
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
+#include "fs/sandbox.h"
 #include "fs/verbs.h"
 #include "fs/writer.h"
 #include "index/index.h"
@@ -377,6 +378,7 @@ int verb_extract(int argc, char **argv)
         status = report_open(x.archive, &opening, &x.index);
         if (status != STATUS_OK)
                 return status;
+        sandbox_verb_opened(x.index, dirfd);
         status = extract(&x);
         index_close(x.index);
         return status;

@@ -8,6 +8,7 @@
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
+#include "fs/sandbox.h"
 #include "fs/verbs.h"
 #include "index/index.h"
 
@@ -66,6 +67,7 @@ int verb_index(int argc, char **argv)
         status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
+        sandbox_verb_opened(index, -1);
         status = build(index, argv[optind]);
         index_close(index);
         return report_finish_output(status);

@@ -10,6 +10,7 @@
 #include "fs/json.h"
 #include "fs/opening.h"
 #include "fs/report.h"
+#include "fs/sandbox.h"
 #include "fs/verbs.h"
 #include "index/index.h"
 
@@ -143,6 +144,7 @@ int verb_info(int argc, char **argv)
         status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
+        sandbox_verb_opened(index, -1);
         if (json)
                 status = print_json(index, argv[optind]);
         else

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "fs/report.h"
+#include "fs/sandbox.h"
+#include "fs/unmounter.h"
 #include "fs/verbs.h"
 
 static const struct verb {
@@ -69,6 +71,8 @@ int main(int argc, char **argv)
         const struct verb *verb;
 
         open_standard_descriptors();
+        if (unmounter_is_called(argv[0]))
+                return unmounter_run();
         return_large_buffers();
         opterr = 0; /* wrong options are reported by usage_option */
         if (argc < 2)
@@ -82,7 +86,10 @@ int main(int argc, char **argv)
                 return report_finish_output(STATUS_OK);
         }
         verb = find_verb(argv[1]);
-        if (verb && (verb->run == verb_mount || !has_mount_options(argc, argv)))
+        if (verb && verb->run != verb_mount && !has_mount_options(argc, argv)) {
+                sandbox_verb();
                 return verb->run(argc - 1, argv + 1);
-        return verb_mount(argc, argv);
+        }
+        return verb && verb->run == verb_mount ? verb_mount(argc - 1, argv + 1)
+                                               : verb_mount(argc, argv);
 }

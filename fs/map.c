@@ -14,6 +14,7 @@
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
+#include "fs/sandbox.h"
 #include "fs/verbs.h"
 #include "index/index.h"
 
@@ -161,6 +162,7 @@ int verb_map(int argc, char **argv)
         status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
+        sandbox_verb_opened(index, -1);
         status = map_disk(index, argv[optind], argv[optind + 1], output);
         index_close(index);
         return report_finish_output(status);

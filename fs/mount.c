@@ -2,17 +2,19 @@
 /*
  * vmafs mount: from the command line to a session that serves, and to its end.
  *
- *   main thread     open archive, fork, mount, greet the kernel, release the parent,
- *                                            ──── FUSE loop ─────────────── take down
+ *   main thread     open archive, fork, start the unmounter, mount, greet the kernel, sandbox,
+ *                   release the parent,      ──── FUSE loop ─────────────── take down
  *   scan thread                              index_scan, then tell the kernel the final sizes
  *   signal thread                            SIGTERM, SIGINT, SIGHUP: end the loop
  *   park worker                              answer what waited for the index
+ *   unmounter       (a process)              wait for the end of this one, then unmount
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -31,7 +33,9 @@
 #include "fs/options.h"
 #include "fs/park.h"
 #include "fs/report.h"
+#include "fs/sandbox.h"
 #include "fs/tree.h"
+#include "fs/unmounter.h"
 #include "fs/verbs.h"
 #include "index/index.h"
 
@@ -49,9 +53,11 @@ struct mount {
         struct ops_context ops;
         struct fuse_session *session;
         struct daemon daemon;
+        struct unmounter unmounter;
         struct log log;
         pthread_t main, scan, signals;
-        atomic_bool ended; /* the loop has returned */
+        atomic_bool
+            ended; /* the loop has returned, or is given up: who sets it takes the mount down */
 
         pthread_mutex_t failure_lock;
         struct error failure; /* failure_lock: the read failure that was logged last */
@@ -128,6 +134,22 @@ static void *scan_archive(void *arg)
         log_sidecar(m);
         refresh_kernel(m);
         return NULL;
+}
+
+/* ---- unmounting ---- */
+
+/* Has the mount gone already, by umount or with its connection? */
+static bool is_gone(const struct mount *m)
+{
+        struct pollfd device = {.fd = fuse_session_fd(m->session)};
+
+        return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
+}
+
+/* Behind it, libfuse takes the mount for gone, and fuse_session_unmount only frees. */
+static void unmount(struct mount *m)
+{
+        unmounter_end(&m->unmounter, fuse_session_fd(m->session), is_gone(m));
 }
 
 /* ---- readiness ---- */
@@ -231,11 +253,11 @@ static void end_loop(struct mount *m)
                 pthread_kill(m->main, SIGUSR1);
                 nanosleep(&tick, NULL);
         }
-        if (m->ended)
+        if (atomic_exchange(&m->ended, true))
                 return;
         log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; the mount is given up",
                  m->options.mountpoint);
-        fuse_session_unmount(m->session);
+        unmount(m);
         _exit(STATUS_FAILED);
 }
 
@@ -281,6 +303,7 @@ static int run_loop(struct mount *m)
         if (!config)
                 return -ENOMEM;
         fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
+        fuse_loop_cfg_set_clone_fd(config, (unsigned)m->options.clone_fd);
         rc = fuse_session_loop_mt(m->session, config);
         fuse_loop_cfg_destroy(config);
         return rc;
@@ -314,11 +337,12 @@ static int serve(struct mount *m)
         int rc = run_loop(m);
         bool parked_ended;
 
-        m->ended = true;
+        if (atomic_exchange(&m->ended, true))
+                pthread_join(m->signals, NULL); /* it ends the process */
         pthread_kill(m->signals, SIGUSR2);
         index_stop(m->index);
         parked_ended = park_stop(m->ops.park);
-        fuse_session_unmount(m->session);
+        unmount(m);
         if (!parked_ended || !join_soon(m->scan)) {
                 log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; left behind",
                          m->options.archive);
@@ -344,6 +368,49 @@ static int start_threads(struct mount *m)
         return status;
 }
 
+/*
+ * The mount, with the process that will unmount it: started first, so that it has neither the
+ * archive's memory nor the FUSE device. Returns the exit status.
+ */
+static int start_session(struct mount *m)
+{
+        const char *mountpoint = m->options.mountpoint;
+        int rc;
+
+        m->session = fuse_session_new(&m->args, &vmafs_ops, sizeof vmafs_ops, &m->ops);
+        if (!m->session)
+                return STATUS_USAGE; /* libfuse has said why */
+        rc = unmounter_start(&m->unmounter, mountpoint);
+        if (rc < 0) {
+                report("%s: the process that unmounts it cannot be started: %s", mountpoint,
+                       strerror(-rc));
+                return STATUS_FAILED;
+        }
+        if (fuse_session_mount(m->session, mountpoint) != 0) {
+                report("%s: cannot be mounted on%s", mountpoint,
+                       m->options.allow_other && getuid() != 0
+                           ? "; allow_other needs user_allow_other in /etc/fuse.conf"
+                           : "");
+                return STATUS_FAILED;
+        }
+        rc = unmounter_mounted(&m->unmounter, mountpoint);
+        if (rc == 0)
+                return STATUS_OK;
+        report("%s: the mount cannot be found in /proc/self/mountinfo: %s", mountpoint,
+               strerror(-rc));
+        fuse_session_unmount(m->session);
+        return STATUS_FAILED;
+}
+
+/* Before the first thread: capabilities and paths are each thread's own. */
+static void enter_sandbox(const struct mount *m)
+{
+        struct error err = {0};
+
+        if (m->options.sandboxed && sandbox_mount(m->index, m->options.clone_fd, &err) < 0)
+                report("%s: the sandbox is incomplete: %s", m->options.archive, err.text);
+}
+
 /* With the process a daemon already: threads do not outlive a fork. */
 static int run_session(struct mount *m)
 {
@@ -356,25 +423,20 @@ static int run_session(struct mount *m)
                 report("out of memory");
                 return STATUS_FAILED;
         }
-        m->session = fuse_session_new(&m->args, &vmafs_ops, sizeof vmafs_ops, &m->ops);
-        if (!m->session)
-                return STATUS_USAGE; /* libfuse has said why */
-        if (fuse_session_mount(m->session, m->options.mountpoint) != 0) {
-                report("%s: cannot be mounted on%s", m->options.mountpoint,
-                       m->options.allow_other && getuid() != 0
-                           ? "; allow_other needs user_allow_other in /etc/fuse.conf"
-                           : "");
-                return STATUS_FAILED;
-        }
+        status = start_session(m);
+        if (status != STATUS_OK)
+                return status;
         status = greet_kernel(m);
-        if (status == STATUS_OK)
-                status = start_threads(m);
         if (status == STATUS_OK) {
                 raise_read_ahead(m);
+                enter_sandbox(m);
+                status = start_threads(m);
+        }
+        if (status == STATUS_OK) {
                 daemon_finish(&m->daemon, STATUS_OK);
                 return serve(m);
         }
-        fuse_session_unmount(m->session);
+        unmount(m);
         _exit(status); /* a thread that did start may use anything of ours */
 }
 
@@ -410,7 +472,7 @@ static int run(struct mount *m)
         m->ops.direct_io = m->options.direct_io;
         m->ops.owner = m;
         m->ops.read_failed = log_read_failure;
-        m->log.to_stderr = m->options.foreground;
+        log_open(&m->log, m->options.foreground);
         if (!m->options.foreground) {
                 int rc = daemon_start(&m->daemon);
 
@@ -424,14 +486,17 @@ static int run(struct mount *m)
 
 int verb_mount(int argc, char **argv)
 {
-        struct mount m = {.daemon.fd = -1, .failure_lock = PTHREAD_MUTEX_INITIALIZER};
+        struct mount m = {
+            .daemon = {-1, -1}, .unmounter.fd = -1, .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
 
         if (status == STATUS_OK)
                 status = run(&m);
         daemon_finish(&m.daemon, status);
-        if (m.session)
+        if (m.session) {
+                fuse_session_unmount(m.session);
                 fuse_session_destroy(m.session);
+        }
         park_free(m.ops.park);
         buffers_free(m.ops.buffers);
         tree_free(m.ops.tree);

@@ -40,12 +40,14 @@ enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER };
 static const struct fuse_opt words[] = {
     FLAG("-s", single),
     FLAG("direct_io", direct_io),
+    FLAG("clone_fd", clone_fd),
     FLAG("nonempty", nonempty),
     VALUE("recover=%s", recover),
     VALUE("index=%s", index),
     VALUE("cache=%s", cache),
     VALUE("threads=%s", threads),
     VALUE("window=%s", window),
+    VALUE("sandbox=%s", sandbox),
     VALUE("uid=%s", uid),
     VALUE("gid=%s", gid),
     VALUE("umask=%s", umask),
@@ -55,11 +57,13 @@ static const struct fuse_opt words[] = {
     KEY("allow_other", KEY_ALLOW_OTHER),
 
     /* libfuse's and fusermount3's own */
-    KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
     KEY("noexec", FUSE_OPT_KEY_KEEP),
     KEY("noatime", FUSE_OPT_KEY_KEEP),
     KEY("fsname=", FUSE_OPT_KEY_KEEP),
     KEY("subtype=", FUSE_OPT_KEY_KEEP),
+
+    /* always so, by the unmounter */
+    KEY("auto_unmount", FUSE_OPT_KEY_DISCARD),
 
     /*
      * What mount(8) hands over from its command line and from fstab. The mount is read-only,
@@ -213,6 +217,9 @@ int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_ar
                 return STATUS_USAGE;
         if (!o->archive || !o->mountpoint)
                 return usage_error("an archive and a mount point are needed");
+        if (o->sandbox && strcmp(o->sandbox, "on") != 0 && strcmp(o->sandbox, "off") != 0)
+                return usage_error("-o sandbox is on or off");
+        o->sandboxed = !o->sandbox || strcmp(o->sandbox, "on") == 0;
         if (parse_index(o) != STATUS_OK || parse_owner(o) != STATUS_OK)
                 return STATUS_USAGE;
         return add_own_words(o, args);
@@ -228,6 +235,7 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->cache);
         free(o->threads);
         free(o->window);
+        free(o->sandbox);
         free(o->uid);
         free(o->gid);
         free(o->umask);

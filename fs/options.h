@@ -5,6 +5,7 @@
 
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 
 #include "fs/tree.h"
 #include "index/index.h"
@@ -16,10 +17,13 @@ struct mount_options {
         int debug;
         int single; /* one thread */
         int direct_io;
+        int clone_fd; /* a descriptor of the FUSE device for each thread */
         int nonempty;
         int allow_other;
         char *recover, *index, *cache, *threads, *window; /* as given, or NULL */
         struct index_options opening;                     /* what they mean */
+        char *sandbox;                                    /* as given, or NULL */
+        bool sandboxed;                                   /* what it means */
         char *uid, *gid, *umask;                          /* as given, or NULL */
         struct tree_owner owner;                          /* what they mean */
 };

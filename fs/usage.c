@@ -32,6 +32,8 @@ static const char help[] =
     "  -o cache=SIZE        memory for decoded data of a compressed archive (default: 256M)\n"
     "  -o threads=N         that decode a compressed archive (default: one a processor)\n"
     "  -o window=SIZE       largest history a compressed archive may ask for (default: 128M)\n"
+    "  -o clone_fd          a descriptor of the FUSE device for each thread\n"
+    "  -o sandbox=on|off    keep no right that serving does not need (default: on)\n"
     "  -o nonempty          mount over a directory that is not empty\n"
     "  -o uid=N,gid=N       owner of the files (default: who mounts)\n"
     "  -o umask=OCTAL       permission bits to withhold from 0444 and 0555 (default: 0277)\n"

@@ -17,6 +17,7 @@
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
+#include "fs/sandbox.h"
 #include "fs/verbs.h"
 #include "fs/verify.h"
 #include "index/index.h"
@@ -316,6 +317,7 @@ int verb_verify(int argc, char **argv)
         status = report_open(argv[optind], &opening, &index);
         if (status != STATUS_OK)
                 return status;
+        sandbox_verb_opened(index, -1);
         status = verify(index, argv[optind], &wishes, opening.threads);
         index_close(index);
         return report_finish_output(status);

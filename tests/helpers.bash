@@ -124,6 +124,13 @@ has_ended() {
         ! ps -L -o stat= -p "$1" 2>/dev/null | grep -qv Z
 }
 
+# Kills a mount's process with its unmounter, which leaves a stale mount.
+kill_for_good() {
+        kill -9 "$(pgrep -P "$1")"
+        kill -9 "$1"
+        wait_for 60 has_ended "$1"
+}
+
 # Did the child end with an error?
 has_failed() {
         local rc=0

@@ -137,10 +137,31 @@ ended_with() {
         exec 5<&-
 }
 
-@test "SIGKILL leaves a stale mount and nothing else: umount ends it" {
+@test "SIGKILL leaves no mount behind" {
         start_vmafs a.vma
         kill -9 "$DAEMON"
-        wait_for 60 has_ended "$DAEMON"
+        wait_for 60 is_gone "$MNT"
+        [ -z "$(names_in "$MNT")" ]
+        rmdir "$MNT"
+}
+
+@test "SIGKILL of a daemon in the background leaves no mount behind" {
+        mount_vmafs a.vma
+        kill -9 "$(pgrep -x -f -- "$VMAFS a.vma $MNT")"
+        wait_for 60 is_gone "$MNT"
+}
+
+@test "SIGKILL under load: the mount goes, and the readers get errors" {
+        start_vmafs a.vma
+        start_load
+        kill -9 "$DAEMON"
+        wait_for 60 is_gone "$MNT"
+        wait_for 60 load_has_ended
+}
+
+@test "SIGKILL without an unmounter leaves a stale mount and nothing else: umount ends it" {
+        start_vmafs a.vma
+        kill_for_good "$DAEMON"
         run ls "$MNT/"
         [[ $output == *"Transport endpoint is not connected"* ]]
         umount "$MNT"
@@ -148,7 +169,81 @@ ended_with() {
         rmdir "$MNT"
 }
 
-@test "SIGKILL right behind the mount leaves no process that waits for itself" {
+@test "every mount has one unmounter, which has no part in it and ends with it" {
+        local pid
+
+        start_vmafs a.vma
+        pid=$(pgrep -P "$DAEMON")
+        [ "$(cat "/proc/$pid/comm")" = unmount-helper ]
+        [ "$(tr -d '\0' <"/proc/$pid/cmdline")" = "unmount-helper: for process $DAEMON" ]
+        # The end of a pipe and /dev/null: neither the archive, nor FUSE, nor the folder of an index.
+        [ "$(readlink "/proc/$pid/fd/"* | grep -cv '^pipe:')" -eq 2 ]
+        [ "$(readlink "/proc/$pid/fd/"* | grep -v '^pipe:' | sort -u)" = /dev/null ]
+        [ "$(readlink "/proc/$pid/cwd")" = / ]
+        [ "$(ps -o sid= -p "$pid" | tr -d ' ')" -eq "$pid" ]
+        umount "$MNT"
+        ended_with 0
+        wait_for 60 has_ended "$pid"
+}
+
+@test "signals do not end the unmounter" {
+        local pid signal
+
+        start_vmafs a.vma
+        pid=$(pgrep -P "$DAEMON")
+        for signal in HUP INT QUIT TERM PIPE; do
+                kill -$signal "$pid"
+        done
+        kill -9 "$DAEMON"
+        wait_for 60 is_gone "$MNT"
+        wait_for 60 has_ended "$pid"
+}
+
+# Kills the mount's process while its unmounter is stopped, and takes the stale mount away: sets
+# UNMOUNTER to the one that is still to find that out.
+kill_and_umount() {
+        start_vmafs a.vma
+        UNMOUNTER=$(pgrep -P "$DAEMON")
+        kill -STOP "$UNMOUNTER"
+        kill -9 "$DAEMON"
+        wait_for 60 has_ended "$DAEMON"
+        umount "$MNT"
+}
+
+let_unmounter_end() {
+        kill -CONT "$UNMOUNTER"
+        wait_for 60 has_ended "$UNMOUNTER"
+}
+
+@test "the unmounter leaves alone what somebody else has mounted there since" {
+        need_root
+        kill_and_umount
+        mount -t tmpfs none "$MNT"
+        let_unmounter_end
+        mountpoint -q "$MNT"
+}
+
+@test "the unmounter leaves alone what has been mounted over the mount" {
+        need_root
+        start_vmafs a.vma
+        UNMOUNTER=$(pgrep -P "$DAEMON")
+        mount -t tmpfs none "$MNT"
+        touch "$MNT/file"
+        kill -9 "$DAEMON"
+        wait_for 60 has_ended "$UNMOUNTER"
+        [ -e "$MNT/file" ]
+        umount "$MNT"
+        umount "$MNT"
+}
+
+@test "the unmounter leaves alone a new mount of the same archive" {
+        kill_and_umount
+        "$VMAFS" a.vma "$MNT" 3>&-
+        let_unmounter_end
+        cmp a.raw "$MNT/disk-a.raw"
+}
+
+@test "SIGKILL right behind the mount leaves neither it nor a process that waits for itself" {
         local i
 
         for i in {1..20}; do
@@ -158,7 +253,7 @@ ended_with() {
                 until grep -q "/early.$i fuse.vmafs" /proc/self/mounts; do :; done
                 kill -9 "$DAEMON"
                 wait_for 60 has_ended "$DAEMON"
-                umount "early.$i"
+                wait_for 60 is_gone "early.$i"
         done
 }
 

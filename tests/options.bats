@@ -255,8 +255,7 @@ daemon_of() {
 
 @test "a stale mount is named as one, and goes with fusermount3 -u" {
         start_vmafs a.vma
-        kill -9 "$DAEMON"
-        wait_for 60 has_ended "$DAEMON"
+        kill_for_good "$DAEMON"
         run ls "$MNT"
         [[ $output == *"Transport endpoint is not connected"* ]]
         run --separate-stderr "$VMAFS" a.vma "$MNT"
