@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/extent.h"
 #include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
@@ -30,6 +32,18 @@ void index_unlock(struct index *index)
         pthread_mutex_unlock(&index->lock);
 }
 
+static const char *scan_problem(int rc)
+{
+        switch (rc) {
+        case -E2BIG:
+                return "too much is stored a second time";
+        case -EFBIG:
+                return "it decompresses to more than 256 TiB";
+        default:
+                return strerror(-rc);
+        }
+}
+
 int index_scan(struct index *index, const struct index_tap *tap, struct error *err)
 {
         struct archive_sink sink = intake_sink(index);
@@ -46,8 +60,7 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
         if (change < 0 && rc != -ECANCELED)
                 rc = change;
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
-                error_fill_at(err, -rc, index->scanned, "indexing failed: %s",
-                              rc == -E2BIG ? "too much is stored a second time" : strerror(-rc));
+                error_fill_at(err, -rc, index->scanned, "indexing failed: %s", scan_problem(rc));
         index->incomplete = rc < 0;
         intake_seal(index);
         if (rc == 0)
@@ -79,6 +92,15 @@ static int open_archive(struct index *index, struct source *take_file, struct si
         return rc;
 }
 
+/* A file that holds addresses no map can keep. What a stream decodes to shows only in the scan. */
+static int check_size(const struct source *file, struct error *err)
+{
+        if (file->size <= EXTENT_ADDR_MAX)
+                return 0;
+        return error_set(err, EFBIG, "has %" PRIu64 " bytes; an archive has at most 256 TiB",
+                         file->size);
+}
+
 static struct index *index_new(const struct index_options *options)
 {
         struct index *index = calloc(1, sizeof *index);
@@ -105,7 +127,8 @@ static int open_once(struct index *index, const char *path, enum place_where fro
                 return rc;
         index->file = file;
         index->archive_size = file->size;
-        if (index->options.sidecar != INDEX_SIDECAR_NONE)
+        rc = check_size(file, err);
+        if (rc == 0 && index->options.sidecar != INDEX_SIDECAR_NONE)
                 rc = place_new(path, file, index->options.sidecar_path, &index->place, err);
         if (rc < 0) {
                 source_close(file);
