@@ -32,7 +32,7 @@ struct codec_limits {
  *   returned so far      | not returned
  *   ... ========~~~~~~~~~|.................|========= pass goes on here
  *               | doubt  |      lost       |
- *                        ^ in_end          ^ in_bit, aux: a point that needs no history
+ *                        ^ in_end          ^ in_bit, aux, history: a point
  */
 struct codec_gap {
         uint64_t in_end; /* no byte of the input from here on is needed for what was returned */
@@ -40,6 +40,8 @@ struct codec_gap {
         uint64_t lost; /* SOURCE_GAP_UNKNOWN where nobody can know */
         uint64_t in_bit;
         uint64_t aux;
+        const void *history; /* what the point needs, the pass's until its next call */
+        uint32_t history_len;
 };
 
 /*

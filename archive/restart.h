@@ -124,11 +124,9 @@ int restart_split(struct restart_builder *b);
 
 /*
  * The next LEN bytes of output are lost; IN_BIT bounds the input of what is in front of them. They
- * become a segment that nobody can enter and nobody may read, and behind it is a point at AFTER,
- * with AUX and no history.
+ * become a segment that nobody can enter and nobody may read. Behind it restart_here names a point.
  */
-int restart_skip(struct restart_builder *b, uint64_t in_bit, uint64_t len, uint64_t after,
-                 uint64_t aux);
+int restart_skip(struct restart_builder *b, uint64_t in_bit, uint64_t len);
 
 /* The offset in front of which no output will be recalled any more. */
 uint64_t restart_keep_from(const struct restart_builder *b);

@@ -361,18 +361,16 @@ int restart_split(struct restart_builder *b)
         return begin(b, RESTART_IN_UNKNOWN, 0, RESTART_CONTINUES);
 }
 
-int restart_skip(struct restart_builder *b, uint64_t in_bit, uint64_t len, uint64_t after,
-                 uint64_t aux)
+int restart_skip(struct restart_builder *b, uint64_t in_bit, uint64_t len)
 {
         int rc;
 
         if (b->open)
                 restart_refuse(b);
         rc = begin(b, in_bit, 0, RESTART_CONTINUES);
-        if (rc < 0)
-                return rc;
-        b->here += len;
-        return restart_here(b, after, aux, NULL, 0);
+        if (rc == 0)
+                b->here += len;
+        return rc;
 }
 
 int restart_finish(struct restart_builder *b, uint64_t in_bytes)

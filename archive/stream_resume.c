@@ -19,8 +19,11 @@ static int skip_gap(struct stream *st, const struct codec_gap *gap)
 {
         uint64_t frontier = st->frontier, after = frontier + gap->lost;
         struct block *next = NULL;
-        int rc = restart_skip(st->builder, gap->in_end * 8, gap->lost, gap->in_bit, gap->aux);
+        int rc = restart_skip(st->builder, gap->in_end * 8, gap->lost);
 
+        if (rc == 0)
+                rc = restart_here(st->builder, gap->in_bit, gap->aux, gap->history,
+                                  gap->history_len);
         if (rc == 0)
                 rc = blockcache_prepare(st->cache, after, RESTART_SEGMENT_MAX, &next);
         if (rc < 0)

@@ -22,6 +22,7 @@
 #include "archive/source.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_pass.h"
+#include "archive/zstd_rejoin.h"
 #include "archive/zstd_segment.h"
 
 static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
@@ -53,8 +54,7 @@ static void zstd_pass_close(void *pass)
         free(z);
 }
 
-/* libzstd must not refuse what limits.window allows; the pass judges windows itself. */
-static ZSTD_DCtx *new_context(void)
+ZSTD_DCtx *zstd_new_context(void)
 {
         ZSTD_DCtx *dctx = ZSTD_createDCtx();
         ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
@@ -74,7 +74,7 @@ static int pass_new(struct source *in, const struct codec_limits *limits, uint64
         z->limits = *limits;
         z->mean = ZSTD_PARSE_BLOCK_MAX;
         z->reach_part = ZSTD_REACH_PART;
-        z->dctx = new_context();
+        z->dctx = zstd_new_context();
         z->checksum = XXH64_createState();
         if (zstd_input_init(&z->input, in, in_pos) < 0 ||
             zstd_ahead_init(&z->ahead, in, limits->workers) < 0 || !z->dctx || !z->checksum) {
@@ -385,26 +385,56 @@ static uint64_t doubt(const struct zstd_pass *z, uint64_t out)
         return min_u64(frame, CODEC_DOUBT_NEAR);
 }
 
-static int zstd_resume(void *pass, uint64_t out, struct codec_gap *gap)
+/* Go on inside the frame that failed. 1, with GAP; 0, -ENOMEM. */
+static int rejoin_frame(struct zstd_pass *z, uint64_t out, struct codec_gap *gap)
 {
-        struct zstd_pass *z = pass;
-        uint64_t from = z->seen_frame ? max_u64(z->input.pos, z->frame_pos + 1) : z->input.pos;
-        uint64_t at;
-        int rc;
+        void *history = NULL;
+        uint32_t len = 0;
+        int rc = zstd_rejoin(z, &history, &len);
 
-        /* A segment's input is decoded to its end: so that has to be exact. */
-        *gap = (struct codec_gap){
-            .in_end = z->call_pos, .doubt = doubt(z, out), .lost = SOURCE_GAP_UNKNOWN};
-        rc = resync_search(z->input.source, from, FRAME_NEED, find_frame, z, &at);
+        if (rc <= 0)
+                return rc;
+        free(z->history);
+        z->history = history;
+        z->history_len = len;
+        gap->in_bit = z->input.pos * 8;
+        gap->aux = zstd_frame_aux(&z->frame);
+        gap->history = history;
+        gap->history_len = len;
+        z->whole = false;
+        z->out = z->frame_start = out + gap->lost;
+        z->job_out = 0;
+        return zstd_begin_inside(z, NULL) < 0 ? -ENOMEM : 1;
+}
+
+static int find_next_frame(struct zstd_pass *z, uint64_t from, uint64_t out, struct codec_gap *gap)
+{
+        uint64_t at;
+        int rc = resync_search(z->input.source, from, FRAME_NEED, find_frame, z, &at);
+
         if (rc <= 0)
                 return rc;
         zstd_input_move(&z->input, at);
         gap->in_bit = at * 8;
         z->out = out + gap->lost;
         z->in_frame = z->unproven = z->wrong_sum = false;
+        return 1;
+}
+
+static int zstd_resume(void *pass, uint64_t out, struct codec_gap *gap)
+{
+        struct zstd_pass *z = pass;
+        uint64_t from = z->seen_frame ? max_u64(z->input.pos, z->frame_pos + 1) : z->input.pos;
+        int rc = 0;
+
+        /* A segment's input is decoded to its end: so that has to be exact. */
+        *gap = (struct codec_gap){
+            .in_end = z->call_pos, .doubt = doubt(z, out), .lost = SOURCE_GAP_UNKNOWN};
         z->following = z->peeked = z->at_cut = false;
         z->piece = (struct zstd_piece){0};
-        return 1;
+        if (z->in_frame && z->frame.window <= ZSTD_AHEAD_WINDOW_MAX)
+                rc = rejoin_frame(z, out, gap);
+        return rc != 0 ? rc : find_next_frame(z, from, out, gap);
 }
 
 static int zstd_pass_open(struct source *in, const struct codec_limits *limits, void **pass,

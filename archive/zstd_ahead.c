@@ -23,9 +23,8 @@
 
 #define BLOCKS_MAX ((unsigned)(RESTART_SEGMENT_MAX / ZSTD_PARSE_BLOCK_MAX))
 
-/* The block AT bytes ahead. 1, with CONTENT behind its header; 0: none is there; -errno. */
-static int block_at(struct zstd_input *in, size_t at, struct zstd_block_header *header,
-                    const uint8_t **content, struct error *err)
+int zstd_ahead_block(struct zstd_input *in, size_t at, struct zstd_block_header *header,
+                     const uint8_t **content, struct error *err)
 {
         uint8_t *bytes;
         ssize_t n;
@@ -61,7 +60,7 @@ int zstd_ahead_judge(struct zstd_input *in, size_t at, uint64_t reach, struct zs
         while (verdict == ZSTD_PENDING) {
                 struct zstd_block_header header;
                 const uint8_t *content;
-                int rc = block_at(in, at, &header, &content, err);
+                int rc = zstd_ahead_block(in, at, &header, &content, err);
 
                 if (rc <= 0)
                         return rc;
@@ -119,7 +118,7 @@ static int find_piece(struct zstd_ahead *a, struct error *err)
                 if (here.blocks == BLOCKS_MAX)
                         break;
                 if (rc >= 0)
-                        rc = block_at(&a->input, here.size, &header, &content, err);
+                        rc = zstd_ahead_block(&a->input, here.size, &header, &content, err);
                 if (rc < 0)
                         return rc;
                 if (rc == 0)

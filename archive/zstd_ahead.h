@@ -24,6 +24,7 @@
 #include "archive/zstd_input.h"
 
 struct error;
+struct zstd_block_header;
 struct zstd_parse;
 struct workers;
 
@@ -35,6 +36,13 @@ struct zstd_piece {
         unsigned blocks; /* at most RESTART_SEGMENT_MAX of output */
         bool last;       /* ends with the frame's last block */
 };
+
+/*
+ * The block AT bytes ahead of IN. 1, with its HEADER, and CONTENT behind that, valid until the next
+ * call; 0: none can begin there, or it is too far; -errno.
+ */
+int zstd_ahead_block(struct zstd_input *in, size_t at, struct zstd_block_header *header,
+                     const uint8_t **content, struct error *err);
 
 /*
  * Is the boundary AT bytes ahead of IN one that refers to at most REACH bytes in front of it? 1:

@@ -71,6 +71,12 @@ struct zstd_pass {
 /* The stream ends where it must not. */
 int zstd_cut_short(const struct zstd_pass *z, struct error *err);
 
+/*
+ * A context that does not refuse what limits.window allows: the pass judges windows itself. NULL:
+ * out of memory.
+ */
+ZSTD_DCtx *zstd_new_context(void);
+
 /* Begin a session of libzstd inside the frame, behind z->history. */
 int zstd_begin_inside(struct zstd_pass *z, struct error *err);
 

@@ -22,13 +22,14 @@ make_archive() {
         EXTENT=$((HEADER + 512 + 29 * 65536))
 }
 
-# Mounts it behind a gate that is open up to there: header or extent.
+# Mounts it behind a gate that is open up to there: header or extent, and the header behind it, which
+# vouches for it.
 mount_behind() {
         make_archive
         mount_gatefs g.vma
         case $1 in
         header) gate open "$HEADER" ;;
-        extent) gate open "$EXTENT" ;;
+        extent) gate open $((EXTENT + 512)) ;;
         esac
         mount_vmafs "$GATED" -o index=none "${@:2}"
         wait_for 60 reads_blocked 1
@@ -267,7 +268,7 @@ is_sparse_copy() {
         make_disk ram 3145728 0-3 700-767
         make_archive --vmstate ram --vmstate-size=1M
         mount_gatefs g.vma
-        gate open "$EXTENT"
+        gate open $((EXTENT + 512))
         mount_vmafs "$GATED" -o index=none
         # shellcheck disable=SC2016 # for the inner shell
         [ "$(timeout 60 bash -c 'cd "$0" && echo *' "$MNT")" = "disk-a.raw guest.conf vmstate.bin" ]
