@@ -385,13 +385,20 @@ static uint64_t doubt(const struct zstd_pass *z, uint64_t out)
         return min_u64(frame, CODEC_DOUBT_NEAR);
 }
 
-/* Go on inside the frame that failed. 1, with GAP; 0, -ENOMEM. */
+/*
+ * Go on inside the frame that failed. 1, with GAP; 0, -ENOMEM. What was searched for the sake of
+ * another frame, which seemed to hold this one, is not searched again.
+ */
 static int rejoin_frame(struct zstd_pass *z, uint64_t out, struct codec_gap *gap)
 {
         void *history = NULL;
         uint32_t len = 0;
-        int rc = zstd_rejoin(z, &history, &len);
+        int rc;
 
+        if (z->frame.window > ZSTD_AHEAD_WINDOW_MAX || z->input.pos < z->searched)
+                return 0;
+        rc = zstd_rejoin(z, &history, &len);
+        z->searched = z->input.pos;
         if (rc <= 0)
                 return rc;
         free(z->history);
@@ -432,7 +439,7 @@ static int zstd_resume(void *pass, uint64_t out, struct codec_gap *gap)
             .in_end = z->call_pos, .doubt = doubt(z, out), .lost = SOURCE_GAP_UNKNOWN};
         z->following = z->peeked = z->at_cut = false;
         z->piece = (struct zstd_piece){0};
-        if (z->in_frame && z->frame.window <= ZSTD_AHEAD_WINDOW_MAX)
+        if (z->in_frame)
                 rc = rejoin_frame(z, out, gap);
         return rc != 0 ? rc : find_next_frame(z, from, out, gap);
 }

@@ -56,6 +56,8 @@ struct zstd_pass {
         uint64_t candidate_out;
         uint64_t retry_out; /* no candidate in front of this */
 
+        uint64_t searched; /* byte of the input up to which a frame was searched for a way back */
+
         /* Looking ahead. */
         bool at_cut;         /* parse holds what the boundary here refers to */
         uint64_t look_out;   /* not in front of this */

@@ -204,6 +204,40 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
         free(z.data);
 }
 
+/*
+ * Blocks that hold nothing but the beginnings of further damaged frames: each is a reason to look
+ * for a way back, and all of the file could be gone through for each.
+ */
+static void test_damage_without_end_is_gone_through_once(void **state)
+{
+        static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58,
+                                        0x14, 0x00, 0x00, 0xff, 0xff};
+        struct bytes z = {malloc(5 * MIB), 0};
+        struct error err = {0};
+        struct source_gap gap;
+        const struct stream_options o = {.threads = 2, .cache_bytes = 8 * MIB};
+        struct source *s;
+        uint64_t end;
+        unsigned count = 0;
+        (void)state;
+
+        memcpy(z.data, frame, sizeof frame);
+        z.len = sizeof frame;
+        while (z.len < 4 * MIB) {
+                memcpy(z.data + z.len, "\x00\x00\x10", 3);
+                z.len += 3;
+                for (size_t i = 0; i < ZSTD_PARSE_BLOCK_MAX; i++)
+                        z.data[z.len++] = frame[i % sizeof frame];
+        }
+        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &s, &err), 0);
+        stream_release(s);
+        while (source_reach(s, UINT64_MAX, &end, &err) < 0 && source_resume(s, &gap, &err) > 0)
+                count++;
+        assert_true(count > 0);
+        source_close(s);
+        free(z.data);
+}
+
 /* Whatever is damaged, and however: a byte behind the last gap is right or not served. */
 static void test_random_damage(void **state)
 {
@@ -247,6 +281,7 @@ int main(void)
             cmocka_unit_test(test_wiped_sectors),
             cmocka_unit_test(test_damage_at_several_places),
             cmocka_unit_test(test_what_cannot_be_known_is_not_made_up),
+            cmocka_unit_test(test_damage_without_end_is_gone_through_once),
             cmocka_unit_test(test_random_damage),
         };
 
