@@ -48,6 +48,7 @@ TOOLS     := $(wildcard tests/tools/*.c)
 BENCH     := $(wildcard tests/bench/*.c)
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
+comma     := ,
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
 UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
@@ -94,6 +95,14 @@ SALVAGE_TESTS := $(filter %_salvage,$(UNIT_BIN))
 $(SALVAGE_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
                   $(call object,tests/salvage_model.c) $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+# What a test of faults comes between.
+FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk malloc calloc realloc reallocarray \
+              strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
+              XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_)
+$(BUILD)/tests/test_faults: $(BUILD)/tests/test_faults.o $(call object,tests/inject.c) $(SUPPORT) \
+                            $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka

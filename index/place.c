@@ -206,7 +206,7 @@ int place_new(const char *path, struct source *file, const char *choice, struct 
         int rc;
 
         if (!p)
-                return -ENOMEM;
+                return error_set(err, ENOMEM, "out of memory");
         p->dir = -ENOENT;
         p->beside = -1;
         rc = identify(file, p->identity);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reads that fail at any byte of an archive, and memory that runs out at any request: an error or
+ * the right bytes, and afterwards all is well again. With FAULT_STEP=1 every byte is tried, of
+ * other numbers every so many'th; FAULT_LOG names a file that is told what was tried.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive/error.h"
+#include "tests/fixture_sidecar.h"
+#include "tests/inject.h"
+
+enum { DISK = 120000, READ_DISK = 600000, PIECE = 4096, STEP = 2003 };
+
+static const char *const kinds[FIXTURE_KINDS] = {"plain", "zstd", "gzip", "lzop"};
+
+/* What came of a number of faults. */
+struct tally {
+        unsigned tried, refused, failed, unharmed;
+};
+
+static void tell(const char *what, enum fixture_kind kind, const struct tally *t)
+{
+        const char *log = getenv("FAULT_LOG");
+        FILE *out = log ? fopen(log, "a") : NULL;
+
+        print_message("%s, %s: %u tried: %u refused, %u errors, %u unharmed, 0 wrong\n", what,
+                      kinds[kind], t->tried, t->refused, t->failed, t->unharmed);
+        if (!out)
+                return;
+        fprintf(out, "%s, %s|%u|%u refused, %u with errors, %u unharmed, 0 wrong\n", what,
+                kinds[kind], t->tried, t->refused, t->failed, t->unharmed);
+        fclose(out);
+}
+
+/* Read all of it. Bytes are right, or an error of one of these kinds. */
+static enum outcome read_disk(struct index *index, struct bytes disk)
+{
+        enum outcome outcome = OUTCOME_RIGHT;
+        uint8_t buf[PIECE];
+
+        for (uint64_t at = 0; at < disk.len; at += PIECE) {
+                ssize_t n = disk_read(index_disk(index, 0), buf, PIECE, at);
+
+                if (n < 0) {
+                        assert_true(n == -EIO || n == -ENOMEM);
+                        outcome = OUTCOME_EIO;
+                        continue;
+                }
+                assert_memory_equal(buf, disk.data + at, (size_t)n);
+                if ((size_t)n < PIECE && at + (size_t)n < disk.len)
+                        outcome = OUTCOME_EIO;
+        }
+        return outcome;
+}
+
+/* Open, scan, read. Whatever fails has a code and says why. */
+static enum outcome use(const struct sidecar_fixture *f, enum index_sidecar sidecar)
+{
+        struct index_options options = {
+            .sidecar = sidecar, .sidecar_path = f->index, .threads = 2, .cache_bytes = 1 << 16};
+        struct error err = {0};
+        struct index *index = NULL;
+        enum outcome outcome;
+        int rc = index_open(f->archive, &options, &index, &err);
+
+        if (rc < 0) {
+                assert_null(index);
+                assert_int_equal(err.code, -rc);
+                assert_true(strlen(err.text) > 0);
+                if (inject_struck())
+                        assert_int_equal(rc, -ENOMEM);
+                return OUTCOME_REFUSED;
+        }
+        rc = index_scan(index, NULL, &err);
+        assert_true(rc == 0 || rc == -ENOMEM);
+        assert_true(rc == 0 || strlen(err.text) > 0);
+        assert_true(index_sealed(index));
+        outcome = read_disk(index, f->disk);
+        index_close(index);
+        return outcome;
+}
+
+static void count(struct tally *t, enum outcome outcome)
+{
+        t->tried++;
+        t->refused += outcome == OUTCOME_REFUSED;
+        t->failed += outcome == OUTCOME_EIO;
+        t->unharmed += outcome == OUTCOME_RIGHT;
+}
+
+/* ---- reads ---- */
+
+static uint64_t step(void)
+{
+        const char *s = getenv("FAULT_STEP");
+        uint64_t n = s ? strtoull(s, NULL, 10) : STEP;
+
+        return n ? n : STEP;
+}
+
+static struct tally try_reads(const struct sidecar_fixture *f, enum read_fault fault)
+{
+        struct bytes archive = fixture_file(f->archive);
+        struct tally t = {0};
+
+        for (uint64_t at = 0; at < archive.len; at += step()) {
+                inject_read(f->archive, fault, at);
+                count(&t, use(f, INDEX_SIDECAR_NONE));
+        }
+        inject_nothing();
+        assert_int_equal(use(f, INDEX_SIDECAR_NONE), OUTCOME_RIGHT);
+        free(archive.data);
+        return t;
+}
+
+static void test_reads(void **state)
+{
+        for (enum fixture_kind kind = 0; kind < FIXTURE_KINDS; kind++) {
+                struct sidecar_fixture f;
+                struct tally t;
+
+                sidecar_fixture_archive(&f, kind, READ_DISK);
+                t = try_reads(&f, READ_FAILS);
+                tell("a read of the archive fails", kind, &t);
+                /* Only what nobody reads is missed by nobody: behind the disk's end, in its block. */
+                assert_true(t.refused > 0 && t.unharmed * 50 < t.tried);
+                t = try_reads(&f, READ_ENDS);
+                tell("the archive ends early", kind, &t);
+                assert_true(t.refused > 0 && t.unharmed * 50 < t.tried);
+                t = try_reads(&f, READ_STOPS);
+                tell("a read of the archive stops short", kind, &t);
+                assert_int_equal(t.unharmed, t.tried);
+                sidecar_fixture_free(&f);
+        }
+        (void)state;
+}
+
+/* ---- memory ---- */
+
+/* Each request for memory of USE fails in turn, alone or with all that follow. */
+static struct tally try_memory(const struct sidecar_fixture *f, enum index_sidecar sidecar,
+                               bool rest)
+{
+        struct tally t = {0};
+
+        for (uint64_t nth = 1;; nth++) {
+                enum outcome outcome;
+
+                inject_no_memory(nth, rest);
+                outcome = use(f, sidecar);
+                inject_nothing();
+                if (!inject_struck()) {
+                        assert_int_equal(outcome, OUTCOME_RIGHT);
+                        return t;
+                }
+                count(&t, outcome);
+                assert_true(fixture_count(f->dir) <= 2); /* the archive and its index */
+        }
+}
+
+static void check_memory(enum index_sidecar sidecar, const char *what)
+{
+        for (enum fixture_kind kind = 0; kind < FIXTURE_KINDS; kind++) {
+                struct sidecar_fixture f;
+                struct tally t;
+                char text[100];
+
+                sidecar_fixture_make(&f, kind, DISK);
+                t = try_memory(&f, sidecar, false);
+                snprintf(text, sizeof text, "no memory once, %s", what);
+                tell(text, kind, &t);
+                assert_true(t.refused > 0);
+                t = try_memory(&f, sidecar, true);
+                snprintf(text, sizeof text, "no memory from then on, %s", what);
+                tell(text, kind, &t);
+                assert_true(t.refused > 0);
+                assert_int_equal(use(&f, INDEX_SIDECAR_USE), OUTCOME_RIGHT);
+                sidecar_fixture_free(&f);
+        }
+}
+
+static void test_memory_while_scanning(void **state)
+{
+        (void)state;
+        check_memory(INDEX_SIDECAR_NONE, "scanning");
+}
+
+static void test_memory_while_the_index_is_kept(void **state)
+{
+        (void)state;
+        check_memory(INDEX_SIDECAR_BUILD, "keeping the index");
+}
+
+static void test_memory_while_the_index_is_used(void **state)
+{
+        (void)state;
+        check_memory(INDEX_SIDECAR_USE, "using a kept index");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_reads),
+            cmocka_unit_test(test_memory_while_scanning),
+            cmocka_unit_test(test_memory_while_the_index_is_kept),
+            cmocka_unit_test(test_memory_while_the_index_is_used),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
