@@ -99,7 +99,8 @@ $(SALVAGE_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
 # What a test of faults comes between.
 FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk malloc calloc realloc reallocarray \
               strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
-              XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_)
+              XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
+              renameat)
 $(BUILD)/tests/test_faults: $(BUILD)/tests/test_faults.o $(call object,tests/inject.c) $(SUPPORT) \
                             $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka

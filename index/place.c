@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "index/place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +20,8 @@
 #include "archive/source.h"
 
 enum { SAMPLE = 65536 };
+
+#define TEMPORARY ".vmafs-" /* and 16 digits: a new file's first name */
 
 struct place {
         uint8_t identity[IDENTITY_LEN];
@@ -271,6 +275,41 @@ int place_open(const struct place *p, enum place_where where)
         return fd < 0 ? -errno : fd;
 }
 
+/* Is NAME one that choose_temporary may have made? */
+static bool is_temporary(const char *name)
+{
+        return strncmp(name, TEMPORARY, strlen(TEMPORARY)) == 0 &&
+               strlen(name) == strlen(TEMPORARY) + 16 &&
+               strspn(name + strlen(TEMPORARY), "0123456789abcdef") == 16;
+}
+
+/* Remove NAME of folder DIR, if whoever made it is gone: a new file is locked while it has one. */
+static void sweep_one(int dir, const char *name)
+{
+        cleanup_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        struct stat st;
+
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+            flock(fd, LOCK_EX | LOCK_NB) == 0)
+                unlinkat(dir, name, 0);
+}
+
+/* A process that is killed while it gives the sidecar its name leaves a temporary one. */
+static void sweep(int dir)
+{
+        int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *e;
+
+        if (!d && fd >= 0)
+                close(fd);
+        while (d && (e = readdir(d)))
+                if (is_temporary(e->d_name))
+                        sweep_one(dir, e->d_name);
+        if (d)
+                closedir(d);
+}
+
 /* A name that no other process takes, also one with the same number in another container. */
 static int choose_temporary(struct place *p)
 {
@@ -278,7 +317,7 @@ static int choose_temporary(struct place *p)
 
         if (getrandom(&random, sizeof random, 0) != sizeof random)
                 return -EIO;
-        snprintf(p->temporary, sizeof p->temporary, ".vmafs-%016" PRIx64, random);
+        snprintf(p->temporary, sizeof p->temporary, TEMPORARY "%016" PRIx64, random);
         return 0;
 }
 
@@ -290,12 +329,16 @@ static int create(struct place *p)
 
         if (rc < 0 || p->dir < 0)
                 return rc < 0 ? rc : p->dir;
+        sweep(p->dir);
         fd = openat(p->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         p->named = fd < 0;
         if (fd < 0)
                 fd = openat(p->dir, p->temporary,
                             O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        return fd < 0 ? -errno : fd;
+        if (fd < 0)
+                return -errno;
+        flock(fd, LOCK_EX | LOCK_NB); /* of no use, and of no harm, where that does not work */
+        return fd;
 }
 
 static int cannot_keep(const struct place *p, int rc, struct error *err)

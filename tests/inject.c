@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,6 +27,10 @@ static bool fail_rest;
 static _Atomic uint64_t requests;
 static atomic_bool struck;
 
+static uint64_t step_at; /* 0: never */
+static bool step_kills;
+static _Atomic uint64_t steps;
+
 void inject_read(const char *path, enum read_fault fault, uint64_t offset)
 {
         if (stat(path, &read_file) < 0)
@@ -42,10 +47,19 @@ void inject_no_memory(uint64_t nth, bool rest)
         fail_at = nth;
 }
 
+void inject_step(uint64_t nth, bool with_kill)
+{
+        steps = 0;
+        struck = false;
+        step_kills = with_kill;
+        step_at = nth;
+}
+
 void inject_nothing(void)
 {
         read_fault = READ_SOUND;
         fail_at = 0;
+        step_at = 0;
 }
 
 bool inject_struck(void)
@@ -166,3 +180,31 @@ int __wrap___asprintf_chk(char **out, int flag, const char *format, ...)
         va_end(ap);
         return n;
 }
+
+/* ---- keeping a file ---- */
+
+static bool no_room(void)
+{
+        if (step_at == 0 || ++steps != step_at)
+                return false;
+        struck = true;
+        if (step_kills)
+                kill(getpid(), SIGKILL);
+        errno = ENOSPC;
+        return true;
+}
+
+#define WRAP_STEP(type, name, parameters, arguments)                                               \
+        type __real_##name parameters;                                                             \
+        type __wrap_##name parameters;                                                             \
+        type __wrap_##name parameters                                                              \
+        {                                                                                          \
+                return no_room() ? -1 : __real_##name arguments;                                   \
+        }
+
+WRAP_STEP(ssize_t, pwrite64, (int fd, const void *buf, size_t len, off_t at), (fd, buf, len, at))
+WRAP_STEP(int, fsync, (int fd), (fd))
+WRAP_STEP(int, flock, (int fd, int how), (fd, how))
+WRAP_STEP(int, linkat, (int from, const char *old, int to, const char *new, int flags),
+          (from, old, to, new, flags))
+WRAP_STEP(int, renameat, (int from, const char *old, int to, const char *new), (from, old, to, new))

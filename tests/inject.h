@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Faults on demand, put between the program and its libraries by the linker (--wrap): reads of one
- * file that fail or stop short, and memory that runs out. Only calls from the program's own
+ * file that fail or stop short, memory that runs out, a disk that is full, a sudden end. Only calls from the program's own
  * objects are seen, not what its libraries do inside.
  */
 #ifndef VMAFS_TESTS_INJECT_H
@@ -28,7 +28,13 @@ void inject_nothing(void);
  */
 void inject_no_memory(uint64_t nth, bool rest);
 
-/* Since then: did a request fail? */
+/*
+ * The NTH (from 1) step of keeping a file from now on, which creates, writes, syncs or names it,
+ * fails for lack of room; or the process is killed in its place.
+ */
+void inject_step(uint64_t nth, bool kill);
+
+/* Since then: did one fail? */
 bool inject_struck(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -135,7 +136,8 @@ static void test_reads(void **state)
                 sidecar_fixture_archive(&f, kind, READ_DISK);
                 t = try_reads(&f, READ_FAILS);
                 tell("a read of the archive fails", kind, &t);
-                /* Only what nobody reads is missed by nobody: behind the disk's end, in its block. */
+                /* Only what nobody reads is missed by nobody: behind the disk's end, in its block.
+                 */
                 assert_true(t.refused > 0 && t.unharmed * 50 < t.tried);
                 t = try_reads(&f, READ_ENDS);
                 tell("the archive ends early", kind, &t);
@@ -210,6 +212,109 @@ static void test_memory_while_the_index_is_used(void **state)
         check_memory(INDEX_SIDECAR_USE, "using a kept index");
 }
 
+/* ---- keeping the index ---- */
+
+/* Scan and keep the index. How often a step that could fail was there is for the caller to find. */
+static void keep(const struct sidecar_fixture *f)
+{
+        char problem[400] = "";
+
+        assert_int_equal(sidecar_build(f, problem, sizeof problem), 0);
+        if (inject_struck() && problem[0])
+                assert_non_null(strstr(problem, "No space left"));
+}
+
+/* A kept index, if there is one, is used; without one all is well too. */
+static void check_kept(const struct sidecar_fixture *f, bool kept)
+{
+        struct index_options options = {
+            .sidecar = INDEX_SIDECAR_USE, .sidecar_path = f->index, .threads = 1};
+        struct error err = {0};
+        struct index *index;
+
+        assert_int_equal(access(f->index, F_OK), kept ? 0 : -1);
+        assert_int_equal(index_open(f->archive, &options, &index, &err), 0);
+        assert_int_equal(index_sidecar_state(index).loaded, kept);
+        assert_null(index_sidecar_state(index).problem);
+        assert_int_equal(index_scan(index, NULL, &err), 0);
+        assert_int_equal(read_disk(index, f->disk), OUTCOME_RIGHT);
+        index_close(index);
+}
+
+/* Each step of keeping an index fails in turn, with an OLD one in its place or without. */
+static void test_no_room_at_any_step(void **state)
+{
+        for (int old = 0; old < 2; old++) {
+                struct tally t = {0};
+                struct sidecar_fixture f;
+
+                sidecar_fixture_make(&f, FIXTURE_ZSTD, DISK);
+                for (uint64_t nth = 1;; nth++) {
+                        if (!old)
+                                unlink(f.index);
+                        inject_step(nth, false);
+                        keep(&f);
+                        inject_nothing();
+                        if (!inject_struck())
+                                break;
+                        t.tried++;
+                        check_kept(&f, access(f.index, F_OK) == 0);
+                        assert_true(!old || access(f.index, F_OK) == 0);
+                        assert_int_equal(fixture_count(f.dir), 1 + (access(f.index, F_OK) == 0));
+                }
+                assert_true(t.tried > 5);
+                t.unharmed = t.tried;
+                tell(old ? "no room for a new index" : "no room for an index", FIXTURE_ZSTD, &t);
+                sidecar_fixture_free(&f);
+        }
+        (void)state;
+}
+
+/* Did the child that keeps the index come to the step at which it is killed? */
+static bool is_killed(const struct sidecar_fixture *f, uint64_t nth)
+{
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0) {
+                inject_step(nth, true);
+                keep(f);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+        return WIFSIGNALED(status);
+}
+
+/* What a killed process leaves goes when the next index is kept. */
+static void test_killed_at_any_step(void **state)
+{
+        for (int old = 0; old < 2; old++) {
+                struct tally t = {0};
+                struct sidecar_fixture f;
+
+                sidecar_fixture_make(&f, FIXTURE_GZIP, DISK);
+                for (uint64_t nth = 1;; nth++) {
+                        if (!old)
+                                unlink(f.index);
+                        if (!is_killed(&f, nth))
+                                break;
+                        t.tried++;
+                        assert_true(!old || access(f.index, F_OK) == 0);
+                        check_kept(&f, access(f.index, F_OK) == 0);
+                        keep(&f);
+                        assert_int_equal(fixture_count(f.dir), 2);
+                }
+                assert_true(t.tried > 5);
+                t.unharmed = t.tried;
+                tell(old ? "killed while keeping a new index" : "killed while keeping an index",
+                     FIXTURE_GZIP, &t);
+                sidecar_fixture_free(&f);
+        }
+        (void)state;
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -217,6 +322,8 @@ int main(void)
             cmocka_unit_test(test_memory_while_scanning),
             cmocka_unit_test(test_memory_while_the_index_is_kept),
             cmocka_unit_test(test_memory_while_the_index_is_used),
+            cmocka_unit_test(test_no_room_at_any_step),
+            cmocka_unit_test(test_killed_at_any_step),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

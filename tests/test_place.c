@@ -267,6 +267,55 @@ static void test_without_nameless_files_nothing_is_left_either(void **state)
         teardown(&f);
 }
 
+/* As a process leaves it that is killed in front of the rename. */
+static void test_what_a_killed_process_left_is_removed(void **state)
+{
+        static const char *const names[] = {".vmafs-0123456789abcdef", ".vmafs-0123456789abcdeF",
+                                            ".vmafs-0123456789abcde", "vmafs-0123456789abcdef",
+                                            ".vmafs-0123456789abcdef0"};
+        struct folder f;
+        char path[200];
+        (void)state;
+
+        setup(&f);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                snprintf(path, sizeof path, "%s/%s", f.dir, names[i]);
+                fixture_write(path, content, sizeof content);
+        }
+        assert_int_equal(place(&f, f.index), 0);
+        assert_int_equal(keep(&f), 0);
+        /* The archive, its index, and all names but the first, which are not ours. */
+        assert_int_equal(fixture_count(f.dir), 2 + 4);
+        snprintf(path, sizeof path, "%s/%s", f.dir, names[0]);
+        assert_int_not_equal(access(path, F_OK), 0);
+        teardown(&f);
+}
+
+/* Another process is about to rename it. */
+static void test_what_is_in_use_is_not_swept(void **state)
+{
+        struct folder f, other;
+        int fd;
+        (void)state;
+
+        setup(&f);
+        without_tmpfile = true;
+        assert_int_equal(place(&f, f.index), 0);
+        fd = place_create(f.p, &f.err);
+        assert_true(fd >= 0);
+        other = f;
+        other.p = NULL;
+        assert_int_equal(place(&other, f.index), 0);
+        assert_int_equal(keep(&other), 0);
+        assert_int_equal(fixture_count(f.dir), 3);
+        place_free(other.p);
+        assert_int_equal(write(fd, content, sizeof content), sizeof content);
+        assert_int_equal(place_commit(f.p, fd, &f.err), 0);
+        assert_int_equal(fixture_count(f.dir), 2);
+        without_tmpfile = false;
+        teardown(&f);
+}
+
 static void test_an_index_is_replaced(void **state)
 {
         static const char older[] = PLACE_MAGIC "older";
@@ -571,6 +620,8 @@ int main(void)
             cmocka_unit_test(test_committed_file_has_the_name),
             cmocka_unit_test(test_nothing_is_there_before_the_commit),
             cmocka_unit_test(test_without_nameless_files_nothing_is_left_either),
+            cmocka_unit_test(test_what_a_killed_process_left_is_removed),
+            cmocka_unit_test(test_what_is_in_use_is_not_swept),
             cmocka_unit_test(test_an_index_is_replaced),
             cmocka_unit_test(test_what_is_no_index_is_refused_at_once),
             cmocka_unit_test(test_links_pipes_and_folders_are_no_index),

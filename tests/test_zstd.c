@@ -403,7 +403,8 @@ static struct command commands[] = {
     {"pzstd -q -c -p 2", 40, 3},
 };
 
-/* The stream and the one-shot decoder of libzstd differ about it: a segment would never come out. */
+/* The stream and the one-shot decoder of libzstd differ about it: a segment would never come out.
+ */
 static void test_empty_compressed_block_is_damage(void **state)
 {
         uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 0, 4, 0, 0, 0x1b, 0x18, 0, 'x'};
