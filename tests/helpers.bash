@@ -43,6 +43,11 @@ sha() {
         sha256sum <"$1" | cut -d' ' -f1
 }
 
+# A line for the table of faults: fault_tried WHAT COUNT OUTCOME
+fault_tried() {
+        [ -z "${FAULT_LOG:-}" ] || printf '%s|%s|%s\n' "$@" >>"$FAULT_LOG"
+}
+
 # What the two files of the genuine tiny.vma are.
 # shellcheck disable=SC2034 # for the tests
 TINY_DISK=6643d417e01a111d42aedafdc44dfa85bff813309f518a42cafe1116927ef56d

@@ -300,6 +300,31 @@ is_sparse_copy() {
         cmp a.raw "$MNT/disk-a.raw"
 }
 
+@test "an archive that does not answer keeps its readers waiting, and nobody else" {
+        local options
+
+        for options in "" "-o direct_io"; do
+                make_archive
+                mount_gatefs g.vma
+                # shellcheck disable=SC2086 # none, or two words
+                mount_vmafs "$GATED" -o index=none $options
+                wait_indexed
+                gate open 4096
+                start_readers 15
+                timeout 20 stat "$MNT/disk-a.raw" "$MNT/guest.conf" >/dev/null
+                timeout 20 ls -l "$MNT" >/dev/null
+                timeout 20 df "$MNT" >/dev/null
+                timeout 20 getfattr -n user.vmafs.index "$MNT" >/dev/null 2>&1
+                [ "$(timeout 20 cat "$MNT/guest.conf")" = "name: guest" ]
+                gate open all
+                wait_for 60 all_ended
+                got_block 0
+                got_block 14
+                umount "$MNT" "$GATE_DIR"
+        done
+        fault_tried "15 reads that the archive does not answer" 2 "names, attributes, files answered at once"
+}
+
 @test "an extent header that cannot be read loses what is behind it, not what is in front" {
         make_archive
         mount_gatefs g.vma

@@ -263,6 +263,83 @@ let_unmounter_end() {
         [ "$(cat "/sys/class/bdi/$(mountpoint -d "$MNT")/read_ahead_kb")" -eq 4096 ]
 }
 
+@test "SIGKILL under load: the readers get errors, and a fresh mount has every byte, again and again" {
+        local round
+
+        for round in {1..5}; do
+                start_vmafs a.vma
+                start_load
+                kill -9 "$DAEMON"
+                wait_for 60 has_ended "$DAEMON"
+                wait_for 60 load_has_ended
+                umount "$MNT"
+                mount_vmafs a.vma
+                cmp a.raw "$MNT/disk-a.raw"
+                umount "$MNT"
+        done
+        fault_tried "the process killed under load" "$round" "a fresh mount, every byte right"
+}
+
+@test "unmounted, told to end and killed while readers wait for the archive: nothing hangs" {
+        local way pid
+
+        for way in "umount -l" "kill -TERM" "kill -INT" "kill -9"; do
+                mount_gatefs a.vma
+                start_vmafs "$GATED" -o index=none
+                wait_indexed
+                gate open 16384
+                READERS=()
+                for pid in {0..19}; do
+                        dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=$((512 + pid)) count=1 \
+                                iflag=direct status=none 2>/dev/null 3>&- &
+                        READERS+=($!)
+                done
+                wait_for 60 some_blocked
+                case $way in
+                umount*) umount -l "$MNT" ;;
+                *) $way "$DAEMON" ;;
+                esac
+                # What hangs in the archive's own file system can go when that answers.
+                [ "$way" != "kill -9" ] || gate open all
+                [ "$way" != "umount -l" ] || gate open all
+                wait_for 60 load_has_ended
+                gate open all
+                wait_for 60 has_ended "$DAEMON"
+                [ "$way" != "kill -9" ] || umount "$MNT"
+                is_gone "$MNT"
+                umount "$GATE_DIR"
+        done
+        fault_tried "an end while reads are in flight" 4 "readers get errors, nothing is left"
+}
+
+some_blocked() {
+        [ "$(gate_status blocked)" -ge 10 ]
+}
+
+@test "a process that may open no more than 16 files mounts, serves, keeps its index, and verifies" {
+        zstd -q a.vma
+        (
+                ulimit -n 16
+                exec 3>&-
+                mount_vmafs a.vma.zst -o index=kept
+                echo "$MNT" >mnt
+        )
+        MNT=$(cat mnt)
+        wait_indexed
+        cmp a.raw "$MNT/disk-a.raw"
+        [ -s kept ]
+        umount "$MNT"
+        (
+                ulimit -n 16
+                exec 3>&-
+                "$VMAFS" verify a.vma
+                mkdir out
+                "$VMAFS" extract -C out a.vma.zst
+        )
+        cmp a.raw out/disk-a.raw
+        fault_tried "16 open files at most" 3 "mounted, verified, extracted"
+}
+
 @test "ten mounts of one archive at once, ended together" {
         local mounts=() mnt
 
