@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <syslog.h>
 
 #include "archive/cleanup.h"
@@ -58,6 +59,11 @@ struct mount {
         pthread_t main, scan, signals;
         atomic_bool
             ended; /* the loop has returned, or is given up: who sets it takes the mount down */
+        unsigned device; /* minor number of the mount's; 0: not known */
+        int abort_fd;    /* of fusectl; -1: there is none */
+
+        pthread_mutex_t notify_lock; /* held while the kernel makes pages void */
+        bool ending;                 /* notify_lock */
 
         pthread_mutex_t failure_lock;
         struct error failure; /* failure_lock: the read failure that was logged last */
@@ -65,12 +71,19 @@ struct mount {
 
 /* ---- the scan thread ---- */
 
-/* The provisional st_blocks are void now; so are bytes of a cluster that turned out ambiguous. */
-static void refresh_kernel(const struct mount *m)
+/*
+ * The provisional st_blocks are void now; so are bytes of a cluster that turned out ambiguous. The
+ * kernel waits for pages that are being read, and cannot be made to stop: the loop has to answer
+ * those reads, so it must not end meanwhile.
+ */
+static void refresh_kernel(struct mount *m)
 {
         off_t from = index_damage_count(m->index) ? 0 : -1;
         const struct node *n;
+        scoped_lock(&m->notify_lock);
 
+        if (m->ending)
+                return;
         for (size_t i = 0; (n = tree_entry(m->ops.tree, i)); i++)
                 if (n->kind == NODE_DISK)
                         fuse_lowlevel_notify_inval_inode(m->session, n->ino, from, 0);
@@ -146,13 +159,35 @@ static bool is_gone(const struct mount *m)
         return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
 }
 
-/* Behind it, libfuse takes the mount for gone, and fuse_session_unmount only frees. */
+/*
+ * Let go of everybody who waits for the mount, and of a thread of ours that does: it would keep
+ * this process, and that the mount. Where there is no fusectl, the unmounter does it, as root.
+ * Behind it, libfuse takes the mount for gone, and fuse_session_unmount only frees.
+ */
 static void unmount(struct mount *m)
 {
-        unmounter_end(&m->unmounter, fuse_session_fd(m->session), is_gone(m));
+        bool gone = is_gone(m);
+
+        if (!gone && m->abort_fd >= 0 && write(m->abort_fd, "1", 1) < 0)
+                log_line(&m->log, LOG_INFO, "the connection stays: %s", strerror(errno));
+        unmounter_end(&m->unmounter, fuse_session_fd(m->session), gone);
 }
 
 /* ---- readiness ---- */
+
+/* What is needed to take the mount away whatever happens. FUSE's devices have major number 0. */
+static void find_device(struct mount *m)
+{
+        struct mountinfo info;
+        char path[64];
+
+        if (mountinfo_find(m->options.mountpoint, &info) < 0)
+                return;
+        m->device = info.minor;
+        /* Of an open file it is certain that it is this mount's, however late it is written to. */
+        snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", info.minor);
+        m->abort_fd = open(path, O_WRONLY | O_CLOEXEC);
+}
 
 /*
  * The kernel offers 128 KiB of read-ahead and the FUSE protocol can only lower that; the block
@@ -160,14 +195,11 @@ static void unmount(struct mount *m)
  */
 static void raise_read_ahead(const struct mount *m)
 {
-        struct mountinfo info;
         cleanup_close int fd = -1;
         char path[64], value[16];
         int len = snprintf(value, sizeof value, "%d", READ_AHEAD_KIB);
 
-        if (mountinfo_find(m->options.mountpoint, &info) < 0)
-                return;
-        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", info.major, info.minor);
+        snprintf(path, sizeof path, "/sys/class/bdi/0:%u/read_ahead_kb", m->device);
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd >= 0 && write(fd, value, (size_t)len) < 0)
                 log_line(&m->log, LOG_INFO, "the read-ahead stays as it is: %s", strerror(errno));
@@ -239,6 +271,20 @@ static bool is_busy(const struct mount *m)
         return true;
 }
 
+/* No page will be made void any more. False: one is, and its read hangs. */
+static bool end_notifications(struct mount *m)
+{
+        struct timespec limit;
+
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_sec += END_SECONDS;
+        if (pthread_mutex_timedlock(&m->notify_lock, &limit) != 0)
+                return false;
+        m->ending = true;
+        pthread_mutex_unlock(&m->notify_lock);
+        return true;
+}
+
 /*
  * The flag that ends the loop is only seen by a thread that wakes up: wake the main one until it
  * has. A loop whose workers hang in a read that never comes back is left behind.
@@ -248,10 +294,12 @@ static void end_loop(struct mount *m)
         static const struct timespec tick = {.tv_nsec = 20000000};
 
         index_stop(m->index);
-        fuse_session_exit(m->session);
-        for (int i = 0; i < END_SECONDS * 50 && !m->ended; i++) {
-                pthread_kill(m->main, SIGUSR1);
-                nanosleep(&tick, NULL);
+        if (end_notifications(m)) {
+                fuse_session_exit(m->session);
+                for (int i = 0; i < END_SECONDS * 50 && !m->ended; i++) {
+                        pthread_kill(m->main, SIGUSR1);
+                        nanosleep(&tick, NULL);
+                }
         }
         if (atomic_exchange(&m->ended, true))
                 return;
@@ -428,6 +476,7 @@ static int run_session(struct mount *m)
                 return status;
         status = greet_kernel(m);
         if (status == STATUS_OK) {
+                find_device(m);
                 raise_read_ahead(m);
                 enter_sandbox(m);
                 status = start_threads(m);
@@ -486,8 +535,11 @@ static int run(struct mount *m)
 
 int verb_mount(int argc, char **argv)
 {
-        struct mount m = {
-            .daemon = {-1, -1}, .unmounter.fd = -1, .failure_lock = PTHREAD_MUTEX_INITIALIZER};
+        struct mount m = {.daemon = {-1, -1},
+                          .unmounter.fd = -1,
+                          .abort_fd = -1,
+                          .notify_lock = PTHREAD_MUTEX_INITIALIZER,
+                          .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
 
         if (status == STATUS_OK)
@@ -497,6 +549,8 @@ int verb_mount(int argc, char **argv)
                 fuse_session_unmount(m.session);
                 fuse_session_destroy(m.session);
         }
+        if (m.abort_fd >= 0)
+                close(m.abort_fd);
         park_free(m.ops.park);
         buffers_free(m.ops.buffers);
         tree_free(m.ops.tree);

@@ -209,7 +209,8 @@ static bool is_orphan(const char *path)
 
 static int unmount(const char *path)
 {
-        if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+        /* By force: nobody will answer who waits for it, and that may be a thread of the sender. */
+        if (umount2(path, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
                 return STATUS_OK;
         if (errno != EPERM)
                 return STATUS_FAILED;

@@ -320,7 +320,8 @@ is_sparse_copy() {
                 wait_for 60 all_ended
                 got_block 0
                 got_block 14
-                umount "$MNT" "$GATE_DIR"
+                umount "$MNT"
+                wait_for 60 umount "$GATE_DIR"
         done
         fault_tried "15 reads that the archive does not answer" 2 "names, attributes, files answered at once"
 }
@@ -334,4 +335,29 @@ is_sparse_copy() {
         cmp -n $((58 * 65536)) a.raw "$MNT/disk-a.raw"
         run dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=$((58 * 16)) count=1
         [[ $output == *"Input/output error"* ]]
+}
+
+# The last page that the scan's end makes void is being read, of an archive that does not answer.
+@test "SIGTERM ends a mount whose damaged archive stops to answer at the end of its scan" {
+        local last
+
+        make_data a.raw $((12 * 1024 * 1024))
+        mkvma -o g.vma --device a=a.raw --duplicate a:0
+        HEADER=$((0x$(od -An -tx1 -j 56 -N 4 g.vma | tr -d ' \n')))
+        last=$((HEADER + 3 * (512 + 58 * 65536)))
+        mount_gatefs g.vma
+        gate open "$last"
+        start_vmafs "$GATED" -o index=none
+        wait_for 60 reads_blocked 1
+        dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 skip=$((180 * 16)) count=1 2>/dev/null 3>&- &
+        READERS=($!)
+        wait_for 60 all_wait
+        # All of the index is there now, and the reader's cluster is not.
+        gate open $((last + 512))
+        wait_for 60 index_is complete
+        wait_for 60 reads_blocked 1
+        kill -TERM "$DAEMON"
+        wait_for 60 has_ended "$DAEMON"
+        wait_for 60 all_ended
+        is_gone "$MNT"
 }

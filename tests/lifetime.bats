@@ -307,7 +307,7 @@ let_unmounter_end() {
                 wait_for 60 has_ended "$DAEMON"
                 [ "$way" != "kill -9" ] || umount "$MNT"
                 is_gone "$MNT"
-                umount "$GATE_DIR"
+                wait_for 60 umount "$GATE_DIR"
         done
         fault_tried "an end while reads are in flight" 4 "readers get errors, nothing is left"
 }
