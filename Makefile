@@ -6,6 +6,7 @@
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-tsan      the same under ThreadSanitizer
+# make soak            64 readers for SOAK_SECONDS (300) under ThreadSanitizer, faults at many more bytes
 # make fuzz            each fuzz target for FUZZ_SECONDS (20) with libFuzzer (clang)
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
 # make bench           measurements, each beside its target
@@ -23,6 +24,7 @@ WERROR    ?=
 HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 SANITIZE  ?=
 FUZZ_SECONDS ?= 20
+SOAK_SECONDS ?= 300
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
@@ -62,7 +64,8 @@ SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
 OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan fuzz fuzz-targets replay lint format bench matrix install \
+.PHONY: all setup demo check check-asan check-tsan soak fault-log fuzz fuzz-targets replay \
+        lint format bench matrix install \
         uninstall clean unit e2e tools FORCE
 .SECONDARY:
 
@@ -169,7 +172,29 @@ replay: $(REPLAY)
 	                tests/data/bad 2>$(BUILD)/replay.log || { tail -n 20 $(BUILD)/replay.log; exit 1; }; \
 	done
 
-check: all tools unit replay e2e
+# What was tried of faults, and what came of it.
+FAULT_LOG = $(abspath $(BUILD))/faults.log
+check soak: export FAULT_LOG := $(FAULT_LOG)
+
+fault-log:
+	@mkdir -p $(BUILD)
+	@rm -f $(FAULT_LOG)
+
+check: fault-log all tools unit replay e2e
+	tests/fault-table $(FAULT_LOG)
+
+soak: fault-log all tools $(BUILD)/tests/test_faults
+	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
+	        SANITIZE='-fsanitize=thread' build/tsan/tests/test_soak
+	SOAK_SECONDS=$(SOAK_SECONDS) UNIT_TIMEOUT=$$(($(SOAK_SECONDS) + 900)) \
+	        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+	        tests/run-unit build/tsan/tests/test_soak
+	FAULT_STEP=97 UNIT_TIMEOUT=3600 tests/run-unit $(BUILD)/tests/test_faults
+	for round in 1 2 3; do \
+	        VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
+	                tests/run-e2e tests/lifetime.bats || exit; \
+	done
+	tests/fault-table $(FAULT_LOG)
 
 check-asan:
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1 \
