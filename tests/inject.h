@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Faults on demand, put between the program and its libraries by the linker (--wrap): reads of one
- * file that fail or stop short, memory that runs out, a disk that is full, a sudden end. Only calls from the program's own
- * objects are seen, not what its libraries do inside.
+ * file that fail or stop short, memory that runs out, a disk that is full, a sudden end. Only calls
+ * from the program's own objects are seen, not what its libraries do inside.
  */
 #ifndef VMAFS_TESTS_INJECT_H
 #define VMAFS_TESTS_INJECT_H
