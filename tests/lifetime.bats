@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # How a mount ends: unmounted, told to, killed; and what its readers see of it.
+# shellcheck disable=SC2030,SC2031 # a test is a process of its own
 load helpers
 bats_require_minimum_version 1.5.0
 

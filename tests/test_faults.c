@@ -71,7 +71,7 @@ static enum outcome read_disk(struct index *index, struct bytes disk)
 static enum outcome use(const struct sidecar_fixture *f, enum index_sidecar sidecar)
 {
         struct index_options options = {
-            .sidecar = sidecar, .sidecar_path = f->index, .threads = 2, .cache_bytes = 1 << 16};
+            .sidecar = sidecar, .sidecar_path = f->index, .threads = 2, .cache_bytes = 4 << 20};
         struct error err = {0};
         struct index *index = NULL;
         enum outcome outcome;
@@ -112,17 +112,18 @@ static uint64_t step(void)
         return n ? n : STEP;
 }
 
-static struct tally try_reads(const struct sidecar_fixture *f, enum read_fault fault)
+static struct tally try_reads(const struct sidecar_fixture *f, enum index_sidecar sidecar,
+                              enum read_fault fault)
 {
         struct bytes archive = fixture_file(f->archive);
         struct tally t = {0};
 
         for (uint64_t at = 0; at < archive.len; at += step()) {
                 inject_read(f->archive, fault, at);
-                count(&t, use(f, INDEX_SIDECAR_NONE));
+                count(&t, use(f, sidecar));
         }
         inject_nothing();
-        assert_int_equal(use(f, INDEX_SIDECAR_NONE), OUTCOME_RIGHT);
+        assert_int_equal(use(f, sidecar), OUTCOME_RIGHT);
         free(archive.data);
         return t;
 }
@@ -133,18 +134,21 @@ static void test_reads(void **state)
                 struct sidecar_fixture f;
                 struct tally t;
 
-                sidecar_fixture_archive(&f, kind, READ_DISK);
-                t = try_reads(&f, READ_FAILS);
+                sidecar_fixture_make(&f, kind, READ_DISK);
+                t = try_reads(&f, INDEX_SIDECAR_NONE, READ_FAILS);
                 tell("a read of the archive fails", kind, &t);
                 /* Only what nobody reads is missed by nobody: behind the disk's end, in its block.
                  */
                 assert_true(t.refused > 0 && t.unharmed * 50 < t.tried);
-                t = try_reads(&f, READ_ENDS);
+                t = try_reads(&f, INDEX_SIDECAR_NONE, READ_ENDS);
                 tell("the archive ends early", kind, &t);
                 assert_true(t.refused > 0 && t.unharmed * 50 < t.tried);
-                t = try_reads(&f, READ_STOPS);
+                t = try_reads(&f, INDEX_SIDECAR_NONE, READ_STOPS);
                 tell("a read of the archive stops short", kind, &t);
                 assert_int_equal(t.unharmed, t.tried);
+                t = try_reads(&f, INDEX_SIDECAR_USE, READ_FAILS);
+                tell("a read fails, with a kept index", kind, &t);
+                assert_true(t.refused > 0 && t.unharmed * 50 < t.tried);
                 sidecar_fixture_free(&f);
         }
         (void)state;
