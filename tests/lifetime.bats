@@ -273,7 +273,7 @@ let_unmounter_end() {
                 kill -9 "$DAEMON"
                 wait_for 60 has_ended "$DAEMON"
                 wait_for 60 load_has_ended
-                umount "$MNT"
+                wait_for 60 is_gone "$MNT"
                 mount_vmafs a.vma
                 cmp a.raw "$MNT/disk-a.raw"
                 umount "$MNT"
@@ -306,8 +306,7 @@ let_unmounter_end() {
                 wait_for 60 load_has_ended
                 gate open all
                 wait_for 60 has_ended "$DAEMON"
-                [ "$way" != "kill -9" ] || umount "$MNT"
-                is_gone "$MNT"
+                wait_for 60 is_gone "$MNT"
                 wait_for 60 umount "$GATE_DIR"
         done
         fault_tried "an end while reads are in flight" 4 "readers get errors, nothing is left"
