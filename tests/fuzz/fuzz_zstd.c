@@ -20,6 +20,7 @@
 #define OUTPUT  ((size_t)4 << 20) /* as much as one run looks at */
 #define WINDOW  (UINT64_C(1) << 20)
 #define DECODED 64 /* segments */
+#define RESUMES 20
 
 static const struct codec_limits limits = {.window = WINDOW};
 
@@ -95,6 +96,32 @@ static void decode_made_up_point(const uint8_t *data, size_t size)
         source_close(in);
 }
 
+/* Behind damage: the stream moves on, and what it gives it gives again, or fails again. */
+static void check_resumed(struct source *s)
+{
+        static uint8_t once[65536], again[65536];
+        struct error err = {0};
+        struct source_gap gap;
+        uint64_t end = 0, before = 0;
+        int tries = 0;
+
+        while (tries++ < RESUMES && source_reach(s, OUTPUT * 8, &end, &err) == -EIO) {
+                fuzz_require(end >= before);
+                before = end;
+                if (source_resume(s, &gap, &err) <= 0)
+                        break;
+                fuzz_require(gap.start <= gap.end && gap.end >= end);
+        }
+        for (uint64_t at = 0; at < min_u64(end, OUTPUT * 8); at += sizeof once) {
+                size_t len = (size_t)min_u64(sizeof once, end - at);
+                ssize_t n = source_pread(s, once, len, at);
+
+                fuzz_require(source_pread(s, again, len, at) == n);
+                if (n > 0)
+                        fuzz_require(memcmp(once, again, (size_t)n) == 0);
+        }
+}
+
 static void check_stream(struct source *s, const uint8_t *data, size_t size)
 {
         static uint8_t expected[OUTPUT], out[OUTPUT];
@@ -114,6 +141,8 @@ static void check_stream(struct source *s, const uint8_t *data, size_t size)
         fuzz_require(memcmp(out, expected, min_u64(len, expected_len)) == 0);
         if (rc == 0 && s->size == end)
                 check_segments(s, data, size, expected);
+        if (rc == -EIO)
+                check_resumed(s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
