@@ -29,43 +29,42 @@ struct zstd_pass {
         struct codec_limits limits;
         ZSTD_DCtx *dctx;
         void *history; /* of the point where dctx's session began, if it did inside a frame */
-        uint32_t history_len;
         struct zstd_input input;
         uint64_t out;
-
-        uint64_t call_pos; /* of the input, when the last call of pass began */
-
-        bool seen_frame;
-        bool in_frame;
-        bool unproven;        /* the frame has begun, and its sum has not been seen to be right */
-        bool wrong_sum;       /* … but to be wrong */
-        uint64_t frame_pos;   /* of the input, where it begins … */
+        uint64_t call_pos;    /* of the input, when the last call of pass began */
+        uint64_t frame_pos;   /* of the input, where the frame begins … */
         uint64_t frame_start; /* … and of the output */
-        bool whole; /* the frame was decoded from its start, so that its checksum can be */
         XXH64_state_t *checksum;
         struct zstd_frame frame;
         uint64_t frame_out; /* output of the frame so far */
         uint64_t job_out;   /* … and since what looked like a job's start */
-        bool short_block;   /* the last block was not full */
+        uint32_t history_len;
+        bool seen_frame;
+        bool in_frame;
+        bool unproven;    /* the frame has begun, and its sum has not been seen to be right */
+        bool wrong_sum;   /* … but to be wrong */
+        bool whole;       /* it was decoded from its start, so that its checksum can be */
+        bool short_block; /* the last block was not full */
 
-        struct zstd_parse *parse; /* follows the open candidate */
-        struct zstd_parse *peek;
+        /* The open candidate. */
         bool following;
-        bool following_job; /* the candidate may be a job's start */
-        bool peeked;        /* parse has seen the next block already */
+        bool following_job;       /* it may be a job's start */
+        bool peeked;              /* parse has seen the next block already */
+        struct zstd_parse *parse; /* follows it */
+        struct zstd_parse *peek;
         uint64_t candidate_out;
         uint64_t retry_out; /* no candidate in front of this */
 
-        uint64_t searched; /* byte of the input up to which a frame was searched for a way back */
-
         /* Looking ahead. */
-        bool at_cut;         /* parse holds what the boundary here refers to */
         uint64_t look_out;   /* not in front of this */
         uint64_t mean;       /* bytes of output in a block, of late */
-        bool has_jobs;       /* one has been found in the frame */
         unsigned reach_part; /* of the window: what a job's start refers to, it seems */
+        bool at_cut;         /* parse holds what the boundary here refers to */
+        bool has_jobs;       /* one has been found in the frame */
         struct zstd_ahead ahead;
         struct zstd_piece piece; /* what plan has found; size 0: nothing */
+
+        uint64_t searched; /* byte of the input up to which a frame was searched for a way back */
 };
 
 /* zstd.c: */

@@ -238,6 +238,8 @@ static bool gather(const struct rejoin *r, const struct zstd_parse *parse, uint8
         const uint8_t *a = r->sides[0].recent, *b = r->sides[1].recent;
         uint32_t back = reach, len;
 
+        if (!history)
+                return reach == 0;
         if (reach > r->out || reach > r->window)
                 return false;
         while (zstd_parse_next(parse, &back, &len)) {
