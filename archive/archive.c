@@ -2,7 +2,10 @@
 #include "archive/archive.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "archive/error.h"
 #include "archive/source.h"
@@ -11,8 +14,8 @@ static const struct archive_ops *const formats[] = {
     &vma_archive,
 };
 
-int archive_open(struct source *source, const struct archive_sink *sink, struct archive **out,
-                 struct error *err)
+int archive_open(struct source *source, const struct archive_origin *origin,
+                 const struct archive_sink *sink, struct archive **out, struct error *err)
 {
         unsigned char head[512] = {0};
         uint64_t end;
@@ -29,9 +32,34 @@ int archive_open(struct source *source, const struct archive_sink *sink, struct 
                 return error_set(err, EMEDIUMTYPE, "is empty, so it is not an archive");
         for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
                 if (formats[i]->probe(head, (size_t)len))
-                        return formats[i]->open(source, sink, out, err);
+                        return formats[i]->open(source, origin, sink, out, err);
         return error_set_at(err, EMEDIUMTYPE, 0,
                             "is not an archive that vmafs knows: no known magic number");
+}
+
+/* LEN without EXTENSION, where the LEN bytes at NAME end in it and are more than that. */
+static size_t without(const char *name, size_t len, const char *extension)
+{
+        size_t n = strlen(extension);
+
+        return len > n && strncasecmp(name + len - n, extension, n) == 0 ? len - n : len;
+}
+
+char *archive_disk_name(const char *name)
+{
+        static const char *const compressions[] = {".zst", ".gz", ".lzo"};
+        size_t len = strlen(name);
+        const char *dot;
+        char *out;
+
+        for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++)
+                len = without(name, len, compressions[i]);
+        dot = memrchr(name, '.', len);
+        if (dot && dot != name)
+                len = (size_t)(dot - name);
+        if (len > INT_MAX || asprintf(&out, "disk-%.*s.raw", (int)len, name) < 0)
+                return NULL;
+        return out;
 }
 
 void archive_close(struct archive *a)

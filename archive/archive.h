@@ -27,6 +27,7 @@ struct archive_disk {
         const char *device; /* the archive's own name for it */
         uint64_t size;      /* bytes */
         bool late_size;     /* size is a guess until the scan's end */
+        bool sparse;        /* what no extent covers reads as zeros; otherwise it is lost */
 };
 
 struct archive_file {
@@ -69,10 +70,20 @@ struct archive_sink {
         int (*gone)(void *ctx, uint64_t start, uint64_t end);
 
         int (*size)(void *ctx, uint32_t disk, uint64_t size); /* settles a late size */
+
+        /* Not all of a sparse disk could be looked at: what no extent covers is lost after all. */
+        int (*incomplete)(void *ctx, uint32_t disk);
+
         int (*damage)(void *ctx, const struct damage *damage);
 
         /* The scan has come to byte DONE of the archive's stream. */
         int (*progress)(void *ctx, uint64_t done);
+};
+
+/* What is known of an archive besides its bytes, for formats that do not say it themselves. */
+struct archive_origin {
+        const char *name; /* its file's, without folders */
+        int64_t mtime;    /* when it was last written, seconds since 1970; 0 where unknown */
 };
 
 struct archive_info {
@@ -87,11 +98,11 @@ struct archive_ops {
         bool (*probe)(const void *head, size_t len);
 
         /*
-         * Parse the header of SOURCE, which stays the caller's. Fails with -EIO or -ENOTSUP and
-         * the byte in ERR where the header cannot be believed.
+         * Parse the header of SOURCE, which stays the caller's; ORIGIN is not kept. Fails with
+         * -EIO or -ENOTSUP and the byte in ERR where the header cannot be believed.
          */
-        int (*open)(struct source *source, const struct archive_sink *sink, struct archive **out,
-                    struct error *err);
+        int (*open)(struct source *source, const struct archive_origin *origin,
+                    const struct archive_sink *sink, struct archive **out, struct error *err);
 
         /*
          * Emit every extent. Damage is emitted, not returned: fails only with what a sink
@@ -122,8 +133,14 @@ extern const struct archive_ops vma_archive;
  * Find the format of SOURCE by its first bytes and open it. SOURCE stays the caller's and
  * outlives the archive. -EMEDIUMTYPE where no format knows it.
  */
-int archive_open(struct source *source, const struct archive_sink *sink, struct archive **out,
-                 struct error *err);
+int archive_open(struct source *source, const struct archive_origin *origin,
+                 const struct archive_sink *sink, struct archive **out, struct error *err);
+
+/*
+ * "disk-STEM.raw" for the one disk of an image file that is called NAME: without what says that it
+ * is compressed, and without what says its format. A new string, or NULL (out of memory).
+ */
+char *archive_disk_name(const char *name);
 
 /* NULL is allowed. */
 void archive_close(struct archive *a);

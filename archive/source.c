@@ -207,6 +207,11 @@ int source_check(struct source *s, struct error *err)
         return rc;
 }
 
+int64_t source_mtime(const struct source *s)
+{
+        return s->ops == &file_ops ? (int64_t)((const struct file_source *)s)->mtime.tv_sec : 0;
+}
+
 int source_open_file(const char *path, struct source **out, struct error *err)
 {
         /* O_NONBLOCK: the open of a FIFO or a tape must not hang before it can be refused. */

@@ -75,6 +75,9 @@ int source_open_fd(int take_fd, struct source **out, struct error *err);
  */
 int source_check(struct source *s, struct error *err);
 
+/* When S was last written before it was opened, seconds since 1970; 0 where it is no file. */
+int64_t source_mtime(const struct source *s);
+
 /* A view of LEN bytes of PARENT from OFFSET. PARENT stays the caller's and outlives the slice. */
 int source_open_slice(struct source *parent, uint64_t offset, uint64_t len, struct source **out);
 

@@ -247,13 +247,14 @@ static void cleanup_vma_fn(struct vma **vma)
                 vma_close(&(*vma)->base);
 }
 
-static int vma_open(struct source *source, const struct archive_sink *sink, struct archive **out,
-                    struct error *err)
+static int vma_open(struct source *source, const struct archive_origin *origin,
+                    const struct archive_sink *sink, struct archive **out, struct error *err)
 {
         __attribute__((cleanup(header_fini))) struct header h = {0};
         __attribute__((cleanup(cleanup_vma_fn))) struct vma *vma = calloc(1, sizeof *vma);
         int rc;
 
+        (void)origin; /* it names its devices, and says when it was made */
         if (!vma)
                 return error_set(err, ENOMEM, "out of memory");
         rc = read_header(source, &h, err);

@@ -71,9 +71,12 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
 /* ---- opening and closing ---- */
 
 /* Open TAKE_FILE as what it is, and fill in what SIDECAR (NULL: none) knows. */
-static int open_archive(struct index *index, struct source *take_file, struct sidecar *sidecar,
-                        struct error *err)
+static int open_archive(struct index *index, const char *path, struct source *take_file,
+                        struct sidecar *sidecar, struct error *err)
 {
+        const char *slash = strrchr(path, '/');
+        struct archive_origin origin = {.name = slash ? slash + 1 : path,
+                                        .mtime = source_mtime(take_file)};
         struct stream_options options = {
             .cache_bytes = index->options.cache_bytes,
             .threads = index->options.threads,
@@ -84,7 +87,7 @@ static int open_archive(struct index *index, struct source *take_file, struct si
         int rc = stream_probe(take_file, &options, &index->source, err);
 
         if (rc == 0)
-                rc = archive_open(index->source, &sink, &index->archive, err);
+                rc = archive_open(index->source, &origin, &sink, &index->archive, err);
         if (rc == 0 && sidecar && index->options.sidecar == INDEX_SIDECAR_ENTER)
                 rc = persist_enter(index, sidecar);
         else if (rc == 0 && sidecar)
@@ -136,7 +139,7 @@ static int open_once(struct index *index, const char *path, enum place_where fro
         }
         if (from < PLACES)
                 *where = persist_load(index, from, &sidecar);
-        rc = open_archive(index, file, sidecar, err);
+        rc = open_archive(index, path, file, sidecar, err);
         sidecar_free(sidecar);
         return rc;
 }

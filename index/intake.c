@@ -74,7 +74,7 @@ static int take_disk(void *ctx, const struct archive_disk *disk)
 
         if (!d)
                 return -ENOMEM;
-        rc = map_new(disk->size, MAP_GAP_LOST, &d->map);
+        rc = map_new(disk->size, disk->sparse ? MAP_GAP_ZERO : MAP_GAP_LOST, &d->map);
         if (rc < 0)
                 return rc;
         d->name = unique_name(index, disk->name);
@@ -210,6 +210,15 @@ static int take_size(void *ctx, uint32_t disk, uint64_t size)
         return rc;
 }
 
+static int take_incomplete(void *ctx, uint32_t disk)
+{
+        struct index *index = ctx;
+        scoped_lock(&index->lock);
+
+        map_set_gap(index->disks[disk]->map, MAP_GAP_LOST);
+        return 0;
+}
+
 static int take_progress(void *ctx, uint64_t done)
 {
         struct index *index = ctx;
@@ -235,6 +244,7 @@ struct archive_sink intake_sink(struct index *index)
             .extents = take_extents,
             .gone = take_gone,
             .size = take_size,
+            .incomplete = take_incomplete,
             .damage = take_damage,
             .progress = take_progress,
         };
@@ -300,7 +310,7 @@ static void note_missing(struct index *index, struct disk *d)
         struct extent e = {0};
 
         damage.len = map_totals(d->map).absent;
-        if (!damage.len)
+        if (!damage.len || map_gap(d->map) == MAP_GAP_ZERO)
                 return;
         do
                 map_find(d->map, e.start + e.len, &e);
@@ -315,6 +325,9 @@ void intake_seal(struct index *index)
 
         for (size_t i = 0; i < index->disk_count; i++) {
                 drop_gone(index, index->disks[i]);
+                /* What was not looked for is not zeros. */
+                if (index->incomplete)
+                        map_set_gap(index->disks[i]->map, MAP_GAP_LOST);
                 note_missing(index, index->disks[i]);
                 map_seal(index->disks[i]->map);
                 index->disks[i]->totals = map_totals(index->disks[i]->map);

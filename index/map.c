@@ -76,6 +76,16 @@ int map_resize(struct extent_map *m, uint64_t size)
         return 0;
 }
 
+enum map_gap map_gap(const struct extent_map *m)
+{
+        return m->gap;
+}
+
+void map_set_gap(struct extent_map *m, enum map_gap gap)
+{
+        m->gap = gap;
+}
+
 /* ---- growing ---- */
 
 static int chunks_reserve(struct extent_map *m, size_t count)

@@ -70,6 +70,10 @@ ssize_t map_add(struct extent_map *m, const struct extent *extents, size_t n,
 /* -EFBIG above MAP_SIZE_MAX. */
 int map_resize(struct extent_map *m, uint64_t size);
 
+/* Until it is sealed, the map may learn better what a gap is. */
+enum map_gap map_gap(const struct extent_map *m);
+void map_set_gap(struct extent_map *m, enum map_gap gap);
+
 /* No more will be added. Gives back what growing had reserved. */
 void map_seal(struct extent_map *m);
 

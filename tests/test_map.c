@@ -95,6 +95,20 @@ static void test_gap_can_be_zero(void **state)
         map_free(m);
 }
 
+static void test_a_gap_can_turn_out_to_be_lost(void **state)
+{
+        struct extent_map *m;
+
+        (void)state;
+        assert_int_equal(map_new(MIB, MAP_GAP_ZERO, &m), 0);
+        add(m, 0, CLUSTER, 512);
+        map_set_gap(m, MAP_GAP_LOST);
+        map_seal(m);
+        assert_int_equal(addr_at(m, CLUSTER), EXTENT_LOST);
+        assert_int_equal(map_totals(m).lost, MIB - CLUSTER);
+        map_free(m);
+}
+
 static void test_size_zero(void **state)
 {
         struct extent_map *m = new_map(0);
@@ -427,6 +441,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_empty_is_unknown_then_lost),
             cmocka_unit_test(test_gap_can_be_zero),
+            cmocka_unit_test(test_a_gap_can_turn_out_to_be_lost),
             cmocka_unit_test(test_size_zero),
             cmocka_unit_test(test_find_inside_a_long_extent),
             cmocka_unit_test(test_last_partial_block),

@@ -123,10 +123,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             .damage = see_damage,
             .progress = see_progress,
         };
+        const struct archive_origin origin = {.name = "fuzzed.vma"};
         struct source *in = fixture_source(data, size);
         struct archive *a = NULL;
         struct error err = {0};
-        int rc = archive_open(in, &sink, &a, &err);
+        int rc = archive_open(in, &origin, &sink, &a, &err);
 
         if (rc < 0) {
                 fuzz_require(err.code == -rc && err.text[0]);
