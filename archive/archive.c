@@ -2,11 +2,13 @@
 #include "archive/archive.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source.h"
 
@@ -60,6 +62,25 @@ char *archive_disk_name(const char *name)
         if (len > INT_MAX || asprintf(&out, "disk-%.*s.raw", (int)len, name) < 0)
                 return NULL;
         return out;
+}
+
+int archive_open_beside(const struct archive_origin *origin, const char *name, struct source **out,
+                        struct error *err)
+{
+        cleanup_close int dirfd = -1;
+        int fd;
+
+        if (!origin->dir || strchr(name, '/') || strcmp(name, "..") == 0)
+                return error_set(err, EPERM,
+                                 "names the file %.200s, which is not in its own folder", name);
+        dirfd = open(origin->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dirfd < 0)
+                return error_set(err, errno, "its folder cannot be opened: %s", strerror(errno));
+        fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0)
+                return error_set(err, errno, "names the file %.200s, which cannot be opened: %s",
+                                 name, errno == ELOOP ? "it is a link" : strerror(errno));
+        return source_open_fd(fd, out, err);
 }
 
 void archive_close(struct archive *a)

@@ -83,6 +83,7 @@ struct archive_sink {
 /* What is known of an archive besides its bytes, for formats that do not say it themselves. */
 struct archive_origin {
         const char *name; /* its file's, without folders */
+        const char *dir;  /* the folder of that; NULL where it is not a file of its own */
         int64_t mtime;    /* when it was last written, seconds since 1970; 0 where unknown */
 };
 
@@ -117,6 +118,12 @@ struct archive_ops {
         int (*read)(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
                     size_t len);
 
+        /*
+         * The byte of the stream from which EXTENT, as for read, is stored as it is. False: it is
+         * not stored so. NULL: an address is that byte.
+         */
+        bool (*locate)(struct archive *a, const struct extent *extent, uint64_t *offset);
+
         void (*close)(struct archive *a);
 };
 
@@ -125,6 +132,8 @@ struct archive {
         const struct archive_ops *ops;
         struct source *source;
         struct archive_info info;
+        uint64_t addr_end; /* addresses lie below; 0: they are bytes of the stream */
+        bool many_files;   /* the disks are in other files besides: an index is of one alone */
 };
 
 extern const struct archive_ops vma_archive;
@@ -141,6 +150,14 @@ int archive_open(struct source *source, const struct archive_origin *origin,
  * is compressed, and without what says its format. A new string, or NULL (out of memory).
  */
 char *archive_disk_name(const char *name);
+
+/*
+ * Open the file NAME, which an archive has named, in the archive's own folder. Sets *OUT, which the
+ * caller closes. An archive can name any file: -EPERM for one elsewhere, -ELOOP for a link, and
+ * as source_open_file.
+ */
+int archive_open_beside(const struct archive_origin *origin, const char *name, struct source **out,
+                        struct error *err);
 
 /* NULL is allowed. */
 void archive_close(struct archive *a);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "archive/archive.h"
 #include "archive/error.h"
 #include "fs/opening.h"
 #include "fs/progress.h"
@@ -24,7 +25,8 @@ struct map_printer {
         enum map_output output;
         bool offsets; /* addresses are offsets of the archive file */
         bool first;
-        const char *archive;
+        struct archive *archive;
+        const char *path; /* of the archive */
 };
 
 static bool is_data(uint64_t addr)
@@ -32,28 +34,42 @@ static bool is_data(uint64_t addr)
         return addr != EXTENT_ZERO && addr != EXTENT_LOST;
 }
 
+/* The byte of the archive file at which E is stored as it is; false where it is compressed. */
+static bool find_offset(const struct map_printer *p, const struct extent *e, uint64_t *offset)
+{
+        const struct archive *a = p->archive;
+
+        *offset = e->addr;
+        if (!p->offsets || !is_data(e->addr))
+                return false;
+        return !a->ops->locate || a->ops->locate(p->archive, e, offset);
+}
+
 static void print_human_line(const struct map_printer *p, const struct extent *e)
 {
+        uint64_t offset;
+
         if (e->addr == EXTENT_ZERO)
                 return;
         printf("%#-16" PRIx64 "%#-16" PRIx64, e->start, e->len);
         if (e->addr == EXTENT_LOST)
-                printf("%-16s%s\n", "lost", p->archive);
-        else if (p->offsets)
-                printf("%#-16" PRIx64 "%s\n", e->addr, p->archive);
+                printf("%-16s%s\n", "lost", p->path);
+        else if (find_offset(p, e, &offset))
+                printf("%#-16" PRIx64 "%s\n", offset, p->path);
         else
-                printf("%-16s%s\n", "compressed", p->archive);
+                printf("%-16s%s\n", "compressed", p->path);
 }
 
 static void print_json_line(const struct map_printer *p, const struct extent *e)
 {
         bool zero = e->addr == EXTENT_ZERO;
+        uint64_t offset;
         json_t *o =
             json_pack("{s:I, s:I, s:i, s:b, s:b, s:b}", "start", (json_int_t)e->start, "length",
                       (json_int_t)e->len, "depth", 0, "present", 1, "zero", zero, "data", !zero);
 
-        if (o && is_data(e->addr) && p->offsets)
-                json_object_set_new(o, "offset", json_integer((json_int_t)e->addr));
+        if (o && find_offset(p, e, &offset))
+                json_object_set_new(o, "offset", json_integer((json_int_t)offset));
         if (o && e->addr == EXTENT_LOST)
                 json_object_set_new(o, "lost", json_true());
         fputs(p->first ? "[" : ",\n", stdout);
@@ -70,6 +86,17 @@ static void print_extent(struct map_printer *p, const struct extent *e)
         p->first = false;
 }
 
+/* Can one line say of A and B, which follows it on the disk, where they are? */
+static bool go_together(const struct map_printer *p, const struct extent *a, const struct extent *b)
+{
+        uint64_t offset;
+
+        if (!p->offsets || !is_data(a->addr) || !is_data(b->addr) || find_offset(p, a, &offset) ||
+            find_offset(p, b, &offset))
+                return extent_continues(a, b);
+        return true;
+}
+
 static void print_map(struct map_printer *p, struct disk *d)
 {
         struct extent run = {0}, e;
@@ -78,7 +105,7 @@ static void print_map(struct map_printer *p, struct disk *d)
                 printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
         for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
                 disk_find(d, pos, &e);
-                if (run.len && extent_continues(&run, &e)) {
+                if (run.len && go_together(p, &run, &e)) {
                         run.len += e.len;
                         continue;
                 }
@@ -105,7 +132,8 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
         struct map_printer p = {.output = output,
                                 .offsets = strcmp(index_compression(index), "none") == 0,
                                 .first = true,
-                                .archive = path};
+                                .archive = index_archive(index),
+                                .path = path};
         struct disk *d = find_disk(index, name);
         struct error err = {0};
         struct progress *progress;

@@ -71,12 +71,9 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
 /* ---- opening and closing ---- */
 
 /* Open TAKE_FILE as what it is, and fill in what SIDECAR (NULL: none) knows. */
-static int open_archive(struct index *index, const char *path, struct source *take_file,
-                        struct sidecar *sidecar, struct error *err)
+static int open_archive(struct index *index, const struct archive_origin *origin,
+                        struct source *take_file, struct sidecar *sidecar, struct error *err)
 {
-        const char *slash = strrchr(path, '/');
-        struct archive_origin origin = {.name = slash ? slash + 1 : path,
-                                        .mtime = source_mtime(take_file)};
         struct stream_options options = {
             .cache_bytes = index->options.cache_bytes,
             .threads = index->options.threads,
@@ -87,7 +84,7 @@ static int open_archive(struct index *index, const char *path, struct source *ta
         int rc = stream_probe(take_file, &options, &index->source, err);
 
         if (rc == 0)
-                rc = archive_open(index->source, &origin, &sink, &index->archive, err);
+                rc = archive_open(index->source, origin, &sink, &index->archive, err);
         if (rc == 0 && sidecar && index->options.sidecar == INDEX_SIDECAR_ENTER)
                 rc = persist_enter(index, sidecar);
         else if (rc == 0 && sidecar)
@@ -102,6 +99,23 @@ static int check_size(const struct source *file, struct error *err)
                 return 0;
         return error_set(err, EFBIG, "has %" PRIu64 " bytes; an archive has at most 256 TiB",
                          file->size);
+}
+
+/* The same, of the file PATH. */
+static int open_file(struct index *index, const char *path, struct source *take_file,
+                     struct sidecar *sidecar, struct error *err)
+{
+        const char *slash = strrchr(path, '/');
+        struct archive_origin origin = {.name = slash ? slash + 1 : path,
+                                        .mtime = source_mtime(take_file)};
+        cleanup_free char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+
+        if (!dir) {
+                source_close(take_file);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        origin.dir = dir;
+        return open_archive(index, &origin, take_file, sidecar, err);
 }
 
 static struct index *index_new(const struct index_options *options)
@@ -139,7 +153,7 @@ static int open_once(struct index *index, const char *path, enum place_where fro
         }
         if (from < PLACES)
                 *where = persist_load(index, from, &sidecar);
-        rc = open_archive(index, path, file, sidecar, err);
+        rc = open_file(index, path, file, sidecar, err);
         sidecar_free(sidecar);
         return rc;
 }

@@ -73,6 +73,11 @@ void index_keep(struct index *index, const struct record *record)
                 error_fill(&index->sidecar_err, EIO, "its index is not kept: it is damaged");
                 return;
         }
+        if (index->archive->many_files) {
+                error_fill(&index->sidecar_err, ENOTSUP,
+                           "its index is not kept: it would be of one of its files alone");
+                return;
+        }
         if (!record && !carry_record(index, &carried))
                 return;
         if (carried)
@@ -125,14 +130,16 @@ enum place_where persist_load(struct index *index, enum place_where from, struct
 
 /*
  * A complete archive names each of its clusters, 59 of them in 512 bytes at most: disks that are
- * larger than it can name are a hostile sidecar's way to take memory.
+ * larger than it can name are a hostile sidecar's way to take memory. Of a sparse disk only what is
+ * stored takes memory.
  */
 static bool plausible(const struct index *index)
 {
         uint64_t clusters = 0, limit = (index->source->size / 512 + 1) * 59;
 
         for (size_t i = 0; i < index->disk_count; i++)
-                clusters += index->disks[i]->size / 65536;
+                if (map_gap(index->disks[i]->map) == MAP_GAP_LOST)
+                        clusters += index->disks[i]->size / 65536;
         return clusters <= limit;
 }
 
@@ -152,7 +159,7 @@ int persist_use(struct index *index, const struct sidecar *sidecar)
         if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
             strcmp(sidecar_format(sidecar), index_format(index)) != 0)
                 return -EINVAL;
-        if (!plausible(index))
+        if (!plausible(index) || index->archive->many_files)
                 return -EINVAL;
         for (size_t i = 0; i < index->disk_count && rc == 0; i++)
                 rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);

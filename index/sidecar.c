@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
@@ -16,6 +17,7 @@
 #include "archive/source.h"
 #include "index/disk.h"
 #include "index/extentcode.h"
+#include "index/index.h"
 #include "index/place.h"
 #include "index/record.h"
 
@@ -503,7 +505,10 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
 {
         struct extentcode code = {0};
         uint64_t pos = 0, size = round_up(d->size, MAP_BLOCK);
+        uint64_t limit = index_archive(d->index)->addr_end;
 
+        if (limit == 0)
+                limit = s->stream_size;
         while (pos < size) {
                 struct map_twice twice;
                 struct extent e;
@@ -515,12 +520,14 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
                 /* No index of a damaged archive is kept. */
                 if (e.addr == EXTENT_LOST)
                         return -EINVAL;
-                if (e.addr != EXTENT_ZERO && !range_within(e.addr, e.len, s->stream_size))
+                if (e.addr != EXTENT_ZERO && !range_within(e.addr, e.len, limit))
                         return -EINVAL;
+                pos += e.len;
+                if (e.addr == EXTENT_ZERO && map_gap(d->map) == MAP_GAP_ZERO)
+                        continue;
                 added = map_add(d->map, &e, 1, &twice);
                 if (added < 0)
                         return (int)added;
-                pos += e.len;
         }
         return at == end ? 0 : -EINVAL;
 }
@@ -533,8 +540,10 @@ int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)
 
         if (s->disk_count != disk_count || !sidecar_extents(s, d->number, &at, &end, &size))
                 return -EINVAL;
-        /* The stream names 59 clusters in 512 bytes at most. */
-        if (size > MAP_SIZE_MAX || size / 65536 > (s->stream_size / 512 + 1) * 59 ||
+        /* The stream names 59 clusters in 512 bytes at most, or those of a sparse disk not at all.
+         */
+        if (size > MAP_SIZE_MAX ||
+            (map_gap(d->map) == MAP_GAP_LOST && size / 65536 > (s->stream_size / 512 + 1) * 59) ||
             (size != d->size && !d->late_size))
                 return -EINVAL;
         rc = map_resize(d->map, size);
