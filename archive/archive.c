@@ -14,6 +14,7 @@
 
 static const struct archive_ops *const formats[] = {
     &vma_archive,
+    &vmdk_archive,
 };
 
 int archive_open(struct source *source, const struct archive_origin *origin,
