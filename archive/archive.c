@@ -15,6 +15,7 @@
 static const struct archive_ops *const formats[] = {
     &vma_archive,
     &vmdk_archive,
+    &tar_archive,
 };
 
 int archive_open(struct source *source, const struct archive_origin *origin,

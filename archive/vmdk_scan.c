@@ -433,9 +433,9 @@ static int scan_without_directory(struct scan *s, uint64_t gd)
         int rc;
 
         if (s->part->h.markers) {
-                rc = report(s, s->end, 0, 0,
-                            "the footer is missing or damaged: the file was cut off, or is "
-                            "damaged; its grains are looked for by their markers");
+                rc = report(
+                    s, s->end, 0, 0,
+                    "the footer is missing or damaged: grains are looked for by their markers");
                 if (rc == 0)
                         rc = find_directory(s, &gd);
                 if (rc < 0)

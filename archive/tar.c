@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/tar.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "archive/archive.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/source.h"
+
+enum {
+        BLOCK = 4096,
+        MEMBERS_MAX = 4096,
+        FILE_MAX_BYTES = 1 << 20,   /* a larger member is not held in memory */
+        FILES_MAX_BYTES = 16 << 20, /* nor are more than so many bytes of all */
+        BATCH = 256,
+        STEP = 16 << 20, /* bytes of the stream between two looks at who wants to stop */
+};
+
+/*
+ * Addresses. What is stored in one piece is where it is in the stream. Behind the stream's end, a
+ * sparse member has as many as it has bytes, and an image in a member those of its own reader:
+ *
+ *   0 |  the stream  | sparse member | image | ...
+ */
+struct region {
+        uint64_t base, span;
+        const struct tar_member *member;
+        uint32_t disk;
+        struct archive *image; /* NULL: the member, which is sparse */
+        struct source *slice;  /* what the image is read from */
+};
+
+struct tar {
+        struct archive base;
+        uint64_t end; /* bytes of the stream */
+        struct tar_member *members;
+        size_t count;
+        uint32_t *disks; /* of each member, DISK_NONE for a file */
+        uint32_t disk_count;
+        struct region *regions;
+        size_t region_count;
+        size_t file_bytes;
+
+        uint64_t fault_at;
+        char fault[200]; /* "": the tar is all there */
+};
+
+/* What the disks of an image in a tar are emitted through. */
+struct image_sink {
+        struct tar *tar;
+        struct region *region;
+        const struct archive_sink *outer;
+};
+
+static bool tar_probe(const void *head, size_t len)
+{
+        return tar_is_header(head, len);
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+        size_t n = strlen(name), m = strlen(end);
+
+        return n >= m && strcasecmp(name + n - m, end) == 0;
+}
+
+/* Is all of M there? */
+static bool is_whole(const struct tar *t, const struct tar_member *m)
+{
+        return range_within(m->data, m->stored, t->end);
+}
+
+/* ---- regions ---- */
+
+static int add_region(struct tar *t, const struct tar_member *m, uint32_t disk, uint64_t span,
+                      struct region **out)
+{
+        struct region *grown = reallocarray(t->regions, t->region_count + 1, sizeof *grown);
+        uint64_t base = round_up(t->base.addr_end, BLOCK);
+
+        if (!grown)
+                return -ENOMEM;
+        t->regions = grown;
+        if (!range_within(base, span, EXTENT_ADDR_MAX - 2 * BLOCK))
+                return -EFBIG;
+        *out = &grown[t->region_count++];
+        **out = (struct region){.base = base, .span = span, .member = m, .disk = disk};
+        t->base.addr_end = base + span;
+        return 0;
+}
+
+static struct region *find_region(const struct tar *t, uint64_t addr)
+{
+        size_t low = 0, high = t->region_count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (t->regions[middle].base + t->regions[middle].span <= addr)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < t->region_count && addr >= t->regions[low].base ? &t->regions[low] : NULL;
+}
+
+/* ---- images in members ---- */
+
+static int image_disk(void *ctx, const struct archive_disk *disk)
+{
+        struct image_sink *s = ctx;
+        int rc = s->outer->disk(s->outer->ctx, disk);
+
+        s->region->disk = s->tar->disk_count;
+        s->tar->disk_count += rc == 0;
+        return rc;
+}
+
+static int image_file(void *ctx, const struct archive_file *file)
+{
+        (void)ctx;
+        (void)file;
+        return 0;
+}
+
+static int image_extents(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
+                         uint64_t origin)
+{
+        const struct image_sink *s = ctx;
+        struct extent batch[BATCH];
+        int rc = 0;
+
+        (void)disk;
+        for (size_t i = 0; i < n && rc == 0;) {
+                size_t k = 0;
+
+                for (; k < BATCH && i < n; k++, i++) {
+                        batch[k] = extents[i];
+                        if (batch[k].addr != EXTENT_ZERO && batch[k].addr != EXTENT_LOST)
+                                batch[k].addr += s->region->base;
+                }
+                rc = s->outer->extents(s->outer->ctx, s->region->disk, batch, k,
+                                       s->region->member->data + origin);
+        }
+        return rc;
+}
+
+static int image_size(void *ctx, uint32_t disk, uint64_t size)
+{
+        const struct image_sink *s = ctx;
+
+        (void)disk;
+        return s->outer->size(s->outer->ctx, s->region->disk, size);
+}
+
+static int image_incomplete(void *ctx, uint32_t disk)
+{
+        const struct image_sink *s = ctx;
+
+        (void)disk;
+        return s->outer->incomplete(s->outer->ctx, s->region->disk);
+}
+
+static int image_damage(void *ctx, const struct damage *damage)
+{
+        const struct image_sink *s = ctx;
+        struct damage moved = *damage;
+
+        moved.offset += s->region->member->data;
+        if (moved.disk != DISK_NONE)
+                moved.disk = s->region->disk;
+        return s->outer->damage(s->outer->ctx, &moved);
+}
+
+static int image_progress(void *ctx, uint64_t done)
+{
+        const struct image_sink *s = ctx;
+
+        return s->outer->progress(s->outer->ctx, s->region->member->data + done);
+}
+
+static struct archive_sink image_sink(struct image_sink *ctx)
+{
+        return (struct archive_sink){
+            .ctx = ctx,
+            .disk = image_disk,
+            .file = image_file,
+            .extents = image_extents,
+            .size = image_size,
+            .incomplete = image_incomplete,
+            .damage = image_damage,
+            .progress = image_progress,
+        };
+}
+
+/* A member that is an image: its disk is shown too. What cannot be opened is shown as it is. */
+static int open_image(struct tar *t, const struct tar_member *m, const struct archive_sink *sink,
+                      struct error *err)
+{
+        uint64_t len = min_u64(m->stored, t->end - min_u64(m->data, t->end));
+        const char *slash = strrchr(m->name, '/');
+        struct archive_origin origin = {.name = slash ? slash + 1 : m->name, .mtime = m->mtime};
+        unsigned char head[TAR_BLOCK];
+        struct region region = {.member = m};
+        struct image_sink ctx = {.tar = t, .region = &region, .outer = sink};
+        struct archive_sink inner = image_sink(&ctx);
+        struct region *kept;
+        struct error why = {0};
+        ssize_t n;
+        int rc;
+
+        if (m->sparse || len == 0)
+                return 0;
+        n = source_pread(t->base.source, head, min_u64(len, sizeof head), m->data);
+        if (n <= 0 || !vmdk_archive.probe(head, (size_t)n))
+                return 0;
+        rc = source_open_slice(t->base.source, m->data, len, &region.slice);
+        if (rc < 0)
+                return error_set(err, -rc, "out of memory");
+        rc = vmdk_archive.open(region.slice, &origin, &inner, &region.image, &why);
+        if (rc == 0)
+                rc = add_region(t, m, region.disk, region.image->addr_end, &kept);
+        if (rc == 0) {
+                region.base = kept->base;
+                region.span = kept->span;
+                *kept = region;
+                return 0;
+        }
+        archive_close(region.image);
+        source_close(region.slice);
+        if (rc == -ENOMEM || region.image)
+                return error_set(err, -rc, "%s", why.text[0] ? why.text : strerror(-rc));
+        if (!t->fault[0]) {
+                t->fault_at = m->data;
+                snprintf(t->fault, sizeof t->fault, "%.60s %.120s", origin.name, why.text);
+        }
+        return 0;
+}
+
+/* ---- members ---- */
+
+static bool is_file(const struct tar *t, const struct tar_member *m)
+{
+        return !m->sparse && m->size <= FILE_MAX_BYTES &&
+               t->file_bytes + m->size <= FILES_MAX_BYTES && !ends_with(m->name, ".raw") &&
+               !ends_with(m->name, ".img") && is_whole(t, m);
+}
+
+static int emit_file(struct tar *t, const struct tar_member *m, const struct archive_sink *sink)
+{
+        cleanup_free char *data = malloc((size_t)m->size + 1);
+        struct archive_file file = {.name = m->name, .data = data, .len = (size_t)m->size};
+        ssize_t n;
+
+        if (!data)
+                return -ENOMEM;
+        n = source_pread(t->base.source, data, file.len, m->data);
+        if (n != (ssize_t)file.len)
+                return n < 0 ? (int)n : -EIO;
+        t->file_bytes += file.len;
+        return sink->file(sink->ctx, &file);
+}
+
+static int emit_disk(struct tar *t, size_t i, const struct archive_sink *sink)
+{
+        const struct tar_member *m = &t->members[i];
+        struct archive_disk disk = {
+            .name = m->name, .device = m->name, .size = m->size, .sparse = true};
+        struct region *region;
+        int rc = sink->disk(sink->ctx, &disk);
+
+        if (rc < 0)
+                return rc;
+        t->disks[i] = t->disk_count++;
+        return m->sparse ? add_region(t, m, t->disks[i], round_up(m->size, BLOCK), &region) : 0;
+}
+
+static int emit_members(struct tar *t, const struct archive_sink *sink, struct error *err)
+{
+        int rc = 0;
+
+        t->disks = calloc(t->count + 1, sizeof *t->disks);
+        if (!t->disks)
+                return error_set(err, ENOMEM, "out of memory");
+        for (size_t i = 0; i < t->count && rc == 0; i++) {
+                t->disks[i] = DISK_NONE;
+                rc = is_file(t, &t->members[i]) ? emit_file(t, &t->members[i], sink)
+                                                : emit_disk(t, i, sink);
+                if (rc < 0)
+                        return error_set_at(err, -rc, t->members[i].header,
+                                            "%.100s cannot be shown: %s", t->members[i].name,
+                                            strerror(-rc));
+        }
+        for (size_t i = 0; i < t->count && rc == 0; i++)
+                rc = open_image(t, &t->members[i], sink, err);
+        return rc;
+}
+
+/* All members; what cannot be told apart any more is left for the scan to report. */
+static int find_members(struct tar *t, struct error *err)
+{
+        struct tar_reader r = {.source = t->base.source};
+        struct tar_member m;
+        int rc;
+
+        while ((rc = tar_next(&r, &m, err)) > 0) {
+                struct tar_member *grown = reallocarray(t->members, t->count + 1, sizeof *grown);
+
+                if (!grown || t->count == MEMBERS_MAX) {
+                        tar_member_fini(&m);
+                        if (grown)
+                                t->members = grown;
+                        return grown ? error_set(err, E2BIG,
+                                                 "holds more than %d files: vmafs reads a tar "
+                                                 "of a machine's disks",
+                                                 MEMBERS_MAX)
+                                     : error_set(err, ENOMEM, "out of memory");
+                }
+                t->members = grown;
+                t->members[t->count++] = m;
+        }
+        if (rc == 0 && t->count)
+                rc = tar_reach(&r, r.pos, err);
+        t->end = r.end;
+        t->fault_at = r.fault_at;
+        memcpy(t->fault, r.fault, sizeof t->fault);
+        return rc;
+}
+
+static void tar_close(struct archive *a)
+{
+        struct tar *t = (struct tar *)a;
+
+        for (size_t i = 0; i < t->region_count; i++) {
+                archive_close(t->regions[i].image);
+                source_close(t->regions[i].slice);
+        }
+        for (size_t i = 0; i < t->count; i++)
+                tar_member_fini(&t->members[i]);
+        free(t->members);
+        free(t->regions);
+        free(t->disks);
+        free(t);
+}
+
+static void cleanup_tar_fn(struct tar **t)
+{
+        if (*t)
+                tar_close(&(*t)->base);
+}
+
+static int tar_open(struct source *source, const struct archive_origin *origin,
+                    const struct archive_sink *sink, struct archive **out, struct error *err)
+{
+        __attribute__((cleanup(cleanup_tar_fn))) struct tar *t = calloc(1, sizeof *t);
+        int rc;
+
+        if (!t)
+                return error_set(err, ENOMEM, "out of memory");
+        t->base.ops = &tar_archive;
+        t->base.source = source;
+        rc = find_members(t, err);
+        if (rc < 0)
+                return rc;
+        if (t->count == 0)
+                return error_set_at(err, t->fault[0] ? EIO : ENOTSUP, t->fault_at,
+                                    "is a tar that holds no file%s%s", t->fault[0] ? ": " : "",
+                                    t->fault);
+        t->base.info.ctime = t->members[0].mtime ? t->members[0].mtime : origin->mtime;
+        t->base.addr_end = t->end;
+        rc = emit_members(t, sink, err);
+        if (rc == 0)
+                *out = &steal_ptr(&t)->base;
+        return rc;
+}
+
+/* ---- scan ---- */
+
+static int report(const struct archive_sink *sink, uint64_t offset, uint32_t disk, const char *text)
+{
+        struct damage d = {.offset = offset, .disk = disk, .text = text};
+
+        return sink->damage(sink->ctx, &d);
+}
+
+/* DISK has lost what no extent of it covers. */
+static int cut_off(const struct tar *t, const struct archive_sink *sink, uint32_t disk,
+                   const char *text)
+{
+        int rc = report(sink, t->end, disk, text);
+
+        return rc < 0 ? rc : sink->incomplete(sink->ctx, disk);
+}
+
+static int scan_plain(struct tar *t, const struct tar_member *m, uint32_t disk,
+                      const struct archive_sink *sink)
+{
+        struct extent e = {.len = m->size, .addr = m->data};
+        int rc = 0;
+
+        if (!is_whole(t, m))
+                e.len = (t->end - min_u64(m->data, t->end)) / BLOCK * BLOCK;
+        if (e.len)
+                rc = sink->extents(sink->ctx, disk, &e, 1, m->data);
+        if (rc == 0 && e.len < m->size)
+                rc = cut_off(t, sink, disk, "the archive ends inside this file: it was cut off");
+        return rc;
+}
+
+/* Extents of whole blocks, out of runs that need not be. */
+struct blocks {
+        const struct region *region;
+        const struct archive_sink *sink;
+        size_t count;
+        struct extent batch[BATCH];
+};
+
+static int flush_blocks(struct blocks *b)
+{
+        int rc = 0;
+
+        if (b->count)
+                rc = b->sink->extents(b->sink->ctx, b->region->disk, b->batch, b->count,
+                                      b->region->member->data);
+        b->count = 0;
+        return rc;
+}
+
+/* The blocks from START to END, multiples of BLOCK; the first may be the last of what is there. */
+static int add_blocks(struct blocks *b, uint64_t start, uint64_t end)
+{
+        struct extent *last = b->count ? &b->batch[b->count - 1] : NULL;
+        int rc = 0;
+
+        if (last && last->start + last->len >= start) {
+                if (end > last->start + last->len)
+                        last->len = end - last->start;
+                return 0;
+        }
+        if (b->count == BATCH) {
+                /* The last one may still grow. */
+                struct extent open = b->batch[--b->count];
+
+                rc = flush_blocks(b);
+                b->batch[b->count++] = open;
+        }
+        b->batch[b->count++] = (struct extent){start, end - start, b->region->base + start};
+        return rc;
+}
+
+/* What lies from LIMIT on is not there, though a run has said so already of its first block. */
+static void trim_blocks(struct blocks *b, uint64_t limit)
+{
+        struct extent *last = b->count ? &b->batch[b->count - 1] : NULL;
+
+        if (last && last->start + last->len > limit)
+                last->len = limit > last->start ? limit - last->start : 0;
+        if (last && last->len == 0)
+                b->count--;
+}
+
+static int scan_sparse(struct tar *t, const struct region *region, const struct archive_sink *sink)
+{
+        const struct tar_member *m = region->member;
+        cleanup_free struct blocks *b = calloc(1, sizeof *b);
+        bool whole = true;
+        int rc = 0;
+
+        if (!b)
+                return -ENOMEM;
+        if (m->broken)
+                return cut_off(t, sink, region->disk, "a file's sparse map is damaged or absurd");
+        b->region = region;
+        b->sink = sink;
+        for (size_t i = 0; i < m->run_count && rc == 0 && whole; i++) {
+                const struct tar_run *run = &m->runs[i];
+                uint64_t start = run->start / BLOCK * BLOCK;
+                uint64_t end = round_up(run->start + run->len, BLOCK);
+
+                whole = range_within(run->offset, run->len, t->end);
+                if (!whole) {
+                        end =
+                            (run->start + (t->end - min_u64(run->offset, t->end))) / BLOCK * BLOCK;
+                        trim_blocks(b, end);
+                }
+                if (end > start)
+                        rc = add_blocks(b, start, end);
+        }
+        if (rc == 0)
+                rc = flush_blocks(b);
+        if (rc == 0 && !whole)
+                rc = cut_off(t, sink, region->disk,
+                             "the archive ends inside this file: it was cut off");
+        return rc;
+}
+
+static int scan_image(struct tar *t, struct region *region, const struct archive_sink *sink,
+                      struct error *err)
+{
+        struct image_sink ctx = {.tar = t, .region = region, .outer = sink};
+        struct archive_sink inner = image_sink(&ctx);
+
+        return region->image->ops->scan(region->image, &inner, err);
+}
+
+/* What is behind the end mark belongs to the stream too: its index is of all of it. */
+static int read_on(struct tar *t, const struct archive_sink *sink, struct error *err)
+{
+        struct source *source = t->base.source;
+        uint64_t end = t->end;
+        int rc = 0;
+
+        while (rc == 0 && end < source->size) {
+                rc = source_reach(source, end + STEP, &end, err);
+                if (rc == 0)
+                        rc = sink->progress(sink->ctx, 0);
+        }
+        if (rc == -EIO && !t->fault[0])
+                return report(sink, err->has_offset ? err->offset : end, DISK_NONE, err->text);
+        return rc == -EIO ? 0 : rc;
+}
+
+static int tar_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
+{
+        struct tar *t = (struct tar *)a;
+        struct error ignored = {0};
+        int rc = read_on(t, sink, err ? err : &ignored);
+
+        if (rc == 0 && t->fault[0])
+                rc = report(sink, t->fault_at, DISK_NONE, t->fault);
+        for (size_t i = 0; i < t->count && rc == 0; i++)
+                if (t->disks[i] != DISK_NONE && !t->members[i].sparse)
+                        rc = scan_plain(t, &t->members[i], t->disks[i], sink);
+        for (size_t i = 0; i < t->region_count && rc == 0; i++) {
+                struct region *region = &t->regions[i];
+
+                rc =
+                    region->image ? scan_image(t, region, sink, err) : scan_sparse(t, region, sink);
+        }
+        return rc < 0 ? rc : sink->progress(sink->ctx, t->end);
+}
+
+/* ---- reading ---- */
+
+static int fetch(struct source *source, void *buf, size_t len, uint64_t offset)
+{
+        ssize_t n = source_pread(source, buf, len, offset);
+
+        if (n < 0)
+                return (int)n;
+        return (size_t)n == len ? 0 : -EIO;
+}
+
+static int tar_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
+                    size_t len)
+{
+        struct tar *t = (struct tar *)a;
+        const struct region *region = find_region(t, extent->addr);
+        struct extent inner;
+
+        if (!region)
+                return fetch(a->source, buf, len, extent->addr + skip);
+        if (!region->image)
+                return tar_read_runs(a->source, region->member, extent->addr - region->base + skip,
+                                     buf, len);
+        inner = (struct extent){extent->start, extent->len, extent->addr - region->base};
+        return region->image->ops->read(region->image, &inner, skip, buf, len);
+}
+
+static bool tar_locate(struct archive *a, const struct extent *extent, uint64_t *offset)
+{
+        struct tar *t = (struct tar *)a;
+        const struct region *region = find_region(t, extent->addr);
+        struct extent inner;
+        uint64_t pos;
+        size_t i;
+
+        *offset = extent->addr;
+        if (!region)
+                return true;
+        pos = extent->addr - region->base;
+        if (region->image) {
+                inner = (struct extent){extent->start, extent->len, pos};
+                if (!region->image->ops->locate(region->image, &inner, offset))
+                        return false;
+                *offset += region->member->data;
+                return true;
+        }
+        i = tar_find_run(region->member, pos);
+        if (i == region->member->run_count || region->member->runs[i].start > pos)
+                return false;
+        *offset = region->member->runs[i].offset + (pos - region->member->runs[i].start);
+        return pos + extent->len <= region->member->runs[i].start + region->member->runs[i].len;
+}
+
+const struct archive_ops tar_archive = {
+    .name = "tar",
+    .probe = tar_probe,
+    .open = tar_open,
+    .scan = tar_scan,
+    .read = tar_read,
+    .locate = tar_locate,
+    .close = tar_close,
+};
