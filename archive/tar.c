@@ -413,87 +413,14 @@ static int scan_plain(struct tar *t, const struct tar_member *m, uint32_t disk,
         return rc;
 }
 
-/* Extents of whole blocks, out of runs that need not be. */
-struct blocks {
-        const struct region *region;
-        const struct archive_sink *sink;
-        size_t count;
-        struct extent batch[BATCH];
-};
-
-static int flush_blocks(struct blocks *b)
-{
-        int rc = 0;
-
-        if (b->count)
-                rc = b->sink->extents(b->sink->ctx, b->region->disk, b->batch, b->count,
-                                      b->region->member->data);
-        b->count = 0;
-        return rc;
-}
-
-/* The blocks from START to END, multiples of BLOCK; the first may be the last of what is there. */
-static int add_blocks(struct blocks *b, uint64_t start, uint64_t end)
-{
-        struct extent *last = b->count ? &b->batch[b->count - 1] : NULL;
-        int rc = 0;
-
-        if (last && last->start + last->len >= start) {
-                if (end > last->start + last->len)
-                        last->len = end - last->start;
-                return 0;
-        }
-        if (b->count == BATCH) {
-                /* The last one may still grow. */
-                struct extent open = b->batch[--b->count];
-
-                rc = flush_blocks(b);
-                b->batch[b->count++] = open;
-        }
-        b->batch[b->count++] = (struct extent){start, end - start, b->region->base + start};
-        return rc;
-}
-
-/* What lies from LIMIT on is not there, though a run has said so already of its first block. */
-static void trim_blocks(struct blocks *b, uint64_t limit)
-{
-        struct extent *last = b->count ? &b->batch[b->count - 1] : NULL;
-
-        if (last && last->start + last->len > limit)
-                last->len = limit > last->start ? limit - last->start : 0;
-        if (last && last->len == 0)
-                b->count--;
-}
-
 static int scan_sparse(struct tar *t, const struct region *region, const struct archive_sink *sink)
 {
-        const struct tar_member *m = region->member;
-        cleanup_free struct blocks *b = calloc(1, sizeof *b);
-        bool whole = true;
-        int rc = 0;
+        bool whole;
+        int rc;
 
-        if (!b)
-                return -ENOMEM;
-        if (m->broken)
+        if (region->member->broken)
                 return cut_off(t, sink, region->disk, "a file's sparse map is damaged or absurd");
-        b->region = region;
-        b->sink = sink;
-        for (size_t i = 0; i < m->run_count && rc == 0 && whole; i++) {
-                const struct tar_run *run = &m->runs[i];
-                uint64_t start = run->start / BLOCK * BLOCK;
-                uint64_t end = round_up(run->start + run->len, BLOCK);
-
-                whole = range_within(run->offset, run->len, t->end);
-                if (!whole) {
-                        end =
-                            (run->start + (t->end - min_u64(run->offset, t->end))) / BLOCK * BLOCK;
-                        trim_blocks(b, end);
-                }
-                if (end > start)
-                        rc = add_blocks(b, start, end);
-        }
-        if (rc == 0)
-                rc = flush_blocks(b);
+        rc = tar_emit_runs(region->member, region->disk, region->base, t->end, sink, &whole);
         if (rc == 0 && !whole)
                 rc = cut_off(t, sink, region->disk,
                              "the archive ends inside this file: it was cut off");

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct archive_sink;
 struct error;
 struct source;
 
@@ -68,6 +69,13 @@ size_t tar_find_run(const struct tar_member *m, uint64_t pos);
 /* LEN bytes of M, which is sparse, from byte POS of it; zeros between its runs. 0 or -errno. */
 int tar_read_runs(struct source *source, const struct tar_member *m, uint64_t pos, char *buf,
                   size_t len);
+
+/*
+ * Emit the extents of M, which is sparse, as those of DISK, in addresses from BASE on. Not *WHOLE:
+ * the stream ends in front of the end of its data; then what no extent covers is lost.
+ */
+int tar_emit_runs(const struct tar_member *m, uint32_t disk, uint64_t base, uint64_t stream_end,
+                  const struct archive_sink *sink, bool *whole);
 
 /* Have the stream readable up to OFFSET, or as far as r->end says. 0 or -errno. */
 int tar_reach(struct tar_reader *r, uint64_t offset, struct error *err);

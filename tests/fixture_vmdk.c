@@ -8,7 +8,7 @@
 
 #include "archive/bytes.h"
 
-enum { SECTOR = 512, TABLE = 512, OVERHEAD = 64 * 1024 };
+enum { SECTOR = 512, TABLE = 512, OVERHEAD = 21 * SECTOR };
 
 static void must(bool condition)
 {

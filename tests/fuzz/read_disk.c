@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/error.h"
 #include "index/index.h"
 #include "index/names.h"
 #include "tests/fixture_stream.h"
@@ -132,4 +135,30 @@ uint64_t disk_digest(struct disk *d)
                 digest = digest * 31 + (n < 0 ? (uint64_t)n : XXH3_64bits(bytes, (size_t)n));
         }
         return digest;
+}
+
+void check_archive(const uint8_t *data, size_t size)
+{
+        const struct index_options o = {.cache_bytes = 1 << 20, .threads = 1, .window = 1 << 23};
+        uint64_t seed = XXH3_64bits(data, size);
+        struct index *index = NULL;
+        struct error err = {0};
+        char path[32];
+        int rc, fd = memfd_create("archive", MFD_CLOEXEC);
+
+        fuzz_require(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        rc = index_open(path, &o, &index, &err);
+        fuzz_require(rc == 0 || (rc < 0 && index == NULL && err.text[0]));
+        if (rc == 0) {
+                check_names(index);
+                err = (struct error){0};
+                rc = index_scan(index, NULL, &err);
+                fuzz_require(rc == 0 || ((rc == -E2BIG || rc == -EFBIG) && err.text[0]));
+                fuzz_require(index_sealed(index));
+                for (size_t i = 0; i < index_disk_count(index); i++)
+                        check_disk(index_disk(index, i), seed + i);
+                index_close(index);
+        }
+        close(fd);
 }

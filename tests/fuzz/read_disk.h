@@ -3,6 +3,7 @@
 #ifndef VMAFS_FUZZ_READ_DISK_H
 #define VMAFS_FUZZ_READ_DISK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct disk;
@@ -19,5 +20,8 @@ void check_disk(struct disk *d, uint64_t seed);
 
 /* A number of what check_disk would read: the same for disks that hold the same. */
 uint64_t disk_digest(struct disk *d);
+
+/* SIZE bytes as an archive: open, scan, and check_names and check_disk of all that it holds. */
+void check_archive(const uint8_t *data, size_t size);
 
 #endif
