@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Images and tars that other tools have made: the same bytes, and the same holes, as they say.
+# shellcheck disable=SC2154 # what run sets
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+        make_disk disk.raw $((40 * 1024 * 1024 + 512)) 0-2 16-31 33-33 100-163 300-303 8192-8200 \
+                10000-10239
+}
+
+make_vmdk() {
+        qemu-img convert -O vmdk -o "subformat=$1" disk.raw "$1.vmdk"
+}
+
+# start, length, data, zero, and where there is one the offset, of each range.
+ranges() {
+        jq -c ".[] | [.start, .length, .data, .zero${1:+, .offset}]"
+}
+
+# The archive's disk is disk.raw: extracted, mounted, and by what verify says.
+holds_disk() {
+        "$VMAFS" verify "$1" >/dev/null
+        mkdir -p out
+        "$VMAFS" extract -C out "$1"
+        cmp "out/$2" disk.raw
+        rm -r out
+        mount_vmafs "$1"
+        cmp "$MNT/$2" disk.raw
+        dd if="$MNT/$2" bs=7000 status=none | cmp - disk.raw
+        unmount_all
+}
+
+@test "every subformat of VMDK that qemu-img writes holds the same disk" {
+        local format
+
+        for format in streamOptimized monolithicSparse monolithicFlat twoGbMaxExtentSparse \
+                twoGbMaxExtentFlat; do
+                echo "$format"
+                make_vmdk "$format"
+                holds_disk "$format.vmdk" "disk-$format.raw"
+        done
+}
+
+@test "map of a VMDK agrees with qemu-img" {
+        make_vmdk streamOptimized
+        diff <("$VMAFS" map --output=json streamOptimized.vmdk disk-streamOptimized.raw | ranges) \
+                <(qemu-img map --output=json streamOptimized.vmdk | ranges)
+        make_vmdk monolithicSparse
+        diff <("$VMAFS" map --output=json monolithicSparse.vmdk disk-monolithicSparse.raw |
+                ranges offset) \
+                <(qemu-img map --output=json monolithicSparse.vmdk | ranges offset)
+}
+
+@test "a VMDK that was written to at random, and grains of zeros" {
+        local i
+
+        qemu-img create -q -f vmdk -o subformat=monolithicSparse,zeroed_grain=on r.vmdk 200M
+        RANDOM=7
+        for ((i = 0; i < 60; i++)); do
+                echo "write -P $((i + 1)) $((RANDOM * 6000 / 512 * 512)) $((RANDOM % 200 * 512 + 512))"
+                [ $((i % 5)) -ne 0 ] || echo "write -z $((RANDOM * 6000 / 65536 * 65536)) 131072"
+        done | qemu-io -f vmdk r.vmdk >/dev/null
+        qemu-img convert -O raw r.vmdk disk.raw
+        holds_disk r.vmdk disk-r.raw
+}
+
+@test "a stream with its directory at the end, its grains in reverse" {
+        "$TOOLS/mkvmdk" disk.raw reverse.vmdk
+        qemu-img compare -q -f raw -F vmdk disk.raw reverse.vmdk
+        holds_disk reverse.vmdk disk-reverse.raw
+}
+
+@test "a stream that is cut off: what is there reads, the rest is an error and named" {
+        local size
+
+        "$TOOLS/mkvmdk" disk.raw cut.vmdk
+        size=$(stat -c %s cut.vmdk)
+        truncate -s $((size / 2)) cut.vmdk
+        run "$VMAFS" verify cut.vmdk
+        [ "$status" -eq 1 ]
+        [[ $output == *"footer is missing"*"cut.vmdk: DAMAGED" ]]
+        mount_vmafs cut.vmdk
+        wait_indexed
+        # Its grains are in reverse: the last one is there.
+        cmp <(dd if=disk.raw bs=65536 skip=639 count=1 status=none) \
+                <(dd if="$MNT/disk-cut.raw" bs=65536 skip=639 count=1 status=none)
+        run dd if="$MNT/disk-cut.raw" of=/dev/null bs=4096 count=1
+        [ "$status" -ne 0 ]
+        [[ $output == *"Input/output error"* ]]
+}
+
+@test "a compressed VMDK, without and with an index" {
+        make_vmdk monolithicSparse
+        zstd -q monolithicSparse.vmdk
+        holds_disk monolithicSparse.vmdk.zst disk-monolithicSparse.raw
+        run "$VMAFS" info monolithicSparse.vmdk.zst
+        [[ $output == *"index:        "*"per mille"* ]]
+}
+
+@test "an image of several files is not indexed for good" {
+        make_vmdk twoGbMaxExtentSparse
+        run --separate-stderr "$VMAFS" index twoGbMaxExtentSparse.vmdk
+        [ "$status" -eq 1 ]
+        one_line_says "one of its files alone"
+}
+
+@test "a snapshot and ESX's sparse files are refused, with the reason" {
+        make_vmdk monolithicSparse
+        qemu-img create -q -f vmdk -b monolithicSparse.vmdk -F vmdk child.vmdk
+        run --separate-stderr "$VMAFS" info child.vmdk
+        [ "$status" -eq 1 ]
+        one_line_says "monolithicSparse.vmdk"
+        printf 'COWD\1\0\0\0' >esx.vmdk
+        run --separate-stderr "$VMAFS" info esx.vmdk
+        [ "$status" -eq 1 ]
+        one_line_says COWD
+}
+
+@test "an OVA shows its members, and its disk besides" {
+        "$TOOLS/mkvmdk" disk.raw web-disk1.vmdk
+        echo '<Envelope/>' >web.ovf
+        tar --format=ustar -cf web.ova web.ovf web-disk1.vmdk
+        holds_disk web.ova disk-web-disk1.raw
+        mount_vmafs web.ova
+        cmp "$MNT/web.ovf" web.ovf
+        cmp "$MNT/web-disk1.vmdk" web-disk1.vmdk
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "disk-web-disk1.raw web-disk1.vmdk web.ovf " ]
+        [ "$(getfattr --only-values -n user.vmafs.format "$MNT")" = tar ]
+}
+
+@test "an OVA that is compressed, without and with an index" {
+        make_vmdk streamOptimized
+        echo '<Envelope/>' >web.ovf
+        tar --format=ustar -czf web.ova.gz web.ovf streamOptimized.vmdk
+        holds_disk web.ova.gz disk-streamOptimized.raw
+        "$VMAFS" index web.ova.gz
+        holds_disk web.ova.gz disk-streamOptimized.raw
+        run "$VMAFS" verify web.ova.gz
+        [[ $output == *"agrees"*"sound" ]]
+}
+
+@test "raw images in tars of every sparse format keep their bytes and their holes" {
+        local options
+
+        local options formats=(
+                "--format=gnu"
+                "--format=posix"
+                "--format=gnu --sparse"
+                "--format=posix --sparse --sparse-version=0.0"
+                "--format=posix --sparse --sparse-version=0.1"
+                "--format=posix --sparse --sparse-version=1.0"
+                "--format=gnu --sparse --hole-detection=raw"
+        )
+
+        for options in "${formats[@]}"; do
+                echo "tar $options"
+                # shellcheck disable=SC2086 # words
+                tar $options -cf t.tar ./disk.raw
+                holds_disk t.tar disk.raw
+                [[ $options == *--sparse* ]] || continue
+                diff <("$VMAFS" map --output=json t.tar disk.raw | ranges) \
+                        <(qemu-img map -f raw --output=json disk.raw | ranges)
+        done
+}
+
+@test "a tar that is cut off in a sparse image" {
+        tar --format=gnu --sparse -cf t.tar disk.raw
+        truncate -s 200000 t.tar
+        run "$VMAFS" verify t.tar
+        [ "$status" -eq 1 ]
+        [[ $output == *"cut off"*"t.tar: DAMAGED" ]]
+        mount_vmafs t.tar
+        wait_indexed
+        head -c 12288 disk.raw | cmp - <(head -c 12288 "$MNT/disk.raw")
+        run dd if="$MNT/disk.raw" of=/dev/null bs=4096 skip=10100 count=1
+        [ "$status" -ne 0 ]
+}
