@@ -87,7 +87,7 @@ static int add_region(struct tar *t, const struct tar_member *m, uint32_t disk, 
         if (!grown)
                 return -ENOMEM;
         t->regions = grown;
-        if (!range_within(base, span, EXTENT_ADDR_MAX - 2 * BLOCK))
+        if (!range_within(base, span, EXTENT_ADDR_MAX - 2 * (uint64_t)BLOCK))
                 return -EFBIG;
         *out = &grown[t->region_count++];
         **out = (struct region){.base = base, .span = span, .member = m, .disk = disk};

@@ -179,12 +179,12 @@ static int open_single(struct vmdk *v, const unsigned char *head, struct error *
         struct vmdk_descriptor d = {0};
         cleanup_free char *text = NULL;
         struct vmdk_header h;
-        struct vmdk_part *p;
+        struct vmdk_part *p = NULL;
         int rc = vmdk_parse_header(head, &h, err);
 
         if (rc == 0)
                 rc = add_part(v, &p, h.capacity, err);
-        if (rc < 0)
+        if (rc != 0 || !p)
                 return rc;
         p->kind = VMDK_SPARSE;
         p->source = source;

@@ -192,42 +192,83 @@ static char *quoted(char *rest, char **behind)
         return strndup(start + 1, (size_t)(end - start - 1));
 }
 
-/* "RW 4192256 SPARSE "name" 0": is LINE such a one? Then it is taken in. */
+/* The word that *REST begins with, which is ended there; *REST moves behind it. */
+static char *next_word(char **rest)
+{
+        char *word = *rest + strspn(*rest, " \t");
+
+        *rest = word + strcspn(word, " \t");
+        if (**rest)
+                *(*rest)++ = '\0';
+        return word;
+}
+
+/* UINT64_MAX for a number that is larger. */
+static bool parse_sectors(const char *word, uint64_t *out)
+{
+        char *end;
+
+        if (!isdigit((unsigned char)*word))
+                return false;
+        *out = strtoull(word, &end, 10);
+        return *end == '\0';
+}
+
+/* Does LINE begin with what a part may be used for? */
+static bool is_access(const char *line)
+{
+        static const char *const words[] = {"RW", "RDONLY", "NOACCESS"};
+        size_t len = strcspn(line, " \t");
+
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                if (len == strlen(words[i]) && strncasecmp(line, words[i], len) == 0)
+                        return true;
+        return false;
+}
+
+static int add_extent(struct vmdk_descriptor *d, struct vmdk_extent *e, struct error *err)
+{
+        struct vmdk_extent *grown;
+
+        if (d->count == VMDK_PARTS_MAX)
+                return error_set(err, E2BIG, "names more than %d parts", VMDK_PARTS_MAX);
+        grown = reallocarray(d->extents, d->count + 1, sizeof *grown);
+        if (!grown)
+                return error_set(err, ENOMEM, "out of memory");
+        d->extents = grown;
+        d->extents[d->count] = *e;
+        d->extents[d->count++].file = steal_ptr(&e->file);
+        return 0;
+}
+
+/* RW 4192256 SPARSE "name" 0: is LINE such a one? Then it is taken in, and changed. */
 static int take_extent(struct vmdk_descriptor *d, char *line, bool *taken, struct error *err)
 {
-        char access[16], kind[32];
-        struct vmdk_extent e = {0}, *grown;
-        uint64_t sectors;
-        char *behind = NULL;
-        int at = 0;
+        char *kind, *behind = NULL;
+        struct vmdk_extent e = {0};
+        int rc;
 
-        *taken = sscanf(line, "%15s %" SCNu64 " %31s%n", access, &sectors, kind, &at) == 3 &&
-                 (strcasecmp(access, "RW") == 0 || strcasecmp(access, "RDONLY") == 0 ||
-                  strcasecmp(access, "NOACCESS") == 0);
+        *taken = is_access(line);
         if (!*taken)
                 return 0;
+        next_word(&line);
+        if (!parse_sectors(next_word(&line), &e.sectors))
+                return error_set(err, EIO, "has a damaged descriptor: a part has no size");
+        kind = next_word(&line);
         if (!find_kind(kind, &e.kind)) {
                 if (!d->unknown[0])
                         snprintf(d->unknown, sizeof d->unknown, "%s", kind);
                 return 0;
         }
-        if (d->count == VMDK_PARTS_MAX)
-                return error_set(err, E2BIG, "names more than %d parts", VMDK_PARTS_MAX);
-        e.sectors = sectors;
         if (e.kind != VMDK_ZERO) {
-                e.file = quoted(line + at, &behind);
+                e.file = quoted(line, &behind);
                 if (!e.file)
                         return error_set(err, EIO, "has a damaged descriptor: a part has no name");
-                sscanf(behind, "%" SCNu64, &e.offset);
+                parse_sectors(next_word(&behind), &e.offset);
         }
-        grown = reallocarray(d->extents, d->count + 1, sizeof *grown);
-        if (!grown) {
-                free(e.file);
-                return error_set(err, ENOMEM, "out of memory");
-        }
-        d->extents = grown;
-        d->extents[d->count++] = e;
-        return 0;
+        rc = add_extent(d, &e, err);
+        free(e.file);
+        return rc;
 }
 
 static int take_line(struct vmdk_descriptor *d, char *line, struct error *err)

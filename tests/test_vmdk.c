@@ -556,6 +556,8 @@ static void test_descriptors_that_are_wrong(void **state)
         put("short.vmdk", "short", 5);
         assert_descriptor_refused("", EIO, "names no part");
         assert_descriptor_refused("RW 8 FLAT short.vmdk", EIO, "no name");
+        assert_descriptor_refused("RW many ZERO", EIO, "no size");
+        assert_descriptor_refused("RW 18446744073709551616 ZERO", EFBIG, "1 PiB");
         assert_descriptor_refused("RW 8 FLAT \"short.vmdk\" 0", EIO, "cut off");
         assert_descriptor_refused("RW 8 SPARSE \"short.vmdk\"", EIO, "cut off");
         assert_descriptor_refused("RW 8 SPARSE \"d.vmdk\"", EIO, "d.vmdk");
