@@ -5,13 +5,13 @@
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
-#include <zlib.h>
 
 #include "archive/blockcache.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source.h"
+#include "archive/zlib_block.h"
 
 enum {
         DESCRIPTOR_MAX = 1 << 20,
@@ -338,15 +338,14 @@ static int decode(void *ctx, uint64_t key, void *buf, size_t len)
         const struct grain *g = ctx;
         unsigned char marker[VMDK_MARKER];
         cleanup_free unsigned char *in = NULL, *whole = NULL;
-        uLongf room = g->part->h.grain;
-        uLong size;
+        size_t room = g->part->h.grain, size;
         int rc = fetch(g->part->source, marker, sizeof marker, g->offset);
 
         (void)key;
         if (rc < 0)
                 return rc;
         size = load_le32(marker + 8);
-        if (load_le64(marker) != g->lba || size == 0 || size > 2 * (uLong)g->part->h.grain)
+        if (load_le64(marker) != g->lba || size == 0 || size > 2 * (size_t)g->part->h.grain)
                 return -EIO;
         in = malloc(size);
         if (len < room)
@@ -356,11 +355,9 @@ static int decode(void *ctx, uint64_t key, void *buf, size_t len)
         rc = fetch(g->part->source, in, size, g->offset + VMDK_MARKER);
         if (rc < 0)
                 return rc;
-        rc = uncompress2(whole ? whole : buf, &room, in, &size);
-        if (rc == Z_MEM_ERROR)
-                return -ENOMEM;
-        if (rc != Z_OK || room < len)
-                return -EIO;
+        rc = zlib_block(in, size, whole ? whole : buf, &room);
+        if (rc < 0 || room < len)
+                return rc < 0 ? rc : -EIO;
         if (whole)
                 memcpy(buf, whole, len);
         return 0;

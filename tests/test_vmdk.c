@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -180,6 +181,43 @@ static void test_read_across_grains_at_odd_places(void **state)
         assert_int_equal(disk_read(o.disk, part, sizeof part, VMDK_GRAIN - 1000), sizeof part);
         assert_memory_equal(part, pattern(0) + VMDK_GRAIN - 1000, 1000);
         assert_memory_equal(part + 1000, pattern(1), 2000);
+        end(&o);
+        vmdk_free(&v);
+}
+
+static void *read_all_over(void *ctx)
+{
+        const struct opened *o = ctx;
+        uint8_t part[5000];
+        uint64_t seed = 11;
+
+        for (unsigned i = 0; i < 300; i++) {
+                uint64_t number = fixture_random(&seed) % 4, at = fixture_random(&seed) % 60000;
+
+                if (disk_read(o->disk, part, sizeof part, number * VMDK_GRAIN + at) !=
+                    (ssize_t)sizeof part)
+                        return "a read failed";
+                if (load_le64(part + (-at & 7)) >> 32 != (number == 2 ? 0 : number))
+                        return "a read gave what belongs elsewhere";
+        }
+        return NULL;
+}
+
+static void test_many_read_at_a_time(void **state)
+{
+        struct vmdk_image v = small_image(true);
+        struct opened o = scan_image(&v);
+        pthread_t threads[4];
+        void *what;
+
+        (void)state;
+        for (size_t i = 0; i < 4; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, read_all_over, &o), 0);
+        for (size_t i = 0; i < 4; i++) {
+                pthread_join(threads[i], &what);
+                if (what)
+                        fail_msg("%s", (const char *)what);
+        }
         end(&o);
         vmdk_free(&v);
 }
@@ -596,6 +634,7 @@ int main(void)
             cmocka_unit_test(test_stream_with_a_footer),
             cmocka_unit_test(test_monolithic_sparse),
             cmocka_unit_test(test_read_across_grains_at_odd_places),
+            cmocka_unit_test(test_many_read_at_a_time),
             cmocka_unit_test(test_last_grain_beyond_the_disks_end),
             cmocka_unit_test(test_without_the_footer_the_directory_is_found),
             cmocka_unit_test(test_a_stream_that_is_cut_off_gives_what_is_there),

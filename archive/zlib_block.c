@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/zlib_block.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <zlib.h>
+#ifdef VMAFS_ISAL
+#include <isa-l/igzip_lib.h>
+#endif
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+
+#ifdef VMAFS_ISAL
+static int inflate_fast(const void *in, size_t in_len, void *out, size_t *len)
+{
+        cleanup_free struct inflate_state *z = malloc(sizeof *z);
+
+        if (!z)
+                return -ENOMEM;
+        isal_inflate_init(z);
+        z->crc_flag = ISAL_ZLIB;
+        z->next_in = (uint8_t *)in;
+        z->avail_in = (uint32_t)min_u64(in_len, UINT32_MAX);
+        z->next_out = out;
+        z->avail_out = (uint32_t)min_u64(*len, UINT32_MAX);
+        if (isal_inflate_stateless(z) != ISAL_DECOMP_OK)
+                return -EIO;
+        *len = z->total_out;
+        return 0;
+}
+#else
+static int inflate_fast(const void *in, size_t in_len, void *out, size_t *len)
+{
+        (void)in;
+        (void)in_len;
+        (void)out;
+        (void)len;
+        return -ENOSYS;
+}
+#endif
+
+int zlib_block(const void *in, size_t in_len, void *out, size_t *len)
+{
+        uLongf room = *len;
+        uLong left = in_len;
+        int rc = inflate_fast(in, in_len, out, len);
+
+        if (rc == 0 || rc == -ENOMEM)
+                return rc;
+        rc = uncompress2(out, &room, in, &left);
+        *len = room;
+        if (rc == Z_OK)
+                return 0;
+        return rc == Z_MEM_ERROR ? -ENOMEM : -EIO;
+}
