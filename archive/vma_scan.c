@@ -304,6 +304,9 @@ static int take_extent(struct scan *s)
 
         if (rc == 0)
                 rc = take_slots(s);
+        /* The next header may stand within what this one claims. */
+        if (s->doubtful)
+                end = s->here->pos + EXTENT_HEADER;
         return rc < 0 ? rc : s->sink->progress(s->sink->ctx, min_u64(end, s->end));
 }
 

@@ -376,7 +376,9 @@ static void check_bad_sectors(const struct salvage *m, uint64_t from, uint64_t t
 
         source.base.ops = &bad_ops;
         source.base.size = m->len;
-        assert_int_equal(archive_open(&source.base, &sink, &a, &err), 0);
+        assert_int_equal(
+            archive_open(&source.base, &(struct archive_origin){.name = "a.vma"}, &sink, &a, &err),
+            0);
         assert_int_equal(a->ops->scan(a, &sink, &err), 0);
         for (unsigned i = 0; i < CLUSTERS; i++) {
                 bool lost = i / SLOTS >= first && i / SLOTS <= last;

@@ -91,6 +91,13 @@ static int see_damage(void *ctx, const struct damage *damage)
         return 0;
 }
 
+static int see_gone(void *ctx, uint64_t start, uint64_t end)
+{
+        (void)ctx;
+        fuzz_require(start < end);
+        return 0;
+}
+
 static int see_progress(void *ctx, uint64_t done)
 {
         struct seen *s = ctx;
@@ -119,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             .disk = see_disk,
             .file = see_file,
             .extents = see_extents,
+            .gone = see_gone,
             .size = see_size,
             .damage = see_damage,
             .progress = see_progress,
