@@ -16,6 +16,7 @@ static const struct archive_ops *const formats[] = {
     &vma_archive,
     &vmdk_archive,
     &tar_archive,
+    &qcow2_archive,
 };
 
 int archive_open(struct source *source, const struct archive_origin *origin,

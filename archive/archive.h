@@ -90,6 +90,17 @@ struct archive_origin {
 struct archive_info {
         char uuid[37]; /* "" where the format has none */
         int64_t ctime; /* when the backup was made, seconds since 1970 */
+        char note[96]; /* what else a person should know: a sentence, or "" */
+};
+
+/* A range of a disk as the format has it, in the words of qemu-img map. */
+struct archive_detail {
+        uint64_t len;
+        unsigned depth;  /* 0: the archive itself has it, 1: its backing file … */
+        bool present;    /* it is allocated there */
+        bool zero;       /* it reads as zeros */
+        bool has_offset; /* it lies in the archive as it is … */
+        uint64_t offset; /* … from this byte on */
 };
 
 struct archive_ops {
@@ -113,7 +124,8 @@ struct archive_ops {
 
         /*
          * Read LEN bytes from SKIP bytes into EXTENT, which is (part of) an emitted one with a
-         * real address. 0 or -errno: -EIO where the bytes cannot be had. Thread-safe.
+         * real address; both its start and its address may be used. 0 or -errno: -EIO where the
+         * bytes cannot be had. Thread-safe.
          */
         int (*read)(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
                     size_t len);
@@ -123,6 +135,13 @@ struct archive_ops {
          * not stored so. NULL: an address is that byte.
          */
         bool (*locate)(struct archive *a, const struct extent *extent, uint64_t *offset);
+
+        /*
+         * What [START, START + LEN) of disk number DISK, LEN not 0, begins with, after the scan.
+         * 0 or -errno. NULL: no more is known than what was emitted, and locate.
+         */
+        int (*detail)(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
+                      struct archive_detail *out);
 
         void (*close)(struct archive *a);
 };
@@ -136,7 +155,7 @@ struct archive {
         bool many_files;   /* the disks are in other files besides: an index is of one alone */
 };
 
-extern const struct archive_ops vma_archive, vmdk_archive, tar_archive;
+extern const struct archive_ops vma_archive, vmdk_archive, tar_archive, qcow2_archive;
 
 /*
  * Find the format of SOURCE by its first bytes and open it. SOURCE stays the caller's and

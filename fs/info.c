@@ -58,6 +58,8 @@ static void print_human(const struct index *index, const char *path)
         print_time(info->ctime);
         printf("size:         %s (%" PRIu64 " bytes)\n",
                report_size(index_archive_size(index), size), index_archive_size(index));
+        if (info->note[0])
+                printf("note:         %s\n", info->note);
         print_index(index);
         for (size_t i = 0; i < index_disk_count(index); i++) {
                 const struct disk *d = index_disk(index, i);
@@ -115,11 +117,12 @@ static json_t *index_json(const struct index *index)
 static int print_json(const struct index *index, const char *path)
 {
         const struct archive_info *info = index_info(index);
-        json_t *root = json_pack(
-            "{s:o, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "archive", json_text(path), "format",
-            index_format(index), "compression", index_compression(index), "uuid", info->uuid,
-            "ctime", (json_int_t)info->ctime, "size", (json_int_t)index_archive_size(index),
-            "index", index_json(index), "disks", disks_json(index), "files", files_json(index));
+        json_t *root = json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:o, s:o}", "archive",
+                                 json_text(path), "format", index_format(index), "compression",
+                                 index_compression(index), "uuid", info->uuid, "ctime",
+                                 (json_int_t)info->ctime, "note", info->note, "size",
+                                 (json_int_t)index_archive_size(index), "index", index_json(index),
+                                 "disks", disks_json(index), "files", files_json(index));
 
         return json_print(root);
 }

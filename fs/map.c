@@ -23,100 +23,117 @@ enum map_output { OUTPUT_HUMAN, OUTPUT_JSON };
 
 struct map_printer {
         enum map_output output;
-        bool offsets; /* addresses are offsets of the archive file */
+        bool compressed; /* the archive is: no place in it is a place in the file */
         bool first;
-        struct archive *archive;
-        const char *path; /* of the archive */
+        const char *archive;
 };
 
-static bool is_data(uint64_t addr)
+/* A line of the map. */
+struct line {
+        uint64_t start;
+        bool lost;
+        struct archive_detail detail;
+};
+
+static void print_human_line(const struct map_printer *p, const struct line *l)
 {
-        return addr != EXTENT_ZERO && addr != EXTENT_LOST;
-}
-
-/* The byte of the archive file at which E is stored as it is; false where it is compressed. */
-static bool find_offset(const struct map_printer *p, const struct extent *e, uint64_t *offset)
-{
-        const struct archive *a = p->archive;
-
-        *offset = e->addr;
-        if (!p->offsets || !is_data(e->addr))
-                return false;
-        return !a->ops->locate || a->ops->locate(p->archive, e, offset);
-}
-
-static void print_human_line(const struct map_printer *p, const struct extent *e)
-{
-        uint64_t offset;
-
-        if (e->addr == EXTENT_ZERO)
+        if (l->detail.zero)
                 return;
-        printf("%#-16" PRIx64 "%#-16" PRIx64, e->start, e->len);
-        if (e->addr == EXTENT_LOST)
-                printf("%-16s%s\n", "lost", p->path);
-        else if (find_offset(p, e, &offset))
-                printf("%#-16" PRIx64 "%s\n", offset, p->path);
+        printf("%#-16" PRIx64 "%#-16" PRIx64, l->start, l->detail.len);
+        if (l->lost)
+                printf("%-16s%s\n", "lost", p->archive);
+        else if (l->detail.has_offset)
+                printf("%#-16" PRIx64 "%s\n", l->detail.offset, p->archive);
         else
-                printf("%-16s%s\n", "compressed", p->path);
+                printf("%-16s%s\n", "compressed", p->archive);
 }
 
-static void print_json_line(const struct map_printer *p, const struct extent *e)
+static void print_json_line(const struct map_printer *p, const struct line *l)
 {
-        bool zero = e->addr == EXTENT_ZERO;
-        uint64_t offset;
-        json_t *o =
-            json_pack("{s:I, s:I, s:i, s:b, s:b, s:b}", "start", (json_int_t)e->start, "length",
-                      (json_int_t)e->len, "depth", 0, "present", 1, "zero", zero, "data", !zero);
+        const struct archive_detail *d = &l->detail;
+        json_t *o = json_pack("{s:I, s:I, s:i, s:b, s:b, s:b}", "start", (json_int_t)l->start,
+                              "length", (json_int_t)d->len, "depth", (int)d->depth, "present",
+                              d->present, "zero", d->zero, "data", !d->zero);
 
-        if (o && find_offset(p, e, &offset))
-                json_object_set_new(o, "offset", json_integer((json_int_t)offset));
-        if (o && e->addr == EXTENT_LOST)
+        if (o && d->has_offset)
+                json_object_set_new(o, "offset", json_integer((json_int_t)d->offset));
+        if (o && l->lost)
                 json_object_set_new(o, "lost", json_true());
         fputs(p->first ? "[" : ",\n", stdout);
         json_dumpf(o, stdout, 0);
         json_decref(o);
 }
 
-static void print_extent(struct map_printer *p, const struct extent *e)
+static void print_line(struct map_printer *p, const struct line *l)
 {
+        if (l->detail.len == 0)
+                return;
         if (p->output == OUTPUT_JSON)
-                print_json_line(p, e);
+                print_json_line(p, l);
         else
-                print_human_line(p, e);
+                print_human_line(p, l);
         p->first = false;
 }
 
-/* Can one line say of A and B, which follows it on the disk, where they are? */
-static bool go_together(const struct map_printer *p, const struct extent *a, const struct extent *b)
+/* Is B, which starts where A ends, told together with it? */
+static bool goes_on(const struct line *a, const struct line *b)
 {
-        uint64_t offset;
+        const struct archive_detail *x = &a->detail, *y = &b->detail;
 
-        if (!p->offsets || !is_data(a->addr) || !is_data(b->addr) || find_offset(p, a, &offset) ||
-            find_offset(p, b, &offset))
-                return extent_continues(a, b);
-        return true;
+        return a->lost == b->lost && x->depth == y->depth && x->present == y->present &&
+               x->zero == y->zero && x->has_offset == y->has_offset &&
+               (!x->has_offset || x->offset + x->len == y->offset);
 }
 
-static void print_map(struct map_printer *p, struct disk *d)
+/* What the disk holds from POS on, in the format's words or, where it has none, in the map's. */
+static int find_line(const struct map_printer *p, struct disk *d, uint64_t pos, struct line *out)
 {
-        struct extent run = {0}, e;
+        struct archive *a = index_archive(d->index);
+        struct extent e;
+        int rc = 0;
+
+        disk_find(d, pos, &e);
+        *out = (struct line){.start = pos, .lost = e.addr == EXTENT_LOST};
+        out->detail = (struct archive_detail){.len = e.start + e.len - pos, .present = true};
+        if (out->lost)
+                return 0;
+        if (a->ops->detail) {
+                rc = a->ops->detail(a, d->number, pos, out->detail.len, &out->detail);
+        } else {
+                out->detail.zero = e.addr == EXTENT_ZERO;
+                out->detail.offset = e.addr;
+                out->detail.has_offset =
+                    !out->detail.zero &&
+                    (!a->ops->locate || a->ops->locate(a, &e, &out->detail.offset));
+                out->detail.offset += pos - e.start;
+        }
+        if (p->compressed)
+                out->detail.has_offset = false;
+        return rc;
+}
+
+static int print_map(struct map_printer *p, struct disk *d)
+{
+        struct line run = {0}, line;
+        int rc = 0;
 
         if (p->output == OUTPUT_HUMAN)
                 printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
-        for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
-                disk_find(d, pos, &e);
-                if (run.len && go_together(p, &run, &e)) {
-                        run.len += e.len;
+        for (uint64_t pos = 0; pos < d->size && rc == 0; pos += line.detail.len) {
+                rc = find_line(p, d, pos, &line);
+                if (rc < 0)
+                        break;
+                if (run.detail.len && goes_on(&run, &line)) {
+                        run.detail.len += line.detail.len;
                         continue;
                 }
-                if (run.len)
-                        print_extent(p, &run);
-                run = e;
+                print_line(p, &run);
+                run = line;
         }
-        if (run.len)
-                print_extent(p, &run);
+        print_line(p, &run);
         if (p->output == OUTPUT_JSON)
                 puts(p->first ? "[]" : "]");
+        return rc;
 }
 
 static struct disk *find_disk(const struct index *index, const char *name)
@@ -130,10 +147,9 @@ static struct disk *find_disk(const struct index *index, const char *name)
 static int map_disk(struct index *index, const char *path, const char *name, enum map_output output)
 {
         struct map_printer p = {.output = output,
-                                .offsets = strcmp(index_compression(index), "none") == 0,
+                                .compressed = strcmp(index_compression(index), "none") != 0,
                                 .first = true,
-                                .archive = index_archive(index),
-                                .path = path};
+                                .archive = path};
         struct disk *d = find_disk(index, name);
         struct error err = {0};
         struct progress *progress;
@@ -150,7 +166,11 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
                 report_error(path, &err);
                 return STATUS_FAILED;
         }
-        print_map(&p, d);
+        rc = print_map(&p, d);
+        if (rc < 0) {
+                report("%s: cannot be read: %s", path, strerror(-rc));
+                return STATUS_FAILED;
+        }
         if (d->totals.lost == 0)
                 return STATUS_OK;
         report("%s: parts of %s are lost; vmafs verify names the causes", path, name);

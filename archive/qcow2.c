@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * qcow2, the image format of QEMU.
+ *
+ * The scan goes through the tables once and emits which parts of a disk are data; where these are
+ * it leaves in the tables. So an address in an extent is a byte of the disk, counted from a number
+ * that tells the disks apart:
+ *
+ *   address = 4096 * number of the disk + byte of the disk
+ *
+ * Clusters of any size, in any order, compressed or not, are one extent then as long as they are
+ * data. A read looks at the tables again, which a cache keeps.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/blockcache.h"
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/qcow2.h"
+#include "archive/qcow2_reader.h"
+#include "archive/source.h"
+
+enum {
+        TABLE_CACHE = 32 * 1024 * 1024,
+        CLUSTER_CACHE = 64 * 1024 * 1024,
+};
+
+static bool qcow2_probe(const void *head, size_t len)
+{
+        return len >= 4 && memcmp(head, "QFI\xfb", 4) == 0;
+}
+
+/* ---- opening ---- */
+
+/* Is all of the L1 table of T, which an image of any source may have, in the file? */
+static int check_l1(const struct qcow2_image *image, const struct qcow2_table *t, struct error *err)
+{
+        uint64_t bytes = (uint64_t)t->l1_entries * 8, needed, end;
+        uint8_t last[8];
+
+        if (t->l1_offset % (UINT64_C(1) << image->cluster_bits) || bytes > QCOW2_L1_BYTES_MAX ||
+            !checked_add(t->l1_offset, bytes, &end) || end > QCOW2_FILE_MAX)
+                return error_set(err, EIO, "an L1 table cannot be where the header says it is");
+        needed = (t->base + t->size + qcow2_l2_span(image) - 1) / qcow2_l2_span(image);
+        if (t->l1_entries < needed)
+                return error_set(err, EIO, "has an L1 table of %u entries; its disk needs %" PRIu64,
+                                 t->l1_entries, needed);
+        if (!bytes)
+                return 0;
+        return qcow2_read_exactly(image->source, last, sizeof last, end - sizeof last,
+                                  "an L1 table", err);
+}
+
+static int emit_disk(const struct qcow2 *q, const char *name, const struct archive_sink *sink,
+                     struct error *err)
+{
+        struct archive_disk disk = {
+            .name = name, .device = "disk", .size = q->disks[0].table.size, .sparse = true};
+        int rc = sink->disk(sink->ctx, &disk);
+
+        return rc < 0 ? error_set(err, -rc, "a disk cannot be shown: %s", strerror(-rc)) : 0;
+}
+
+static void qcow2_close(struct archive *a)
+{
+        struct qcow2 *q = (struct qcow2 *)a;
+
+        blockcache_free(q->image.tables);
+        blockcache_free(q->image.clusters);
+        free(q->disks);
+        free(q);
+}
+
+static void cleanup_qcow2_fn(struct qcow2 **q)
+{
+        if (*q)
+                qcow2_close(&(*q)->base);
+}
+
+static int open_image(struct qcow2 *q, struct source *source, struct error *err)
+{
+        struct qcow2_image *image = &q->image;
+
+        image->source = source;
+        image->file_size = min_u64(source->size, QCOW2_FILE_MAX);
+        if (blockcache_new(TABLE_CACHE, &image->tables) < 0 ||
+            blockcache_new(CLUSTER_CACHE, &image->clusters) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        return qcow2_read_header(image, err);
+}
+
+static int add_active_disk(struct qcow2 *q, struct error *err)
+{
+        const struct qcow2_image *image = &q->image;
+
+        q->disks = calloc(1, sizeof *q->disks);
+        if (!q->disks)
+                return error_set(err, ENOMEM, "out of memory");
+        q->disk_count = 1;
+        q->disks[0].table = (struct qcow2_table){
+            .l1_offset = image->l1_offset, .l1_entries = image->l1_entries, .size = image->size};
+        return check_l1(image, &q->disks[0].table, err);
+}
+
+/* What the image says of its own state. */
+static void describe_state(const struct qcow2_image *image, struct archive_info *info)
+{
+        if (image->corrupt)
+                snprintf(info->note, sizeof info->note,
+                         "QEMU has found it corrupt and marked it so; qemu-img check says more");
+        else if (image->dirty)
+                snprintf(info->note, sizeof info->note,
+                         "it was not closed after writing (dirty), which does not hinder reading");
+}
+
+static int qcow2_open(struct source *source, const struct archive_origin *origin,
+                      const struct archive_sink *sink, struct archive **out, struct error *err)
+{
+        __attribute__((cleanup(cleanup_qcow2_fn))) struct qcow2 *q = calloc(1, sizeof *q);
+        cleanup_free char *name = archive_disk_name(origin->name);
+        int rc;
+
+        if (!q || !name)
+                return error_set(err, ENOMEM, "out of memory");
+        q->base.ops = &qcow2_archive;
+        q->base.source = source;
+        q->base.info.ctime = origin->mtime;
+        q->base.addr_end = EXTENT_ADDR_MAX;
+        rc = open_image(q, source, err);
+        describe_state(&q->image, &q->base.info);
+        if (rc == 0 && q->image.backing[0])
+                rc = error_set(err, ENOTSUP, "has a backing file, %s; vmafs does not read it",
+                               q->image.backing);
+        if (rc == 0)
+                rc = add_active_disk(q, err);
+        if (rc == 0)
+                rc = emit_disk(q, name, sink, err);
+        if (rc < 0)
+                return rc;
+        *out = &steal_ptr(&q)->base;
+        return 0;
+}
+
+/* ---- looking up ---- */
+
+int qcow2_look(const struct qcow2 *q, size_t disk, uint64_t pos, uint64_t len,
+               enum qcow2_alike alike, struct qcow2_cursor *cursor, struct qcow2_piece *out)
+{
+        return qcow2_find(&q->image, &q->disks[disk].table, pos, len, alike, cursor, out);
+}
+
+void qcow2_end_look(const struct qcow2 *q, struct qcow2_cursor *cursor)
+{
+        qcow2_release(&q->image, cursor);
+}
+
+static int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
+                        struct archive_detail *out)
+{
+        const struct qcow2 *q = (const struct qcow2 *)a;
+        struct qcow2_cursor cursor = {0};
+        struct qcow2_piece piece;
+        int rc = qcow2_look(q, disk, start, len, QCOW2_ALIKE_PLACE, &cursor, &piece);
+
+        qcow2_end_look(q, &cursor);
+        if (rc < 0)
+                return rc;
+        *out = (struct archive_detail){
+            .len = piece.len,
+            .present = piece.kind != QCOW2_UNALLOCATED,
+            .zero = piece.kind == QCOW2_UNALLOCATED || piece.kind == QCOW2_ZERO,
+            .has_offset = piece.offset != 0,
+            .offset = piece.offset,
+        };
+        return 0;
+}
+
+/* ---- reading ---- */
+
+static int read_piece(const struct qcow2 *q, const struct qcow2_piece *piece, void *buf)
+{
+        ssize_t n;
+
+        switch (piece->kind) {
+        case QCOW2_UNALLOCATED:
+        case QCOW2_ZERO:
+                memset(buf, 0, piece->len);
+                return 0;
+        case QCOW2_DATA:
+                n = source_pread(q->base.source, buf, piece->len, piece->offset);
+                if (n < 0)
+                        return (int)n;
+                return (size_t)n == piece->len ? 0 : -EIO;
+        case QCOW2_COMPRESSED:
+                return qcow2_read_compressed(&q->image, piece->entry, piece->skip, buf, piece->len);
+        case QCOW2_BAD:
+                break;
+        }
+        return -EIO;
+}
+
+static int qcow2_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
+                      size_t len)
+{
+        const struct qcow2 *q = (const struct qcow2 *)a;
+        uint64_t disk = (extent->addr - extent->start) / QCOW2_DISK_STEP;
+        uint64_t pos = extent->start + skip;
+        struct qcow2_cursor cursor = {0};
+        int rc = 0;
+
+        if (disk >= q->disk_count || !range_within(pos, len, q->disks[disk].table.size))
+                return -EIO;
+        for (size_t done = 0; done < len && rc == 0;) {
+                struct qcow2_piece piece;
+
+                rc =
+                    qcow2_look(q, disk, pos + done, len - done, QCOW2_ALIKE_PLACE, &cursor, &piece);
+                if (rc == 0)
+                        rc = read_piece(q, &piece, (char *)buf + done);
+                done += piece.len;
+        }
+        qcow2_end_look(q, &cursor);
+        return rc;
+}
+
+const struct archive_ops qcow2_archive = {
+    .name = "qcow2",
+    .probe = qcow2_probe,
+    .open = qcow2_open,
+    .scan = qcow2_scan,
+    .read = qcow2_read,
+    .detail = qcow2_detail,
+    .close = qcow2_close,
+};

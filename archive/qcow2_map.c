@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a byte of a disk to where it is. Tables are read when they are looked at, in aligned pieces
+ * of at most 64 KiB that a bounded cache keeps: of an image of any size nothing else is in memory.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "archive/blockcache.h"
+#include "archive/bytes.h"
+#include "archive/qcow2.h"
+#include "archive/source.h"
+
+enum {
+        SLICE_MIN = 4096,
+        SLICE_MAX = 65536,
+        ENTRY = 8,
+        SUBCLUSTER_BITS = 5,
+};
+
+#define OFFSET_MASK UINT64_C(0x00fffffffffffe00)
+#define COMPRESSED  (UINT64_C(1) << 62)
+#define ALL_ZERO    UINT64_C(1)
+
+static uint64_t cluster_size(const struct qcow2_image *image)
+{
+        return UINT64_C(1) << image->cluster_bits;
+}
+
+static size_t l2_entry_size(const struct qcow2_image *image)
+{
+        return image->extended_l2 ? (size_t)2 * ENTRY : ENTRY;
+}
+
+static uint64_t l2_entries(const struct qcow2_image *image)
+{
+        return cluster_size(image) / l2_entry_size(image);
+}
+
+uint64_t qcow2_l2_span(const struct qcow2_image *image)
+{
+        return l2_entries(image) << image->cluster_bits;
+}
+
+/* What is allocated, zeroed and so on by itself: a cluster, or a 32nd of one. */
+static uint64_t unit_size(const struct qcow2_image *image)
+{
+        return cluster_size(image) >> (image->extended_l2 ? SUBCLUSTER_BITS : 0);
+}
+
+/* ---- pieces of tables ---- */
+
+/* What is behind the file's end reads as 0 here; who uses the bytes has checked that they exist. */
+static int load_slice(void *ctx, uint64_t key, void *buf, size_t len)
+{
+        const struct qcow2_image *image = ctx;
+        uint64_t offset = key & (QCOW2_FILE_MAX - 1);
+        uint64_t left = offset < image->file_size ? image->file_size - offset : 0;
+        ssize_t n = source_pread(image->source, buf, (size_t)min_u64(len, left), offset);
+
+        if (n < 0)
+                return (int)n;
+        memset((char *)buf + n, 0, len - (size_t)n);
+        return 0;
+}
+
+static void let_go(const struct qcow2_image *image, struct qcow2_held *held)
+{
+        if (held->block)
+                blockcache_put(image->tables, held->block);
+        held->block = NULL;
+}
+
+void qcow2_release(const struct qcow2_image *image, struct qcow2_cursor *cursor)
+{
+        let_go(image, &cursor->l1);
+        let_go(image, &cursor->l2);
+}
+
+/*
+ * The entries from byte OFFSET of the file on, and up to which byte they are there, at most END.
+ * They stay until HELD is used again.
+ */
+static int hold_entries(const struct qcow2_image *image, struct qcow2_held *held, uint64_t offset,
+                        uint64_t *end, const uint8_t **out)
+{
+        uint64_t size = min_u64(max_u64(cluster_size(image), SLICE_MIN), SLICE_MAX);
+        uint64_t start = offset / size * size;
+        uint64_t key = (uint64_t)image->number << QCOW2_KEY_IMAGE_BIT | start;
+
+        if (!held->block || held->key != key) {
+                int rc;
+
+                let_go(image, held);
+                rc = blockcache_get(image->tables, key, size, load_slice, (void *)image,
+                                    &held->block);
+                if (rc < 0) {
+                        held->block = NULL;
+                        return rc;
+                }
+                held->key = key;
+        }
+        *end = min_u64(*end, start + size);
+        *out = (const uint8_t *)block_data(held->block) + (offset - start);
+        return 0;
+}
+
+/* ---- one entry ---- */
+
+static int bad(struct qcow2_piece *out, const char *why, uint64_t where)
+{
+        out->kind = QCOW2_BAD;
+        out->why = why;
+        out->where = where;
+        return 0;
+}
+
+/* As bad, for a table that cannot be read with RC; what is no damage is returned. */
+static int bad_read(struct qcow2_piece *out, int rc, uint64_t where)
+{
+        return rc == -EIO ? bad(out, "a table cannot be read", where) : rc;
+}
+
+/* Does [OFFSET, OFFSET + LEN) lie in the file, and where a cluster may be? */
+static bool in_file(const struct qcow2_image *image, uint64_t offset, uint64_t len)
+{
+        return offset % cluster_size(image) == 0 && range_within(offset, len, image->file_size);
+}
+
+/* A unit that is stored at OFFSET of the file; the first SKIP bytes of it are not asked for. */
+static void stored(const struct qcow2_image *image, uint64_t offset, uint64_t skip,
+                   struct qcow2_piece *out)
+{
+        uint64_t end = image->file_size, unit = unit_size(image);
+
+        out->kind = QCOW2_DATA;
+        out->offset = offset + skip;
+        if (out->offset >= end) {
+                bad(out, "a cluster lies behind the end of the file", out->where);
+                return;
+        }
+        /* Of what the file's end cuts the front part is there. */
+        if (offset + unit > end)
+                out->len = min_u64(out->len, end - out->offset);
+}
+
+static void classify_standard(const struct qcow2_image *image, uint64_t entry, uint64_t skip,
+                              struct qcow2_piece *out)
+{
+        uint64_t offset = entry & OFFSET_MASK;
+
+        if (offset % cluster_size(image)) {
+                bad(out, "a cluster's offset is not aligned", out->where);
+        } else if (entry & ALL_ZERO) {
+                out->kind = QCOW2_ZERO;
+                out->offset = offset ? offset + skip : 0;
+                if (image->version < 3)
+                        bad(out, "a zero cluster in an image of version 2", out->where);
+        } else if (offset) {
+                stored(image, offset, skip, out);
+        } else {
+                out->kind = QCOW2_UNALLOCATED;
+        }
+}
+
+/* BITMAP: 32 bits "is allocated", and above them 32 "reads as zeros". SKIP: into subcluster SUB. */
+static void classify_extended(const struct qcow2_image *image, uint64_t entry, uint64_t bitmap,
+                              unsigned sub, uint64_t skip, struct qcow2_piece *out)
+{
+        uint64_t offset = entry & OFFSET_MASK, in_cluster = sub * unit_size(image);
+        bool allocated = bitmap >> sub & 1, zero = bitmap >> (QCOW2_SUBCLUSTERS + sub) & 1;
+
+        if (offset % cluster_size(image)) {
+                bad(out, "a cluster's offset is not aligned", out->where);
+        } else if ((bitmap >> QCOW2_SUBCLUSTERS & bitmap) != 0 ||
+                   (!offset && (uint32_t)bitmap != 0)) {
+                bad(out, "an entry of an L2 table contradicts itself", out->where);
+        } else if (zero) {
+                out->kind = QCOW2_ZERO;
+                out->offset = offset ? offset + in_cluster + skip : 0;
+        } else if (allocated) {
+                stored(image, offset + in_cluster, skip, out);
+        } else {
+                out->kind = QCOW2_UNALLOCATED;
+                out->offset = offset ? offset + in_cluster + skip : 0;
+        }
+}
+
+static void classify_compressed(const struct qcow2_image *image, uint64_t entry, uint64_t skip,
+                                struct qcow2_piece *out)
+{
+        struct qcow2_range range = qcow2_compressed_range(image, entry);
+
+        out->kind = QCOW2_COMPRESSED;
+        out->entry = entry;
+        out->skip = skip;
+        if (range.offset >= image->file_size)
+                bad(out, "a compressed cluster lies behind the end of the file", out->where);
+}
+
+/* What the entry at P says of the byte POS of the table's range; out->len may be shortened. */
+static void classify(const struct qcow2_image *image, const uint8_t *p, uint64_t pos,
+                     struct qcow2_piece *out)
+{
+        uint64_t entry = load_be64(p);
+        uint64_t in_cluster = pos % cluster_size(image), unit = unit_size(image);
+
+        if (entry & COMPRESSED) {
+                out->len = cluster_size(image) - in_cluster;
+                classify_compressed(image, entry, in_cluster, out);
+                return;
+        }
+        out->len = unit - pos % unit;
+        if (image->extended_l2)
+                classify_extended(image, entry, load_be64(p + ENTRY), (unsigned)(in_cluster / unit),
+                                  pos % unit, out);
+        else
+                classify_standard(image, entry, in_cluster, out);
+}
+
+/* ---- runs of entries ---- */
+
+/* Can B, which follows A on the disk, be told together with it? */
+static bool joins(const struct qcow2_piece *a, const struct qcow2_piece *b, enum qcow2_alike alike)
+{
+        if (a->kind != b->kind)
+                return false;
+        if (a->kind == QCOW2_BAD)
+                return a->why == b->why;
+        if (alike == QCOW2_ALIKE_KIND)
+                return true;
+        if (a->kind == QCOW2_COMPRESSED)
+                return false;
+        return a->offset ? a->offset + a->len == b->offset : !b->offset;
+}
+
+/* The run of alike units from POS on in the L2 table at L2. */
+static int find_in_l2(const struct qcow2_image *image, uint64_t l2, uint64_t pos, uint64_t len,
+                      enum qcow2_alike alike, struct qcow2_held *held, struct qcow2_piece *out)
+{
+        size_t entry_size = l2_entry_size(image);
+        uint64_t end = l2 + cluster_size(image);
+        uint64_t number = (pos >> image->cluster_bits) % l2_entries(image);
+        uint64_t at = l2 + number * entry_size, first = pos >> image->cluster_bits;
+        const uint8_t *p;
+        int rc = hold_entries(image, held, at, &end, &p);
+
+        if (rc < 0) {
+                out->len = min_u64(len, cluster_size(image) - pos % cluster_size(image));
+                return bad_read(out, rc, at);
+        }
+        out->where = at;
+        classify(image, p, pos, out);
+        while (out->len < len) {
+                struct qcow2_piece next = {0};
+                uint64_t after = pos + out->len;
+                uint64_t i = (after >> image->cluster_bits) - first;
+
+                if (at + i * entry_size >= end)
+                        break;
+                next.where = at + i * entry_size;
+                classify(image, p + i * entry_size, after, &next);
+                if (!joins(out, &next, alike))
+                        break;
+                out->len += next.len;
+        }
+        out->len = min_u64(out->len, len);
+        return 0;
+}
+
+/* Entries of the L1 table from P on, which end at END of the file, that are empty; AT is P's. */
+static uint64_t count_empty(const uint8_t *p, uint64_t at, uint64_t end)
+{
+        uint64_t n = 0;
+
+        while (at + n * ENTRY < end && (load_be64(p + n * ENTRY) & OFFSET_MASK) == 0)
+                n++;
+        return n;
+}
+
+int qcow2_find(const struct qcow2_image *image, const struct qcow2_table *table, uint64_t pos,
+               uint64_t len, enum qcow2_alike alike, struct qcow2_cursor *cursor,
+               struct qcow2_piece *out)
+{
+        uint64_t span = qcow2_l2_span(image);
+        uint64_t at, l2, end = table->l1_offset + (uint64_t)table->l1_entries * ENTRY;
+        const uint8_t *p;
+        int rc;
+
+        *out = (struct qcow2_piece){.kind = QCOW2_UNALLOCATED};
+        len = min_u64(len, table->size - pos);
+        pos += table->base;
+        at = table->l1_offset + pos / span * ENTRY;
+        if (at >= end) {
+                out->len = len;
+                return 0;
+        }
+        rc = hold_entries(image, &cursor->l1, at, &end, &p);
+        if (rc < 0) {
+                out->len = min_u64(len, span - pos % span);
+                return bad_read(out, rc, at);
+        }
+        l2 = load_be64(p) & OFFSET_MASK;
+        if (!l2) {
+                out->len = min_u64(len, count_empty(p, at, end) * span - pos % span);
+                return 0;
+        }
+        len = min_u64(len, span - pos % span);
+        if (in_file(image, l2, cluster_size(image)))
+                return find_in_l2(image, l2, pos, len, alike, &cursor->l2, out);
+        out->len = len;
+        return bad(out, "an L2 table lies outside of the file", at);
+}

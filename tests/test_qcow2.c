@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* qcow2 images made by hand: what is refused, what is lost, and that nothing hostile costs much. */
+#include <errno.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <cmocka.h>
+
+#include "archive/archive.h"
+#include "archive/bytes.h"
+#include "archive/error.h"
+#include "index/index.h"
+
+enum {
+        CLUSTER_BITS = 12,
+        CLUSTER = 1 << CLUSTER_BITS,
+        ENTRIES = CLUSTER / 8, /* of an L2 table */
+        SPAN = ENTRIES * CLUSTER,
+        CLUSTERS = 16, /* of the file: header, L1, L2, data */
+        L1 = CLUSTER,
+        L2 = 2 * CLUSTER,
+        DATA = 3 * CLUSTER,
+};
+
+#define COPIED     (UINT64_C(1) << 63)
+#define COMPRESSED (UINT64_C(1) << 62)
+
+struct fixture {
+        uint8_t bytes[CLUSTERS * CLUSTER];
+        size_t len;
+        int fd;
+        char path[64];
+        struct index *index;
+        struct error err;
+};
+
+static void put32(struct fixture *f, size_t at, uint32_t v)
+{
+        v = htobe32(v);
+        memcpy(f->bytes + at, &v, sizeof v);
+}
+
+static void put64(struct fixture *f, size_t at, uint64_t v)
+{
+        v = htobe64(v);
+        memcpy(f->bytes + at, &v, sizeof v);
+}
+
+/* An image of version 3 with a disk of one L2 table, which maps nothing yet. */
+static struct fixture *start(void)
+{
+        struct fixture *f = calloc(1, sizeof *f);
+
+        assert_non_null(f);
+        memcpy(f->bytes, "QFI\xfb", 4);
+        put32(f, 4, 3);
+        put32(f, 20, CLUSTER_BITS);
+        put64(f, 24, SPAN);
+        put32(f, 36, 1);
+        put64(f, 40, L1);
+        put32(f, 100, 104);
+        put64(f, L1, L2 | COPIED);
+        f->len = sizeof f->bytes;
+        for (size_t i = DATA; i < f->len; i++)
+                f->bytes[i] = (uint8_t)(i / CLUSTER);
+        f->fd = memfd_create("image", MFD_CLOEXEC);
+        assert_true(f->fd >= 0);
+        snprintf(f->path, sizeof f->path, "/proc/self/fd/%d", f->fd);
+        return f;
+}
+
+static void map_cluster(struct fixture *f, unsigned number, uint64_t entry)
+{
+        put64(f, L2 + 8 * (size_t)number, entry);
+}
+
+static int open_image(struct fixture *f)
+{
+        struct index_options options = {0};
+
+        assert_int_equal(pwrite(f->fd, f->bytes, f->len, 0), (ssize_t)f->len);
+        return index_open(f->path, &options, &f->index, &f->err);
+}
+
+static struct disk *scan_image(struct fixture *f)
+{
+        assert_int_equal(open_image(f), 0);
+        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
+        assert_int_equal(index_disk_count(f->index), 1);
+        return index_disk(f->index, 0);
+}
+
+static void stop(struct fixture *f)
+{
+        index_close(f->index);
+        close(f->fd);
+        free(f);
+}
+
+static void assert_refused(struct fixture *f, int error, const char *says)
+{
+        assert_int_equal(open_image(f), -error);
+        if (!strstr(f->err.text, says))
+                fail_msg("'%s' does not say '%s'", f->err.text, says);
+        stop(f);
+}
+
+static void assert_block(struct disk *d, unsigned number, uint8_t value)
+{
+        uint8_t block[CLUSTER];
+
+        assert_int_equal(disk_read(d, block, CLUSTER, (uint64_t)number * CLUSTER), CLUSTER);
+        for (size_t i = 0; i < CLUSTER; i++)
+                assert_int_equal(block[i], value);
+}
+
+static void assert_lost(struct disk *d, unsigned number)
+{
+        uint8_t block[CLUSTER];
+
+        assert_int_equal(disk_read(d, block, CLUSTER, (uint64_t)number * CLUSTER), -EIO);
+}
+
+/* ---- what an image holds ---- */
+
+static void test_clusters_of_every_kind_are_read(void **state)
+{
+        struct fixture *f = start();
+        struct disk *d;
+
+        (void)state;
+        map_cluster(f, 0, (DATA + CLUSTER) | COPIED);
+        map_cluster(f, 1, DATA);
+        map_cluster(f, 2, DATA | 1); /* allocated, and zeros */
+        map_cluster(f, 3, 1);
+        map_cluster(f, 511, DATA + 2 * CLUSTER);
+        d = scan_image(f);
+        assert_block(d, 0, 4);
+        assert_block(d, 1, 3);
+        assert_block(d, 2, 0);
+        assert_block(d, 3, 0);
+        assert_block(d, 4, 0);
+        assert_block(d, 511, 5);
+        assert_int_equal(d->totals.stored, 3 * CLUSTER);
+        assert_int_equal(index_damage_count(f->index), 0);
+        stop(f);
+}
+
+static size_t deflate_zeros(uint8_t *out, size_t room, size_t count)
+{
+        uint8_t *plain = calloc(1, count);
+        z_stream z = {
+            .next_in = plain, .avail_in = (uInt)count, .next_out = out, .avail_out = (uInt)room};
+
+        assert_non_null(plain);
+        assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY), Z_OK);
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        deflateEnd(&z);
+        free(plain);
+        return room - z.avail_out;
+}
+
+/* The entry of compressed bytes at OFFSET of the file that touch SECTORS. */
+static uint64_t compressed(uint64_t offset, uint64_t sectors)
+{
+        return COMPRESSED | (sectors - 1) << (62 - (CLUSTER_BITS - 8)) | offset;
+}
+
+static void test_a_compressed_cluster_is_read(void **state)
+{
+        struct fixture *f = start();
+        struct disk *d;
+
+        (void)state;
+        deflate_zeros(f->bytes + DATA + 100, 512, CLUSTER);
+        map_cluster(f, 7, compressed(DATA + 100, 1));
+        d = scan_image(f);
+        assert_block(d, 7, 0);
+        assert_int_equal(d->totals.stored, CLUSTER);
+        stop(f);
+}
+
+static void test_a_compressed_cluster_may_end_with_the_file(void **state)
+{
+        struct fixture *f = start();
+        struct disk *d;
+
+        (void)state;
+        f->len = DATA + deflate_zeros(f->bytes + DATA, 512, CLUSTER);
+        map_cluster(f, 0, compressed(DATA, 1));
+        d = scan_image(f);
+        assert_block(d, 0, 0);
+        stop(f);
+}
+
+/* ---- what is refused ---- */
+
+static void test_encrypted_images_are_refused(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put32(f, 32, 1);
+        assert_refused(f, ENOTSUP, "AES");
+        f = start();
+        put32(f, 32, 2);
+        assert_refused(f, ENOTSUP, "LUKS");
+}
+
+static void test_an_external_data_file_is_refused(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put64(f, 72, 1 << 2);
+        assert_refused(f, ENOTSUP, "external data file");
+}
+
+static void test_an_unknown_feature_is_refused_by_its_name(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put64(f, 72, 1 << 9);
+        put32(f, 104, 0x6803f857);
+        put32(f, 108, 48);
+        f->bytes[113] = 9;
+        memcpy(f->bytes + 114, "time travel", 11);
+        assert_refused(f, ENOTSUP, "bit 9 (time travel)");
+}
+
+static void test_an_unknown_compression_is_refused(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put64(f, 72, 1 << 3);
+        put32(f, 100, 112);
+        f->bytes[104] = 9;
+        assert_refused(f, ENOTSUP, "type 9");
+}
+
+static void test_impossible_headers_are_refused(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put32(f, 4, 1);
+        assert_refused(f, ENOTSUP, "version 1");
+        f = start();
+        put32(f, 20, 8);
+        assert_refused(f, EIO, "2^8");
+        f = start();
+        put32(f, 20, 22);
+        assert_refused(f, EIO, "2^22");
+        f = start();
+        put32(f, 100, 1u << 31);
+        assert_refused(f, EIO, "has a header of");
+        f = start();
+        put64(f, 24, UINT64_MAX);
+        assert_refused(f, EFBIG, "128 TiB");
+        f = start();
+        put64(f, 72, 1 << 4);
+        assert_refused(f, EIO, "subclusters");
+        f = start();
+        f->len = 50;
+        assert_refused(f, EIO, "end of the file");
+}
+
+static void test_an_impossible_l1_table_is_refused(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put64(f, 24, SPAN + 1); /* one entry is too few */
+        assert_refused(f, EIO, "2");
+        f = start();
+        put64(f, 40, UINT64_MAX - CLUSTER + 1);
+        assert_refused(f, EIO, "L1 table");
+        f = start();
+        put64(f, 40, L1 + 8);
+        assert_refused(f, EIO, "L1 table");
+        f = start();
+        put64(f, 40, CLUSTERS * CLUSTER);
+        assert_refused(f, EIO, "L1 table");
+        f = start();
+        put32(f, 36, UINT32_MAX);
+        assert_refused(f, EIO, "L1 table");
+}
+
+static void test_a_long_extension_is_refused(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put32(f, 104, 0xe2792aca);
+        put32(f, 108, UINT32_MAX);
+        assert_refused(f, EIO, "extension");
+}
+
+/* ---- what is lost ---- */
+
+static void test_a_cluster_that_cannot_be_is_lost_and_no_other(void **state)
+{
+        static const uint64_t entries[] = {
+            CLUSTERS * CLUSTER,              /* behind the end */
+            UINT64_C(1) << 55,               /* far behind it */
+            DATA + 512,                      /* not aligned */
+            COMPRESSED | CLUSTERS * CLUSTER, /* behind the end */
+        };
+        struct fixture *f = start();
+        struct disk *d;
+
+        (void)state;
+        for (unsigned i = 0; i < 4; i++)
+                map_cluster(f, 2 * i, entries[i]);
+        map_cluster(f, 1, DATA);
+        d = scan_image(f);
+        for (unsigned i = 0; i < 4; i++)
+                assert_lost(d, 2 * i);
+        assert_block(d, 1, 3);
+        assert_block(d, 3, 0);
+        assert_int_equal(d->totals.lost, 4 * CLUSTER);
+        assert_int_equal(index_damage_count(f->index), 4);
+        stop(f);
+}
+
+static void test_a_zero_cluster_of_version_2_is_lost(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        put32(f, 4, 2);
+        memset(f->bytes + 72, 0, 64);
+        map_cluster(f, 0, 1);
+        assert_lost(scan_image(f), 0);
+        stop(f);
+}
+
+static void test_of_a_cluster_that_the_end_cuts_the_front_is_there(void **state)
+{
+        struct fixture *f = start();
+        uint8_t bytes[CLUSTER];
+        struct disk *d;
+
+        (void)state;
+        put32(f, 20, CLUSTER_BITS + 2);
+        put64(f, 40, 4 * CLUSTER);
+        put64(f, 4 * CLUSTER, 8 * CLUSTER);
+        memset(f->bytes + 8 * CLUSTER, 0, 4 * CLUSTER);
+        put64(f, 8 * CLUSTER, 12 * CLUSTER);
+        f->len = 14 * CLUSTER;
+        d = scan_image(f);
+        assert_block(d, 0, 12);
+        assert_block(d, 1, 13);
+        assert_int_equal(disk_read(d, bytes, CLUSTER, 2 * CLUSTER), -EIO);
+        assert_int_equal(d->totals.lost, 2 * CLUSTER);
+        stop(f);
+}
+
+static void test_without_its_l2_table_a_span_is_lost(void **state)
+{
+        struct fixture *f = start();
+        struct disk *d;
+
+        (void)state;
+        put64(f, 24, 3 * SPAN);
+        put32(f, 36, 3);
+        put64(f, L1, CLUSTERS * CLUSTER);
+        put64(f, L1 + 8, L2);
+        map_cluster(f, 0, DATA);
+        d = scan_image(f);
+        assert_lost(d, 0);
+        assert_lost(d, ENTRIES - 1);
+        assert_block(d, ENTRIES, 3);
+        assert_block(d, 2 * ENTRIES, 0);
+        assert_int_equal(d->totals.lost, SPAN);
+        stop(f);
+}
+
+static void test_compressed_bytes_that_are_none_are_eio(void **state)
+{
+        struct fixture *f = start();
+        struct disk *d;
+
+        (void)state;
+        memset(f->bytes + DATA, 0xff, 512);
+        map_cluster(f, 0, compressed(DATA, 1));
+        /* Too little of what would be right. */
+        deflate_zeros(f->bytes + DATA + 512, 512, CLUSTER - 1);
+        map_cluster(f, 1, compressed(DATA + 512, 1));
+        d = scan_image(f);
+        assert_lost(d, 0);
+        assert_lost(d, 1);
+        stop(f);
+}
+
+static void test_what_expands_without_end_takes_no_memory(void **state)
+{
+        struct fixture *f = start();
+        size_t before;
+        struct disk *d;
+
+        (void)state;
+        deflate_zeros(f->bytes + DATA, CLUSTER, (size_t)3 << 20);
+        map_cluster(f, 0, compressed(DATA, 8));
+        d = scan_image(f);
+        before = mallinfo2().uordblks;
+        assert_block(d, 0, 0); /* the cluster, and nothing of the rest */
+        assert_true(mallinfo2().uordblks < before + 65536);
+        stop(f);
+}
+
+static void test_a_zstd_frame_of_another_size_is_eio(void **state)
+{
+        struct fixture *f = start();
+        uint8_t *plain = calloc(1, (size_t)8 << 20);
+        struct disk *d;
+
+        (void)state;
+        assert_non_null(plain);
+        put64(f, 72, 1 << 3);
+        put32(f, 100, 112);
+        f->bytes[104] = 1;
+        ZSTD_compress(f->bytes + DATA, CLUSTER, plain, CLUSTER, 1);
+        ZSTD_compress(f->bytes + DATA + CLUSTER, CLUSTER, plain, (size_t)8 << 20, 1);
+        free(plain);
+        map_cluster(f, 0, compressed(DATA, 1));
+        map_cluster(f, 1, compressed(DATA + CLUSTER, 8));
+        d = scan_image(f);
+        assert_block(d, 0, 0);
+        assert_lost(d, 1);
+        stop(f);
+}
+
+/* ---- what goes round in circles ---- */
+
+static void test_tables_that_point_to_themselves_are_data(void **state)
+{
+        struct fixture *f = start();
+        uint8_t block[CLUSTER];
+        struct disk *d;
+
+        (void)state;
+        put64(f, L1, L1); /* the L1 table is its own L2 table: its one entry maps itself */
+        d = scan_image(f);
+        assert_int_equal(disk_read(d, block, CLUSTER, 0), CLUSTER);
+        assert_memory_equal(block, f->bytes + L1, CLUSTER);
+        stop(f);
+}
+
+/*
+ * Clusters of 2 MiB would make one L2 table worth 512 GiB; with these, an L1 table of two clusters
+ * stands for 2 GiB of a patchwork, of which the image has but 2 MiB.
+ */
+static void test_one_table_used_without_end_takes_little_memory(void **state)
+{
+        enum { BIG = 21 };
+        uint64_t cluster = UINT64_C(1) << BIG;
+        struct fixture *f = start();
+        size_t before = mallinfo2().uordblks;
+        uint64_t entry = htobe64(2 * cluster | COPIED);
+        struct disk *d;
+
+        (void)state;
+        put32(f, 20, BIG);
+        put64(f, 24, UINT64_C(1) << 47);
+        put32(f, 36, 256);
+        put64(f, 40, cluster);
+        assert_int_equal(ftruncate(f->fd, (off_t)(4 * cluster)), 0);
+        for (unsigned i = 0; i < 256; i++)
+                assert_int_equal(pwrite(f->fd, &entry, 8, (off_t)(cluster + 8 * i)), 8);
+        /* Data and nothing in turn. */
+        for (uint64_t i = 0; i < cluster / 8; i += 2)
+                assert_int_equal(pwrite(f->fd, &entry, 8, (off_t)(2 * cluster + 8 * i)), 8);
+        f->len = CLUSTER;
+        d = scan_image(f);
+        assert_true(mallinfo2().uordblks < before + ((size_t)64 << 20));
+        assert_true(d->totals.lost > 0);
+        assert_true(index_damage_count(f->index) > 0);
+        stop(f);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_clusters_of_every_kind_are_read),
+            cmocka_unit_test(test_a_compressed_cluster_is_read),
+            cmocka_unit_test(test_a_compressed_cluster_may_end_with_the_file),
+            cmocka_unit_test(test_encrypted_images_are_refused),
+            cmocka_unit_test(test_an_external_data_file_is_refused),
+            cmocka_unit_test(test_an_unknown_feature_is_refused_by_its_name),
+            cmocka_unit_test(test_an_unknown_compression_is_refused),
+            cmocka_unit_test(test_impossible_headers_are_refused),
+            cmocka_unit_test(test_an_impossible_l1_table_is_refused),
+            cmocka_unit_test(test_a_long_extension_is_refused),
+            cmocka_unit_test(test_a_cluster_that_cannot_be_is_lost_and_no_other),
+            cmocka_unit_test(test_a_zero_cluster_of_version_2_is_lost),
+            cmocka_unit_test(test_of_a_cluster_that_the_end_cuts_the_front_is_there),
+            cmocka_unit_test(test_without_its_l2_table_a_span_is_lost),
+            cmocka_unit_test(test_compressed_bytes_that_are_none_are_eio),
+            cmocka_unit_test(test_what_expands_without_end_takes_no_memory),
+            cmocka_unit_test(test_a_zstd_frame_of_another_size_is_eio),
+            cmocka_unit_test(test_tables_that_point_to_themselves_are_data),
+            cmocka_unit_test(test_one_table_used_without_end_takes_little_memory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
