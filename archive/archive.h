@@ -22,8 +22,16 @@ struct source;
 
 #define DISK_NONE UINT32_MAX
 
+#define FOLDER_ROOT 0 /* number of the tree's root; those that are emitted are 1, 2 … */
+
+struct archive_folder {
+        const char *name; /* not yet made safe */
+        uint32_t parent;  /* number of the folder that it is in */
+};
+
 struct archive_disk {
         const char *name;   /* as the tree is to show it, not yet made safe */
+        uint32_t folder;    /* number of the folder that it is in */
         const char *device; /* the archive's own name for it */
         uint64_t size;      /* bytes */
         bool late_size;     /* size is a guess until the scan's end */
@@ -32,6 +40,7 @@ struct archive_disk {
 
 struct archive_file {
         const char *name; /* not yet made safe */
+        uint32_t folder;  /* number of the folder that it is in */
         const void *data;
         size_t len;
 };
@@ -51,6 +60,7 @@ struct damage {
  */
 struct archive_sink {
         void *ctx;
+        int (*folder)(void *ctx, const struct archive_folder *folder); /* before what is in it */
         int (*disk)(void *ctx, const struct archive_disk *disk);
         int (*file)(void *ctx, const struct archive_file *file);
 

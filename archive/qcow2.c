@@ -55,13 +55,24 @@ static int check_l1(const struct qcow2_image *image, const struct qcow2_table *t
                                   "an L1 table", err);
 }
 
-static int emit_disk(const struct qcow2 *q, const char *name, const struct archive_sink *sink,
-                     struct error *err)
+int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *name,
+                   uint32_t folder, const struct archive_sink *sink, struct error *err)
 {
-        struct archive_disk disk = {
-            .name = name, .device = "disk", .size = q->disks[0].table.size, .sparse = true};
-        int rc = sink->disk(sink->ctx, &disk);
+        struct archive_disk emitted = {.name = name,
+                                       .folder = folder,
+                                       .device = disk->is_state ? "vmstate" : "disk",
+                                       .size = disk->table.size,
+                                       .sparse = true};
+        struct qcow2_disk *grown = reallocarray(q->disks, q->disk_count + 1, sizeof *grown);
+        struct error failure = {0};
+        int rc;
 
+        if (!grown)
+                return error_set(err, ENOMEM, "out of memory");
+        q->disks = grown;
+        grown[q->disk_count] = *disk;
+        grown[q->disk_count++].broken = check_l1(&q->image, &disk->table, &failure) < 0;
+        rc = sink->disk(sink->ctx, &emitted);
         return rc < 0 ? error_set(err, -rc, "a disk cannot be shown: %s", strerror(-rc)) : 0;
 }
 
@@ -93,17 +104,17 @@ static int open_image(struct qcow2 *q, struct source *source, struct error *err)
         return qcow2_read_header(image, err);
 }
 
-static int add_active_disk(struct qcow2 *q, struct error *err)
+/* The disk as it is now. Without its table there is nothing to show. */
+static int add_active_disk(struct qcow2 *q, const char *name, const struct archive_sink *sink,
+                           struct error *err)
 {
         const struct qcow2_image *image = &q->image;
+        struct qcow2_disk disk = {.table = {.l1_offset = image->l1_offset,
+                                            .l1_entries = image->l1_entries,
+                                            .size = image->size}};
+        int rc = check_l1(image, &disk.table, err);
 
-        q->disks = calloc(1, sizeof *q->disks);
-        if (!q->disks)
-                return error_set(err, ENOMEM, "out of memory");
-        q->disk_count = 1;
-        q->disks[0].table = (struct qcow2_table){
-            .l1_offset = image->l1_offset, .l1_entries = image->l1_entries, .size = image->size};
-        return check_l1(image, &q->disks[0].table, err);
+        return rc < 0 ? rc : qcow2_add_disk(q, &disk, name, FOLDER_ROOT, sink, err);
 }
 
 /* What the image says of its own state. */
@@ -136,9 +147,9 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
                 rc = error_set(err, ENOTSUP, "has a backing file, %s; vmafs does not read it",
                                q->image.backing);
         if (rc == 0)
-                rc = add_active_disk(q, err);
+                rc = add_active_disk(q, name, sink, err);
         if (rc == 0)
-                rc = emit_disk(q, name, sink, err);
+                rc = qcow2_emit_snapshots(q, name, sink, err);
         if (rc < 0)
                 return rc;
         *out = &steal_ptr(&q)->base;

@@ -5,6 +5,8 @@
  *
  *   qcow2.c           the format: what it emits, its scan and its reads
  *   qcow2_header.c    header and its extensions
+ *   qcow2_snapshot.c  the table of internal snapshots
+ *   qcow2_scan.c      which parts of the disks are data
  *   qcow2_map.c       from a byte of a disk to where it is, through L1 and L2 tables
  *   qcow2_cluster.c   compressed clusters
  *

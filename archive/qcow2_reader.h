@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The open archive, which qcow2.c shares with qcow2_scan.c; nobody else includes this. */
+/* The open archive, which qcow2_*.c share; nobody else includes this. */
 #ifndef VMAFS_QCOW2_READER_H
 #define VMAFS_QCOW2_READER_H
 
@@ -11,6 +11,9 @@
 
 struct qcow2_disk {
         struct qcow2_table table;
+        bool is_state;    /* the state of a machine */
+        bool broken;      /* its L1 table cannot be used … */
+        uint64_t said_at; /* … which this byte of the file names */
 };
 
 struct qcow2 {
@@ -18,7 +21,21 @@ struct qcow2 {
         struct qcow2_image image;
         struct qcow2_disk *disks; /* as they were emitted */
         size_t disk_count;
+        uint32_t folder_count;
+        const char *fault; /* what is wrong besides the disks, NULL: nothing … */
+        uint64_t fault_at; /* … and at which byte of the file */
 };
+
+/*
+ * Emit DISK as NAME in FOLDER. Whether its L1 table can be used is looked at here, and found out in
+ * DISK's copy: that is no error.
+ */
+int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *name,
+                   uint32_t folder, const struct archive_sink *sink, struct error *err);
+
+/* Emit a folder for each snapshot, with its disk, which is called DISK_NAME. */
+int qcow2_emit_snapshots(struct qcow2 *q, const char *disk_name, const struct archive_sink *sink,
+                         struct error *err);
 
 /* As qcow2_find, of disk number DISK; and the end of a row of them. */
 int qcow2_look(const struct qcow2 *q, size_t disk, uint64_t pos, uint64_t len,

@@ -33,6 +33,7 @@ enum {
 #define UNITS_MAX (UINT64_C(1) << 28)
 
 enum {
+        UNITS_LOOK = 1,   /* for the time it takes */
         UNITS_RUN = 5,    /* with its part of the span */
         UNITS_LOST = 250, /* for the bits of a span that are lost */
 };
@@ -232,8 +233,9 @@ static int scan_pieces(struct scan *s)
 
         for (uint64_t pos = 0; pos < s->size && rc == 0; pos += piece.len) {
                 /* Where nothing is to be told, too, it wants to be known how far this is. */
-                if (++looks % LOOKS == 0)
-                        rc = flush_batch(s);
+                rc = ++looks % LOOKS == 0 ? flush_batch(s) : 0;
+                if (rc == 0)
+                        rc = spend(s, UNITS_LOOK);
                 if (rc == 0)
                         rc = qcow2_look(s->q, s->disk, pos, s->size - pos, QCOW2_ALIKE_KIND,
                                         &cursor, &piece);
@@ -246,11 +248,24 @@ static int scan_pieces(struct scan *s)
         return rc;
 }
 
+/* Without its L1 table nothing of a disk can be found. */
+static int report_broken(struct scan *s, const struct qcow2_disk *disk)
+{
+        struct damage d = {.offset = disk->said_at,
+                           .disk = s->disk,
+                           .text = "an L1 table cannot be where a snapshot says it is"};
+        int rc = s->sink->damage(s->sink->ctx, &d);
+
+        return rc < 0 ? rc : s->sink->incomplete(s->sink->ctx, s->disk);
+}
+
 static int scan_disk(struct scan *s, uint32_t disk)
 {
         int rc, flushed;
 
         s->disk = disk;
+        if (s->q->disks[disk].broken)
+                return report_broken(s, &s->q->disks[disk]);
         s->size = s->q->disks[disk].table.size;
         s->run = s->part = (struct run){0};
         s->fault = NULL;
@@ -288,6 +303,14 @@ static int reach_end(struct scan *s, struct error *err)
         return rc;
 }
 
+/* What open has found wrong. */
+static int report_fault(const struct scan *s)
+{
+        struct damage d = {.offset = s->q->fault_at, .disk = DISK_NONE, .text = s->q->fault};
+
+        return d.text ? s->sink->damage(s->sink->ctx, &d) : 0;
+}
+
 int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         cleanup_free struct scan *s = calloc(1, sizeof *s);
@@ -298,6 +321,8 @@ int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error 
         s->q = (struct qcow2 *)a;
         s->sink = sink;
         rc = reach_end(s, err);
+        if (rc == 0)
+                rc = report_fault(s);
         s->units = min_u64(s->q->image.file_size / 4 + UNITS_MIN, UNITS_MAX);
         for (size_t i = 0; i < s->q->disk_count; i++)
                 s->total += s->q->disks[i].table.size;

@@ -25,6 +25,7 @@
 #include "index/index.h"
 
 struct target {
+        int dirfd; /* of the folder that it is in; the extract's */
         char partial[NAME_MAX + 1];
         int fd;      /* -1: not wanted */
         bool failed; /* some of it could not be had */
@@ -34,7 +35,7 @@ struct extract {
         struct index *index;
         const char *archive; /* path, for messages */
         const char *dir;     /* path, for messages */
-        int dirfd;
+        int *folders;        /* open, by number; the root's is DIR; -1: not made yet */
         bool force;
         char **wanted; /* names; all where there are none */
         int wanted_count;
@@ -63,35 +64,104 @@ static bool exists_in_archive(const struct index *index, const char *name)
 
 /* ---- targets ---- */
 
+/* What of an archive is extracted, and where to. */
+struct entry {
+        const char *name; /* with its folders */
+        const char *leaf; /* without */
+        uint32_t folder;
+};
+
+static struct entry disk_entry(const struct disk *d)
+{
+        return (struct entry){d->name, d->leaf, d->folder};
+}
+
+static struct entry file_entry(const struct index_file *f)
+{
+        return (struct entry){f->name, f->leaf, f->folder};
+}
+
+/* Does the archive have LEAF in the folder of E? */
+static bool is_sibling(const struct index *index, const struct entry *e, const char *leaf)
+{
+        char name[PATH_MAX];
+        int len = snprintf(name, sizeof name, "%.*s%s", (int)(e->leaf - e->name), e->name, leaf);
+
+        return (size_t)len < sizeof name && exists_in_archive(index, name);
+}
+
 /* NAME.partial, or where that is too long or a file of the archive's own, NAME~N.partial. */
-static void choose_partial(const struct extract *x, const char *name, char out[NAME_MAX + 1])
+static void choose_partial(const struct extract *x, const struct entry *e, struct target *t)
 {
         static const char suffix[] = ".partial";
 
-        if (strlen(name) + sizeof suffix <= NAME_MAX + 1) {
-                snprintf(out, NAME_MAX + 1, "%s%s", name, suffix);
-                if (!exists_in_archive(x->index, out))
+        if (strlen(e->leaf) + sizeof suffix <= NAME_MAX + 1) {
+                snprintf(t->partial, NAME_MAX + 1, "%s%s", e->leaf, suffix);
+                if (!is_sibling(x->index, e, t->partial))
                         return;
         }
         for (unsigned n = 2; n; n++) {
-                snprintf(out, NAME_MAX + 1, "%.200s~%u%s", name, n, suffix);
-                if (!exists_in_archive(x->index, out) && faccessat(x->dirfd, out, F_OK, 0) < 0)
+                snprintf(t->partial, NAME_MAX + 1, "%.200s~%u%s", e->leaf, n, suffix);
+                if (!is_sibling(x->index, e, t->partial) &&
+                    faccessat(t->dirfd, t->partial, F_OK, 0) < 0)
                         return;
         }
 }
 
-static int open_target(struct extract *x, struct target *t, const char *name)
+/*
+ * Make folder NUMBER below DIR and open it. No link is followed: what is below DIR stays there.
+ * The descriptor, which is the extract's, or -1 with a report.
+ */
+static int open_folder(struct extract *x, uint32_t number)
+{
+        const struct index_folder *f;
+        int above;
+
+        if (x->folders[number] >= 0)
+                return x->folders[number];
+        f = index_folder(x->index, number - 1);
+        above = open_folder(x, f->parent);
+        if (above < 0)
+                return -1;
+        if (mkdirat(above, f->leaf, 0700) == 0 || errno == EEXIST)
+                x->folders[number] =
+                    openat(above, f->leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (x->folders[number] < 0)
+                report("%s/%s: cannot be made a folder: %s", x->dir, f->name, strerror(errno));
+        return x->folders[number];
+}
+
+/* The folders of all that is wanted, while folders can still be made. */
+static int open_folders(struct extract *x)
+{
+        for (size_t i = 0; i < index_disk_count(x->index); i++) {
+                struct entry e = disk_entry(index_disk(x->index, i));
+
+                if (is_wanted(x, e.name) && open_folder(x, e.folder) < 0)
+                        return STATUS_FAILED;
+        }
+        for (size_t i = 0; i < index_file_count(x->index); i++) {
+                struct entry e = file_entry(index_file(x->index, i));
+
+                if (is_wanted(x, e.name) && open_folder(x, e.folder) < 0)
+                        return STATUS_FAILED;
+        }
+        return STATUS_OK;
+}
+
+static int open_target(struct extract *x, struct target *t, const struct entry *e)
 {
         struct stat st;
 
-        if (!x->force && fstatat(x->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-                report("%s/%s: is there already; --force replaces it", x->dir, name);
+        t->dirfd = x->folders[e->folder];
+        if (!x->force && fstatat(t->dirfd, e->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                report("%s/%s: is there already; --force replaces it", x->dir, e->name);
                 return STATUS_FAILED;
         }
-        choose_partial(x, name, t->partial);
+        choose_partial(x, e, t);
         if (x->force)
-                unlinkat(x->dirfd, t->partial, 0);
-        t->fd = openat(x->dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                unlinkat(t->dirfd, t->partial, 0);
+        t->fd = openat(t->dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                        0600);
         if (t->fd >= 0)
                 return STATUS_OK;
@@ -101,22 +171,22 @@ static int open_target(struct extract *x, struct target *t, const char *name)
 }
 
 /* Without --force no file is replaced, also none that has come up since. 0, or -1 with errno. */
-static int give_name(const struct extract *x, const char *partial, const char *name)
+static int give_name(const struct extract *x, const struct target *t, const char *leaf)
 {
         if (x->force)
-                return renameat(x->dirfd, partial, x->dirfd, name);
-        if (renameat2(x->dirfd, partial, x->dirfd, name, RENAME_NOREPLACE) == 0)
+                return renameat(t->dirfd, t->partial, t->dirfd, leaf);
+        if (renameat2(t->dirfd, t->partial, t->dirfd, leaf, RENAME_NOREPLACE) == 0)
                 return 0;
         if (errno != EINVAL)
                 return -1;
         /* Some file systems know no flags; a link replaces nothing either. */
-        if (linkat(x->dirfd, partial, x->dirfd, name, 0) < 0)
+        if (linkat(t->dirfd, t->partial, t->dirfd, leaf, 0) < 0)
                 return -1;
-        return unlinkat(x->dirfd, partial, 0);
+        return unlinkat(t->dirfd, t->partial, 0);
 }
 
 /* Give the complete file its name, or say that it stays partial. */
-static int finish_target(struct extract *x, struct target *t, const char *name)
+static int finish_target(struct extract *x, struct target *t, const struct entry *e)
 {
         if (close(steal_fd(&t->fd)) < 0) {
                 report("%s/%s: cannot be written: %s", x->dir, t->partial, strerror(errno));
@@ -128,9 +198,9 @@ static int finish_target(struct extract *x, struct target *t, const char *name)
                        x->dir, t->partial);
                 return STATUS_FAILED;
         }
-        if (give_name(x, t->partial, name) == 0)
+        if (give_name(x, t, e->leaf) == 0)
                 return STATUS_OK;
-        report("%s/%s: cannot be renamed to %s: %s", x->dir, t->partial, name, strerror(errno));
+        report("%s/%s: cannot be renamed to %s: %s", x->dir, t->partial, e->name, strerror(errno));
         return STATUS_FAILED;
 }
 
@@ -246,6 +316,7 @@ static int erase_lost(const struct target *t, struct disk *d)
 static int finish_disk(struct extract *x, struct disk *d)
 {
         struct target *t = &x->targets[d->number];
+        struct entry e = disk_entry(d);
         int rc;
 
         if (t->fd < 0)
@@ -261,7 +332,7 @@ static int finish_disk(struct extract *x, struct disk *d)
                 return STATUS_FAILED;
         }
         t->failed |= d->totals.lost > 0;
-        return finish_target(x, t, d->name);
+        return finish_target(x, t, &e);
 }
 
 static int worse(int a, int b)
@@ -275,10 +346,12 @@ static int extract_disks(struct extract *x)
         bool any = false;
 
         for (size_t i = 0; i < index_disk_count(x->index); i++) {
-                if (!is_wanted(x, index_disk(x->index, i)->name))
+                struct entry e = disk_entry(index_disk(x->index, i));
+
+                if (!is_wanted(x, e.name))
                         continue;
                 any = true;
-                status = open_target(x, &x->targets[i], index_disk(x->index, i)->name);
+                status = open_target(x, &x->targets[i], &e);
                 if (status != STATUS_OK)
                         return status;
         }
@@ -295,14 +368,15 @@ static int extract_disks(struct extract *x)
 static int extract_file(struct extract *x, const struct index_file *f)
 {
         struct target t = {.fd = -1};
-        int status = open_target(x, &t, f->name);
+        struct entry e = file_entry(f);
+        int status = open_target(x, &t, &e);
         int rc;
 
         if (status != STATUS_OK)
                 return status;
         rc = write_all(t.fd, f->data, f->len, 0);
         if (rc == 0)
-                return finish_target(x, &t, f->name);
+                return finish_target(x, &t, &e);
         close(t.fd);
         report("%s/%s: cannot be written: %s", x->dir, t.partial, strerror(-rc));
         return STATUS_FAILED;
@@ -318,12 +392,8 @@ static int extract_files(struct extract *x)
         return status;
 }
 
-static int extract(struct extract *x)
+static int check_wanted(const struct extract *x)
 {
-        size_t n = index_disk_count(x->index);
-        cleanup_free struct target *targets = calloc(n + 1, sizeof *targets);
-        int status;
-
         for (int i = 0; i < x->wanted_count; i++) {
                 if (exists_in_archive(x->index, x->wanted[i]))
                         continue;
@@ -331,18 +401,45 @@ static int extract(struct extract *x)
                        x->wanted[i]);
                 return STATUS_USAGE;
         }
-        if (!targets) {
+        return STATUS_OK;
+}
+
+static void close_all(int *fds, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (fds[i] >= 0)
+                        close(fds[i]);
+}
+
+static int extract(struct extract *x, int dirfd)
+{
+        size_t disks = index_disk_count(x->index), folders = index_folder_count(x->index);
+        cleanup_free struct target *targets = calloc(disks + 1, sizeof *targets);
+        cleanup_free int *fds = calloc(folders + 1, sizeof *fds);
+        int status = check_wanted(x);
+
+        if (status != STATUS_OK)
+                return status;
+        if (!targets || !fds) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < disks; i++)
                 targets[i].fd = -1;
+        for (size_t i = 1; i <= folders; i++)
+                fds[i] = -1;
+        fds[FOLDER_ROOT] = dirfd;
         x->targets = targets;
-        status = extract_files(x);
-        status = worse(status, extract_disks(x));
-        for (size_t i = 0; i < n; i++)
-                if (targets[i].fd >= 0)
-                        close(targets[i].fd);
+        x->folders = fds;
+        status = open_folders(x);
+        if (status == STATUS_OK) {
+                sandbox_verb_opened(x->index, dirfd);
+                status = extract_files(x);
+                status = worse(status, extract_disks(x));
+        }
+        for (size_t i = 0; i < disks; i++)
+                close_all(&targets[i].fd, 1);
+        close_all(fds + 1, folders);
         return status;
 }
 
@@ -374,12 +471,10 @@ int verb_extract(int argc, char **argv)
                        errno == ENOENT ? "; make it with mkdir" : "");
                 return STATUS_USAGE;
         }
-        x.dirfd = dirfd;
         status = report_open(x.archive, &opening, &x.index);
         if (status != STATUS_OK)
                 return status;
-        sandbox_verb_opened(x.index, dirfd);
-        status = extract(&x);
+        status = extract(&x, dirfd);
         index_close(x.index);
         return status;
 }

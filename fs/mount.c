@@ -84,7 +84,7 @@ static void refresh_kernel(struct mount *m)
 
         if (m->ending)
                 return;
-        for (size_t i = 0; (n = tree_entry(m->ops.tree, i)); i++)
+        for (uint64_t ino = TREE_ROOT; (n = tree_node(m->ops.tree, ino)); ino++)
                 if (n->kind == NODE_DISK)
                         fuse_lowlevel_notify_inval_inode(m->session, n->ino, from, 0);
 }

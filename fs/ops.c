@@ -161,12 +161,14 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
                 fuse_reply_buf(req, names, (size_t)len);
 }
 
-/* ---- the directory ---- */
+/* ---- directories ---- */
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        if (ino != TREE_ROOT) {
-                fuse_reply_err(req, ENOTDIR);
+        const struct node *n = tree_node(context(req)->tree, ino);
+
+        if (!n || !node_is_folder(n)) {
+                fuse_reply_err(req, n ? ENOTDIR : ENOENT);
                 return;
         }
         fi->cache_readdir = 1;
@@ -180,39 +182,53 @@ static size_t add_entry(fuse_req_t req, bool plus, const char *name, const struc
                         off_t next, char *out, size_t size)
 {
         struct fuse_entry_param e;
-        struct stat st = {.st_ino = n->ino, .st_mode = n->kind == NODE_ROOT ? S_IFDIR : S_IFREG};
+        struct stat st = {.st_ino = n->ino, .st_mode = node_is_folder(n) ? S_IFDIR : S_IFREG};
+        bool dot = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 
         if (!plus)
                 return fuse_add_direntry(req, out, size, name, &st, next);
         /* "." and "..", and what has no size yet, are not looked up on the way. */
-        if (n->kind == NODE_ROOT || !fill_entry(context(req), n, &e))
+        if (dot || !fill_entry(context(req), n, &e))
                 e = (struct fuse_entry_param){.attr = st};
         return fuse_add_direntry_plus(req, out, size, name, &e, next);
 }
 
-static void list_root(fuse_req_t req, size_t size, off_t offset, bool plus)
+/* What is at OFFSET of FOLDER's list, and its name there; NULL behind the last. */
+static const struct node *listed(const struct tree *t, const struct node *folder, off_t offset,
+                                 const char **name)
+{
+        const struct node *n;
+
+        switch (offset) {
+        case 0:
+                *name = ".";
+                return folder;
+        case 1:
+                *name = "..";
+                return tree_parent(t, folder);
+        default:
+                n = tree_entry(t, folder, (size_t)offset - 2);
+                *name = n ? n->name : NULL;
+                return n;
+        }
+}
+
+static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
         struct ops_context *c = context(req);
+        const struct node *folder = tree_node(c->tree, ino), *n;
         cleanup_free char *out = malloc(size);
+        const char *name;
         size_t used = 0;
 
-        if (!out) {
-                fuse_reply_err(req, ENOMEM);
+        if (!out || !folder || !node_is_folder(folder)) {
+                fuse_reply_err(req, out ? ENOTDIR : ENOMEM);
                 return;
         }
-        for (offset = offset < 0 ? 0 : offset;; offset++) {
-                bool dot = offset < 2;
-                const struct node *n =
-                    dot ? tree_node(c->tree, TREE_ROOT) : tree_entry(c->tree, (size_t)offset - 2);
-                size_t one;
+        for (offset = offset < 0 ? 0 : offset; (n = listed(c->tree, folder, offset, &name));
+             offset++) {
+                size_t one = add_entry(req, plus, name, n, offset + 1, out + used, size - used);
 
-                if (!n)
-                        break;
-                one = add_entry(req, plus,
-                                offset == 0   ? "."
-                                : offset == 1 ? ".."
-                                              : n->name,
-                                n, offset + 1, out + used, size - used);
                 if (one > size - used)
                         break;
                 used += one;
@@ -223,17 +239,15 @@ static void list_root(fuse_req_t req, size_t size, off_t offset, bool plus)
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi)
 {
-        (void)ino;
         (void)fi;
-        list_root(req, size, offset, false);
+        list_folder(req, ino, size, offset, false);
 }
 
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                            struct fuse_file_info *fi)
 {
-        (void)ino;
         (void)fi;
-        list_root(req, size, offset, true);
+        list_folder(req, ino, size, offset, true);
 }
 
 /* ---- files ---- */
@@ -242,7 +256,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         const struct node *n = tree_node(context(req)->tree, ino);
 
-        if (!n || n->kind == NODE_ROOT) {
+        if (!n || node_is_folder(n)) {
                 fuse_reply_err(req, n ? EISDIR : ENOENT);
                 return;
         }
@@ -341,7 +355,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
             .req = req, .node = n, .offset = offset, .size = size, .answer = answer_read};
 
         (void)fi;
-        if (!n || n->kind == NODE_ROOT || offset < 0) {
+        if (!n || node_is_folder(n) || offset < 0) {
                 fuse_reply_err(req, EINVAL);
         } else if (n->kind == NODE_FILE) {
                 uint64_t at = min_u64((uint64_t)offset, n->file->len);
@@ -399,7 +413,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
             .req = req, .node = n, .offset = offset, .whence = whence, .answer = answer_lseek};
 
         (void)fi;
-        if (!n || n->kind == NODE_ROOT || (whence != SEEK_DATA && whence != SEEK_HOLE))
+        if (!n || node_is_folder(n) || (whence != SEEK_DATA && whence != SEEK_HOLE))
                 fuse_reply_err(req, EINVAL);
         else if (offset < 0)
                 fuse_reply_err(req, ENXIO);

@@ -11,18 +11,28 @@
 #include "archive/bytes.h"
 #include "index/index.h"
 
+/* Where the entries of a folder are. */
+struct listing {
+        size_t first, count;
+        size_t folders; /* among them */
+        uint64_t ino;   /* of the folder */
+};
+
 struct tree {
         struct index *index;
         struct tree_owner owner;
         struct node root;
-        struct node *entries; /* sorted by name; entry i is inode i + 2 */
+        struct node *entries; /* sorted by folder and name; entry i is inode i + 2 */
         size_t count;
+        struct listing *listings; /* by number of the folder */
 };
 
-static int by_name(const void *a, const void *b)
+static int by_folder_and_name(const void *a, const void *b)
 {
         const struct node *x = a, *y = b;
 
+        if (x->parent != y->parent)
+                return x->parent < y->parent ? -1 : 1;
         return strcmp(x->name, y->name);
 }
 
@@ -30,19 +40,45 @@ static void fill_entries(struct tree *t)
 {
         struct node *n = t->entries;
 
-        for (size_t i = 0; i < index_disk_count(t->index); i++, n++) {
-                n->kind = NODE_DISK;
-                n->disk = index_disk(t->index, i);
-                n->name = n->disk->name;
+        for (size_t i = 0; i < index_folder_count(t->index); i++) {
+                const struct index_folder *f = index_folder(t->index, i);
+
+                *n++ = (struct node){.kind = NODE_FOLDER,
+                                     .name = f->leaf,
+                                     .parent = f->parent,
+                                     .number = (uint32_t)i + 1};
         }
-        for (size_t i = 0; i < index_file_count(t->index); i++, n++) {
-                n->kind = NODE_FILE;
-                n->file = index_file(t->index, i);
-                n->name = n->file->name;
+        for (size_t i = 0; i < index_disk_count(t->index); i++) {
+                struct disk *d = index_disk(t->index, i);
+
+                *n++ = (struct node){
+                    .kind = NODE_DISK, .name = d->leaf, .parent = d->folder, .disk = d};
         }
-        qsort(t->entries, t->count, sizeof *t->entries, by_name);
-        for (size_t i = 0; i < t->count; i++)
-                t->entries[i].ino = TREE_ROOT + 1 + i;
+        for (size_t i = 0; i < index_file_count(t->index); i++) {
+                const struct index_file *f = index_file(t->index, i);
+
+                *n++ = (struct node){
+                    .kind = NODE_FILE, .name = f->leaf, .parent = f->folder, .file = f};
+        }
+        qsort(t->entries, t->count, sizeof *t->entries, by_folder_and_name);
+}
+
+/* Number the inodes, and find what is in each folder. */
+static void fill_listings(struct tree *t)
+{
+        t->listings[FOLDER_ROOT].ino = TREE_ROOT;
+        for (size_t i = 0; i < t->count; i++) {
+                struct node *n = &t->entries[i];
+                struct listing *l = &t->listings[n->parent];
+
+                n->ino = TREE_ROOT + 1 + i;
+                if (l->count++ == 0)
+                        l->first = i;
+                if (n->kind == NODE_FOLDER) {
+                        t->listings[n->number].ino = n->ino;
+                        l->folders++;
+                }
+        }
 }
 
 struct tree *tree_new(struct index *index, const struct tree_owner *owner)
@@ -54,13 +90,15 @@ struct tree *tree_new(struct index *index, const struct tree_owner *owner)
         t->index = index;
         t->owner = *owner;
         t->root = (struct node){.ino = TREE_ROOT, .kind = NODE_ROOT, .name = "/"};
-        t->count = index_disk_count(index) + index_file_count(index);
+        t->count = index_folder_count(index) + index_disk_count(index) + index_file_count(index);
         t->entries = calloc(t->count + 1, sizeof *t->entries);
-        if (!t->entries) {
-                free(t);
+        t->listings = calloc(index_folder_count(index) + 1, sizeof *t->listings);
+        if (!t->entries || !t->listings) {
+                tree_free(t);
                 return NULL;
         }
         fill_entries(t);
+        fill_listings(t);
         return t;
 }
 
@@ -69,28 +107,39 @@ void tree_free(struct tree *t)
         if (!t)
                 return;
         free(t->entries);
+        free(t->listings);
         free(t);
 }
 
-const struct node *tree_entry(const struct tree *t, size_t number)
+const struct node *tree_parent(const struct tree *t, const struct node *n)
 {
-        return number < t->count ? &t->entries[number] : NULL;
+        return tree_node(t, t->listings[n->parent].ino);
+}
+
+const struct node *tree_entry(const struct tree *t, const struct node *folder, size_t number)
+{
+        const struct listing *l = &t->listings[folder->number];
+
+        return number < l->count ? &t->entries[l->first + number] : NULL;
 }
 
 const struct node *tree_node(const struct tree *t, uint64_t ino)
 {
         if (ino == TREE_ROOT)
                 return &t->root;
-        return ino > TREE_ROOT ? tree_entry(t, ino - TREE_ROOT - 1) : NULL;
+        return ino > TREE_ROOT && ino - TREE_ROOT <= t->count ? &t->entries[ino - TREE_ROOT - 1]
+                                                              : NULL;
 }
 
 const struct node *tree_lookup(const struct tree *t, uint64_t parent, const char *name)
 {
+        const struct node *folder = tree_node(t, parent);
         struct node key = {.name = name};
 
-        if (parent != TREE_ROOT)
+        if (!folder || !node_is_folder(folder))
                 return NULL;
-        return bsearch(&key, t->entries, t->count, sizeof *t->entries, by_name);
+        key.parent = folder->number;
+        return bsearch(&key, t->entries, t->count, sizeof *t->entries, by_folder_and_name);
 }
 
 /* ---- attributes ---- */
@@ -127,8 +176,9 @@ bool tree_stat(const struct tree *t, const struct node *n, struct stat *st)
         st->st_mtim.tv_sec = st->st_ctim.tv_sec = st->st_atim.tv_sec = index_info(t->index)->ctime;
         switch (n->kind) {
         case NODE_ROOT:
+        case NODE_FOLDER:
                 st->st_mode = S_IFDIR | (0555 & allowed);
-                st->st_nlink = 2;
+                st->st_nlink = 2 + t->listings[n->number].folders;
                 return true;
         case NODE_FILE:
                 stat_file(n->file, st);
@@ -177,6 +227,7 @@ static const char *const *xattr_names(const struct node *n, size_t *count)
         case NODE_DISK:
                 *count = sizeof disk_xattrs / sizeof *disk_xattrs;
                 return disk_xattrs;
+        case NODE_FOLDER:
         case NODE_FILE:
                 break;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The mounted tree: names and inode numbers, attributes, extended attributes. It knows the index
- * and nothing of FUSE. Inode 1 is the root; the others follow in the order of their names.
+ * and nothing of FUSE. Inode 1 is the root; the others follow folder by folder, in the order of
+ * their names.
  */
 #ifndef VMAFS_TREE_H
 #define VMAFS_TREE_H
@@ -20,15 +21,22 @@ struct tree;
 
 #define TREE_ROOT UINT64_C(1)
 
-enum node_kind { NODE_ROOT, NODE_DISK, NODE_FILE };
+enum node_kind { NODE_ROOT, NODE_FOLDER, NODE_DISK, NODE_FILE };
 
 struct node {
         uint64_t ino;
         enum node_kind kind;
         const char *name;
+        uint32_t parent;               /* number of the folder it is in */
+        uint32_t number;               /* NODE_ROOT, NODE_FOLDER: of the folder */
         struct disk *disk;             /* NODE_DISK */
         const struct index_file *file; /* NODE_FILE */
 };
+
+static inline bool node_is_folder(const struct node *n)
+{
+        return n->kind == NODE_ROOT || n->kind == NODE_FOLDER;
+}
 
 struct tree_owner {
         unsigned uid;
@@ -44,8 +52,11 @@ void tree_free(struct tree *t);
 const struct node *tree_node(const struct tree *t, uint64_t ino);
 const struct node *tree_lookup(const struct tree *t, uint64_t parent, const char *name);
 
-/* The entry NUMBER of the root, from 0, or NULL behind the last. */
-const struct node *tree_entry(const struct tree *t, size_t number);
+/* The folder that N is in; the root is in itself. */
+const struct node *tree_parent(const struct tree *t, const struct node *n);
+
+/* The entry NUMBER of FOLDER, from 0, or NULL behind the last. */
+const struct node *tree_entry(const struct tree *t, const struct node *folder, size_t number);
 
 /* Attributes of N now. False where its size is not known yet: its index is not sealed. */
 bool tree_stat(const struct tree *t, const struct node *n, struct stat *st);

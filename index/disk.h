@@ -21,8 +21,10 @@ struct archive;
 struct index;
 
 struct disk {
-        char *name;   /* safe */
-        char *device; /* the archive's own name for it, made safe */
+        char *name;       /* safe, with the folders it is in: "snapshots/first/disk-a.raw" */
+        uint32_t folder;  /* the number of the innermost one, 0 for the root … */
+        const char *leaf; /* … and the name without them */
+        char *device;     /* the archive's own name for it, made safe */
         uint32_t number;
         bool late_size;        /* size is a guess until the index is sealed */
         _Atomic uint64_t size; /* bytes */

@@ -209,6 +209,9 @@ void index_close(struct index *index)
                 free(index->files[i].name);
                 free(index->files[i].data);
         }
+        for (size_t i = 0; i < index->folder_count; i++)
+                free(index->folders[i].name);
+        free(index->folders);
         free(index->disks);
         free(index->files);
         free(index->damages);
@@ -303,6 +306,16 @@ const char *index_compression(const struct index *index)
         const char *name = index->source->ops->name;
 
         return strcmp(name, "file") == 0 ? "none" : name;
+}
+
+size_t index_folder_count(const struct index *index)
+{
+        return index->folder_count;
+}
+
+const struct index_folder *index_folder(const struct index *index, size_t i)
+{
+        return &index->folders[i];
 }
 
 size_t index_disk_count(const struct index *index)

@@ -24,8 +24,17 @@ struct index;
 struct record;
 struct source;
 
+/* Folder number N is element N - 1; the root has none. */
+struct index_folder {
+        char *name;       /* as a disk's */
+        uint32_t parent;  /* number */
+        const char *leaf; /* as a disk's */
+};
+
 struct index_file {
-        char *name; /* safe */
+        char *name;       /* as a disk's */
+        uint32_t folder;  /* number */
+        const char *leaf; /* as a disk's */
         void *data;
         size_t len;
 };
@@ -146,6 +155,8 @@ const struct archive_info *index_info(const struct index *index);
 const char *index_format(const struct index *index);
 const char *index_compression(const struct index *index); /* "none" where there is none */
 
+size_t index_folder_count(const struct index *index);
+const struct index_folder *index_folder(const struct index *index, size_t i);
 size_t index_disk_count(const struct index *index);
 struct disk *index_disk(const struct index *index, size_t i);
 size_t index_file_count(const struct index *index);

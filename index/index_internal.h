@@ -32,6 +32,8 @@ struct index {
         uint64_t archive_size; /* bytes of the file */
 
         /* Fixed once index_open has returned. */
+        struct index_folder *folders;
+        size_t folder_count;
         struct disk **disks;
         size_t disk_count;
         struct index_file *files;

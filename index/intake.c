@@ -20,22 +20,41 @@ static bool name_taken(const struct index *index, const char *name)
         for (size_t i = 0; i < index->file_count; i++)
                 if (strcmp(index->files[i].name, name) == 0)
                         return true;
+        for (size_t i = 0; i < index->folder_count; i++)
+                if (strcmp(index->folders[i].name, name) == 0)
+                        return true;
         return false;
 }
 
-/* A safe name that no other disk or file has. NULL: out of memory. */
-static char *unique_name(const struct index *index, const char *raw)
+/* LEAF behind the name of FOLDER. A new string, or NULL: out of memory. */
+static char *join(const struct index *index, uint32_t folder, const char *leaf)
 {
-        char *safe = name_make_safe(raw);
-        char *name = safe;
+        const char *above = folder ? index->folders[folder - 1].name : "";
+        char *name;
+
+        if (!leaf || asprintf(&name, "%s%s%s", above, folder ? "/" : "", leaf) < 0)
+                return NULL;
+        return name;
+}
+
+/*
+ * A safe name in FOLDER that no other disk, file or folder has, and *LEAF, its last part. NULL: out
+ * of memory.
+ */
+static char *unique_name(const struct index *index, uint32_t folder, const char *raw,
+                         const char **leaf)
+{
+        cleanup_free char *safe = name_make_safe(raw);
+        char *name = join(index, folder, safe);
 
         for (unsigned n = 2; name && name_taken(index, name); n++) {
-                if (name != safe)
-                        free(name);
-                name = name_number(safe, n);
+                cleanup_free char *numbered = name_number(safe, n);
+
+                free(name);
+                name = join(index, folder, numbered);
         }
-        if (name != safe)
-                free(safe);
+        if (name)
+                *leaf = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
         return name;
 }
 
@@ -66,6 +85,23 @@ static int grow(void *array, size_t count, size_t size)
         return 0;
 }
 
+static int take_folder(void *ctx, const struct archive_folder *folder)
+{
+        struct index *index = ctx;
+        struct index_folder f = {.parent = folder->parent};
+        int rc;
+
+        f.name = unique_name(index, f.parent, folder->name, &f.leaf);
+        if (!f.name)
+                return -ENOMEM;
+        rc = grow(&index->folders, index->folder_count, sizeof *index->folders);
+        if (rc == 0)
+                index->folders[index->folder_count++] = f;
+        else
+                free(f.name);
+        return rc;
+}
+
 static int take_disk(void *ctx, const struct archive_disk *disk)
 {
         struct index *index = ctx;
@@ -77,7 +113,8 @@ static int take_disk(void *ctx, const struct archive_disk *disk)
         rc = map_new(disk->size, disk->sparse ? MAP_GAP_ZERO : MAP_GAP_LOST, &d->map);
         if (rc < 0)
                 return rc;
-        d->name = unique_name(index, disk->name);
+        d->folder = disk->folder;
+        d->name = unique_name(index, d->folder, disk->name, &d->leaf);
         d->device = name_make_safe(disk->device);
         d->size = disk->size;
         d->late_size = disk->late_size;
@@ -94,7 +131,8 @@ static int take_disk(void *ctx, const struct archive_disk *disk)
 static int take_file(void *ctx, const struct archive_file *file)
 {
         struct index *index = ctx;
-        cleanup_free char *name = unique_name(index, file->name);
+        const char *leaf;
+        cleanup_free char *name = unique_name(index, file->folder, file->name, &leaf);
         cleanup_free void *data = malloc(file->len + 1);
         int rc;
 
@@ -104,8 +142,11 @@ static int take_file(void *ctx, const struct archive_file *file)
                 memcpy(data, file->data, file->len);
         rc = grow(&index->files, index->file_count, sizeof *index->files);
         if (rc == 0)
-                index->files[index->file_count++] = (struct index_file){
-                    .name = steal_ptr(&name), .data = steal_ptr(&data), .len = file->len};
+                index->files[index->file_count++] = (struct index_file){.name = steal_ptr(&name),
+                                                                        .folder = file->folder,
+                                                                        .leaf = leaf,
+                                                                        .data = steal_ptr(&data),
+                                                                        .len = file->len};
         return rc;
 }
 
@@ -239,6 +280,7 @@ struct archive_sink intake_sink(struct index *index)
 {
         return (struct archive_sink){
             .ctx = index,
+            .folder = take_folder,
             .disk = take_disk,
             .file = take_file,
             .extents = take_extents,
