@@ -117,15 +117,21 @@ static int add_active_disk(struct qcow2 *q, const char *name, const struct archi
         return rc < 0 ? rc : qcow2_add_disk(q, &disk, name, FOLDER_ROOT, sink, err);
 }
 
-/* What the image says of its own state. */
-static void describe_state(const struct qcow2_image *image, struct archive_info *info)
+void qcow2_note(struct qcow2 *q, const char *text)
 {
-        if (image->corrupt)
-                snprintf(info->note, sizeof info->note,
-                         "QEMU has found it corrupt and marked it so; qemu-img check says more");
-        else if (image->dirty)
-                snprintf(info->note, sizeof info->note,
-                         "it was not closed after writing (dirty), which does not hinder reading");
+        if (!q->base.info.note[0])
+                snprintf(q->base.info.note, sizeof q->base.info.note, "%s", text);
+}
+
+/* What the image says of its own state. */
+static void describe_state(struct qcow2 *q)
+{
+        if (q->image.corrupt)
+                qcow2_note(q, "QEMU has found it corrupt and marked it so; qemu-img check says "
+                              "more");
+        else if (q->image.dirty)
+                qcow2_note(q, "it was not closed after writing (dirty), which does not hinder "
+                              "reading");
 }
 
 static int qcow2_open(struct source *source, const struct archive_origin *origin,
@@ -142,7 +148,7 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
         q->base.info.ctime = origin->mtime;
         q->base.addr_end = EXTENT_ADDR_MAX;
         rc = open_image(q, source, err);
-        describe_state(&q->image, &q->base.info);
+        describe_state(q);
         if (rc == 0 && q->image.backing[0])
                 rc = error_set(err, ENOTSUP, "has a backing file, %s; vmafs does not read it",
                                q->image.backing);
@@ -150,6 +156,8 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
                 rc = add_active_disk(q, name, sink, err);
         if (rc == 0)
                 rc = qcow2_emit_snapshots(q, name, sink, err);
+        if (rc == 0)
+                rc = qcow2_emit_bitmaps(q, sink, err);
         if (rc < 0)
                 return rc;
         *out = &steal_ptr(&q)->base;

@@ -6,6 +6,7 @@
  *   qcow2.c           the format: what it emits, its scan and its reads
  *   qcow2_header.c    header and its extensions
  *   qcow2_snapshot.c  the table of internal snapshots
+ *   qcow2_bitmap.c    persistent bitmaps
  *   qcow2_scan.c      which parts of the disks are data
  *   qcow2_map.c       from a byte of a disk to where it is, through L1 and L2 tables
  *   qcow2_cluster.c   compressed clusters
@@ -65,6 +66,9 @@ struct qcow2_image {
         enum qcow2_compression compression;
         uint32_t snapshot_count;
         uint64_t snapshots_offset;
+        uint32_t bitmap_count;
+        struct qcow2_range bitmaps;       /* their directory */
+        bool bitmaps_valid;               /* no program that does not know of them has written */
         char backing[QCOW2_NAME_MAX + 1]; /* "": none */
         char backing_format[64];          /* "": not said */
 

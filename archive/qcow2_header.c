@@ -36,6 +36,7 @@ enum {
         AT_SNAPSHOT_COUNT = 60,
         AT_SNAPSHOTS_OFFSET = 64,
         AT_INCOMPATIBLE = 72,
+        AT_AUTOCLEAR = 88,
         AT_HEADER_LEN = 100,
         AT_COMPRESSION = 104,
 
@@ -46,6 +47,9 @@ enum {
 #define EXTENSION_END            UINT32_C(0)
 #define EXTENSION_BACKING_FORMAT UINT32_C(0xe2792aca)
 #define EXTENSION_FEATURES       UINT32_C(0x6803f857)
+#define EXTENSION_BITMAPS        UINT32_C(0x23852875)
+
+#define AUTOCLEAR_BITMAPS UINT64_C(1)
 
 /* Incompatible features. */
 #define FEATURE_DIRTY       (UINT64_C(1) << 0)
@@ -197,6 +201,11 @@ static void take_extension(void *ctx, uint32_t type, const uint8_t *data, size_t
         if (type == EXTENSION_BACKING_FORMAT)
                 snprintf(image->backing_format, sizeof image->backing_format, "%.*s", (int)len,
                          (const char *)data);
+        if (type == EXTENSION_BITMAPS && len >= 24) {
+                image->bitmap_count = load_be32(data);
+                image->bitmaps.len = load_be64(data + 8);
+                image->bitmaps.offset = load_be64(data + 16);
+        }
 }
 
 /* The name that the image itself has for an incompatible feature. */
@@ -243,6 +252,8 @@ static int parse_features(struct qcow2_image *image, const struct header *h, str
         image->compression = (enum qcow2_compression)compression;
         image->extended_l2 = features & FEATURE_EXTENDED_L2;
         image->dirty = features & FEATURE_DIRTY;
+        image->bitmaps_valid =
+            image->version >= 3 && load_be64(h->bytes + AT_AUTOCLEAR) & AUTOCLEAR_BITMAPS;
         image->corrupt = features & FEATURE_CORRUPT;
         if (image->extended_l2 && image->cluster_bits < 14)
                 return error_set_at(err, EIO, AT_CLUSTER_BITS,

@@ -33,6 +33,12 @@ struct qcow2 {
 int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *name,
                    uint32_t folder, const struct archive_sink *sink, struct error *err);
 
+/* A person should know TEXT, unless there is something more important already. */
+void qcow2_note(struct qcow2 *q, const char *text);
+
+/* Emit each persistent bitmap as a file. */
+int qcow2_emit_bitmaps(struct qcow2 *q, const struct archive_sink *sink, struct error *err);
+
 /* Emit a folder for each snapshot, with its disk, which is called DISK_NAME. */
 int qcow2_emit_snapshots(struct qcow2 *q, const char *disk_name, const struct archive_sink *sink,
                          struct error *err);

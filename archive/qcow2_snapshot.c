@@ -143,9 +143,7 @@ int qcow2_emit_snapshots(struct qcow2 *q, const char *disk_name, const struct ar
         if (!count)
                 return 0;
         if (q->image.snapshot_count > SNAPSHOTS_MAX)
-                snprintf(q->base.info.note, sizeof q->base.info.note,
-                         "it has %u snapshots, of which the first %d are shown",
-                         q->image.snapshot_count, SNAPSHOTS_MAX);
+                qcow2_note(q, "it has too many snapshots: only the first 4096 are shown");
         rc = emit_folder(q, "snapshots", FOLDER_ROOT, sink, &parent);
         if (rc < 0)
                 return error_set(err, -rc, "snapshots cannot be shown: %s", strerror(-rc));

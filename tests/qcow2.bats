@@ -3,6 +3,7 @@
 #
 # qcow2: images of every kind, with random histories, hold what qemu-img finds in them.
 
+bats_require_minimum_version 1.5.0
 load helpers
 load qcow2
 
@@ -193,4 +194,66 @@ snapshot_matrix() {
         run --separate-stderr "$VMAFS" extract -C "$out" "$image"
         [ "$status" -eq 1 ]
         [ -z "$(ls "$BATS_TEST_TMPDIR/elsewhere")" ]
+}
+
+# ---- bitmaps ----
+
+# What is marked in bitmap $2 of image $1, as qemu-nbd says it: an export has "data": false there.
+marked_says_qemu() {
+        local socket=$BATS_TEST_TMPDIR/nbd
+
+        rm -f "$socket"
+        qemu-nbd -r -f qcow2 -B "$2" -k "$socket" "$1" 3>&- &
+        wait_for 10 test -S "$socket"
+        qemu-img map --output=json --image-opts \
+                "driver=nbd,server.type=unix,server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" |
+                jq -c '.[] | select(.data | not) | [.start, .length]'
+        wait
+}
+
+@test "bitmaps mark what qemu-nbd says they do" {
+        local image=$BATS_TEST_TMPDIR/disk.qcow2 name i
+
+        RANDOM=11
+        qemu-img create -q -f qcow2 -o cluster_size=4k "$image" 20972032
+        for name in fine coarse; do
+                qemu-img bitmap --add -g "$([ $name = fine ] && echo 512 || echo 1M)" "$image" $name
+        done
+        for ((i = 0; i < 40; i++)); do
+                pick 40000
+                qemu-io -c "write -q $((RANDOM_NUMBER * 512)) $(((RANDOM % 60 + 1) * 512))" "$image"
+        done
+        qemu-img bitmap --add -g 64k "$image" empty
+        mount_vmafs "$image"
+        names_in "$MNT/bitmaps" | diff - <(printf '%s\n' coarse.json empty.json fine.json)
+        for name in fine coarse empty; do
+                jq -c '.[] | select(.data) | [.start, .length]' "$MNT/bitmaps/$name.json" |
+                        diff - <(marked_says_qemu "$image" $name)
+                # All of the disk is told of.
+                [ "$(jq 'map(.length) | add' "$MNT/bitmaps/$name.json")" -eq 20972032 ]
+        done
+}
+
+@test "a bitmap that was left in use is not shown, and info says so" {
+        local image=$BATS_TEST_TMPDIR/disk.qcow2 at
+
+        qemu-img create -q -f qcow2 "$image" 1M
+        qemu-img bitmap --add "$image" one
+        # The directory is the last thing that was written; its entry has the flags at byte 12.
+        at=$(grep -abo one "$image" | tail -n 1 | cut -d: -f1)
+        printf '\1' | dd of="$image" bs=1 seek=$((at - 24 + 15)) conv=notrunc status=none
+        qemu-img info "$image" | grep -q in-use
+        "$VMAFS" info "$image" | grep -q 'left in use'
+        ! "$VMAFS" info "$image" | grep -q one.json
+}
+
+@test "info says that an image is dirty or corrupt" {
+        local image=$BATS_TEST_TMPDIR/disk.qcow2
+
+        qemu-img create -q -f qcow2 "$image" 1M
+        [ "$("$VMAFS" info --json "$image" | jq -r .note)" = "" ]
+        printf '\1' | dd of="$image" bs=1 seek=79 conv=notrunc status=none
+        "$VMAFS" info "$image" | grep -q '^note: .*dirty'
+        printf '\2' | dd of="$image" bs=1 seek=79 conv=notrunc status=none
+        "$VMAFS" info "$image" | grep -q '^note: .*corrupt'
 }
