@@ -90,11 +90,19 @@ struct archive_sink {
         int (*progress)(void *ctx, uint64_t done);
 };
 
+/* Which other files an archive may read that it names. */
+enum archive_backing {
+        ARCHIVE_BACKING_NONE, /* none */
+        ARCHIVE_BACKING_DIR,  /* those below its own folder */
+        ARCHIVE_BACKING_ANY,
+};
+
 /* What is known of an archive besides its bytes, for formats that do not say it themselves. */
 struct archive_origin {
         const char *name; /* its file's, without folders */
         const char *dir;  /* the folder of that; NULL where it is not a file of its own */
-        int64_t mtime;    /* when it was last written, seconds since 1970; 0 where unknown */
+        enum archive_backing backing; /* what may be done about backing files */
+        int64_t mtime; /* when it was last written, seconds since 1970; 0 where unknown */
 };
 
 struct archive_info {

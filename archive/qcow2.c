@@ -36,8 +36,7 @@ static bool qcow2_probe(const void *head, size_t len)
 
 /* ---- opening ---- */
 
-/* Is all of the L1 table of T, which an image of any source may have, in the file? */
-static int check_l1(const struct qcow2_image *image, const struct qcow2_table *t, struct error *err)
+int qcow2_check_l1(const struct qcow2_image *image, const struct qcow2_table *t, struct error *err)
 {
         uint64_t bytes = (uint64_t)t->l1_entries * 8, needed, end;
         uint8_t last[8];
@@ -71,7 +70,7 @@ int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *n
                 return error_set(err, ENOMEM, "out of memory");
         q->disks = grown;
         grown[q->disk_count] = *disk;
-        grown[q->disk_count++].broken = check_l1(&q->image, &disk->table, &failure) < 0;
+        grown[q->disk_count++].broken = qcow2_check_l1(&q->image, &disk->table, &failure) < 0;
         rc = sink->disk(sink->ctx, &emitted);
         return rc < 0 ? error_set(err, -rc, "a disk cannot be shown: %s", strerror(-rc)) : 0;
 }
@@ -80,6 +79,7 @@ static void qcow2_close(struct archive *a)
 {
         struct qcow2 *q = (struct qcow2 *)a;
 
+        qcow2_close_chain(q);
         blockcache_free(q->image.tables);
         blockcache_free(q->image.clusters);
         free(q->disks);
@@ -112,7 +112,7 @@ static int add_active_disk(struct qcow2 *q, const char *name, const struct archi
         struct qcow2_disk disk = {.table = {.l1_offset = image->l1_offset,
                                             .l1_entries = image->l1_entries,
                                             .size = image->size}};
-        int rc = check_l1(image, &disk.table, err);
+        int rc = qcow2_check_l1(image, &disk.table, err);
 
         return rc < 0 ? rc : qcow2_add_disk(q, &disk, name, FOLDER_ROOT, sink, err);
 }
@@ -149,9 +149,8 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
         q->base.addr_end = EXTENT_ADDR_MAX;
         rc = open_image(q, source, err);
         describe_state(q);
-        if (rc == 0 && q->image.backing[0])
-                rc = error_set(err, ENOTSUP, "has a backing file, %s; vmafs does not read it",
-                               q->image.backing);
+        if (rc == 0)
+                rc = qcow2_open_chain(q, origin, err);
         if (rc == 0)
                 rc = add_active_disk(q, name, sink, err);
         if (rc == 0)
@@ -164,35 +163,23 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
         return 0;
 }
 
-/* ---- looking up ---- */
-
-int qcow2_look(const struct qcow2 *q, size_t disk, uint64_t pos, uint64_t len,
-               enum qcow2_alike alike, struct qcow2_cursor *cursor, struct qcow2_piece *out)
-{
-        return qcow2_find(&q->image, &q->disks[disk].table, pos, len, alike, cursor, out);
-}
-
-void qcow2_end_look(const struct qcow2 *q, struct qcow2_cursor *cursor)
-{
-        qcow2_release(&q->image, cursor);
-}
-
 static int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
                         struct archive_detail *out)
 {
         const struct qcow2 *q = (const struct qcow2 *)a;
-        struct qcow2_cursor cursor = {0};
+        struct qcow2_look look = {0};
         struct qcow2_piece piece;
-        int rc = qcow2_look(q, disk, start, len, QCOW2_ALIKE_PLACE, &cursor, &piece);
+        int rc = qcow2_look(q, disk, start, len, QCOW2_ALIKE_PLACE, &look, &piece);
 
-        qcow2_end_look(q, &cursor);
+        qcow2_end_look(q, &look);
         if (rc < 0)
                 return rc;
         *out = (struct archive_detail){
             .len = piece.len,
+            .depth = piece.depth,
             .present = piece.kind != QCOW2_UNALLOCATED,
             .zero = piece.kind == QCOW2_UNALLOCATED || piece.kind == QCOW2_ZERO,
-            .has_offset = piece.offset != 0,
+            .has_offset = piece.kind == QCOW2_DATA || piece.offset != 0,
             .offset = piece.offset,
         };
         return 0;
@@ -202,6 +189,7 @@ static int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64
 
 static int read_piece(const struct qcow2 *q, const struct qcow2_piece *piece, void *buf)
 {
+        const struct qcow2_image *image = piece->depth ? &q->layers[piece->depth].image : &q->image;
         ssize_t n;
 
         switch (piece->kind) {
@@ -210,12 +198,12 @@ static int read_piece(const struct qcow2 *q, const struct qcow2_piece *piece, vo
                 memset(buf, 0, piece->len);
                 return 0;
         case QCOW2_DATA:
-                n = source_pread(q->base.source, buf, piece->len, piece->offset);
+                n = source_pread(image->source, buf, piece->len, piece->offset);
                 if (n < 0)
                         return (int)n;
                 return (size_t)n == piece->len ? 0 : -EIO;
         case QCOW2_COMPRESSED:
-                return qcow2_read_compressed(&q->image, piece->entry, piece->skip, buf, piece->len);
+                return qcow2_read_compressed(image, piece->entry, piece->skip, buf, piece->len);
         case QCOW2_BAD:
                 break;
         }
@@ -228,7 +216,7 @@ static int qcow2_read(struct archive *a, const struct extent *extent, uint64_t s
         const struct qcow2 *q = (const struct qcow2 *)a;
         uint64_t disk = (extent->addr - extent->start) / QCOW2_DISK_STEP;
         uint64_t pos = extent->start + skip;
-        struct qcow2_cursor cursor = {0};
+        struct qcow2_look look = {0};
         int rc = 0;
 
         if (disk >= q->disk_count || !range_within(pos, len, q->disks[disk].table.size))
@@ -236,13 +224,12 @@ static int qcow2_read(struct archive *a, const struct extent *extent, uint64_t s
         for (size_t done = 0; done < len && rc == 0;) {
                 struct qcow2_piece piece;
 
-                rc =
-                    qcow2_look(q, disk, pos + done, len - done, QCOW2_ALIKE_PLACE, &cursor, &piece);
+                rc = qcow2_look(q, disk, pos + done, len - done, QCOW2_ALIKE_PLACE, &look, &piece);
                 if (rc == 0)
                         rc = read_piece(q, &piece, (char *)buf + done);
                 done += piece.len;
         }
-        qcow2_end_look(q, &cursor);
+        qcow2_end_look(q, &look);
         return rc;
 }
 

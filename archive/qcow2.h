@@ -7,6 +7,7 @@
  *   qcow2_header.c    header and its extensions
  *   qcow2_snapshot.c  the table of internal snapshots
  *   qcow2_bitmap.c    persistent bitmaps
+ *   qcow2_chain.c     backing files
  *   qcow2_scan.c      which parts of the disks are data
  *   qcow2_map.c       from a byte of a disk to where it is, through L1 and L2 tables
  *   qcow2_cluster.c   compressed clusters
@@ -31,6 +32,7 @@ enum {
         QCOW2_CLUSTER_BITS_MIN = 9,
         QCOW2_CLUSTER_BITS_MAX = 21,
         QCOW2_SUBCLUSTERS = 32,
+        QCOW2_LAYERS_MAX = 16, /* of a chain of backing files, with the image itself */
         QCOW2_L1_BYTES_MAX = 32 * 1024 * 1024, /* QEMU refuses more, too */
         QCOW2_NAME_MAX = 1023,
 
@@ -99,6 +101,7 @@ struct qcow2_piece {
         uint64_t offset; /* of the file, of its first byte; 0: it has no place there */
         uint64_t entry;  /* QCOW2_COMPRESSED: the cluster's entry in the L2 table … */
         uint64_t skip;   /* … and where in the cluster the piece starts */
+        unsigned depth;  /* in the chain: 0 is the image itself, 1 its backing file … */
         const char *why; /* QCOW2_BAD */
         uint64_t where;  /* QCOW2_BAD: byte of the file that says so */
 };
@@ -117,6 +120,11 @@ struct qcow2_cursor {
 enum qcow2_alike {
         QCOW2_ALIKE_PLACE, /* what lies together in the file */
         QCOW2_ALIKE_KIND, /* what is of one kind: offset and entry are those of its first cluster */
+};
+
+/* One look, or a row of them, at all of a chain; zeroed before the first. */
+struct qcow2_look {
+        struct qcow2_cursor at[QCOW2_LAYERS_MAX];
 };
 
 /* ---- qcow2_header.c ---- */

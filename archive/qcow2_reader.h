@@ -16,9 +16,18 @@ struct qcow2_disk {
         uint64_t said_at; /* … which this byte of the file names */
 };
 
+/* A backing file. */
+struct qcow2_layer {
+        struct qcow2_image image; /* of a raw one, the source and its size */
+        struct qcow2_table table;
+        bool is_raw;
+};
+
 struct qcow2 {
         struct archive base;
         struct qcow2_image image;
+        struct qcow2_layer *layers; /* by depth, from 1 on; NULL without a backing file */
+        unsigned layer_count;
         struct qcow2_disk *disks; /* as they were emitted */
         size_t disk_count;
         uint32_t folder_count;
@@ -43,10 +52,23 @@ int qcow2_emit_bitmaps(struct qcow2 *q, const struct archive_sink *sink, struct 
 int qcow2_emit_snapshots(struct qcow2 *q, const char *disk_name, const struct archive_sink *sink,
                          struct error *err);
 
-/* As qcow2_find, of disk number DISK; and the end of a row of them. */
+/*
+ * Open the backing files, as far as ORIGIN allows. -EPERM where it does not, -ELOOP for too many of
+ * them, and as opening an image.
+ */
+int qcow2_open_chain(struct qcow2 *q, const struct archive_origin *origin, struct error *err);
+void qcow2_close_chain(struct qcow2 *q);
+
+/* Is all of the L1 table of T in the file? 0, or -EIO with the reason in ERR. */
+int qcow2_check_l1(const struct qcow2_image *image, const struct qcow2_table *t, struct error *err);
+
+/*
+ * As qcow2_find, of disk number DISK and with its backing files: what is left as QCOW2_UNALLOCATED
+ * is zeros. LOOK is ended after the last one of a row.
+ */
 int qcow2_look(const struct qcow2 *q, size_t disk, uint64_t pos, uint64_t len,
-               enum qcow2_alike alike, struct qcow2_cursor *cursor, struct qcow2_piece *out);
-void qcow2_end_look(const struct qcow2 *q, struct qcow2_cursor *cursor);
+               enum qcow2_alike alike, struct qcow2_look *look, struct qcow2_piece *out);
+void qcow2_end_look(const struct qcow2 *q, struct qcow2_look *look);
 
 /* As archive_ops' scan. */
 int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error *err);

@@ -226,7 +226,7 @@ static int give_up(struct scan *s)
 
 static int scan_pieces(struct scan *s)
 {
-        struct qcow2_cursor cursor = {0};
+        struct qcow2_look look = {0};
         struct qcow2_piece piece = {0};
         unsigned looks = 0;
         int rc = 0;
@@ -237,14 +237,14 @@ static int scan_pieces(struct scan *s)
                 if (rc == 0)
                         rc = spend(s, UNITS_LOOK);
                 if (rc == 0)
-                        rc = qcow2_look(s->q, s->disk, pos, s->size - pos, QCOW2_ALIKE_KIND,
-                                        &cursor, &piece);
+                        rc = qcow2_look(s->q, s->disk, pos, s->size - pos, QCOW2_ALIKE_KIND, &look,
+                                        &piece);
                 if (rc == 0)
                         rc = add_piece(s, pos, &piece);
         }
         if (rc == 0)
                 rc = end_run(s);
-        qcow2_end_look(s->q, &cursor);
+        qcow2_end_look(s->q, &look);
         return rc;
 }
 

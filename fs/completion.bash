@@ -51,7 +51,7 @@ _vmafs_names() {
 # The last of a list of mount options; what stands in front of it is kept.
 _vmafs_mount_options() {
         local before='' word=$1 option
-        local options=(recover=eio recover=zero index= index=none cache= threads= window= direct_io clone_fd sandbox=on sandbox=off nonempty uid= gid= umask= allow_other)
+        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any direct_io clone_fd sandbox=on sandbox=off nonempty uid= gid= umask= allow_other)
 
         if [[ $word == *,* ]]; then
                 before=${word%,*},
@@ -98,7 +98,7 @@ _vmafs_trim() {
 }
 
 _vmafs_options() {
-        local limits=(--cache= --threads= --window=)
+        local limits=(--cache= --threads= --window= --backing=dir --backing=any)
 
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;

@@ -37,15 +37,17 @@ struct line {
 
 static void print_human_line(const struct map_printer *p, const struct line *l)
 {
+        const char *file = l->detail.depth ? "(a backing file)" : p->archive;
+
         if (l->detail.zero)
                 return;
         printf("%#-16" PRIx64 "%#-16" PRIx64, l->start, l->detail.len);
         if (l->lost)
-                printf("%-16s%s\n", "lost", p->archive);
+                printf("%-16s%s\n", "lost", file);
         else if (l->detail.has_offset)
-                printf("%#-16" PRIx64 "%s\n", l->detail.offset, p->archive);
+                printf("%#-16" PRIx64 "%s\n", l->detail.offset, file);
         else
-                printf("%-16s%s\n", "compressed", p->archive);
+                printf("%-16s%s\n", "compressed", file);
 }
 
 static void print_json_line(const struct map_printer *p, const struct line *l)

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fs/numbers.h"
 #include "fs/report.h"
@@ -19,6 +20,14 @@ static int refuse(const char *dashes, const char *what)
 
         snprintf(text, sizeof text, "%s%s", dashes, what);
         return usage_error(text);
+}
+
+static bool parse_backing(const char *value, enum archive_backing *out)
+{
+        if (!value)
+                return true;
+        *out = strcmp(value, "any") == 0 ? ARCHIVE_BACKING_ANY : ARCHIVE_BACKING_DIR;
+        return strcmp(value, "any") == 0 || strcmp(value, "dir") == 0;
 }
 
 int opening_set(enum opening_word word, const char *dashes, const char *value,
@@ -40,6 +49,10 @@ int opening_set(enum opening_word word, const char *dashes, const char *value,
                 if (!parse_size(value, WINDOW_MAX, &o->window))
                         return refuse(dashes, "window is a size of at most 2G");
                 break;
+        case OPENING_BACKING:
+                if (!parse_backing(value, &o->backing))
+                        return refuse(dashes, "backing is dir or any");
+                break;
         }
         return STATUS_OK;
 }
@@ -50,6 +63,7 @@ int opening_option(int c, char **argv, struct index_options *o)
         case OPENING_CACHE:
         case OPENING_THREADS:
         case OPENING_WINDOW:
+        case OPENING_BACKING:
                 return opening_set((enum opening_word)c, "--", optarg, o);
         default:
                 return usage_option(argv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What may be said of how a compressed archive is opened: `-o cache=SIZE` of a mount is
+ * What may be said of how an archive is opened: `-o cache=SIZE` of a mount is
  * `--cache=SIZE` of the verbs, and so on.
  */
 #ifndef VMAFS_OPENING_H
@@ -10,12 +10,13 @@
 
 struct index_options;
 
-enum opening_word { OPENING_CACHE = 256, OPENING_THREADS, OPENING_WINDOW };
+enum opening_word { OPENING_CACHE = 256, OPENING_THREADS, OPENING_WINDOW, OPENING_BACKING };
 
 /* For the table of getopt_long of a verb. */
 #define OPENING_LONG_OPTIONS                                                                       \
         {"cache", required_argument, NULL, OPENING_CACHE},                                         \
             {"threads", required_argument, NULL, OPENING_THREADS},                                 \
+            {"backing", required_argument, NULL, OPENING_BACKING},                                 \
         {                                                                                          \
                 "window", required_argument, NULL, OPENING_WINDOW                                  \
         }

@@ -48,6 +48,7 @@ static const struct fuse_opt words[] = {
     VALUE("threads=%s", threads),
     VALUE("window=%s", window),
     VALUE("sandbox=%s", sandbox),
+    VALUE("backing=%s", backing),
     VALUE("uid=%s", uid),
     VALUE("gid=%s", gid),
     VALUE("umask=%s", umask),
@@ -187,7 +188,8 @@ static int parse_index(struct mount_options *o)
                 return usage_error("-o recover is eio or zero");
         if (opening_set(OPENING_CACHE, "-o ", o->cache, opening) != STATUS_OK ||
             opening_set(OPENING_WINDOW, "-o ", o->window, opening) != STATUS_OK ||
-            opening_set(OPENING_THREADS, "-o ", o->threads, opening) != STATUS_OK)
+            opening_set(OPENING_THREADS, "-o ", o->threads, opening) != STATUS_OK ||
+            opening_set(OPENING_BACKING, "-o ", o->backing, opening) != STATUS_OK)
                 return STATUS_USAGE;
         opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
         opening->sidecar = INDEX_SIDECAR_USE;
@@ -236,6 +238,7 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->threads);
         free(o->window);
         free(o->sandbox);
+        free(o->backing);
         free(o->uid);
         free(o->gid);
         free(o->umask);

@@ -20,12 +20,12 @@ struct mount_options {
         int clone_fd; /* a descriptor of the FUSE device for each thread */
         int nonempty;
         int allow_other;
-        char *recover, *index, *cache, *threads, *window; /* as given, or NULL */
-        struct index_options opening;                     /* what they mean */
-        char *sandbox;                                    /* as given, or NULL */
-        bool sandboxed;                                   /* what it means */
-        char *uid, *gid, *umask;                          /* as given, or NULL */
-        struct tree_owner owner;                          /* what they mean */
+        char *recover, *index, *cache, *threads, *window, *backing; /* as given, or NULL */
+        struct index_options opening;                               /* what they mean */
+        char *sandbox;                                              /* as given, or NULL */
+        bool sandboxed;                                             /* what it means */
+        char *uid, *gid, *umask;                                    /* as given, or NULL */
+        struct tree_owner owner;                                    /* what they mean */
 };
 
 /*

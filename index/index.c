@@ -107,6 +107,7 @@ static int open_file(struct index *index, const char *path, struct source *take_
 {
         const char *slash = strrchr(path, '/');
         struct archive_origin origin = {.name = slash ? slash + 1 : path,
+                                        .backing = index->options.backing,
                                         .mtime = source_mtime(take_file)};
         cleanup_free char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 

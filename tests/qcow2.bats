@@ -257,3 +257,121 @@ marked_says_qemu() {
         printf '\2' | dd of="$image" bs=1 seek=79 conv=notrunc status=none
         "$VMAFS" info "$image" | grep -q '^note: .*corrupt'
 }
+
+# ---- backing files ----
+
+# A chain of three images in a folder of its own, which have all lived: make_chain CLUSTER-SIZE...
+# Sets IMAGE to the top one. The sizes differ.
+make_chain() {
+        local dir=$BATS_TEST_TMPDIR/chain name='' below='' size cluster
+
+        mkdir -p "$dir/sub"
+        for name in base middle top; do
+                cluster=$1
+                shift
+                size=$(disk_size 65536)
+                [ $name = base ] && size=$((size / 2 / 512 * 512))
+                IMAGE=$dir/$name.qcow2
+                [ $name = base ] && IMAGE=$dir/sub/base.qcow2
+                qemu-img create -q -f qcow2 ${below:+-b "$below" -F qcow2} \
+                        -o "cluster_size=$cluster" "$IMAGE" "$size"
+                live "$IMAGE" "$size" "$cluster" "zeros-compress" 25
+                below=sub/base.qcow2
+                [ $name = base ] || below=$name.qcow2
+        done
+}
+
+@test "an image with a backing file is refused, with the option's name" {
+        make_chain 65536 65536 65536
+        run --separate-stderr "$VMAFS" info "$IMAGE"
+        [ "$status" -eq 2 ]
+        one_line_says "backing=dir"
+        run --separate-stderr "$VMAFS" info --backing=all "$IMAGE"
+        [ "$status" -eq 2 ]
+        one_line_says "--backing is dir or any"
+}
+
+# The parts of a map that are data.
+data_of_map() {
+        jq -c '.[] | select(.data) | [.start, .length, .depth, .present, .zero, .offset]'
+}
+
+@test "chains of backing files hold what qemu-img finds" {
+        local sizes
+
+        BACKING=(--backing=dir)
+        for sizes in "65536 65536 65536" "512 65536 4096" "2097152 1024 65536" "4096 512 2097152"; do
+                RANDOM=${#sizes}
+                rm -rf "$BATS_TEST_TMPDIR/chain"
+                # shellcheck disable=SC2086 # three sizes
+                make_chain $sizes
+                same_disk "$IMAGE" disk-top.raw
+                # Which layer zeros are from that no layer holds, is told in more than one way.
+                diff <(qemu-img map --output=json "$IMAGE" | data_of_map) \
+                        <("$VMAFS" map --backing=dir --output=json "$IMAGE" disk-top.raw | data_of_map)
+        done
+}
+
+@test "a raw backing file is read, through a mount too, and a snapshot of what is on it" {
+        local dir=$BATS_TEST_TMPDIR/chain
+
+        BACKING=(--backing=dir)
+        mkdir "$dir"
+        make_ragged_disk "$dir/base.raw"
+        qemu-img create -q -f qcow2 -b base.raw -F raw "$dir/top.qcow2" 8M
+        qemu-io -c "write -q -P 9 1000k 700k" -c "write -q -z 2M 100k" "$dir/top.qcow2"
+        qemu-img snapshot -c one "$dir/top.qcow2"
+        qemu-io -c "write -q -P 8 900k 700k" "$dir/top.qcow2"
+        same_disk "$dir/top.qcow2" disk-top.raw
+        same_disk "$dir/top.qcow2" snapshots/one/disk-top.raw -l snapshot.name=one
+        mount_vmafs "$dir/top.qcow2" -o backing=dir
+        qemu-img convert -O raw "$dir/top.qcow2" "$dir/expected"
+        cmp "$dir/expected" "$MNT/disk-top.raw"
+}
+
+# refused OPTION WORDS: is $IMAGE, with --backing=OPTION, refused with these words?
+refused() {
+        run --separate-stderr "$VMAFS" info "--backing=$1" "$IMAGE"
+        [ "$status" -ne 0 ] && one_line_says "$2"
+}
+
+@test "with backing=dir nothing outside of the image's folder is opened" {
+        local dir=$BATS_TEST_TMPDIR/chain name
+
+        mkdir "$dir"
+        IMAGE=$dir/top.qcow2
+        make_data "$BATS_TEST_TMPDIR/secret" 1M
+        ln -s ../secret "$dir/link"
+        ln -s . "$dir/inside"
+        for name in /etc/shadow "$BATS_TEST_TMPDIR/secret" ../secret link inside/../../secret; do
+                qemu-img create -q -u -f qcow2 -b "$name" -F raw "$IMAGE" 1M
+                refused dir "backing=any"
+        done
+        for name in nbd://localhost/x 'json:{"driver":"file","filename":"/etc/shadow"}' fat:rw:/tmp; do
+                qemu-img create -q -u -f qcow2 -b "$name" -F raw "$IMAGE" 1M
+                refused any "no plain file"
+        done
+        qemu-img create -q -u -f qcow2 -b ../secret -F raw "$IMAGE" 1M
+        BACKING=(--backing=any)
+        same_disk "$IMAGE" disk-top.raw
+}
+
+@test "a chain that goes round in a circle is refused" {
+        local dir=$BATS_TEST_TMPDIR/chain
+
+        mkdir "$dir"
+        IMAGE=$dir/top.qcow2
+        qemu-img create -q -u -f qcow2 -b top.qcow2 -F qcow2 "$IMAGE" 1M
+        refused dir "circle"
+        qemu-img create -q -u -f qcow2 -b other.qcow2 -F qcow2 "$IMAGE" 1M
+        qemu-img create -q -u -f qcow2 -b top.qcow2 -F qcow2 "$dir/other.qcow2" 1M
+        refused dir "circle"
+        refused any "circle"
+}
+
+@test "an image of many files keeps no index" {
+        make_chain 65536 65536 65536
+        run "$VMAFS" index --backing=dir "$IMAGE"
+        [ "$status" -eq 1 ]
+        [[ $output == *"its index is not kept"* ]]
+}
