@@ -170,7 +170,9 @@ struct archive {
         struct source *source;
         struct archive_info info;
         uint64_t addr_end; /* addresses lie below; 0: they are bytes of the stream */
-        bool many_files;   /* the disks are in other files besides: an index is of one alone */
+        /* It is of a kind that is also written to, in place: an index of what it was does harm. */
+        bool in_place;
+        bool many_files; /* the disks are in other files besides: an index is of one alone */
 };
 
 extern const struct archive_ops vma_archive, vmdk_archive, tar_archive, qcow2_archive;

@@ -147,6 +147,7 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
         q->base.source = source;
         q->base.info.ctime = origin->mtime;
         q->base.addr_end = EXTENT_ADDR_MAX;
+        q->base.in_place = true;
         rc = open_image(q, source, err);
         describe_state(q);
         if (rc == 0)

@@ -120,7 +120,7 @@ static int read_first_cluster(struct qcow2_image *image, struct header *h, struc
         n = source_pread(image->source, h->bytes, (size_t)1 << bits, 0);
         if (n < HEADER_V2)
                 return error_set(err, EIO, "the header cannot be read");
-        h->len = (size_t)n;
+        h->len = h->end = (size_t)n;
         return 0;
 }
 
@@ -159,7 +159,6 @@ static int parse_backing(struct qcow2_image *image, struct header *h, struct err
         uint64_t offset = load_be64(h->bytes + AT_BACKING_OFFSET);
         uint32_t len = load_be32(h->bytes + AT_BACKING_LEN);
 
-        h->end = h->len;
         if (!offset)
                 return 0;
         if (len > QCOW2_NAME_MAX || !range_within(offset, len, h->len) || offset < h->header_len)

@@ -25,16 +25,17 @@ enum {
 #define RUN_MAX (UINT64_C(64) << 20)
 
 /*
- * What the map may take in memory. A small file can claim that its disk is a patchwork of
- * terabytes, by using one table many times: a sound one has an entry of 8 bytes for each patch, in
- * each snapshot that differs there. The units are what the map takes for a run, about 10 bytes.
+ * What the map may take in memory, in units of about 10 bytes, and how often tables may be looked
+ * at. A small file can claim that its disk is a patchwork of terabytes, by using one table many
+ * times: a sound one has an entry of 8 bytes for each patch, in each snapshot that differs there.
  */
 #define UNITS_MIN (UINT64_C(1) << 22)
 #define UNITS_MAX (UINT64_C(1) << 28)
+#define LOOKS_MAX (UINT64_C(1) << 32)
 
 enum {
-        UNITS_LOOK = 1,   /* for the time it takes */
-        UNITS_RUN = 5,    /* with its part of the span */
+        UNITS_RUN = 1,
+        UNITS_SPAN = 6,   /* for the first run in a span of the map */
         UNITS_LOST = 250, /* for the bits of a span that are lost */
 };
 
@@ -54,6 +55,8 @@ struct scan {
         uint64_t before; /* bytes of the disks that are done */
         uint64_t total;  /* of all disks */
         uint64_t units;  /* that are left */
+        uint64_t looks;  /* likewise */
+        uint64_t span;   /* of the map: up to this one they are paid for */
         uint64_t origin; /* byte of the file that spoke last */
 
         struct run run;     /* whole blocks, to which more may be added */
@@ -80,12 +83,19 @@ static int flush_batch(struct scan *s)
         return rc;
 }
 
-/* -ENOBUFS where that is more than a sound image can hold. */
-static int spend(struct scan *s, uint64_t units)
+/* Pay for RUN. -ENOBUFS where that is more than a sound image can hold. */
+static int spend(struct scan *s, const struct run *run)
 {
+        uint64_t after = (run->end - 1) / RUN_MAX + 1;
+        uint64_t spans = after > s->span ? after - max_u64(s->span, run->start / RUN_MAX) : 0;
+        uint64_t units = UNITS_RUN + spans * UNITS_SPAN;
+
+        if (run->state == STATE_LOST)
+                units += UNITS_LOST;
         if (units > s->units)
                 return -ENOBUFS;
         s->units -= units;
+        s->span = max_u64(s->span, after);
         return 0;
 }
 
@@ -111,7 +121,7 @@ static int end_run(struct scan *s)
 
         if (len == 0 || (run->state == STATE_ZERO && len >= RUN_MAX))
                 return 0;
-        rc = spend(s, run->state == STATE_LOST ? UNITS_LOST : UNITS_RUN);
+        rc = spend(s, run);
         if (rc < 0)
                 return rc;
         s->batch[s->count++] = (struct extent){run->start, len, address(s, run)};
@@ -228,14 +238,14 @@ static int scan_pieces(struct scan *s)
 {
         struct qcow2_look look = {0};
         struct qcow2_piece piece = {0};
-        unsigned looks = 0;
         int rc = 0;
 
         for (uint64_t pos = 0; pos < s->size && rc == 0; pos += piece.len) {
                 /* Where nothing is to be told, too, it wants to be known how far this is. */
-                rc = ++looks % LOOKS == 0 ? flush_batch(s) : 0;
-                if (rc == 0)
-                        rc = spend(s, UNITS_LOOK);
+                if (s->looks == 0)
+                        rc = -ENOBUFS;
+                else if (--s->looks % LOOKS == 0)
+                        rc = flush_batch(s);
                 if (rc == 0)
                         rc = qcow2_look(s->q, s->disk, pos, s->size - pos, QCOW2_ALIKE_KIND, &look,
                                         &piece);
@@ -268,6 +278,7 @@ static int scan_disk(struct scan *s, uint32_t disk)
                 return report_broken(s, &s->q->disks[disk]);
         s->size = s->q->disks[disk].table.size;
         s->run = s->part = (struct run){0};
+        s->span = 0;
         s->fault = NULL;
         rc = scan_pieces(s);
         if (rc < 0 && rc != -ENOBUFS)
@@ -323,7 +334,8 @@ int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error 
         rc = reach_end(s, err);
         if (rc == 0)
                 rc = report_fault(s);
-        s->units = min_u64(s->q->image.file_size / 4 + UNITS_MIN, UNITS_MAX);
+        s->looks = min_u64(s->q->image.file_size / 4 + UNITS_MIN, LOOKS_MAX);
+        s->units = min_u64(s->looks, UNITS_MAX);
         for (size_t i = 0; i < s->q->disk_count; i++)
                 s->total += s->q->disks[i].table.size;
         for (size_t i = 0; i < s->q->disk_count && rc == 0; i++)

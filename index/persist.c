@@ -54,6 +54,15 @@ static bool carry_record(struct index *index, struct record **out)
         return false;
 }
 
+/*
+ * An archive is known by its size and its ends, which are all the same after a write to an image.
+ * One that is compressed is not written to.
+ */
+static bool may_change(const struct index *index)
+{
+        return index->archive->in_place && !stream_table(index->source);
+}
+
 void index_keep(struct index *index, const struct record *record)
 {
         struct sidecar_contents contents = {
@@ -71,6 +80,12 @@ void index_keep(struct index *index, const struct record *record)
         /* What is damaged is scanned each time: it may be the medium that is at fault. */
         if (index->damage_count) {
                 error_fill(&index->sidecar_err, EIO, "its index is not kept: it is damaged");
+                return;
+        }
+        if (may_change(index)) {
+                error_fill(&index->sidecar_err, ENOTSUP,
+                           "its index is not kept: such an image may be written to in place, and "
+                           "is scanned quickly");
                 return;
         }
         if (index->archive->many_files) {
@@ -159,7 +174,7 @@ int persist_use(struct index *index, const struct sidecar *sidecar)
         if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
             strcmp(sidecar_format(sidecar), index_format(index)) != 0)
                 return -EINVAL;
-        if (!plausible(index) || index->archive->many_files)
+        if (!plausible(index) || index->archive->many_files || may_change(index))
                 return -EINVAL;
         for (size_t i = 0; i < index->disk_count && rc == 0; i++)
                 rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);

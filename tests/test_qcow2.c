@@ -491,6 +491,130 @@ static void test_one_table_used_without_end_takes_little_memory(void **state)
         stop(f);
 }
 
+/* ---- snapshots ---- */
+
+enum { SNAPSHOTS = 12 * CLUSTER };
+
+/* Entry at AT: a snapshot with these tables, whose tag is "s". Returns where the next one is. */
+static size_t put_snapshot(struct fixture *f, size_t at, uint64_t l1, uint32_t l1_entries,
+                           uint64_t state, uint64_t size)
+{
+        memset(f->bytes + at, 0, 64);
+        put64(f, at, l1);
+        put32(f, at + 8, l1_entries);
+        put32(f, at + 12, 1); /* no id, and a name of one byte */
+        put32(f, at + 36, 16);
+        put64(f, at + 40, state);
+        put64(f, at + 48, size);
+        f->bytes[at + 56] = 's';
+        return at + 64;
+}
+
+static void announce(struct fixture *f, uint32_t count)
+{
+        put32(f, 60, count);
+        put64(f, 64, SNAPSHOTS);
+}
+
+static void test_snapshots_have_names_of_their_own(void **state)
+{
+        struct fixture *f = start();
+        size_t at = SNAPSHOTS;
+
+        (void)state;
+        for (int i = 0; i < 3; i++)
+                at = put_snapshot(f, at, L1, 1, 0, SPAN);
+        announce(f, 3);
+        map_cluster(f, 0, DATA);
+        assert_int_equal(open_image(f), 0);
+        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
+        assert_int_equal(index_disk_count(f->index), 4);
+        assert_int_equal(index_folder_count(f->index), 4);
+        assert_string_equal(index_folder(f->index, 0)->name, "snapshots");
+        assert_string_equal(index_folder(f->index, 1)->name, "snapshots/s");
+        assert_string_equal(index_folder(f->index, 3)->name, "snapshots/s~3");
+        assert_string_equal(index_folder(f->index, 3)->leaf, "s~3");
+        assert_int_equal(strncmp(index_disk(f->index, 2)->name, "snapshots/s~2/disk-", 19), 0);
+        assert_block(index_disk(f->index, 3), 0, 3);
+        stop(f);
+}
+
+/* The disk as it is now is sound, and the disks of the snapshots that come are lost. */
+static void assert_only_the_disk_is_sound(struct fixture *f, size_t disks)
+{
+        map_cluster(f, 0, DATA);
+        assert_int_equal(open_image(f), 0);
+        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
+        assert_int_equal(index_disk_count(f->index), disks);
+        assert_true(index_damage_count(f->index) > 0);
+        assert_block(index_disk(f->index, 0), 0, 3);
+        assert_int_equal(index_disk(f->index, 0)->totals.lost, 0);
+        for (size_t i = 1; i < disks; i++)
+                assert_lost(index_disk(f->index, i), 0);
+        stop(f);
+}
+
+static void test_a_snapshot_without_its_table_is_lost_alone(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        announce(f, 1);
+        put_snapshot(f, SNAPSHOTS, UINT64_C(1) << 40, 1, 0, SPAN);
+        assert_only_the_disk_is_sound(f, 2);
+        f = start();
+        announce(f, 1);
+        put_snapshot(f, SNAPSHOTS, L1, UINT32_MAX, 0, SPAN);
+        assert_only_the_disk_is_sound(f, 2);
+        f = start();
+        announce(f, 1); /* needs two entries */
+        put_snapshot(f, SNAPSHOTS, L1, 1, 0, SPAN + 1);
+        assert_only_the_disk_is_sound(f, 2);
+}
+
+static void test_an_absurd_table_of_snapshots_is_damage(void **state)
+{
+        struct fixture *f = start();
+
+        (void)state;
+        announce(f, UINT32_MAX);
+        put64(f, 64, UINT64_MAX - 8);
+        assert_only_the_disk_is_sound(f, 1);
+        f = start();
+        announce(f, 1);
+        put_snapshot(f, SNAPSHOTS, L1, 1, 0, UINT64_MAX);
+        assert_only_the_disk_is_sound(f, 1);
+        f = start();
+        announce(f, 1);
+        put_snapshot(f, SNAPSHOTS, L1, 1, UINT64_MAX, SPAN);
+        assert_only_the_disk_is_sound(f, 1);
+        f = start();
+        announce(f, 1);
+        put_snapshot(f, SNAPSHOTS, L1, 1, 0, SPAN);
+        put32(f, SNAPSHOTS + 36, UINT32_MAX);
+        assert_only_the_disk_is_sound(f, 1);
+}
+
+/* ---- bitmaps ---- */
+
+static void test_an_absurd_directory_of_bitmaps_is_damage(void **state)
+{
+        static const uint64_t offsets[] = {0, L1, CLUSTERS * CLUSTER, UINT64_MAX - 8};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+                struct fixture *f = start();
+
+                put64(f, 88, 1);
+                put32(f, 104, 0x23852875);
+                put32(f, 108, 24);
+                put32(f, 112, i ? 1 : UINT32_MAX);
+                put64(f, 120, i ? 32 : UINT64_MAX);
+                put64(f, 128, offsets[i]);
+                assert_only_the_disk_is_sound(f, 1);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -513,6 +637,10 @@ int main(void)
             cmocka_unit_test(test_a_zstd_frame_of_another_size_is_eio),
             cmocka_unit_test(test_tables_that_point_to_themselves_are_data),
             cmocka_unit_test(test_one_table_used_without_end_takes_little_memory),
+            cmocka_unit_test(test_snapshots_have_names_of_their_own),
+            cmocka_unit_test(test_a_snapshot_without_its_table_is_lost_alone),
+            cmocka_unit_test(test_an_absurd_table_of_snapshots_is_damage),
+            cmocka_unit_test(test_an_absurd_directory_of_bitmaps_is_damage),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
