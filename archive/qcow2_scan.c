@@ -31,6 +31,7 @@ enum {
  */
 #define UNITS_MIN (UINT64_C(1) << 22)
 #define UNITS_MAX (UINT64_C(1) << 28)
+#define LOOKS_MIN (UINT64_C(1) << 16)
 #define LOOKS_MAX (UINT64_C(1) << 32)
 
 enum {
@@ -334,8 +335,8 @@ int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error 
         rc = reach_end(s, err);
         if (rc == 0)
                 rc = report_fault(s);
-        s->looks = min_u64(s->q->image.file_size / 4 + UNITS_MIN, LOOKS_MAX);
-        s->units = min_u64(s->looks, UNITS_MAX);
+        s->looks = min_u64(s->q->image.file_size / 4 + LOOKS_MIN, LOOKS_MAX);
+        s->units = min_u64(s->q->image.file_size / 4 + UNITS_MIN, UNITS_MAX);
         for (size_t i = 0; i < s->q->disk_count; i++)
                 s->total += s->q->disks[i].table.size;
         for (size_t i = 0; i < s->q->disk_count && rc == 0; i++)
