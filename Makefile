@@ -220,6 +220,8 @@ format:
 	clang-format -i $(wildcard */*.[ch] tests/*/*.[ch])
 
 matrix: all tools $(BENCH_BIN)
+	QCOW2_STEP=2 VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
+	        tests/run-e2e tests/qcow2.bats
 	BUILD=$(abspath $(BUILD)) tests/matrix
 
 bench: all tools $(BENCH_BIN)

@@ -419,8 +419,8 @@ static uint64_t footer_directory(const struct scan *s)
         const struct vmdk_header *h = &s->part->h;
         struct vmdk_header footer;
 
-        if (s->end < 4 * VMDK_SECTOR ||
-            source_pread(s->part->source, raw, sizeof raw, s->end - 2 * VMDK_SECTOR) !=
+        if (s->end < 4 * (uint64_t)VMDK_SECTOR ||
+            source_pread(s->part->source, raw, sizeof raw, s->end - 2 * (uint64_t)VMDK_SECTOR) !=
                 (ssize_t)sizeof raw ||
             vmdk_parse_header(raw, &footer, NULL) < 0 || footer.capacity != h->capacity ||
             footer.grain != h->grain || footer.table != h->table || !fits(s, footer.gd))

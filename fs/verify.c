@@ -48,13 +48,17 @@ static bool extends(const struct range *r, const struct disk *disk, const struct
 static void note_unreadable(struct verify *v, const struct disk *disk, const struct extent *e,
                             int rc)
 {
+        struct archive *a = index_archive(v->index);
         struct ranges *r = &v->unreadable;
+        uint64_t offset = a->addr_end ? UINT64_MAX : e->addr;
 
+        if (a->ops->locate && !a->ops->locate(a, e, &offset))
+                offset = UINT64_MAX;
         if (r->kept && extends(&r->list[r->kept - 1], disk, e)) {
                 r->list[r->kept - 1].len += e->len;
                 r->count++;
         } else {
-                keep_range(r, &(struct range){disk, e->start, e->len, e->addr, -rc});
+                keep_range(r, &(struct range){disk, e->start, e->len, e->addr, offset, -rc});
         }
 }
 
@@ -112,8 +116,12 @@ static bool is_compressed(const struct index *index)
 static int scan(struct verify *v, struct error *err)
 {
         struct index_tap tap = {.ctx = v, .extents = v->recorder ? hash_extents : read_extents};
-        /* What was decoded and checked a moment ago is in memory: reading that proves nothing. */
-        bool decoded = is_compressed(v->index) && !v->recorder;
+        /*
+         * What was decoded and checked a moment ago is in memory: reading that proves nothing,
+         * unless its reader has to make something of it.
+         */
+        bool decoded =
+            is_compressed(v->index) && !v->recorder && !index_archive(v->index)->addr_end;
         struct progress *progress = progress_start(v->index, "verifying");
         int rc = index_scan(v->index, decoded ? NULL : &tap, err);
 

@@ -18,7 +18,8 @@ struct recorder;
 struct range {
         const struct disk *disk;
         uint64_t start, len; /* of the disk */
-        uint64_t addr;       /* of the archive's stream, where that is meant */
+        uint64_t addr;       /* where that is meant: as its reader gave it … */
+        uint64_t offset;     /* … and the byte of the archive's stream, or UINT64_MAX */
         int error;           /* positive errno, likewise */
 };
 

@@ -106,11 +106,13 @@ static void print_damages(const struct index *index, const struct index_damage *
 
 static void print_unreadable(const struct ranges *r)
 {
-        for (size_t i = 0; i < r->kept; i++)
-                printf("archive byte %" PRIu64 ": cannot be read: %s (%s from %" PRIu64 ", %" PRIu64
-                       " bytes)\n",
-                       r->list[i].addr, strerror(r->list[i].error), r->list[i].disk->name,
-                       r->list[i].start, r->list[i].len);
+        for (size_t i = 0; i < r->kept; i++) {
+                if (r->list[i].offset != UINT64_MAX)
+                        printf("archive byte %" PRIu64 ": ", r->list[i].offset);
+                printf("cannot be read: %s (%s from %" PRIu64 ", %" PRIu64 " bytes)\n",
+                       strerror(r->list[i].error), r->list[i].disk->name, r->list[i].start,
+                       r->list[i].len);
+        }
         if (r->count > r->kept)
                 printf("%" PRIu64 " unreadable blocks in all\n", r->count);
 }
@@ -234,10 +236,13 @@ static json_t *unreadable_json(const struct ranges *ranges)
         for (size_t i = 0; i < ranges->kept; i++) {
                 const struct range *r = &ranges->list[i];
 
-                json_array_append_new(
-                    out, json_pack("{s:I, s:s, s:I, s:I, s:s}", "offset", (json_int_t)r->addr,
-                                   "disk", r->disk->name, "start", (json_int_t)r->start, "length",
-                                   (json_int_t)r->len, "what", strerror(r->error)));
+                json_t *o = json_pack("{s:s, s:I, s:I, s:s}", "disk", r->disk->name, "start",
+                                      (json_int_t)r->start, "length", (json_int_t)r->len, "what",
+                                      strerror(r->error));
+
+                if (r->offset != UINT64_MAX)
+                        json_object_set_new(o, "offset", json_integer((json_int_t)r->offset));
+                json_array_append_new(out, o);
         }
         return out;
 }

@@ -130,10 +130,12 @@ static void place_extent(struct comparison *c, const struct disk *d, const struc
         }
 }
 
-/* Name the disks that the stretches belong to. */
+/* Name the disks that the stretches belong to, where addresses are bytes of the stream. */
 static void place_stretches(struct comparison *c)
 {
-        for (size_t i = 0; i < c->index->disk_count && c->count; i++) {
+        bool placeable = c->index->archive->addr_end == 0;
+
+        for (size_t i = 0; i < c->index->disk_count && c->count && placeable; i++) {
                 const struct disk *d = c->index->disks[i];
                 struct extent e;
 
