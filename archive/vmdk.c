@@ -298,7 +298,7 @@ static int vmdk_open(struct source *source, const struct archive_origin *origin,
                 rc = memcmp(head, "KDMV", 4) == 0 ? open_single(v, head, err)
                                                   : open_text(v, origin, err);
         /* streamOptimized ones are made to be sent about; machines run on the others. */
-        v->base.in_place = rc == 0 && !v->cache;
+        v->base.in_place = rc == 0 && !v->cache && !v->base.many_files;
         if (rc == 0)
                 rc = emit_disk(v, origin, sink, err);
         if (rc == 0)
