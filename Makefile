@@ -25,6 +25,8 @@ HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 SANITIZE  ?=
 FUZZ_SECONDS ?= 20
 SOAK_SECONDS ?= 300
+# What check-asan and check-tsan run.
+SANITIZED ?= check
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
@@ -200,12 +202,12 @@ check-asan:
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1 \
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	$(MAKE) BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-	        HARDEN= SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check
+	        HARDEN= SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' $(SANITIZED)
 
 check-tsan:
 	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-	        HARDEN= SANITIZE='-fsanitize=thread' check
+	        HARDEN= SANITIZE='-fsanitize=thread' $(SANITIZED)
 
 fuzz:
 	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
