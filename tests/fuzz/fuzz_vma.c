@@ -98,6 +98,15 @@ static int see_gone(void *ctx, uint64_t start, uint64_t end)
         return 0;
 }
 
+/* Other formats are told by the same first bytes. */
+static int see_incomplete(void *ctx, uint32_t disk)
+{
+        const struct seen *s = ctx;
+
+        fuzz_require(disk < s->disks);
+        return 0;
+}
+
 static int see_progress(void *ctx, uint64_t done)
 {
         struct seen *s = ctx;
@@ -127,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             .file = see_file,
             .extents = see_extents,
             .gone = see_gone,
+            .incomplete = see_incomplete,
             .size = see_size,
             .damage = see_damage,
             .progress = see_progress,
