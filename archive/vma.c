@@ -156,7 +156,7 @@ static int emit_files(const struct header *h, const struct archive_sink *sink, s
         for (uint32_t i = 0; i < CONFIGS; i++) {
                 uint32_t name_at = load_be32(h->bytes + HEADER_CONFIG_NAMES + 4 * (size_t)i);
                 uint32_t data_at = load_be32(h->bytes + HEADER_CONFIG_DATA + 4 * (size_t)i);
-                struct archive_file file;
+                struct archive_file file = {.name = NULL};
                 int rc;
 
                 if (!name_at || !data_at)
