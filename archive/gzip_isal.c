@@ -15,7 +15,17 @@
 
 #define CHUNK   ((size_t)256 << 10)
 #define TRAILER 8 /* CRC-32 and length */
-#define MAGIC   3
+#define HEADER  10
+
+/* Flags of the header. */
+#define HEADER_CRC 0x02
+#define EXTRA      0x04
+#define NAME       0x08
+#define COMMENT    0x10
+#define RESERVED   0xe0
+
+/* A longer name or comment is zlib's to skip. */
+#define TEXT_MAX ((size_t)64 << 10)
 
 struct decoder {
         struct input in;
@@ -45,44 +55,85 @@ static int enter_block(struct decoder *d, unsigned bit, const void *history, uin
         return 0;
 }
 
+/* Skip N bytes of the input. */
+static int skip(struct decoder *d, size_t n)
+{
+        int rc = input_want(&d->in, n, NULL);
+
+        if (rc < 0 || input_available(&d->in) < n)
+                return -EIO;
+        input_skip(&d->in, n);
+        return 0;
+}
+
 /* What ISA-L has taken in already of what follows the member's blocks is part of the trailer. */
 static int skip_trailer(struct decoder *d)
 {
         size_t taken = (size_t)d->state->read_in_length / 8;
-        int rc;
 
-        if (taken > TRAILER)
-                return -EIO;
-        rc = input_want(&d->in, TRAILER - taken, NULL);
-        if (rc < 0 || input_available(&d->in) < TRAILER - taken)
-                return -EIO;
-        input_skip(&d->in, TRAILER - taken);
-        return 0;
+        return taken > TRAILER ? -EIO : skip(d, TRAILER - taken);
 }
 
-/* At a header: from here on ISA-L reads it, and checks the trailer. */
+/* A name or a comment, with its NUL. */
+static int skip_text(struct decoder *d)
+{
+        for (size_t want = 1; want <= TEXT_MAX; want *= 2) {
+                const unsigned char *nul;
+                int rc = input_want(&d->in, want, NULL);
+
+                if (rc < 0)
+                        return rc;
+                nul = memchr(input_bytes(&d->in), 0, input_available(&d->in));
+                if (nul)
+                        return skip(d, (size_t)(nul - input_bytes(&d->in)) + 1);
+        }
+        return -EIO;
+}
+
+static int skip_extra(struct decoder *d)
+{
+        int rc = input_want(&d->in, 2, NULL);
+
+        if (rc < 0 || input_available(&d->in) < 2)
+                return -EIO;
+        return skip(d, 2 + (size_t)load_le16(input_bytes(&d->in)));
+}
+
+/*
+ * A member's header (RFC 1952, 2.3). ISA-L would read it too, but it looks at flags that it never
+ * set where a header lies across the end of what it is given.
+ */
+static int skip_header(struct decoder *d)
+{
+        static const uint8_t magic[] = {0x1f, 0x8b, 0x08};
+        uint8_t flags;
+        int rc = input_want(&d->in, HEADER, NULL);
+
+        if (rc < 0 || input_available(&d->in) < HEADER ||
+            memcmp(input_bytes(&d->in), magic, sizeof magic) != 0)
+                return -EIO;
+        flags = input_bytes(&d->in)[sizeof magic];
+        rc = flags & RESERVED ? -EIO : skip(d, HEADER);
+        if (rc == 0 && (flags & EXTRA))
+                rc = skip_extra(d);
+        if (rc == 0 && (flags & NAME))
+                rc = skip_text(d);
+        if (rc == 0 && (flags & COMMENT))
+                rc = skip_text(d);
+        return rc == 0 && (flags & HEADER_CRC) ? skip(d, 2) : rc;
+}
+
 static int enter_member(struct decoder *d)
 {
-        static const uint8_t magic[MAGIC] = {0x1f, 0x8b, 0x08};
-        int rc = input_want(&d->in, MAGIC, NULL);
-
-        if (rc < 0 || input_available(&d->in) < MAGIC ||
-            memcmp(input_bytes(&d->in), magic, MAGIC) != 0)
-                return -EIO;
         isal_inflate_init(d->state);
-        d->state->crc_flag = ISAL_GZIP;
-        return 0;
+        return skip_header(d);
 }
 
 static int next_member(struct decoder *d)
 {
-        if (d->state->crc_flag != ISAL_GZIP) {
-                int rc = skip_trailer(d);
+        int rc = skip_trailer(d);
 
-                if (rc < 0)
-                        return rc;
-        }
-        return enter_member(d);
+        return rc < 0 ? rc : enter_member(d);
 }
 
 static int inflate_all(struct decoder *d)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "archive/gzip_isal.h"
 #include "archive/restart.h"
@@ -108,6 +109,63 @@ static void test_short_members(void **state)
         bytes_free(&text);
 }
 
+/* A member that has everything a header can have. */
+static void append_member(struct bytes *to, const unsigned char *data, size_t len)
+{
+        unsigned char extra[7] = "\1\2\3\0\0\37\213", name[] = "a name", comment[] = "a comment";
+        gz_header header = {
+            .extra = extra, .extra_len = sizeof extra, .name = name, .comment = comment, .hcrc = 1};
+        z_stream z = {.next_in = (unsigned char *)data, .avail_in = (unsigned)len};
+        unsigned char out[512];
+
+        assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        assert_int_equal(deflateSetHeader(&z, &header), Z_OK);
+        z.next_out = out;
+        z.avail_out = sizeof out;
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        bytes_append(to, out, sizeof out - z.avail_out);
+        deflateEnd(&z);
+}
+
+/* Headers that lie across the ends of what is read at a time, too. */
+static void test_all_of_a_header(void **state)
+{
+        struct bytes data = bytes_random(2 * MIB, 3), compressed = {0};
+
+        (void)state;
+        need_isal();
+        for (size_t at = 0, len; at < data.len; at += len) {
+                len = 50 + at % 13;
+                len = len < data.len - at ? len : data.len - at;
+                append_member(&compressed, data.data + at, len);
+        }
+        check_round_trip(&isal_codec, &compressed, &data, data.len / 3);
+        bytes_free(&compressed);
+        bytes_free(&data);
+}
+
+/* That is zlib's to skip. */
+static void test_longer_name_than_any(void **state)
+{
+        const struct restart_point start = {0};
+        struct bytes data = bytes_copy("\x1f\x8b\x08\x08\0\0\0\0\0\x03", 10);
+        struct bytes name = bytes_text(MIB, 4);
+        struct source *in;
+        unsigned char out[1];
+
+        (void)state;
+        need_isal();
+        for (size_t i = 0; i < name.len; i++)
+                name.data[i] |= 1;
+        bytes_append(&data, name.data, name.len);
+        bytes_append(&data, "\0\x4b\x04\0\x43\xbe\xb7\xe8\1\0\0\0", 12); /* "a" */
+        in = memory_source(data.data, data.len);
+        assert_int_equal(gzip_isal_segment(in, &start, true, NULL, data.len * 8, out, 1), -EIO);
+        source_close(in);
+        bytes_free(&name);
+        bytes_free(&data);
+}
+
 static void test_truncation(void **state)
 {
         struct bytes compressed;
@@ -148,10 +206,16 @@ static void test_nothing_there(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_gzip),          cmocka_unit_test(test_gzip_best),
-            cmocka_unit_test(test_stored_blocks), cmocka_unit_test(test_pigz),
-            cmocka_unit_test(test_members),       cmocka_unit_test(test_short_members),
-            cmocka_unit_test(test_truncation),    cmocka_unit_test(test_nothing_there),
+            cmocka_unit_test(test_gzip),
+            cmocka_unit_test(test_gzip_best),
+            cmocka_unit_test(test_stored_blocks),
+            cmocka_unit_test(test_pigz),
+            cmocka_unit_test(test_members),
+            cmocka_unit_test(test_short_members),
+            cmocka_unit_test(test_all_of_a_header),
+            cmocka_unit_test(test_longer_name_than_any),
+            cmocka_unit_test(test_truncation),
+            cmocka_unit_test(test_nothing_there),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
