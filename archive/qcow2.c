@@ -50,8 +50,8 @@ int qcow2_check_l1(const struct qcow2_image *image, const struct qcow2_table *t,
                                  t->l1_entries, needed);
         if (!bytes)
                 return 0;
-        return qcow2_read_exactly(image->source, last, sizeof last, end - sizeof last,
-                                  "an L1 table", err);
+        return source_fetch(image->source, last, sizeof last, end - sizeof last, "an L1 table",
+                            err);
 }
 
 int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *name,
@@ -191,7 +191,6 @@ static int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64
 static int read_piece(const struct qcow2 *q, const struct qcow2_piece *piece, void *buf)
 {
         const struct qcow2_image *image = piece->depth ? &q->layers[piece->depth].image : &q->image;
-        ssize_t n;
 
         switch (piece->kind) {
         case QCOW2_UNALLOCATED:
@@ -199,10 +198,7 @@ static int read_piece(const struct qcow2 *q, const struct qcow2_piece *piece, vo
                 memset(buf, 0, piece->len);
                 return 0;
         case QCOW2_DATA:
-                n = source_pread(image->source, buf, piece->len, piece->offset);
-                if (n < 0)
-                        return (int)n;
-                return (size_t)n == piece->len ? 0 : -EIO;
+                return source_pread_all(image->source, buf, piece->len, piece->offset);
         case QCOW2_COMPRESSED:
                 return qcow2_read_compressed(image, piece->entry, piece->skip, buf, piece->len);
         case QCOW2_BAD:

@@ -132,10 +132,6 @@ struct qcow2_look {
 /* Parse the header of IMAGE's source. 0, or -EIO, -ENOTSUP with the reason in ERR, -ENOMEM. */
 int qcow2_read_header(struct qcow2_image *image, struct error *err);
 
-/* Read LEN bytes at OFFSET while the image is opened, all or -EIO with WHAT in ERR. */
-int qcow2_read_exactly(struct source *source, void *buf, size_t len, uint64_t offset,
-                       const char *what, struct error *err);
-
 /* ---- qcow2_map.c ---- */
 
 /*

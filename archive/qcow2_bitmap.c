@@ -16,6 +16,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2_reader.h"
+#include "archive/source.h"
 
 enum {
         BITMAPS_MAX = 1024,
@@ -117,7 +118,7 @@ static int read_bitmap(const struct qcow2_image *image, uint64_t offset, uint64_
 
         if (!range_within(offset, sizeof fixed, end))
                 return error_set_at(err, EIO, offset, "%s is too short", what);
-        rc = qcow2_read_exactly(image->source, fixed, sizeof fixed, offset, what, err);
+        rc = source_fetch(image->source, fixed, sizeof fixed, offset, what, err);
         if (rc < 0)
                 return rc;
         *b = (struct bitmap){.table = load_be64(fixed),
@@ -130,8 +131,8 @@ static int read_bitmap(const struct qcow2_image *image, uint64_t offset, uint64_
         b->len = (size_t)round_up(ENTRY + extra + name_len, 8);
         if (name_len > QCOW2_NAME_MAX || !range_within(offset, b->len, end))
                 return error_set_at(err, EIO, offset, "%s is damaged", what);
-        return qcow2_read_exactly(image->source, b->name, (size_t)name_len, offset + ENTRY + extra,
-                                  what, err);
+        return source_fetch(image->source, b->name, (size_t)name_len, offset + ENTRY + extra, what,
+                            err);
 }
 
 /* Go through the bits of B, of which ENTRY of its table names some. */
@@ -151,7 +152,7 @@ static int add_table_entry(const struct qcow2_image *image, const struct bitmap 
         if (len > budget->bits)
                 return error_set(err, EFBIG, "its bitmaps are too large to be shown");
         budget->bits -= len;
-        rc = qcow2_read_exactly(image->source, bits, len, entry & TABLE_OFFSET, "a bitmap", err);
+        rc = source_fetch(image->source, bits, len, entry & TABLE_OFFSET, "a bitmap", err);
         if (rc == 0)
                 add_bits(t, bits, len, b->granularity);
         return rc;
@@ -167,7 +168,7 @@ static int write_text(const struct qcow2_image *image, const struct bitmap *b, s
 
         if (!table || !bits)
                 return error_set(err, ENOMEM, "out of memory");
-        rc = qcow2_read_exactly(image->source, table, table_len, b->table, "a bitmap's table", err);
+        rc = source_fetch(image->source, table, table_len, b->table, "a bitmap's table", err);
         for (uint32_t i = 0; i < b->table_entries && t->end < t->size && rc == 0; i++) {
                 rc = add_table_entry(image, b, load_be64(table + 8 * (size_t)i), bits, t, budget,
                                      err);

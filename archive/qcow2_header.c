@@ -69,34 +69,13 @@ struct header {
         size_t end;        /* … and end */
 };
 
-int qcow2_read_exactly(struct source *source, void *buf, size_t len, uint64_t offset,
-                       const char *what, struct error *err)
-{
-        uint64_t want, end = 0;
-        ssize_t n;
-        int rc;
-
-        if (!checked_add(offset, len, &want))
-                return error_set(err, EIO, "%s lies behind the end of the file", what);
-        rc = source_reach(source, want, &end, err);
-        if (rc < 0)
-                return rc;
-        n = source_pread(source, buf, len, offset);
-        if (n < 0)
-                return error_set_at(err, (int)-n, offset, "%s cannot be read: %s", what,
-                                    strerror((int)-n));
-        if ((size_t)n < len)
-                return error_set_at(err, EIO, offset, "%s lies behind the end of the file", what);
-        return 0;
-}
-
 static int read_first_cluster(struct qcow2_image *image, struct header *h, struct error *err)
 {
         uint8_t fixed[HEADER_V2];
         uint64_t end = 0;
         uint32_t bits;
         ssize_t n;
-        int rc = qcow2_read_exactly(image->source, fixed, sizeof fixed, 0, "the header", err);
+        int rc = source_fetch(image->source, fixed, sizeof fixed, 0, "the header", err);
 
         if (rc < 0)
                 return rc;

@@ -15,6 +15,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2_reader.h"
+#include "archive/source.h"
 
 enum {
         SNAPSHOTS_MAX = 4096, /* that are shown; QEMU makes no more than 65536 */
@@ -53,8 +54,7 @@ static int read_tag(const struct qcow2_image *image, const uint8_t *p, uint64_t 
         s->tag = calloc(1, len + 1);
         if (!s->tag)
                 return error_set(err, ENOMEM, "out of memory");
-        return len ? qcow2_read_exactly(image->source, s->tag, len, offset,
-                                        "the table of snapshots", err)
+        return len ? source_fetch(image->source, s->tag, len, offset, "the table of snapshots", err)
                    : 0;
 }
 
@@ -63,8 +63,8 @@ static int read_snapshot(const struct qcow2_image *image, uint64_t offset, struc
 {
         uint8_t fixed[ENTRY], extra[EXTRA_KNOWN];
         uint32_t extra_len;
-        int rc = qcow2_read_exactly(image->source, fixed, sizeof fixed, offset,
-                                    "the table of snapshots", err);
+        int rc =
+            source_fetch(image->source, fixed, sizeof fixed, offset, "the table of snapshots", err);
 
         if (rc < 0)
                 return rc;
@@ -81,8 +81,8 @@ static int read_snapshot(const struct qcow2_image *image, uint64_t offset, struc
         if (extra_len) {
                 size_t known = (size_t)min_u64(extra_len, sizeof extra);
 
-                rc = qcow2_read_exactly(image->source, extra, known, offset + ENTRY,
-                                        "the table of snapshots", err);
+                rc = source_fetch(image->source, extra, known, offset + ENTRY,
+                                  "the table of snapshots", err);
                 if (rc < 0)
                         return rc;
                 if (known >= EXTRA_STATE_SIZE + 8)

@@ -275,11 +275,44 @@ ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset)
         return s->ops->pread(s, buf, len, offset);
 }
 
+int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        ssize_t n = source_pread(s, buf, len, offset);
+
+        if (n < 0)
+                return (int)n;
+        return (size_t)n == len ? 0 : -EIO;
+}
+
 int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
 {
         if (s->ops->reach)
                 return s->ops->reach(s, offset, end, err);
         *end = min_u64(offset, s->size);
+        return 0;
+}
+
+int source_fetch(struct source *s, void *buf, size_t len, uint64_t offset, const char *what,
+                 struct error *err)
+{
+        uint64_t want, end = 0;
+        ssize_t n;
+        int rc;
+
+        if (!checked_add(offset, len, &want))
+                return error_set(err, EIO, "%s lies behind the end of the file", what);
+        rc = source_reach(s, want, &end, err);
+        if (rc < 0)
+                return rc;
+        n = source_pread(s, buf, len, offset);
+        if (n < 0)
+                return error_set_at(err, (int)-n, offset, "%s cannot be read: %s", what,
+                                    strerror((int)-n));
+        if (end < offset)
+                return error_set_at(err, EIO, offset, "%s lies behind the end of the file", what);
+        if ((size_t)n < len)
+                return error_set_at(err, EIO, offset + (uint64_t)n,
+                                    "ends inside %s: it was cut off", what);
         return 0;
 }
 

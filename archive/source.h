@@ -91,12 +91,22 @@ void source_close(struct source *s);
  */
 ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset);
 
+/* source_pread of all LEN bytes. 0 or -errno; -EIO where the stream ends before. */
+int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset);
+
 /*
  * Move the frontier to OFFSET at least. *END is how far the stream can be read now: less than
  * OFFSET only where it ends (return 0) or is damaged there (return -EIO, with the reason in
  * ERR). One thread at a time.
  */
 int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err);
+
+/*
+ * All LEN bytes at OFFSET of something that ERR is to call WHAT, "the header", which are reached
+ * first. 0 or -errno with ERR, which names the byte. By the thread of source_reach.
+ */
+int source_fetch(struct source *s, void *buf, size_t len, uint64_t offset, const char *what,
+                 struct error *err);
 
 /*
  * After source_reach has failed with -EIO: go on behind the damage. *GAP is what is lost by it. It

@@ -475,15 +475,6 @@ static int tar_scan(struct archive *a, const struct archive_sink *sink, struct e
 
 /* ---- reading ---- */
 
-static int fetch(struct source *source, void *buf, size_t len, uint64_t offset)
-{
-        ssize_t n = source_pread(source, buf, len, offset);
-
-        if (n < 0)
-                return (int)n;
-        return (size_t)n == len ? 0 : -EIO;
-}
-
 static int tar_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
                     size_t len)
 {
@@ -492,7 +483,7 @@ static int tar_read(struct archive *a, const struct extent *extent, uint64_t ski
         struct extent inner;
 
         if (!region)
-                return fetch(a->source, buf, len, extent->addr + skip);
+                return source_pread_all(a->source, buf, len, extent->addr + skip);
         if (!region->image)
                 return tar_read_runs(a->source, region->member, extent->addr - region->base + skip,
                                      buf, len);

@@ -17,15 +17,6 @@ enum {
 /* Of a sparse file that is cut off, holes are told apart from what is lost up to this size. */
 #define HOLES_MAX (UINT64_C(1) << 40)
 
-static int fetch(struct source *source, void *buf, size_t len, uint64_t offset)
-{
-        ssize_t n = source_pread(source, buf, len, offset);
-
-        if (n < 0)
-                return (int)n;
-        return (size_t)n == len ? 0 : -EIO;
-}
-
 size_t tar_find_run(const struct tar_member *m, uint64_t pos)
 {
         size_t low = 0, high = m->run_count;
@@ -59,7 +50,7 @@ int tar_read_runs(struct source *source, const struct tar_member *m, uint64_t po
                 if (len == 0)
                         return 0;
                 n = (size_t)min_u64(len, run->start + run->len - pos);
-                rc = fetch(source, buf, n, run->offset + (pos - run->start));
+                rc = source_pread_all(source, buf, n, run->offset + (pos - run->start));
                 if (rc < 0)
                         return rc;
                 pos += n;

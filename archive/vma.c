@@ -49,30 +49,10 @@ static bool vma_probe(const void *head, size_t len)
         return len >= 4 && memcmp(head, "VMA\0", 4) == 0;
 }
 
-/* Read N bytes at OFFSET of the stream, all of them or an error that names the byte. */
-static int read_exactly(struct source *source, void *buf, size_t n, uint64_t offset,
-                        struct error *err)
-{
-        uint64_t end = 0;
-        ssize_t got;
-        int rc = source_reach(source, offset + n, &end, err);
-
-        if (rc < 0)
-                return rc;
-        got = source_pread(source, buf, n, offset);
-        if (got < 0)
-                return error_set_at(err, (int)-got, offset, "cannot be read: %s",
-                                    strerror((int)-got));
-        if ((size_t)got < n)
-                return error_set_at(err, EIO, offset + (uint64_t)got,
-                                    "ends inside the VMA header: it was cut off");
-        return 0;
-}
-
 static int read_header(struct source *source, struct header *h, struct error *err)
 {
         unsigned char fixed[HEADER_MIN];
-        int rc = read_exactly(source, fixed, sizeof fixed, 0, err);
+        int rc = source_fetch(source, fixed, sizeof fixed, 0, "the VMA header", err);
 
         if (rc < 0)
                 return rc;
@@ -88,8 +68,8 @@ static int read_header(struct source *source, struct header *h, struct error *er
         if (!h->bytes)
                 return error_set(err, ENOMEM, "out of memory");
         memcpy(h->bytes, fixed, sizeof fixed);
-        return read_exactly(source, h->bytes + sizeof fixed, h->size - sizeof fixed, sizeof fixed,
-                            err);
+        return source_fetch(source, h->bytes + sizeof fixed, h->size - sizeof fixed, sizeof fixed,
+                            "the VMA header", err);
 }
 
 static int check_header_sum(struct vma *vma, struct header *h, struct error *err)
@@ -281,11 +261,7 @@ static int vma_open(struct source *source, const struct archive_origin *origin,
 static int vma_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
                     size_t len)
 {
-        ssize_t n = source_pread(a->source, buf, len, extent->addr + skip);
-
-        if (n < 0)
-                return (int)n;
-        return (size_t)n == len ? 0 : -EIO;
+        return source_pread_all(a->source, buf, len, extent->addr + skip);
 }
 
 const struct archive_ops vma_archive = {

@@ -37,25 +37,6 @@ static bool vmdk_probe(const void *head, size_t len)
                             is_sesparse(head, len) || starts_with(head, len, descriptor_start));
 }
 
-static int read_exactly(struct source *source, void *buf, size_t n, uint64_t offset,
-                        struct error *err)
-{
-        uint64_t end = 0;
-        ssize_t got;
-        int rc = source_reach(source, offset + n, &end, err);
-
-        if (rc < 0)
-                return rc;
-        got = source_pread(source, buf, n, offset);
-        if (got < 0)
-                return error_set_at(err, (int)-got, offset, "cannot be read: %s",
-                                    strerror((int)-got));
-        if ((size_t)got < n)
-                return error_set_at(err, EIO, offset + (uint64_t)got,
-                                    "ends inside the VMDK header: it was cut off");
-        return 0;
-}
-
 /* ---- parts ---- */
 
 /* One more part of LEN bytes, which begins where the last one ends. */
@@ -110,7 +91,7 @@ static int open_sparse(struct vmdk *v, struct vmdk_part *p, struct error *err)
 static int open_sparse_file(struct vmdk *v, struct vmdk_part *p, struct error *err)
 {
         unsigned char sector[VMDK_SECTOR];
-        int rc = read_exactly(p->source, sector, sizeof sector, 0, err);
+        int rc = source_fetch(p->source, sector, sizeof sector, 0, "the VMDK header", err);
 
         if (rc == 0)
                 rc = vmdk_parse_header(sector, &p->h, err);
@@ -197,7 +178,7 @@ static int open_single(struct vmdk *v, const unsigned char *head, struct error *
                 return error_set(err, ENOMEM, "out of memory");
         /* Whatever is wrong with it, the disk can do without. */
         if (h.descriptor > source->size ||
-            read_exactly(source, text, h.descriptor_len, h.descriptor, NULL) < 0)
+            source_fetch(source, text, h.descriptor_len, h.descriptor, "the descriptor", NULL) < 0)
                 return 0;
         rc = vmdk_parse_descriptor(text, h.descriptor_len, &d, NULL);
         if (rc == 0)
@@ -324,16 +305,6 @@ struct grain {
         size_t len;      /* bytes, fewer than a grain's at the part's end */
 };
 
-/* LEN bytes of the source, all of them. */
-static int fetch(struct source *source, void *buf, size_t len, uint64_t offset)
-{
-        ssize_t n = source_pread(source, buf, len, offset);
-
-        if (n < 0)
-                return (int)n;
-        return (size_t)n == len ? 0 : -EIO;
-}
-
 /* A blockcache_load_fn. The last grain of a part may be stored whole or cut at the part's end. */
 static int decode(void *ctx, uint64_t key, void *buf, size_t len)
 {
@@ -341,7 +312,7 @@ static int decode(void *ctx, uint64_t key, void *buf, size_t len)
         unsigned char marker[VMDK_MARKER];
         cleanup_free unsigned char *in = NULL, *whole = NULL;
         size_t room = g->part->h.grain, size;
-        int rc = fetch(g->part->source, marker, sizeof marker, g->offset);
+        int rc = source_pread_all(g->part->source, marker, sizeof marker, g->offset);
 
         (void)key;
         if (rc < 0)
@@ -354,7 +325,7 @@ static int decode(void *ctx, uint64_t key, void *buf, size_t len)
                 whole = malloc(room);
         if (!in || (len < room && !whole))
                 return -ENOMEM;
-        rc = fetch(g->part->source, in, size, g->offset + VMDK_MARKER);
+        rc = source_pread_all(g->part->source, in, size, g->offset + VMDK_MARKER);
         if (rc < 0)
                 return rc;
         rc = zlib_block(in, size, whole ? whole : buf, &room);
@@ -421,7 +392,7 @@ static int vmdk_read(struct archive *a, const struct extent *extent, uint64_t sk
                 return -EIO;
         if (p->kind == VMDK_SPARSE && p->h.compressed)
                 return read_grains(v, p, addr, pos - p->start, buf, len);
-        return fetch(p->source, buf, len, p->offset + (addr - p->base));
+        return source_pread_all(p->source, buf, len, p->offset + (addr - p->base));
 }
 
 static bool vmdk_locate(struct archive *a, const struct extent *extent, uint64_t *offset)

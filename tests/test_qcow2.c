@@ -274,7 +274,7 @@ static void test_impossible_headers_are_refused(void **state)
         assert_refused(f, EIO, "subclusters");
         f = start();
         f->len = 50;
-        assert_refused(f, EIO, "end of the file");
+        assert_refused(f, EIO, "ends inside the header");
 }
 
 static void test_an_impossible_l1_table_is_refused(void **state)
