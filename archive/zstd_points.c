@@ -161,8 +161,8 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
 }
 
 /*
- * How far back a job refers is a matter of the level: an eighth of the window up to level 6 or so,
- * a quarter up to 15, then a half. Nothing says which it is, but that nothing else is found.
+ * How far back a job refers is a matter of the level: an eighth of the window at level 3, a quarter
+ * at 12. Nothing says which it is, but that nothing else is found.
  */
 static void allow_more_reach(struct zstd_pass *z)
 {
