@@ -101,6 +101,11 @@ $(SALVAGE_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
                   $(call object,tests/salvage_model.c) $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
+VMA_TESTS := $(filter %/test_vma %/test_vma_header,$(UNIT_BIN))
+$(VMA_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
+              $(call object,tests/vma_fixture.c) $(SUPPORT) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
 # What a test of faults comes between.
 FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk malloc calloc realloc reallocarray \
               strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
