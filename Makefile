@@ -6,6 +6,7 @@
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-tsan      the same under ThreadSanitizer
+# make check-valgrind  the readers of formats under valgrind, which sees what was never initialised
 # make soak            64 readers for SOAK_SECONDS (300) under ThreadSanitizer, faults at many more bytes
 # make fuzz            each fuzz target for FUZZ_SECONDS (20) with libFuzzer (clang)
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
@@ -27,6 +28,8 @@ FUZZ_SECONDS ?= 20
 SOAK_SECONDS ?= 300
 # What check-asan and check-tsan run.
 SANITIZED ?= check
+# What check-valgrind runs: any but sandbox, soak and faults, which valgrind stands in the way of.
+VALGRINDED ?= archive qcow2 tar vma vma_header vma_salvage vmdk extentcode blockcache
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
@@ -66,7 +69,7 @@ SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
 OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan soak fault-log fuzz fuzz-targets replay \
+.PHONY: all setup demo check check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
         lint format bench matrix install \
         uninstall clean unit e2e tools FORCE
 .SECONDARY:
@@ -213,6 +216,12 @@ check-tsan:
 	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	        HARDEN= SANITIZE='-fsanitize=thread' $(SANITIZED)
+
+check-valgrind:
+	$(MAKE) BUILD=build/valgrind CFLAGS='-O1 -g' HARDEN= \
+	        $(VALGRINDED:%=build/valgrind/tests/test_%)
+	tests/run-unit --under 'valgrind -q --error-exitcode=99' \
+	        $(VALGRINDED:%=build/valgrind/tests/test_%)
 
 fuzz:
 	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \

@@ -22,6 +22,16 @@ run_unit() {
         [ "${lines[-1]}" = "7 passed, 0 failed" ]
 }
 
+@test "run-unit puts a command in front" {
+        program test_a '[  PASSED  ] 3 test(s).' 0
+        printf '#!/bin/sh\necho "$@" >said; shift; "$@"; exit 99\n' >"$BATS_TEST_TMPDIR/judge"
+        chmod +x "$BATS_TEST_TMPDIR/judge"
+        run_unit --under './judge -q' ./test_a
+        [ "$status" -eq 1 ]
+        [ "$(cat "$BATS_TEST_TMPDIR/said")" = "-q ./test_a" ]
+        [[ $output == *"test_a: ended with status 99"* ]]
+}
+
 @test "run-unit names what failed and goes on" {
         program test_a '[  PASSED  ] 1 test(s).
 [  FAILED  ] 1 test(s), listed below:
