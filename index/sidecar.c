@@ -20,6 +20,7 @@
 #include "index/index.h"
 #include "index/place.h"
 #include "index/record.h"
+#include "index/refill.h"
 
 enum {
         HEADER = 128,
@@ -506,13 +507,12 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
         struct extentcode code = {0};
         uint64_t pos = 0, size = round_up(d->size, MAP_BLOCK);
         uint64_t limit = index_archive(d->index)->addr_end;
+        struct refill refill = {.map = d->map};
 
         if (limit == 0)
                 limit = s->stream_size;
         while (pos < size) {
-                struct map_twice twice;
                 struct extent e;
-                ssize_t added;
                 int rc = extentcode_read(&code, pos, &at, end, &e);
 
                 if (rc < 0 || e.len > size - pos)
@@ -525,11 +525,11 @@ static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *a
                 pos += e.len;
                 if (e.addr == EXTENT_ZERO && map_gap(d->map) == MAP_GAP_ZERO)
                         continue;
-                added = map_add(d->map, &e, 1, &twice);
-                if (added < 0)
-                        return (int)added;
+                rc = refill_add(&refill, &e);
+                if (rc < 0)
+                        return rc;
         }
-        return at == end ? 0 : -EINVAL;
+        return at == end ? refill_end(&refill) : -EINVAL;
 }
 
 int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)

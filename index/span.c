@@ -459,9 +459,34 @@ static void count_hit(uint64_t addr, uint32_t n, struct span_totals *t)
                 t->stored += n;
 }
 
-void span_count(const struct span *s, uint32_t n, struct span_totals *t)
+/* Where nothing is lost, the clusters and runs are counted as they are kept. */
+static void count_packed(const struct span *s, uint32_t n, struct span_totals *t)
 {
-        *t = (struct span_totals){0};
+        for (uint32_t at = 0; at < n; at += SPAN_CLUSTER_BLOCKS) {
+                uint64_t word = s->clusters[at / SPAN_CLUSTER_BLOCKS];
+                uint32_t blocks = (uint32_t)min_u64(SPAN_CLUSTER_BLOCKS, n - at);
+                uint32_t there = (1u << blocks) - 1;
+
+                if (word == CLUSTER_ABSENT)
+                        t->absent += blocks;
+                else
+                        t->stored += (uint32_t)__builtin_popcount((uint32_t)word & there);
+        }
+}
+
+static void count_runs(const struct span *s, uint32_t n, struct span_totals *t)
+{
+        t->absent = n;
+        for (uint32_t i = 0; i < s->count && s->runs[i].start < n; i++) {
+                uint32_t blocks = (uint32_t)min_u64(run_blocks(&s->runs[i]), n - s->runs[i].start);
+
+                t->absent -= blocks;
+                count_hit(run_addr(&s->runs[i]), blocks, t);
+        }
+}
+
+static void count_each(const struct span *s, uint32_t n, struct span_totals *t)
+{
         for (uint32_t at = 0; at < n;) {
                 struct span_hit hit;
                 uint32_t k;
@@ -471,4 +496,15 @@ void span_count(const struct span *s, uint32_t n, struct span_totals *t)
                 count_hit(hit.addr, k, t);
                 at += k;
         }
+}
+
+void span_count(const struct span *s, uint32_t n, struct span_totals *t)
+{
+        *t = (struct span_totals){0};
+        if (s->lost)
+                count_each(s, n, t);
+        else if (s->kind == SPAN_PACKED)
+                count_packed(s, n, t);
+        else
+                count_runs(s, n, t);
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/refill.h"
+
+#include <errno.h>
+
+#include "archive/bytes.h"
+
+#define CLUSTER ((uint64_t)REFILL_EXTENTS * MAP_BLOCK)
+
+int refill_end(struct refill *r)
+{
+        struct map_twice twice;
+        ssize_t added;
+
+        if (r->count == 0)
+                return 0;
+        added = map_add(r->map, r->held, r->count, &twice);
+        r->count = 0;
+        if (added < 0)
+                return (int)added;
+        return twice.len ? -EINVAL : 0;
+}
+
+/* As much of the extent as is of one cluster, or is whole clusters. */
+static uint64_t next_piece(const struct extent *e)
+{
+        uint64_t in_cluster = e->start % CLUSTER;
+
+        if (in_cluster == 0 && e->len >= CLUSTER)
+                return e->len - e->len % CLUSTER;
+        return min_u64(e->len, CLUSTER - in_cluster);
+}
+
+int refill_add(struct refill *r, const struct extent *e)
+{
+        struct extent left = *e;
+        int rc = 0;
+
+        while (rc == 0 && left.len) {
+                uint64_t len = next_piece(&left);
+
+                r->held[r->count++] = (struct extent){left.start, len, left.addr};
+                left.start += len;
+                left.len -= len;
+                if (left.addr != EXTENT_ZERO && left.addr != EXTENT_LOST)
+                        left.addr += len;
+                if (left.start % CLUSTER == 0 || r->count == REFILL_EXTENTS)
+                        rc = refill_end(r);
+        }
+        return rc;
+}
