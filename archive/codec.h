@@ -5,7 +5,9 @@
  * only knows its own format:
  *
  *   source_reach ──> pass()     sequential, one thread, finds restart points
+ *                ──> walk()     likewise, without decoding
  *   source_pread ──> segment()  random access, any thread, no state but its arguments
+ *                ──> piece()    likewise, and no more than has to be decoded
  */
 #ifndef VMAFS_CODEC_H
 #define VMAFS_CODEC_H
@@ -55,6 +57,12 @@ struct codec_gap {
  */
 #define CODEC_DOUBT_WHOLE (UINT64_C(16) << 20)
 
+/* A part of a segment's output. */
+struct codec_piece {
+        uint64_t start;
+        size_t len;
+};
+
 struct codec_ops {
         const char *name; /* "zstd", "gzip", "lzop" */
 
@@ -98,6 +106,16 @@ struct codec_ops {
                         struct error *err);
 
         /*
+         * Pass over what comes next without decoding it: for a stream that says where its blocks
+         * are and carries checksums of what they decompress to. Returns the bytes of output that
+         * were passed over, a whole segment with a point at its beginning; 0 where what comes next
+         * is for pass, which then finds a point named in front of it if a segment was passed over
+         * last; or -ENOMEM. What it passes over is as sound as its headers; whatever does not look
+         * it is left to pass. NULL where a codec cannot.
+         */
+        ssize_t (*walk)(void *pass, struct restart_builder *b, struct error *err);
+
+        /*
          * After pass has failed with -EIO, OUT bytes having been returned: find where the stream
          * goes on, so that pass can be called again, as if OUT and what is lost had been
          * returned. 1 with GAP; 0 where it does not go on, with only in_end and doubt; -errno.
@@ -109,10 +127,20 @@ struct codec_ops {
         /*
          * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY
          * (POINT->history_len bytes). IN_END is the next point's in_bit, or the end of the input:
-         * no byte behind it is needed. Thread-safe. 0, -EIO, -ENOMEM.
+         * no byte behind it is needed. Of a POINT by_sums, the hash is compared here. Thread-safe.
+         * 0, -EIO, -ENOMEM.
          */
         int (*segment)(struct source *in, const struct restart_point *point, const void *history,
                        uint64_t in_end, void *out, size_t len, struct error *err);
+
+        /*
+         * Decode as little as can be of such a segment, of LEN bytes, whose POINT is by_sums: WHERE
+         * its byte AT is among them, into *OUT, which the caller frees. Also where another part of
+         * the segment does not decompress. NULL in a codec that names no such point.
+         */
+        int (*piece)(struct source *in, const struct restart_point *point, uint64_t in_end,
+                     size_t len, uint64_t at, void **out, struct codec_piece *where,
+                     struct error *err);
 };
 
 extern const struct codec_ops zstd_codec;

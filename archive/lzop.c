@@ -6,16 +6,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/lzop_find.h"
 #include "archive/lzop_reader.h"
+#include "archive/lzop_survey.h"
 #include "archive/restart.h"
 #include "archive/source.h"
 
-#define POINT_SPACING ((uint64_t)1 << 20)
+#define POINT_SPACING ((uint64_t)LZOP_SURVEY_RUN)
 #define RETURN_AFTER  ((size_t)256 << 10)
 #define USUAL_BLOCK   ((uint32_t)256 << 10) /* lzop's own choice */
 
@@ -23,6 +26,7 @@ struct lzop_pass {
         struct lzop_reader r;
         uint64_t out;       /* bytes returned so far */
         uint64_t named;     /* out at the last point */
+        bool walked;        /* a run was passed over last: no point is named behind it yet */
         unsigned char *big; /* a block that did not fit into the caller's room */
         size_t big_len, big_done;
         uint32_t usual; /* bytes of output of the largest block so far: of all but the last one */
@@ -66,10 +70,11 @@ static bool worth_naming(const struct lzop_pass *p, struct restart_builder *b)
         return b && (restart_wanted(b) || p->out - p->named >= POINT_SPACING);
 }
 
-/* In front of r.block, at the end of what was returned. */
-static int name_point(struct lzop_pass *p, struct restart_builder *b, struct error *err)
+/* In front of the block at byte AT of the member we are in, at the end of what was returned. */
+static int name_point(struct lzop_pass *p, uint64_t at, struct restart_builder *b,
+                      struct error *err)
 {
-        int rc = restart_here(b, p->r.block.offset * 8, lzop_aux(&p->r), NULL, 0);
+        int rc = restart_here(b, at * 8, lzop_aux(&p->r), NULL, 0);
 
         p->named = p->out;
         return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
@@ -96,6 +101,18 @@ static int decode_next(struct lzop_pass *p, unsigned char *out, struct error *er
 
         if (rc == 0 && len > p->usual)
                 p->usual = len;
+        return rc;
+}
+
+/* The same into the caller's room, which has enough of it. */
+static int decode_here(struct lzop_pass *p, unsigned char *out, struct restart_builder *b,
+                       struct error *err)
+{
+        const struct lzop_block *block = &p->r.block;
+        int rc = decode_next(p, out, err);
+
+        if (rc == 0 && b && lzop_has_sums(p->r.flags))
+                restart_sums(b, block->header, block->header_len, block->out_len);
         return rc;
 }
 
@@ -131,13 +148,13 @@ static int decode_run(struct lzop_pass *p, unsigned char *buf, size_t len, size_
                 p->flags = p->r.flags;
                 p->filter = p->r.filter;
                 if (*done == 0 && worth_naming(p, b)) {
-                        rc = name_point(p, b, err);
+                        rc = name_point(p, p->r.block.offset, b, err);
                         if (rc < 0)
                                 return rc;
                 }
                 if (p->r.block.out_len > len - *done)
                         return 1;
-                rc = decode_next(p, buf + *done, err);
+                rc = decode_here(p, buf + *done, b, err);
                 if (rc < 0)
                         return rc;
                 *done += p->r.block.out_len;
@@ -165,6 +182,38 @@ static ssize_t lzop_pass(void *pass, void *buf, size_t len, struct restart_build
                 *err = (struct error){0}; /* the next call fails with it again */
         p->out += done;
         return (ssize_t)done;
+}
+
+/*
+ * A run may begin where pass would name a point as well, so that a table is the same whichever of
+ * both made it.
+ */
+static ssize_t lzop_walk(void *pass, struct restart_builder *b, struct error *err)
+{
+        struct lzop_pass *p = pass;
+        struct lzop_reader *r = &p->r;
+        uint64_t at = r->have_block ? r->block.offset : input_offset(&r->in);
+        struct lzop_run run;
+        bool found = r->in_member && !p->big && (p->walked || worth_naming(p, b)) &&
+                     lzop_survey(r->in.source, at, r->flags, p->usual, &run);
+        int rc;
+
+        if (!found && !p->walked)
+                return 0;
+        rc = name_point(p, at, b, err);
+        if (rc < 0)
+                return rc;
+        p->walked = found;
+        if (!found)
+                return 0;
+        restart_sums(b, run.headers, run.headers_len, run.out_len);
+        restart_pass_over(b, run.out_len);
+        input_seek(&r->in, run.end);
+        r->have_block = false;
+        p->flags = r->flags;
+        p->filter = r->filter;
+        p->out += run.out_len;
+        return (ssize_t)run.out_len;
 }
 
 /*
@@ -215,19 +264,40 @@ static int lzop_resume(void *pass, uint64_t out, struct codec_gap *gap)
         return rc < 0 ? rc : 1;
 }
 
-static int decode_exactly(struct lzop_reader *r, unsigned char *out, size_t len, struct error *err)
+/* The next block of a segment of which LEFT bytes of output are to come; its header into SUMS. */
+static int next_of_segment(struct lzop_reader *r, size_t left, XXH3_state_t *sums,
+                           struct error *err)
+{
+        int rc = lzop_next_block(r, err);
+
+        if (rc < 0)
+                return rc;
+        if (rc == 0 || r->block.out_len > left)
+                return error_set_at(err, EIO, input_offset(&r->in),
+                                    "the lzop blocks do not fill a segment");
+        XXH3_64bits_update(sums, r->block.header, r->block.header_len);
+        return 0;
+}
+
+static int check_sums(const struct restart_point *point, const XXH3_state_t *sums,
+                      struct error *err)
+{
+        if (!point->by_sums || XXH3_64bits_digest(sums) == point->hash)
+                return 0;
+        return error_set_at(err, EIO, point->in_bit / 8,
+                            "the lzop blocks are not what they were when they were indexed");
+}
+
+static int decode_exactly(struct lzop_reader *r, unsigned char *out, size_t len, XXH3_state_t *sums,
+                          struct error *err)
 {
         size_t done = 0;
 
         while (done < len) {
-                int rc = lzop_next_block(r, err);
+                int rc = next_of_segment(r, len - done, sums, err);
 
-                if (rc < 0)
-                        return rc;
-                if (rc == 0 || r->block.out_len > len - done)
-                        return error_set_at(err, EIO, input_offset(&r->in),
-                                            "the lzop blocks do not fill a segment");
-                rc = lzop_decode_block(r, out + done, err);
+                if (rc == 0)
+                        rc = lzop_decode_block(r, out + done, err);
                 if (rc < 0)
                         return rc;
                 done += r->block.out_len;
@@ -235,25 +305,118 @@ static int decode_exactly(struct lzop_reader *r, unsigned char *out, size_t len,
         return 0;
 }
 
+/* The pass could do what RC says that cannot be done: then it is not what the file asks for. */
+static int as_damage(int rc, struct error *err)
+{
+        if (rc != -ENOTSUP)
+                return rc;
+        if (err)
+                err->code = EIO;
+        return -EIO;
+}
+
 static int lzop_segment(struct source *in, const struct restart_point *point, const void *history,
                         uint64_t in_end, void *out, size_t len, struct error *err)
 {
+        XXH3_state_t *sums = XXH3_createState();
         struct lzop_reader r;
         int rc;
 
         (void)history;
+        if (!sums)
+                return error_set(err, ENOMEM, "out of memory");
+        XXH3_64bits_reset(sums);
         rc = lzop_reader_open(&r, in, point->in_bit / 8, in_end / 8 + (in_end % 8 != 0), err);
         if (rc == 0)
                 rc = lzop_enter(&r, point, err);
         if (rc == 0)
-                rc = decode_exactly(&r, out, len, err);
+                rc = decode_exactly(&r, out, len, sums, err);
+        if (rc == 0)
+                rc = check_sums(point, sums, err);
         input_fini(&r.in);
-        if (rc != -ENOTSUP)
-                return rc;
-        /* The pass could do it, so it is not what the file asks for. */
-        if (err)
-                err->code = EIO;
-        return -EIO;
+        XXH3_freeState(sums);
+        return as_damage(rc, err);
+}
+
+/* A block of a segment, by its header, and where the block is. */
+struct piece {
+        struct lzop_block block;
+        uint64_t data;  /* of the file */
+        uint64_t start; /* of the segment's output */
+        uint32_t flags, filter;
+};
+
+/*
+ * Go through the headers of a segment of LEN bytes, and decode nothing. P is the block with byte AT
+ * of it.
+ */
+static int find_piece(struct lzop_reader *r, uint64_t at, size_t len, XXH3_state_t *sums,
+                      struct piece *p, struct error *err)
+{
+        size_t done = 0;
+
+        while (done < len) {
+                int rc = next_of_segment(r, len - done, sums, err);
+
+                if (rc < 0)
+                        return rc;
+                if (at >= done && at - done < r->block.out_len)
+                        *p = (struct piece){.block = r->block,
+                                            .data = input_offset(&r->in),
+                                            .start = done,
+                                            .flags = r->flags,
+                                            .filter = r->filter};
+                done += r->block.out_len;
+                lzop_skip_block(r);
+        }
+        return 0;
+}
+
+/* Decode P into *OUT, which the caller frees. */
+static int decode_piece(struct lzop_reader *r, const struct piece *p, void **out, struct error *err)
+{
+        cleanup_free unsigned char *bytes = malloc(p->block.out_len);
+        int rc;
+
+        if (!bytes)
+                return error_set(err, ENOMEM, "out of memory");
+        input_seek(&r->in, p->data);
+        r->block = p->block;
+        r->have_block = true;
+        r->flags = p->flags;
+        r->filter = p->filter;
+        rc = lzop_decode_block(r, bytes, err);
+        if (rc == 0)
+                *out = steal_ptr(&bytes);
+        return rc;
+}
+
+static int lzop_piece(struct source *in, const struct restart_point *point, uint64_t in_end,
+                      size_t len, uint64_t at, void **out, struct codec_piece *where,
+                      struct error *err)
+{
+        XXH3_state_t *sums = XXH3_createState();
+        struct piece piece = {0};
+        struct lzop_reader r;
+        int rc;
+
+        if (!sums)
+                return error_set(err, ENOMEM, "out of memory");
+        XXH3_64bits_reset(sums);
+        rc =
+            lzop_reader_open_sparse(&r, in, point->in_bit / 8, in_end / 8 + (in_end % 8 != 0), err);
+        if (rc == 0)
+                rc = lzop_enter(&r, point, err);
+        if (rc == 0)
+                rc = find_piece(&r, at, len, sums, &piece, err);
+        if (rc == 0)
+                rc = check_sums(point, sums, err);
+        if (rc == 0)
+                rc = decode_piece(&r, &piece, out, err);
+        *where = (struct codec_piece){.start = piece.start, .len = piece.block.out_len};
+        input_fini(&r.in);
+        XXH3_freeState(sums);
+        return as_damage(rc, err);
 }
 
 const struct codec_ops lzop_codec = {
@@ -262,6 +425,8 @@ const struct codec_ops lzop_codec = {
     .pass_open = lzop_pass_open,
     .pass_close = lzop_pass_close,
     .pass = lzop_pass,
+    .walk = lzop_walk,
     .resume = lzop_resume,
     .segment = lzop_segment,
+    .piece = lzop_piece,
 };

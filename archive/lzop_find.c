@@ -60,7 +60,7 @@ static bool is_member(const struct search *s, uint64_t at)
 static bool is_block(struct search *s, uint64_t at, uint32_t in_len)
 {
         const struct restart_point point = {.aux = lzop_aux(s->member)};
-        uint64_t limit = at + 8 + sizeof s->member->block.sums + in_len;
+        uint64_t limit = at + LZOP_HEADER + in_len;
         struct lzop_reader r;
         bool is;
 

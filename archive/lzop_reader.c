@@ -13,6 +13,7 @@
 #include "archive/restart.h"
 
 #define CHUNK     ((size_t)512 << 10)
+#define SPARSE    ((size_t)4 << 10)
 #define MAX_EXTRA ((uint32_t)1 << 20)
 #define SPLIT     UINT32_MAX /* in place of a block's length: goes on in another file */
 
@@ -40,13 +41,25 @@ bool lzop_probe(const void *head, size_t len)
         return len >= sizeof magic && memcmp(head, magic, sizeof magic) == 0;
 }
 
-int lzop_reader_open(struct lzop_reader *r, struct source *source, uint64_t offset, uint64_t limit,
-                     struct error *err)
+static int open_reader(struct lzop_reader *r, struct source *source, uint64_t offset,
+                       uint64_t limit, size_t chunk, struct error *err)
 {
         *r = (struct lzop_reader){.first = true};
         if (lzo_init() != LZO_E_OK)
                 return error_set(err, ENOTSUP, "the LZO library cannot be used");
-        return input_init(&r->in, source, offset, limit, CHUNK, err);
+        return input_init(&r->in, source, offset, limit, chunk, err);
+}
+
+int lzop_reader_open(struct lzop_reader *r, struct source *source, uint64_t offset, uint64_t limit,
+                     struct error *err)
+{
+        return open_reader(r, source, offset, limit, CHUNK, err);
+}
+
+int lzop_reader_open_sparse(struct lzop_reader *r, struct source *source, uint64_t offset,
+                            uint64_t limit, struct error *err)
+{
+        return open_reader(r, source, offset, limit, SPARSE, err);
 }
 
 /* WANT bytes in one piece, or it is an error. */
@@ -200,11 +213,21 @@ static size_t sums_len(uint32_t flags, bool stored)
         return n;
 }
 
+bool lzop_has_sums(uint32_t flags)
+{
+        return (flags & (FLAG_ADLER32_OUT | FLAG_CRC32_OUT)) != 0;
+}
+
+size_t lzop_header_len(uint32_t flags, bool stored)
+{
+        return LZOP_LENGTHS + sums_len(flags, stored);
+}
+
 static int read_block_header(struct lzop_reader *r, struct error *err)
 {
         struct lzop_block *block = &r->block;
         size_t len;
-        int rc = need(r, 8, err);
+        int rc = need(r, LZOP_LENGTHS, err);
 
         if (rc < 0)
                 return rc;
@@ -216,12 +239,13 @@ static int read_block_header(struct lzop_reader *r, struct error *err)
                                     "an lzop block's header is damaged: %" PRIu32
                                     " bytes out of %" PRIu32,
                                     block->out_len, block->in_len);
-        len = sums_len(r->flags, block->in_len == block->out_len);
-        rc = need(r, 8 + len, err);
+        len = lzop_header_len(r->flags, block->in_len == block->out_len);
+        rc = need(r, len, err);
         if (rc < 0)
                 return rc;
-        memcpy(block->sums, input_bytes(&r->in) + 8, len);
-        input_skip(&r->in, 8 + len);
+        memcpy(block->header, input_bytes(&r->in), len);
+        block->header_len = (uint32_t)len;
+        input_skip(&r->in, len);
         r->have_block = true;
         return 0;
 }
@@ -305,10 +329,21 @@ static int decompress(const struct lzop_reader *r, const unsigned char *data, un
         return 0;
 }
 
+void lzop_skip_block(struct lzop_reader *r)
+{
+        uint32_t len = r->block.in_len;
+
+        if (len <= input_available(&r->in))
+                input_skip(&r->in, len);
+        else
+                input_seek(&r->in, input_offset(&r->in) + len);
+        r->have_block = false;
+}
+
 int lzop_decode_block(struct lzop_reader *r, unsigned char *out, struct error *err)
 {
         const struct lzop_block *block = &r->block;
-        const unsigned char *out_sums = block->sums;
+        const unsigned char *out_sums = block->header + LZOP_LENGTHS;
         const unsigned char *in_sums = out_sums + sums_len(r->flags, true);
         const unsigned char *data;
         int rc = need(r, block->in_len, err);

@@ -31,11 +31,14 @@ struct source;
 
 #define LZOP_MAX_BLOCK ((uint32_t)64 << 20) /* lzop's own limit */
 #define LZOP_MAGIC     9                    /* bytes */
+#define LZOP_LENGTHS   8                   /* bytes of a block's header in front of its checksums */
+#define LZOP_HEADER    (LZOP_LENGTHS + 16) /* bytes of a block's header, at most */
 
 struct lzop_block {
         uint64_t offset; /* of its header */
         uint32_t out_len, in_len;
-        unsigned char sums[16]; /* as they stand in the file */
+        unsigned char header[LZOP_HEADER]; /* as it stands in the file … */
+        uint32_t header_len;               /* … and how much of it there is */
 };
 
 struct lzop_reader {
@@ -54,6 +57,10 @@ bool lzop_probe(const void *head, size_t len);
 int lzop_reader_open(struct lzop_reader *r, struct source *source, uint64_t offset, uint64_t limit,
                      struct error *err);
 
+/* The same for who reads little but headers. */
+int lzop_reader_open_sparse(struct lzop_reader *r, struct source *source, uint64_t offset,
+                            uint64_t limit, struct error *err);
+
 /* Go on from POINT, which may come from a sidecar: it is judged like a header. */
 int lzop_enter(struct lzop_reader *r, const struct restart_point *point, struct error *err);
 
@@ -68,6 +75,18 @@ int lzop_next_member(struct lzop_reader *r, struct error *err);
  * ends. After a failure the same call fails in the same way again.
  */
 int lzop_next_block(struct lzop_reader *r, struct error *err);
+
+/* Does a block of a member with these FLAGS carry checksums of what it decompresses to? */
+bool lzop_has_sums(uint32_t flags);
+
+/*
+ * The bytes of the header of a block of a member with these FLAGS, at most LZOP_HEADER. STORED:
+ * both its lengths are equal.
+ */
+size_t lzop_header_len(uint32_t flags, bool stored);
+
+/* Go on behind r->block, which is not decoded. */
+void lzop_skip_block(struct lzop_reader *r);
 
 /* Decode r->block into OUT, which has room for its out_len bytes. */
 int lzop_decode_block(struct lzop_reader *r, unsigned char *out, struct error *err);

@@ -101,8 +101,15 @@ static int append(struct restart_table *t, const struct record *r)
         return 0;
 }
 
-int restart_table_begin(struct restart_table *t, uint64_t hash, const struct restart_point *point,
-                        enum restart_state state)
+/* Caller holds the lock for writing. */
+static void set_hash(struct record *r, struct restart_hash hash)
+{
+        r->point.hash = hash.hash;
+        r->point.by_sums = hash.by_sums;
+}
+
+int restart_table_begin(struct restart_table *t, struct restart_hash hash,
+                        const struct restart_point *point, enum restart_state state)
 {
         struct record r = {.point = *point, .state = state};
         int rc = 0;
@@ -114,20 +121,21 @@ int restart_table_begin(struct restart_table *t, uint64_t hash, const struct res
         } else {
                 rc = append(t, &r);
                 if (rc == 0 && t->count > 1)
-                        t->records[t->count - 2].point.hash = hash;
+                        set_hash(&t->records[t->count - 2], hash);
         }
         pthread_rwlock_unlock(&t->lock);
         return rc;
 }
 
-int restart_table_finish(struct restart_table *t, uint64_t hash, uint64_t out, uint64_t in_bytes)
+int restart_table_finish(struct restart_table *t, struct restart_hash hash, uint64_t out,
+                         uint64_t in_bytes)
 {
         pthread_rwlock_wrlock(&t->lock);
         if (t->count && t->records[t->count - 1].point.out == out) {
                 t->count--;
                 free(t->records[t->count].history);
         } else if (t->count) {
-                t->records[t->count - 1].point.hash = hash;
+                set_hash(&t->records[t->count - 1], hash);
         }
         t->finished = true;
         t->out_bytes = out;
@@ -437,7 +445,7 @@ int restart_load(struct restart_table *t, const struct restart_record *record, u
                 return -EINVAL;
         if (record->enter && record->point.in_bit == RESTART_IN_UNKNOWN)
                 return -EINVAL;
-        if (!record->enter && record->history_size > 0)
+        if (!record->enter && (record->history_size > 0 || record->point.by_sums))
                 return -EINVAL;
         r.state = record->enter ? RESTART_POINT : RESTART_CONTINUES;
         r.proven = record->enter;

@@ -10,7 +10,9 @@
  *
  * A segment is what is decoded, hashed and cached as one. p[i].hash is the XXH3-64 of the
  * decompressed bytes [p[i].out, p[i+1].out), taken in the pass: a mismatch on a later decode is
- * -EIO. Point 0 is the stream's beginning.
+ * -EIO. Point 0 is the stream's beginning. Where the stream itself carries checksums of what a
+ * whole segment decompresses to, as lzop's block headers do, the hash is of those (by_sums), and
+ * they are of the bytes: so a pass need not decompress what it takes in.
  *
  * A segment that begins where no decoder can start "continues": it is reached by decoding on
  * from the nearest point in front of it. There are three ways to become one: the stream offered
@@ -41,9 +43,10 @@ struct source;
 struct restart_point {
         uint64_t in_bit; /* of the compressed stream, counted from its first byte's lowest bit */
         uint64_t out;    /* bytes of decompressed stream in front of the point */
-        uint64_t hash;   /* XXH3-64 of the segment's decompressed bytes */
+        uint64_t hash;   /* XXH3-64 of the segment's decompressed bytes … */
         uint64_t aux;    /* the codec's own, e.g. the window descriptor or the header's flags */
         uint32_t history_len; /* decompressed bytes of history; 0: none needed */
+        bool by_sums; /* … or of the stream's own words on them, which its codec compares */
 };
 
 /*
@@ -95,6 +98,17 @@ int restart_stored(struct restart_builder *b, void **history);
  * ends well. So the segment needs no other proof.
  */
 void restart_vouch(struct restart_builder *b);
+
+/*
+ * The stream's own words on its next OUT_LEN bytes of output, which the codec is about to return or
+ * to pass over: SUMS, of SUMS_LEN bytes, with checksums that the bytes are compared with whenever
+ * they are decoded.
+ */
+void restart_sums(struct restart_builder *b, const void *sums, size_t sums_len, uint64_t out_len);
+
+/* The codec has passed over the next LEN bytes of output, on which it has given the stream's words.
+ */
+void restart_pass_over(struct restart_builder *b, uint64_t len);
 
 /*
  * Output that the codec has returned, so that it need not keep a copy. After restart_keep, the

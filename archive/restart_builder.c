@@ -39,6 +39,9 @@ struct restart_builder {
         restart_recall_fn recall;
         void *recall_ctx;
         XXH3_state_t *hash; /* of [segment_start, here) */
+        XXH3_state_t *sums; /* of the stream's words on it … */
+        uint64_t summed;    /* … which are on so many bytes */
+        bool entered;       /* the segment began at a point, or at what may become one */
         uint64_t here;
         uint64_t segment_start;
         uint64_t keep;
@@ -76,13 +79,18 @@ int restart_builder_new(struct restart_table *table, restart_recall_fn recall, v
         b->recall_ctx = ctx;
         b->cost = 8 << 10;
         b->hash = XXH3_createState();
-        rc = b->hash ? restart_table_begin(table, 0, &origin, RESTART_POINT) : -ENOMEM;
+        b->sums = XXH3_createState();
+        b->entered = true;
+        rc = b->hash && b->sums
+                 ? restart_table_begin(table, (struct restart_hash){0}, &origin, RESTART_POINT)
+                 : -ENOMEM;
         if (rc < 0) {
                 restart_builder_free(b);
                 return rc;
         }
         restart_proven(table, 0);
         XXH3_64bits_reset(b->hash);
+        XXH3_64bits_reset(b->sums);
         *out = b;
         return 0;
 }
@@ -92,6 +100,7 @@ void restart_builder_free(struct restart_builder *b)
         if (!b)
                 return;
         XXH3_freeState(b->hash);
+        XXH3_freeState(b->sums);
         free(b->unproven);
         free(b);
 }
@@ -183,14 +192,26 @@ bool restart_next_unproven(struct restart_builder *b, size_t *index)
         return true;
 }
 
+/* Of the segment, which ends here. */
+static struct restart_hash digest(const struct restart_builder *b)
+{
+        bool by_sums = b->entered && b->summed > 0 && b->summed == b->here - b->segment_start;
+
+        return (struct restart_hash){.hash = XXH3_64bits_digest(by_sums ? b->sums : b->hash),
+                                     .by_sums = by_sums};
+}
+
 static int begin(struct restart_builder *b, uint64_t in_bit, uint64_t aux, enum restart_state state)
 {
         struct restart_point point = {.in_bit = in_bit, .out = b->here, .aux = aux};
-        int rc = restart_table_begin(b->table, XXH3_64bits_digest(b->hash), &point, state);
+        int rc = restart_table_begin(b->table, digest(b), &point, state);
 
         if (rc < 0)
                 return rc;
         XXH3_64bits_reset(b->hash);
+        XXH3_64bits_reset(b->sums);
+        b->summed = 0;
+        b->entered = state != RESTART_CONTINUES;
         b->segment_start = b->here;
         return 0;
 }
@@ -348,6 +369,17 @@ int restart_advance(struct restart_builder *b, const void *buf, size_t len)
         return 0;
 }
 
+void restart_sums(struct restart_builder *b, const void *sums, size_t sums_len, uint64_t out_len)
+{
+        XXH3_64bits_update(b->sums, sums, sums_len);
+        b->summed += out_len;
+}
+
+void restart_pass_over(struct restart_builder *b, uint64_t len)
+{
+        b->here += len;
+}
+
 uint64_t restart_segment_start(const struct restart_builder *b)
 {
         return b->segment_start;
@@ -377,5 +409,5 @@ int restart_finish(struct restart_builder *b, uint64_t in_bytes)
 {
         if (b->open)
                 restart_refuse(b);
-        return restart_table_finish(b->table, XXH3_64bits_digest(b->hash), b->here, in_bytes);
+        return restart_table_finish(b->table, digest(b), b->here, in_bytes);
 }

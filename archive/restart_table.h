@@ -17,15 +17,22 @@ enum restart_state {
         RESTART_POINT,
 };
 
+/* As a restart_point has them. */
+struct restart_hash {
+        uint64_t hash;
+        bool by_sums;
+};
+
 /*
  * Finish the growing segment with HASH and begin one at OUT. Where the growing one is still
  * empty it is taken over instead.
  */
-int restart_table_begin(struct restart_table *t, uint64_t hash, const struct restart_point *point,
-                        enum restart_state state);
+int restart_table_begin(struct restart_table *t, struct restart_hash hash,
+                        const struct restart_point *point, enum restart_state state);
 
 /* Finish the growing segment for good: the stream ends. */
-int restart_table_finish(struct restart_table *t, uint64_t hash, uint64_t out, uint64_t in_bytes);
+int restart_table_finish(struct restart_table *t, struct restart_hash hash, uint64_t out,
+                         uint64_t in_bytes);
 
 /* Compress and attach a history. *STORED is what that costs in a sidecar. */
 int restart_table_attach(struct restart_table *t, size_t index, const void *history, size_t len,

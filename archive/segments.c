@@ -146,21 +146,24 @@ static int cursor_read(const struct segments *s, struct cursor *c, uint8_t *out,
         return 0;
 }
 
-static int check_hash(const struct restart_segment *segment, const void *out, size_t len,
-                      struct error *err)
+static bool one_shot(const struct restart_segment *segment)
 {
+        return segment->in_end != RESTART_IN_UNKNOWN && segment->in_end >= segment->point.in_bit &&
+               (segment->in_end - segment->point.in_bit) / 8 <= ONE_SHOT_MAX;
+}
+
+static int check_hash(const struct segments *s, const struct restart_segment *segment,
+                      const void *out, size_t len, struct error *err)
+{
+        /* Its codec has compared that one, alone. */
+        if (segment->point.by_sums && s->codec->piece && one_shot(segment))
+                return 0;
         if (XXH3_64bits(out, len) == segment->point.hash)
                 return 0;
         return error_set(err, EIO,
                          "segment %zu (decompressed bytes %" PRIu64 " to %" PRIu64
                          ") does not decompress to what it was when it was indexed",
                          segment->index, segment->point.out, segment->end);
-}
-
-static bool one_shot(const struct restart_segment *segment)
-{
-        return segment->in_end != RESTART_IN_UNKNOWN && segment->in_end >= segment->point.in_bit &&
-               (segment->in_end - segment->point.in_bit) / 8 <= ONE_SHOT_MAX;
 }
 
 /* SEGMENT from its own point. */
@@ -184,7 +187,7 @@ static int decode_alone(const struct segments *s, const struct restart_segment *
                         rc = cursor_read(s, &c, out, len, err);
                 cursor_close(s, &c);
         }
-        return rc < 0 ? rc : check_hash(segment, out, len, err);
+        return rc < 0 ? rc : check_hash(s, segment, out, len, err);
 }
 
 /*
@@ -249,7 +252,7 @@ static int decode_on(struct segments *s, const struct restart_segment *segment, 
         if (rc == 0)
                 rc = cursor_read(s, c, out, len, err);
         if (rc == 0)
-                rc = check_hash(segment, out, len, err);
+                rc = check_hash(s, segment, out, len, err);
         if (rc < 0 && c->pass)
                 cursor_close(s, c);
         return rc;
@@ -322,6 +325,15 @@ int segments_decode(struct segments *s, size_t index, void *out, size_t len, str
         if (rc < 0 && err)
                 *err = why;
         return rc;
+}
+
+int segments_piece(struct segments *s, const struct restart_segment *segment, uint64_t at,
+                   void **out, struct codec_piece *where, struct error *err)
+{
+        if (!s->codec->piece || !one_shot(segment))
+                return error_set(err, EIO, "no such segment");
+        return s->codec->piece(s->in, &segment->point, segment->in_end,
+                               (size_t)(segment->end - segment->point.out), at, out, where, err);
 }
 
 void segments_prove(struct segments *s, size_t index, void *scratch, size_t len)

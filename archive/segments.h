@@ -18,7 +18,9 @@
 
 struct codec_limits;
 struct codec_ops;
+struct codec_piece;
 struct error;
+struct restart_segment;
 struct restart_table;
 struct segments;
 struct source;
@@ -34,6 +36,14 @@ void segments_free(struct segments *s); /* NULL is allowed */
  * segment reached in the other way. Thread-safe.
  */
 int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err);
+
+/*
+ * Of SEGMENT, whose point is by_sums, decode the piece alone with its byte AT: WHERE it is, into
+ * *OUT, which the caller frees. Also where the rest of the segment is damaged. -EIO with ERR,
+ * -ENOMEM. Thread-safe.
+ */
+int segments_piece(struct segments *s, const struct restart_segment *segment, uint64_t at,
+                   void **out, struct codec_piece *where, struct error *err);
 
 /*
  * The second proof: decode segment INDEX into SCRATCH, of LEN bytes, from exactly what its point

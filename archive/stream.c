@@ -18,6 +18,13 @@
 /* What one call of a codec may decode. */
 #define STEP_SIZE (256 << 10)
 
+void stream_note_damage(struct stream *st, const struct error *err)
+{
+        scoped_lock(&st->damage_lock);
+
+        st->damage = *err;
+}
+
 static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
 {
         struct stream *st = ctx;
@@ -28,9 +35,7 @@ static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
         if (restart_find(st->table, key, &segment))
                 rc = segments_decode(st->segments, segment.index, buf, len, &err);
         if (rc < 0 && rc != -ENOMEM) {
-                scoped_lock(&st->damage_lock);
-
-                st->damage = err;
+                stream_note_damage(st, &err);
                 rc = -EIO;
         }
         return rc;
@@ -101,7 +106,12 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
         if (!block) {
                 if (!restart_find(st->table, offset, &segment))
                         return -EIO;
+                if (stream_wants_piece(st, &segment))
+                        return stream_read_piece(st, &segment, buf, len, offset);
                 rc = get_segment(st, &segment, &block);
+                /* Then the rest of it may be sound. */
+                if (rc == -EIO && segment.point.by_sums)
+                        return stream_read_piece(st, &segment, buf, len, offset);
                 if (rc < 0)
                         return rc;
                 note_progress(st, segment.index);
@@ -323,7 +333,7 @@ static int make_room(struct stream *st, char **at, size_t *room, struct error *e
 }
 
 /* Decode some more. */
-static int advance(struct stream *st, struct error *err)
+static int decode_on(struct stream *st, struct error *err)
 {
         uint64_t frontier = st->frontier;
         size_t room = 0;
@@ -352,6 +362,15 @@ static int advance(struct stream *st, struct error *err)
                 queue_proofs(st);
         }
         return 0;
+}
+
+static int advance(struct stream *st, struct error *err)
+{
+        int walked = st->walks ? stream_walk(st, err) : 0;
+
+        if (walked == 0)
+                return decode_on(st, err);
+        return walked < 0 ? walked : 0;
 }
 
 static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
@@ -388,6 +407,7 @@ static void stream_close(struct source *s)
                 stream_forget(st, UINT64_MAX);
         while (st->fed.first)
                 free(recents_take(&st->fed));
+        free(st->seen.bytes);
         if (st->tail)
                 blockcache_put(st->cache, st->tail);
         restart_builder_free(st->builder);
@@ -452,6 +472,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
         limits.workers = st->workers;
         st->depth = threads * 2;
         st->late_proofs = o->late_proofs;
+        st->walks = o->walk && st->codec->walk;
         if (!take_table)
                 rc = start_pass(st, &limits, err);
         if (rc < 0)

@@ -32,6 +32,11 @@ struct stream_options {
          * not by decoding everything a second time during the pass.
          */
         bool late_proofs;
+        /*
+         * The pass is for its restart points alone, and few of the bytes are wanted: it decodes no
+         * more than it has to, and damage that shows only in decoding is left to who reads there.
+         */
+        bool walk;
         struct restart_table *take_table; /* complete, from a sidecar: no pass is needed; or NULL */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What stream.c and stream_resume.c share; nobody else includes this.
+ * What stream.c, stream_walk.c and stream_resume.c share; nobody else includes this.
  */
 #ifndef VMAFS_STREAM_INTERNAL_H
 #define VMAFS_STREAM_INTERNAL_H
@@ -19,6 +19,7 @@ struct block;
 struct blockcache;
 struct codec_ops;
 struct restart_builder;
+struct restart_segment;
 struct restart_table;
 struct segments;
 struct workers;
@@ -36,6 +37,12 @@ struct recent {
 
 struct recents {
         struct recent *first, **end;
+};
+
+/* A part of a segment that was decoded alone: [start, end) of the stream; both 0: none. */
+struct piece {
+        uint64_t start, end;
+        void *bytes;
 };
 
 struct stream {
@@ -56,6 +63,8 @@ struct stream {
         struct recents recalled; /* held for restart_recall */
         struct recents fed;      /* left to the cache: at most fed_max bytes that nobody has read */
         uint64_t fed_bytes, fed_max, cache_bytes;
+        bool walks;        /* the pass decodes only what it has to */
+        struct piece seen; /* what its thread has read last while it walks */
         bool ended;
         struct error failure; /* what stopped the pass; code 0: nothing did */
         uint64_t resumed_bit; /* where it last went on behind that */
@@ -67,7 +76,7 @@ struct stream {
         _Atomic bool failed;
 
         pthread_mutex_t tail_lock; /* guards the two below; the pass's thread reads them without */
-        struct block *tail;        /* NULL once the pass has ended */
+        struct block *tail;        /* NULL while the pass walks, and once it has ended */
         uint64_t tail_start;
 
         struct tracks tracks; /* of sequential readers */
@@ -87,6 +96,24 @@ void stream_set_tail(struct stream *st, struct block *tail, uint64_t start);
 
 /* The tail's segment has ended at END, where NEXT (NULL: nothing) begins. -ENOMEM. */
 int stream_retire_tail(struct stream *st, uint64_t end, struct block *next);
+
+/* A read failed, as ERR says. */
+void stream_note_damage(struct stream *st, const struct error *err);
+
+/* stream_walk.c: */
+
+/* Pass over what comes next. 1; 0 where it has to be decoded, into the tail; -errno. */
+int stream_walk(struct stream *st, struct error *err);
+
+/* Is SEGMENT read by who needs no more than a piece of it? */
+bool stream_wants_piece(struct stream *st, const struct restart_segment *segment);
+
+/*
+ * As much of [OFFSET, + LEN) as lies in one piece of SEGMENT, whose point is by_sums. The bytes, or
+ * -errno.
+ */
+ssize_t stream_read_piece(struct stream *st, const struct restart_segment *segment, void *buf,
+                          size_t len, uint64_t offset);
 
 /* stream_resume.c: as source_resume. */
 int stream_resume(struct source *s, struct source_gap *gap, struct error *err);

@@ -73,7 +73,13 @@ static void add_stretch(struct comparison *c, const struct restart_segment *s, u
         grown[c->count++] = (struct stretch){.start = s->point.out, .end = s->end, .in = in};
 }
 
-/* Segments that both have are compared by their hashes; both rise. */
+static bool differ(const struct restart_segment *a, const struct restart_segment *b)
+{
+        return a->point.out == b->point.out && a->end == b->end &&
+               a->point.by_sums == b->point.by_sums && a->point.hash != b->point.hash;
+}
+
+/* Segments that both have are compared by their hashes, where these are of one kind; both rise. */
 static void compare_segments(struct comparison *c)
 {
         struct restart_table *then = sidecar_table(c->sidecar);
@@ -85,7 +91,7 @@ static void compare_segments(struct comparison *c)
         while (then && now && restart_get(then, i, &a) && restart_get(now, j, &b)) {
                 if (b.point.in_bit != RESTART_IN_UNKNOWN)
                         in = b.point.in_bit / 8;
-                if (a.point.out == b.point.out && a.end == b.end && a.point.hash != b.point.hash)
+                if (differ(&a, &b))
                         add_stretch(c, &b, in);
                 i += a.point.out <= b.point.out;
                 j += b.point.out <= a.point.out;

@@ -70,6 +70,16 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
 
 /* ---- opening and closing ---- */
 
+/*
+ * Is the scan for whoever reads everything in it, or to name whatever is lost? What becomes zeros
+ * has to be known to be lost.
+ */
+static bool wants_all(const struct index *index)
+{
+        return index->options.sidecar == INDEX_SIDECAR_ENTER ||
+               index->options.sidecar == INDEX_SIDECAR_LATER || index->options.recover_zero;
+}
+
 /* Open TAKE_FILE as what it is, and fill in what SIDECAR (NULL: none) knows. */
 static int open_archive(struct index *index, const struct archive_origin *origin,
                         struct source *take_file, struct sidecar *sidecar, struct error *err)
@@ -79,6 +89,7 @@ static int open_archive(struct index *index, const struct archive_origin *origin
             .threads = index->options.threads,
             .window = index->options.window,
             .late_proofs = index->options.sidecar == INDEX_SIDECAR_NONE,
+            .walk = !wants_all(index),
             .take_table = sidecar ? sidecar_take_table(sidecar) : NULL};
         struct archive_sink sink = intake_sink(index);
         int rc = stream_probe(take_file, &options, &index->source, err);

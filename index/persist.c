@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
 #include "index/index_internal.h"
@@ -124,6 +125,22 @@ int index_load_record(struct index *index, struct record **out, struct error *er
         return 0;
 }
 
+/*
+ * What becomes zeros has to be known to be lost. An index is kept of a damaged archive as well if
+ * the damage is in what its scan did not decompress.
+ */
+static bool may_hide_losses(const struct index *index, const struct sidecar *sidecar)
+{
+        struct restart_segment segment;
+        bool by_sums = false;
+
+        if (!index->options.recover_zero || !sidecar_table(sidecar))
+                return false;
+        for (size_t i = 0; !by_sums && restart_get(sidecar_table(sidecar), i, &segment); i++)
+                by_sums = segment.point.by_sums;
+        return by_sums;
+}
+
 enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out)
 {
         uint64_t window = index->options.window ? index->options.window : STREAM_WINDOW_DEFAULT;
@@ -133,8 +150,13 @@ enum place_where persist_load(struct index *index, enum place_where from, struct
                 struct error err = {0};
                 int rc = sidecar_load(index->place, where, window, out, &err);
 
-                if (rc == 0)
+                if (rc == 0 && !may_hide_losses(index, *out))
                         break;
+                if (rc == 0) {
+                        sidecar_free(*out);
+                        *out = NULL;
+                        continue;
+                }
                 if (rc != -ENOENT && rc != -ENOTDIR)
                         error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
                                    place_path(index->place, where),

@@ -27,6 +27,8 @@ enum {
         VERSION = 1,
         SEGMENT = 64,
         SEGMENT_ENTER = 1,
+        SEGMENT_BY_SUMS = 2,
+        SEGMENT_KNOWN = SEGMENT_ENTER | SEGMENT_BY_SUMS,
         DISK = 24,
         NAME = 8,
 };
@@ -125,7 +127,8 @@ static void write_segment(struct writer *w, struct restart_table *table, size_t 
         store_le64(out + 40, r.history_hash);
         store_le32(out + 48, (uint32_t)r.history_size);
         store_le32(out + 52, r.history_size ? r.point.history_len : 0);
-        store_le32(out + 56, r.enter ? SEGMENT_ENTER : 0);
+        store_le32(out + 56,
+                   (r.enter ? SEGMENT_ENTER : 0) | (r.point.by_sums ? SEGMENT_BY_SUMS : 0));
         fwrite(out, sizeof out, 1, w->tables);
 }
 
@@ -325,20 +328,21 @@ static int load_tables(struct sidecar *s, struct error *err)
 
 static int load_segment(struct sidecar *s, const uint8_t *in, uint64_t window)
 {
+        uint32_t kind = load_le32(in + 56);
         struct restart_record r = {
             .point = {.in_bit = load_le64(in),
                       .out = load_le64(in + 8),
                       .hash = load_le64(in + 16),
                       .aux = load_le64(in + 24),
-                      .history_len = load_le32(in + 52)},
-            .enter = load_le32(in + 56) == SEGMENT_ENTER,
+                      .history_len = load_le32(in + 52),
+                      .by_sums = (kind & SEGMENT_BY_SUMS) != 0},
+            .enter = (kind & SEGMENT_ENTER) != 0,
             .history_size = load_le32(in + 48),
             .history_at = load_le64(in + 32),
             .history_hash = load_le64(in + 40),
         };
 
-        if (load_le32(in + 56) > SEGMENT_ENTER ||
-            !range_within(r.history_at, r.history_size, s->tables_at))
+        if (kind > SEGMENT_KNOWN || !range_within(r.history_at, r.history_size, s->tables_at))
                 return -EINVAL;
         return restart_load(s->table, &r, window);
 }

@@ -420,6 +420,26 @@ rest_is_served() {
         rest_is_served s.vma.lzo 3000000 786432
 }
 
+@test "damage that indexing lzop did not see is an error for who reads it, and zeros where that is asked for" {
+        make_data a.raw 8M
+        mkvma -o a.vma --device a=a.raw
+        lzop -c a.vma >a.vma.lzo
+        printf xxxx | dd of=a.vma.lzo bs=1 seek=$(($(stat -c %s a.vma.lzo) * 6 / 10)) conv=notrunc status=none
+        run "$VMAFS" index --file=i a.vma.lzo
+        [ "$status" -eq 0 ]
+        mount_vmafs a.vma.lzo -o index="$PWD/i"
+        dd if="$MNT/disk-a.raw" of=got bs=4096 conv=noerror,sync status=none && return 1
+        [ "$(cmp -l a.raw got | wc -l)" -gt 0 ]
+        [ "$(cmp -l a.raw got | wc -l)" -le 262144 ]
+        umount "$MNT"
+        mount_vmafs a.vma.lzo -o index="$PWD/i",recover=zero
+        cmp "$MNT/disk-a.raw" got
+        umount "$MNT"
+        run "$VMAFS" verify --file=i a.vma.lzo
+        [ "$status" -eq 1 ]
+        [[ $output == *"an lzop block is damaged"* ]]
+}
+
 @test "behind a damaged member of gzip or frame of zstd the rest is there" {
         local i tool
 

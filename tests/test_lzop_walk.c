@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The pass over lzop that decodes next to nothing: it finds what the one that decodes finds, and
+ * whatever is read through it is right or an error.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "archive/bytes.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "tests/fixture_stream.h"
+
+enum { BLOCK = 256 << 10, GAPS = 64 };
+
+static struct source *open_lzop(struct bytes z, bool walk, struct restart_table *take_table)
+{
+        const struct stream_options o = {.threads = 2, .walk = walk, .take_table = take_table};
+        struct error err = {0};
+        struct source *s;
+
+        if (stream_open(&lzop_codec, fixture_source(z.data, z.len), &o, &s, &err) < 0)
+                fail_msg("%s", err.text);
+        stream_release(s);
+        return s;
+}
+
+/* To the stream's end, behind whatever is damaged. Returns how many GAPS there were. */
+static size_t go_through(struct source *s, struct source_gap gaps[GAPS])
+{
+        for (size_t n = 0; n < GAPS; n++) {
+                struct error err = {0};
+                uint64_t end;
+
+                if (source_reach(s, UINT64_MAX, &end, &err) == 0)
+                        return n;
+                assert_int_equal(err.code, EIO);
+                if (source_resume(s, &gaps[n], &err) == 0)
+                        return n + 1;
+        }
+        fail_msg("too many gaps");
+        return 0;
+}
+
+static void go_to_the_end(struct source *s)
+{
+        struct source_gap gaps[GAPS];
+
+        assert_int_equal(go_through(s, gaps), 0);
+}
+
+static void check_range(struct source *s, struct bytes plain, uint64_t offset, size_t len)
+{
+        uint8_t *buf = malloc(len);
+
+        assert_int_equal(source_pread(s, buf, len, offset), (ssize_t)len);
+        assert_memory_equal(buf, plain.data + offset, len);
+        free(buf);
+}
+
+static void check_all(struct source *s, struct bytes plain)
+{
+        size_t step = 300000;
+
+        assert_true(s->size == plain.len);
+        for (size_t at = 0; at < plain.len; at += step)
+                check_range(s, plain, at, min_u64(step, plain.len - at));
+}
+
+static size_t count_by_sums(struct source *s)
+{
+        struct restart_segment segment;
+        size_t n = 0;
+
+        for (size_t i = 0; restart_get(stream_table(s), i, &segment); i++)
+                n += segment.point.by_sums;
+        return n;
+}
+
+static void check_same_table(struct source *a, struct source *b)
+{
+        size_t count = restart_count(stream_table(a));
+
+        assert_int_equal(restart_count(stream_table(b)), count);
+        for (size_t i = 0; i < count; i++) {
+                struct restart_record p, q;
+
+                assert_true(restart_save(stream_table(a), i, &p));
+                assert_true(restart_save(stream_table(b), i, &q));
+                assert_int_equal(p.point.in_bit, q.point.in_bit);
+                assert_int_equal(p.point.out, q.point.out);
+                assert_int_equal(p.point.aux, q.point.aux);
+                assert_int_equal(p.point.hash, q.point.hash);
+                assert_int_equal(p.point.by_sums, q.point.by_sums);
+                assert_int_equal(p.enter, q.enter);
+        }
+}
+
+/* As a sidecar would hold it. */
+static struct restart_table *copy_table(struct source *s, struct bytes z)
+{
+        struct restart_table *from = stream_table(s), *to;
+        struct restart_record r;
+
+        assert_int_equal(restart_table_new(&to), 0);
+        for (size_t i = 0; restart_save(from, i, &r); i++)
+                assert_int_equal(restart_load(to, &r, 0), 0);
+        assert_int_equal(restart_load_end(to, s->size, z.len), 0);
+        return to;
+}
+
+/* Where block I of the first member begins in the file. */
+static size_t block_at(struct bytes z, size_t i)
+{
+        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4;
+        size_t sums = load_be32(z.data + 17) & 2 ? 8 : 4;
+
+        at += 1 + (size_t)z.data[at] + 4;
+        while (i-- > 0)
+                at += 8 + (load_be32(z.data + at) == load_be32(z.data + at + 4) ? 4 : sums) +
+                      load_be32(z.data + at + 4);
+        return at;
+}
+
+static void check_both_ways(struct bytes plain, struct bytes z)
+{
+        struct source *walked = open_lzop(z, true, NULL), *decoded = open_lzop(z, false, NULL);
+
+        go_to_the_end(walked);
+        go_to_the_end(decoded);
+        check_same_table(walked, decoded);
+        check_all(walked, plain);
+        source_close(walked);
+        source_close(decoded);
+        free(z.data);
+}
+
+static void test_finds_what_decoding_finds(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB + 12345, 1);
+
+        (void)state;
+        check_both_ways(plain, fixture_pipe(plain, "lzop -c"));
+        check_both_ways(plain, fixture_pipe(plain, "lzop --crc32 -c"));
+        check_both_ways(plain, fixture_pipe(plain, "lzop --filter=4 -c"));
+        check_both_ways(plain, fixture_pipe(plain, "lzop -F -c"));
+        plain.len = 6 * MIB; /* the last block is a whole one */
+        check_both_ways(plain, fixture_pipe(plain, "lzop -c"));
+        free(plain.data);
+}
+
+static void test_members_one_behind_the_other(void **state)
+{
+        struct bytes a = fixture_mixture(3 * MIB + 1, 1), b = fixture_noise(5 * MIB + 7, 2);
+        struct bytes z = fixture_join(fixture_pipe(a, "lzop -c"), fixture_pipe(b, "lzop -F -c"));
+        struct bytes plain = fixture_join(a, b);
+
+        (void)state;
+        check_both_ways(plain, z);
+        free(plain.data);
+}
+
+/* What the pass's own thread reads while it walks. */
+static void test_reads_in_between(void **state)
+{
+        struct bytes plain = fixture_mixture(12 * MIB + 5, 1);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        struct source *s = open_lzop(z, true, NULL);
+        uint64_t end;
+
+        (void)state;
+        for (uint64_t want = 100000; want < plain.len; want += 777777) {
+                struct error err = {0};
+
+                assert_int_equal(source_reach(s, want, &end, &err), 0);
+                assert_true(end >= want);
+                check_range(s, plain, want - 512, 512);
+                check_range(s, plain, want / 2, 400000 < want / 2 ? 400000 : 1000);
+        }
+        assert_true(count_by_sums(s) >= 10);
+        go_to_the_end(s);
+        check_all(s, plain);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_damage_is_left_to_who_reads_it(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB, 1);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        struct source *s;
+        struct error err = {0};
+        uint8_t buf[16];
+
+        (void)state;
+        z.data[block_at(z, 10) + 5000] ^= 0x10;
+        s = open_lzop(z, true, NULL);
+        go_to_the_end(s);
+        assert_int_equal(stream_damage(s, &err), 0);
+        /* The block alone, though it is decoded as one with its neighbours. */
+        check_range(s, plain, 0, 10 * BLOCK);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 10 * BLOCK), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 11 * BLOCK - 16), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 10 * BLOCK - 8), -EIO);
+        check_range(s, plain, 11 * BLOCK, plain.len - 11 * BLOCK);
+        assert_int_equal(stream_damage(s, &err), -EIO);
+        assert_int_equal(err.offset, block_at(z, 10));
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Without checksums nobody would notice. */
+static void test_without_checksums_all_is_decoded(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB, 1);
+        struct bytes z = fixture_pipe(plain, "lzop -F -c");
+        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4 + 1 + 4;
+        struct source_gap gaps[GAPS];
+        struct source *s;
+
+        (void)state;
+        for (size_t i = 0; i < 10; i++)
+                at += 8 + load_be32(z.data + at + 4);
+        memset(z.data + at + 5000, 0xff, 5000);
+        s = open_lzop(z, true, NULL);
+        assert_int_equal(go_through(s, gaps), 1);
+        assert_int_equal(gaps[0].start, 10 * BLOCK);
+        assert_int_equal(gaps[0].end, 11 * BLOCK);
+        assert_int_equal(count_by_sums(s), 0);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Damage that moves what is behind it. */
+static void check_same_gaps(struct bytes z)
+{
+        struct source *walked = open_lzop(z, true, NULL), *decoded = open_lzop(z, false, NULL);
+        struct source_gap a[GAPS], b[GAPS];
+        size_t n = go_through(walked, a);
+
+        assert_true(n > 0);
+        assert_int_equal(go_through(decoded, b), n);
+        for (size_t i = 0; i < n; i++) {
+                assert_int_equal(a[i].start, b[i].start);
+                assert_int_equal(a[i].end, b[i].end);
+        }
+        assert_true(walked->size == decoded->size);
+        source_close(walked);
+        source_close(decoded);
+}
+
+static void test_a_damaged_length_is_never_followed(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB + 100, 1);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        size_t blocks[] = {4, 7, 10, 24}; /* a run's first, its last, in the middle; the last */
+
+        (void)state;
+        for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
+                size_t at = block_at(z, blocks[b]);
+
+                for (size_t i = 0; i < 64; i += 1 + i % 3) {
+                        z.data[at + i / 8] ^= (uint8_t)(1 << i % 8);
+                        check_same_gaps(z);
+                        z.data[at + i / 8] ^= (uint8_t)(1 << i % 8);
+                }
+        }
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_missing_and_foreign_pieces(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB, 1), junk = fixture_noise(70000, 2);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        size_t places[] = {block_at(z, 4), block_at(z, 8), block_at(z, 8) + 1000,
+                           block_at(z, 10) - 300, block_at(z, 21) + 20};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+                struct bytes cut = {malloc(z.len), z.len - 600};
+                struct bytes more = {malloc(z.len + junk.len), z.len + junk.len};
+
+                memcpy(cut.data, z.data, places[i]);
+                memcpy(cut.data + places[i], z.data + places[i] + 600, cut.len - places[i]);
+                check_same_gaps(cut);
+                memcpy(more.data, z.data, places[i]);
+                memcpy(more.data + places[i], junk.data, junk.len);
+                memcpy(more.data + places[i] + junk.len, z.data + places[i], z.len - places[i]);
+                check_same_gaps(more);
+                memset(more.data + places[i], 0, junk.len);
+                check_same_gaps(more);
+                check_same_gaps((struct bytes){z.data, places[i]});
+                free(cut.data);
+                free(more.data);
+        }
+        free(plain.data);
+        free(junk.data);
+        free(z.data);
+}
+
+/* Blocks that are sound by themselves, and not those that were indexed. */
+static void test_exchanged_blocks_are_noticed(void **state)
+{
+        struct bytes plain = fixture_noise(6 * MIB, 1);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        size_t a = block_at(z, 9), b = block_at(z, 17), len = block_at(z, 10) - a;
+        struct source *s = open_lzop(z, true, NULL);
+        struct restart_table *table;
+        uint8_t *kept = malloc(len), buf[16];
+
+        (void)state;
+        go_to_the_end(s);
+        table = copy_table(s, z);
+        source_close(s);
+        memcpy(kept, z.data + a, len);
+        memcpy(z.data + a, z.data + b, len);
+        memcpy(z.data + b, kept, len);
+        s = open_lzop(z, true, table);
+        check_range(s, plain, 0, 8 * BLOCK);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 9 * BLOCK + 5), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, 17 * BLOCK + 5), -EIO);
+        check_range(s, plain, 20 * BLOCK, 4 * BLOCK);
+        source_close(s);
+        free(kept);
+        free(plain.data);
+        free(z.data);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_finds_what_decoding_finds),
+            cmocka_unit_test(test_members_one_behind_the_other),
+            cmocka_unit_test(test_reads_in_between),
+            cmocka_unit_test(test_damage_is_left_to_who_reads_it),
+            cmocka_unit_test(test_without_checksums_all_is_decoded),
+            cmocka_unit_test(test_a_damaged_length_is_never_followed),
+            cmocka_unit_test(test_missing_and_foreign_pieces),
+            cmocka_unit_test(test_exchanged_blocks_are_noticed),
+        };
+
+        return cmocka_run_group_tests_name("lzop_walk", tests, NULL, NULL);
+}
