@@ -129,6 +129,13 @@ static ssize_t file_pread(struct source *s, void *buf, size_t len, uint64_t offs
         return rc < 0 ? rc : n;
 }
 
+static void file_will_need(struct source *s, uint64_t offset, uint64_t len)
+{
+        const struct file_source *f = (const struct file_source *)s;
+
+        posix_fadvise(f->fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
 static void file_close(struct source *s)
 {
         struct file_source *f = (struct file_source *)s;
@@ -140,6 +147,7 @@ static void file_close(struct source *s)
 static const struct source_ops file_ops = {
     .name = "file",
     .pread = file_pread,
+    .will_need = file_will_need,
     .close = file_close,
 };
 
@@ -229,6 +237,13 @@ static ssize_t slice_pread(struct source *s, void *buf, size_t len, uint64_t off
         return source_pread(slice->parent, buf, len, slice->offset + offset);
 }
 
+static void slice_will_need(struct source *s, uint64_t offset, uint64_t len)
+{
+        const struct slice_source *slice = (const struct slice_source *)s;
+
+        source_will_need(slice->parent, slice->offset + offset, len);
+}
+
 static void slice_close(struct source *s)
 {
         free(s);
@@ -237,6 +252,7 @@ static void slice_close(struct source *s)
 static const struct source_ops slice_ops = {
     .name = "file",
     .pread = slice_pread,
+    .will_need = slice_will_need,
     .close = slice_close,
 };
 
@@ -282,6 +298,12 @@ int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset)
         if (n < 0)
                 return (int)n;
         return (size_t)n == len ? 0 : -EIO;
+}
+
+void source_will_need(struct source *s, uint64_t offset, uint64_t len)
+{
+        if (s->ops->will_need && range_within(offset, len, s->size))
+                s->ops->will_need(s, offset, len);
 }
 
 int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)

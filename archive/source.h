@@ -49,6 +49,9 @@ struct source_ops {
         /* As source_resume. NULL: nothing can be had behind damage. */
         int (*resume)(struct source *s, struct source_gap *gap, struct error *err);
 
+        /* As source_will_need. NULL: it would be of no use. */
+        void (*will_need)(struct source *s, uint64_t offset, uint64_t len);
+
         void (*close)(struct source *s); /* frees s */
 };
 
@@ -93,6 +96,12 @@ ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset);
 
 /* source_pread of all LEN bytes. 0 or -errno; -EIO where the stream ends before. */
 int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset);
+
+/*
+ * LEN bytes at OFFSET will probably be read soon: begin to have them in memory, without waiting. A
+ * hint, of which nothing may come.
+ */
+void source_will_need(struct source *s, uint64_t offset, uint64_t len);
 
 /*
  * Move the frontier to OFFSET at least. *END is how far the stream can be read now: less than

@@ -4,6 +4,7 @@
  *
  *   vma.c          the header, and the vtable
  *   vma_scan.c     from extent header to extent header; what of each can be believed
+ *   vma_ahead.c    headers that are asked for early
  *   vma_resync.c   where the chain of headers is broken: looks for where it goes on
  */
 #ifndef VMAFS_VMA_INTERNAL_H
@@ -75,6 +76,14 @@ struct window {
         size_t len;           /* … and how many there are */
 };
 
+/* How the extents follow one another: see vma_ahead.c. */
+struct ahead {
+        uint64_t stride; /* from the last header to the next */
+        uint64_t alike;  /* how often it was the same before */
+        uint64_t asked; /* the last byte of the stream that was asked for by this stride; 0: none */
+        unsigned slow;  /* headers to go for which reading is taken to be slow */
+};
+
 /* The scan of one archive. */
 struct scan {
         struct vma *vma;
@@ -87,6 +96,7 @@ struct scan {
         struct place *next; /* … and what stands where it says the next one begins */
 
         struct window window;
+        struct ahead ahead;
 
         bool doubtful; /* the data of the extent at hand may not be what they should be */
         uint32_t disk; /* whose extents wait in the batch */
@@ -105,6 +115,12 @@ int vma_reach(struct scan *s, uint64_t want);
  * May zero its MD5 field.
  */
 const char *vma_fault(const struct vma *vma, unsigned char *h);
+
+/* The scan goes from the header at byte HERE to the one at byte NEXT. */
+void vma_ahead_next(struct ahead *a, struct source *source, uint64_t here, uint64_t next);
+
+/* source_pread of a header, which shows whether headers are in memory. */
+ssize_t vma_ahead_read(struct ahead *a, struct source *source, void *buf, size_t len, uint64_t pos);
 
 /*
  * Search the stream from byte FROM for the next extent header that proves itself. 1 with OUT; 0:

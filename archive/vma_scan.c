@@ -51,6 +51,12 @@ static struct slot load_slot(const unsigned char *header, unsigned i)
 
 /* ---- what is found ---- */
 
+/* Most clusters are stored as a whole. */
+static unsigned count_blocks(uint16_t mask)
+{
+        return mask == 0xffff ? CLUSTER_BLOCKS : (unsigned)__builtin_popcount(mask);
+}
+
 static unsigned stored_blocks(const unsigned char *header)
 {
         unsigned count = 0;
@@ -59,7 +65,7 @@ static unsigned stored_blocks(const unsigned char *header)
                 struct slot slot = load_slot(header, i);
 
                 if (slot.device)
-                        count += (unsigned)__builtin_popcount(slot.mask);
+                        count += count_blocks(slot.mask);
         }
         return count;
 }
@@ -105,8 +111,8 @@ static int look(struct scan *s, uint64_t pos, struct place *p)
         *p = (struct place){.pos = pos, .found = FOUND_END};
         if (s->end <= pos)
                 return 0;
-        n = source_pread(s->vma->base.source, p->header,
-                         (size_t)min_u64(EXTENT_HEADER, s->end - pos), pos);
+        n = vma_ahead_read(&s->ahead, s->vma->base.source, p->header,
+                           (size_t)min_u64(EXTENT_HEADER, s->end - pos), pos);
         if (n < 0) {
                 p->found = FOUND_UNREADABLE;
                 p->fault = "an extent header cannot be read";
@@ -258,7 +264,7 @@ static int take_slots(struct scan *s)
                 rc = take_slot(s, &slot, addr);
                 if (rc < 0)
                         return rc;
-                addr += (uint64_t)__builtin_popcount(slot.mask) * BLOCK;
+                addr += (uint64_t)count_blocks(slot.mask) * BLOCK;
         }
         return flush_batch(s);
 }
@@ -279,7 +285,10 @@ static int judge_extent(struct scan *s, uint64_t end)
         const char *doubt = "no extent header follows this extent, whose data may be displaced";
         const struct place *here = s->here;
         bool cut;
-        int rc = look(s, end, s->next);
+        int rc;
+
+        vma_ahead_next(&s->ahead, s->vma->base.source, here->pos, end);
+        rc = look(s, end, s->next);
 
         if (rc < 0)
                 return rc;

@@ -164,10 +164,10 @@ mount_vmafs() {
         "$VMAFS" "$1" "$MNT" "${@:2}" 3>&-
 }
 
-# Shows FILE through a gate, and sets GATED to where.
+# Shows FILE through a gate, and sets GATED to where: mount_gatefs FILE [OPTION ...]
 mount_gatefs() {
         GATE_DIR=$(mktemp -d "$BATS_TEST_TMPDIR/gate.XXXXXX")
-        "$TOOLS/gatefs" "$1" "$GATE_DIR" 3>&-
+        "$TOOLS/gatefs" "$1" "$GATE_DIR" "${@:2}" 3>&-
         # shellcheck disable=SC2034 # for the tests
         GATED=$GATE_DIR/$(basename "$1")
 }

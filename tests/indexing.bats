@@ -361,3 +361,33 @@ is_sparse_copy() {
         wait_for 60 all_ended
         is_gone "$MNT"
 }
+
+# ---- a slow disk ----
+
+# Scans the archive FILE on a disk that takes 5 ms for each read: scan_slowly FILE.
+# Sets READS to how many there were, and TOGETHER to how many at the same time.
+scan_slowly() {
+        mount_gatefs "$1" -o cached
+        gate delay 5
+        "$VMAFS" map --output=json "$GATED" disk-drive-scsi0.raw >slow
+        "$VMAFS" map --output=json "$1" disk-drive-scsi0.raw >fast
+        cmp slow fast
+        READS=$(gate_status served)
+        TOGETHER=$(gate_status most)
+        umount "$GATE_DIR"
+}
+
+@test "headers on a slow disk are asked for in advance where extents are alike, and not where they are not" {
+        local headers=$((((1 << 30) / 65536 + 57) / 58))
+
+        mkvma -o even.vma --synthetic 1G
+        scan_slowly even.vma
+        echo "$headers headers, $READS reads, $TOGETHER together"
+        [ "$TOGETHER" -ge 24 ]
+        [ "$READS" -le $((headers + 64 + 40)) ]
+
+        mkvma -o ragged.vma --synthetic 1G --pattern=ragged
+        scan_slowly ragged.vma
+        echo "$headers headers, $READS reads, $TOGETHER together"
+        [ "$READS" -le $((headers + 40)) ]
+}

@@ -107,6 +107,7 @@ static struct parked *take_ready(struct gate *g, enum verdict *verdict)
                 if (*verdict == VERDICT_WAIT)
                         continue;
                 *at = p->next;
+                g->parked_count--;
                 return p;
         }
         return NULL;
@@ -165,8 +166,10 @@ static void interrupted(fuse_req_t req, void *ctx)
         while (*at && (*at)->req != req)
                 at = &(*at)->next;
         p = *at;
-        if (p)
+        if (p) {
                 *at = p->next;
+                g->parked_count--;
+        }
         pthread_mutex_unlock(&g->lock);
         /* Where it is not on the list, somebody else is answering it. */
         if (p)
@@ -191,6 +194,8 @@ static enum verdict judge_or_park(struct gate *g, struct parked *p)
         while (*at)
                 at = &(*at)->next;
         *at = p;
+        g->parked_count++;
+        g->most = max_u64(g->most, g->parked_count);
         pthread_cond_signal(&g->moved);
         return VERDICT_WAIT;
 }
@@ -312,8 +317,8 @@ char *gate_describe(struct gate *g)
         else
                 fputs("fail none\n", f);
         fprintf(f, "delay %" PRIu64 "\n", g->delay_ms);
-        fprintf(f, "served %" PRIu64 "\nbytes %" PRIu64 "\nblocked %" PRIu64 "\n", g->served,
-                g->bytes, blocked);
+        fprintf(f, "served %" PRIu64 "\nbytes %" PRIu64 "\nblocked %" PRIu64 "\nmost %" PRIu64 "\n",
+                g->served, g->bytes, blocked, g->most);
         fclose(f);
         return text;
 }

@@ -32,6 +32,8 @@ struct gate {
         uint64_t delay_ms;
         uint64_t served;
         uint64_t bytes;
+        uint64_t parked_count; /* reads that wait, for whatever reason … */
+        uint64_t most;         /* … and how many did at once */
         struct parked *parked; /* oldest first */
 };
 

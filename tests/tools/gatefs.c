@@ -2,7 +2,8 @@
 /*
  * gatefs: shows one file read-only through a gate that a test moves.
  *
- *   gatefs FILE MOUNTPOINT       MOUNTPOINT/<name of FILE>  the file, read with direct I/O
+ *   gatefs FILE MOUNTPOINT       MOUNTPOINT/<name of FILE>  the file, read with direct I/O, or
+ *                                                           through the page cache
  *                                MOUNTPOINT/.gate           commands in, counters out
  */
 #define FUSE_USE_VERSION 312
@@ -35,13 +36,15 @@ static const char usage_text[] =
     "  fail N M     reads that touch [N, M) get EIO; 'fail none' ends that\n"
     "  short N|off  the file reads as if it ended at byte N; its size stays\n"
     "  delay MS     every read waits so long\n"
-    "Reading .gate gives these and the counters: served, bytes (reads answered and their bytes)\n"
-    "and blocked (reads that wait for the gate now).\n"
+    "Reading .gate gives these and the counters: served, bytes (reads answered and their bytes),\n"
+    "blocked (reads that wait for the gate now) and most (that ever waited together).\n"
+    "With -o cached the kernel keeps what was read, until the file is opened anew.\n"
     "Exit status: 0 unmounted, 1 failed, 2 wrong usage.\n";
 
 struct gatefs {
         const char *path;
         const char *name; /* last component of path */
+        int cached;       /* read through the page cache */
         int fd;
         struct stat st;
         struct gate gate;
@@ -119,7 +122,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        fi->direct_io = 1;
+        fi->direct_io = ino == INO_GATE || !gatefs_of(req)->cached;
         if (ino == INO_GATE) {
                 char *status = gate_describe(&gatefs_of(req)->gate);
 
@@ -221,6 +224,11 @@ static const struct fuse_lowlevel_ops ops = {
     .readdir = op_readdir,
 };
 
+static const struct fuse_opt words[] = {
+    {"cached", offsetof(struct gatefs, cached), 1},
+    FUSE_OPT_END,
+};
+
 /* Keeps the first word that is no option, FILE, out of what libfuse sees. */
 static int take_path(void *ctx, const char *arg, int key, struct fuse_args *out)
 {
@@ -299,7 +307,7 @@ int main(int argc, char **argv)
         struct gatefs g = {.fd = -1};
         int rc;
 
-        if (fuse_opt_parse(&args, &g, NULL, take_path) < 0 ||
+        if (fuse_opt_parse(&args, &g, words, take_path) < 0 ||
             fuse_parse_cmdline(&args, &opts) < 0 || opts.show_help || !opts.mountpoint) {
                 fputs(usage_text, stderr);
                 return 2;
