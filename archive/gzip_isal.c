@@ -13,7 +13,11 @@
 #include "archive/input.h"
 #include "archive/restart.h"
 
-#define CHUNK   ((size_t)256 << 10)
+/*
+ * The input of a usual segment in one piece: each call of isal_inflate decodes its first 32 KiB at
+ * least into a buffer of its own and copies them, and keeps as much at its end.
+ */
+#define CHUNK   ((size_t)8 << 20)
 #define TRAILER 8 /* CRC-32 and length */
 #define HEADER  10
 
