@@ -8,6 +8,7 @@
 #include "archive/archive.h"
 #include "archive/restart.h"
 #include "fs/json.h"
+#include "fs/manifest.h"
 #include "fs/opening.h"
 #include "fs/report.h"
 #include "fs/sandbox.h"
@@ -46,7 +47,8 @@ static void print_index(const struct index *index)
                        report_size(stats.widest, size));
 }
 
-static void print_human(const struct index *index, const char *path)
+static void print_human(const struct index *index, const struct manifests *manifests,
+                        const char *path)
 {
         const struct archive_info *info = index_info(index);
         char size[32];
@@ -61,6 +63,7 @@ static void print_human(const struct index *index, const char *path)
         if (info->note[0])
                 printf("note:         %s\n", info->note);
         print_index(index);
+        manifests_print_names(manifests);
         for (size_t i = 0; i < index_disk_count(index); i++) {
                 const struct disk *d = index_disk(index, i);
 
@@ -114,17 +117,36 @@ static json_t *index_json(const struct index *index)
                          (json_int_t)stats.points, "widest-segment", (json_int_t)stats.widest);
 }
 
-static int print_json(const struct index *index, const char *path)
+static int print_json(const struct index *index, const struct manifests *manifests,
+                      const char *path)
 {
         const struct archive_info *info = index_info(index);
-        json_t *root = json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:o, s:o}", "archive",
-                                 json_text(path), "format", index_format(index), "compression",
-                                 index_compression(index), "uuid", info->uuid, "ctime",
-                                 (json_int_t)info->ctime, "note", info->note, "size",
+        json_t *root = json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
+                                 "archive", json_text(path), "format", index_format(index),
+                                 "compression", index_compression(index), "uuid", info->uuid,
+                                 "ctime", (json_int_t)info->ctime, "note", info->note, "size",
                                  (json_int_t)index_archive_size(index), "index", index_json(index),
-                                 "disks", disks_json(index), "files", files_json(index));
+                                 "manifests", manifests_names_json(manifests), "disks",
+                                 disks_json(index), "files", files_json(index));
 
         return json_print(root);
+}
+
+static int info(struct index *index, bool json, const char *path)
+{
+        struct manifests *manifests;
+        int status = STATUS_OK;
+
+        if (manifests_load(index, &manifests) < 0) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        if (json)
+                status = print_json(index, manifests, path);
+        else
+                print_human(index, manifests, path);
+        manifests_free(manifests);
+        return status;
 }
 
 int verb_info(int argc, char **argv)
@@ -148,10 +170,7 @@ int verb_info(int argc, char **argv)
         if (status != STATUS_OK)
                 return status;
         sandbox_verb_opened(index, -1);
-        if (json)
-                status = print_json(index, argv[optind]);
-        else
-                print_human(index, argv[optind]);
+        status = info(index, json, argv[optind]);
         index_close(index);
         return report_finish_output(status);
 }

@@ -14,6 +14,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "fs/manifest.h"
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"
@@ -62,13 +63,15 @@ static void note_unreadable(struct verify *v, const struct disk *disk, const str
         }
 }
 
-/* A recorder_read_fn that names the blocks which cannot be read. */
+/* A recorder_read_fn that names the blocks which cannot be read, and tells what it reads on. */
 static int read_part(void *ctx, struct disk *disk, const struct extent *e, void *buf)
 {
         struct verify *v = ctx;
         struct archive *a = index_archive(v->index);
         int rc = a->ops->read(a, e, 0, buf, e->len);
 
+        if (rc == 0 && v->manifests)
+                manifests_take(v->manifests, disk, e->start, buf, e->len);
         if (rc == 0)
                 return 0;
         for (uint64_t at = 0; at < e->len; at += MAP_BLOCK) {
@@ -130,6 +133,12 @@ static int scan(struct verify *v, struct error *err)
                 if (rc < 0)
                         rc = error_set(err, -rc, "cannot be hashed: %s", strerror(-rc));
         }
+        if (rc == 0 && v->manifests) {
+                rc = manifests_finish(v->manifests);
+                if (rc < 0)
+                        rc = error_set(err, -rc, "cannot be held against its manifest: %s",
+                                       strerror(-rc));
+        }
         progress_stop(progress);
         return rc;
 }
@@ -177,6 +186,10 @@ static int prepare(struct verify *v, const struct wishes *wishes, unsigned threa
         if (v->before && v->before->disk_count != index_disk_count(v->index)) {
                 report("%s: what was recorded of it is not used: it does not fit", v->path);
                 record_free(steal_ptr(&v->before));
+        }
+        if (manifests_load(v->index, &v->manifests) < 0) {
+                report("out of memory");
+                return STATUS_FAILED;
         }
         if (!v->before && !wishes->record)
                 return STATUS_OK;
@@ -226,7 +239,7 @@ static void keep_index(struct verify *v)
 bool verify_is_sound(const struct verify *v)
 {
         if (index_damage_count(v->index) || v->unreadable.count || v->changed.count ||
-            v->unknown.count || v->audit.count)
+            v->unknown.count || v->audit.count || !manifests_agree(v->manifests))
                 return false;
         for (size_t i = 0; i < PLACES; i++)
                 if (v->audit.sidecars[i].differs)
@@ -292,6 +305,7 @@ static int verify(struct index *index, const char *path, const struct wishes *wi
         v.unknown.list = ranges + 2 * (size_t)RANGES_MAX;
         status = run(&v, wishes, threads);
         audit_fini(&v.audit);
+        manifests_free(v.manifests);
         recorder_free(v.recorder);
         record_free(v.before);
         record_free(v.made);

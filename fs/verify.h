@@ -11,6 +11,7 @@
 
 struct disk;
 struct index;
+struct manifests;
 struct record;
 struct recorder;
 
@@ -39,9 +40,10 @@ struct verify {
         struct ranges changed;    /* what is not what was recorded */
         struct ranges unknown;    /* what cannot be compared with that, since something is lost */
         struct audit audit;
-        struct recorder *recorder; /* NULL: nothing is hashed */
-        struct record *before;     /* what was recorded; NULL: nothing was */
-        struct record *made;       /* what is recorded now, or NULL */
+        struct manifests *manifests; /* NULL: there are none */
+        struct recorder *recorder;   /* NULL: nothing is hashed */
+        struct record *before;       /* what was recorded; NULL: nothing was */
+        struct record *made;         /* what is recorded now, or NULL */
 };
 
 /* Is the archive what it should be, as far as that can be said? */

@@ -8,6 +8,7 @@
 
 #include "archive/archive.h"
 #include "fs/json.h"
+#include "fs/manifest.h"
 #include "fs/report.h"
 #include "fs/verify.h"
 #include "index/index.h"
@@ -194,6 +195,7 @@ void verify_print(const struct verify *v)
         print_unreadable(&v->unreadable);
         print_damages(v->index, v->audit.differences, v->audit.kept, v->audit.count);
         print_sidecars(&v->audit);
+        manifests_print(v->manifests);
         for (size_t i = 0; i < index_disk_count(v->index); i++)
                 print_disk(v, index_disk(v->index, i));
         print_record(v);
@@ -331,9 +333,11 @@ int verify_print_json(const struct verify *v)
         size_t kept = index_damages(v->index, &list);
 
         return json_print(json_pack(
-            "{s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "archive", json_text(v->path), "sound",
-            verify_is_sound(v), "damage-count", (json_int_t)index_damage_count(v->index), "damage",
-            damages_json(v->index, list, kept), "unreadable", unreadable_json(&v->unreadable),
-            "differences", damages_json(v->index, v->audit.differences, v->audit.kept), "indexes",
-            sidecars_json(&v->audit), "record", record_json(v), "disks", disks_json(v)));
+            "{s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "archive", json_text(v->path),
+            "sound", verify_is_sound(v), "damage-count", (json_int_t)index_damage_count(v->index),
+            "damage", damages_json(v->index, list, kept), "unreadable",
+            unreadable_json(&v->unreadable), "differences",
+            damages_json(v->index, v->audit.differences, v->audit.kept), "indexes",
+            sidecars_json(&v->audit), "manifests", manifests_json(v->manifests), "record",
+            record_json(v), "disks", disks_json(v)));
 }
