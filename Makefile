@@ -139,7 +139,8 @@ fuzz-targets: $(FUZZ_BIN)
 # that are tested alone have a builder that only records; the others want points that are dense.
 FUZZ_ALONE  := gzip lzop
 FUZZ_WRAP   := $(foreach f,builder_new advance wanted spacing,-Wl,--wrap=restart_$(f))
-FUZZ_SHARED := $(call object,tests/fuzz/dense_points.c tests/fuzz/mutate_vma.c tests/fuzz/read_disk.c)
+FUZZ_SHARED := $(call object,tests/fuzz/dense_points.c tests/fuzz/mutate_vma.c tests/fuzz/read_disk.c \
+                 tests/fuzz/read_image.c)
 FUZZ_REPLAY := $(call object,tests/fuzz/replay.c)
 fuzz_part    = $(BUILD)/tests/fuzz/fuzz_%.o
 
@@ -237,7 +238,7 @@ format:
 
 matrix: all tools $(BENCH_BIN)
 	QCOW2_STEP=2 VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
-	        tests/run-e2e tests/qcow2.bats
+	        tests/run-e2e tests/qcow2.bats tests/qed.bats
 	BUILD=$(abspath $(BUILD)) tests/matrix
 
 bench: all tools $(BENCH_BIN)

@@ -13,10 +13,7 @@
 #include "archive/source.h"
 
 static const struct archive_ops *const formats[] = {
-    &vma_archive,
-    &vmdk_archive,
-    &tar_archive,
-    &qcow2_archive,
+    &vma_archive, &vmdk_archive, &tar_archive, &qcow2_archive, &qed_archive,
 };
 
 int archive_open(struct source *source, const struct archive_origin *origin,

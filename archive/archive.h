@@ -175,7 +175,7 @@ struct archive {
         bool many_files; /* the disks are in other files besides: an index is of one alone */
 };
 
-extern const struct archive_ops vma_archive, vmdk_archive, tar_archive, qcow2_archive;
+extern const struct archive_ops vma_archive, vmdk_archive, tar_archive, qcow2_archive, qed_archive;
 
 /*
  * Find the format of SOURCE by its first bytes and open it. SOURCE stays the caller's and

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * qcow2, the image format of QEMU.
+ * qcow2, the image format of QEMU, and what its family has in common.
  *
  * The scan goes through the tables once and emits which parts of a disk are data; where these are
  * it leaves in the tables. So an address in an extent is a byte of the disk, counted from a number
@@ -75,7 +75,7 @@ int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *n
         return rc < 0 ? error_set(err, -rc, "a disk cannot be shown: %s", strerror(-rc)) : 0;
 }
 
-static void qcow2_close(struct archive *a)
+void qcow2_close(struct archive *a)
 {
         struct qcow2 *q = (struct qcow2 *)a;
 
@@ -101,7 +101,7 @@ static int open_image(struct qcow2 *q, struct source *source, struct error *err)
         if (blockcache_new(TABLE_CACHE, &image->tables) < 0 ||
             blockcache_new(CLUSTER_CACHE, &image->clusters) < 0)
                 return error_set(err, ENOMEM, "out of memory");
-        return qcow2_read_header(image, err);
+        return image->is_qed ? qed_read_header(image, err) : qcow2_read_header(image, err);
 }
 
 /* The disk as it is now. Without its table there is nothing to show. */
@@ -129,13 +129,17 @@ static void describe_state(struct qcow2 *q)
         if (q->image.corrupt)
                 qcow2_note(q, "QEMU has found it corrupt and marked it so; qemu-img check says "
                               "more");
+        else if (q->image.dirty && q->image.is_qed)
+                qcow2_note(q, "it needs a check, as it was not closed after writing; qemu-img "
+                              "check says more");
         else if (q->image.dirty)
                 qcow2_note(q, "it was not closed after writing (dirty), which does not hinder "
                               "reading");
 }
 
-static int qcow2_open(struct source *source, const struct archive_origin *origin,
-                      const struct archive_sink *sink, struct archive **out, struct error *err)
+int qcow2_open_as(const struct archive_ops *ops, struct source *source,
+                  const struct archive_origin *origin, const struct archive_sink *sink,
+                  struct archive **out, struct error *err)
 {
         __attribute__((cleanup(cleanup_qcow2_fn))) struct qcow2 *q = calloc(1, sizeof *q);
         cleanup_free char *name = archive_disk_name(origin->name);
@@ -143,7 +147,8 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
 
         if (!q || !name)
                 return error_set(err, ENOMEM, "out of memory");
-        q->base.ops = &qcow2_archive;
+        q->base.ops = ops;
+        q->image.is_qed = ops == &qed_archive;
         q->base.source = source;
         q->base.info.ctime = origin->mtime;
         q->base.addr_end = EXTENT_ADDR_MAX;
@@ -164,8 +169,14 @@ static int qcow2_open(struct source *source, const struct archive_origin *origin
         return 0;
 }
 
-static int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
-                        struct archive_detail *out)
+static int qcow2_open(struct source *source, const struct archive_origin *origin,
+                      const struct archive_sink *sink, struct archive **out, struct error *err)
+{
+        return qcow2_open_as(&qcow2_archive, source, origin, sink, out, err);
+}
+
+int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
+                 struct archive_detail *out)
 {
         const struct qcow2 *q = (const struct qcow2 *)a;
         struct qcow2_look look = {0};
@@ -207,8 +218,7 @@ static int read_piece(const struct qcow2 *q, const struct qcow2_piece *piece, vo
         return -EIO;
 }
 
-static int qcow2_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
-                      size_t len)
+int qcow2_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf, size_t len)
 {
         const struct qcow2 *q = (const struct qcow2 *)a;
         uint64_t disk = (extent->addr - extent->start) / QCOW2_DISK_STEP;

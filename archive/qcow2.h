@@ -11,6 +11,7 @@
  *   qcow2_scan.c      which parts of the disks are data
  *   qcow2_map.c       from a byte of a disk to where it is, through L1 and L2 tables
  *   qcow2_cluster.c   compressed clusters
+ *   qed.c             QED: another header, and little-endian tables without reference counts
  *
  * Big-endian. Every disk has a table of its own: the image's, or a snapshot's.
  *
@@ -60,7 +61,10 @@ struct qcow2_image {
         unsigned number; /* in its chain, below 16: tells its blocks in the caches from others' */
         unsigned version;
         unsigned cluster_bits;
-        uint64_t size; /* of the disk, bytes */
+        bool is_qed;
+        uint64_t table_len;  /* bytes of an L2 table */
+        uint64_t header_len; /* QED: bytes in which nothing else may be */
+        uint64_t size;       /* of the disk, bytes */
         uint64_t l1_offset;
         uint32_t l1_entries;
         bool extended_l2;
@@ -131,6 +135,9 @@ struct qcow2_look {
 
 /* Parse the header of IMAGE's source. 0, or -EIO, -ENOTSUP with the reason in ERR, -ENOMEM. */
 int qcow2_read_header(struct qcow2_image *image, struct error *err);
+
+/* The same of a QED image, which has IMAGE->is_qed set (qed.c). */
+int qed_read_header(struct qcow2_image *image, struct error *err);
 
 /* ---- qcow2_map.c ---- */
 

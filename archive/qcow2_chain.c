@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The backing files of a qcow2 image: what it does not allocate is read from the next one.
+ * The backing files of an image of this family: what it does not allocate is read from the next
+ * one.
  *
  *   image ──> backing file ──> backing file … at most 15, the last perhaps raw
  *
@@ -85,21 +86,24 @@ static int open_source(const struct archive_origin *origin, const char *path, st
 
 /* ---- opening ---- */
 
-/* Is the file below IMAGE of format qcow2? Where IMAGE does not say, it is asked. */
+/* Of what format is the file below IMAGE? Where IMAGE does not say, it is asked. */
 static int find_format(const struct qcow2_image *image, struct qcow2_layer *layer,
                        struct error *err)
 {
         const char *format = image->backing_format;
         char head[HEAD] = {0};
+        bool is_qcow2 = strcmp(format, "qcow2") == 0, is_qed = strcmp(format, "qed") == 0;
 
-        if (format[0] && strcmp(format, "raw") != 0 && strcmp(format, "qcow2") != 0)
+        if (format[0] && strcmp(format, "raw") != 0 && !is_qcow2 && !is_qed)
                 return error_set(err, ENOTSUP,
-                                 "has a backing file of format %s; vmafs reads qcow2 and raw",
+                                 "has a backing file of format %s; vmafs reads qcow2, qed and raw",
                                  format);
-        layer->is_raw = strcmp(format, "raw") == 0;
-        if (!format[0])
-                layer->is_raw = source_pread(layer->image.source, head, HEAD, 0) != HEAD ||
-                                memcmp(head, "QFI\xfb", HEAD) != 0;
+        if (!format[0] && source_pread(layer->image.source, head, HEAD, 0) == HEAD) {
+                is_qcow2 = qcow2_archive.probe(head, HEAD);
+                is_qed = qed_archive.probe(head, HEAD);
+        }
+        layer->image.is_qed = is_qed;
+        layer->is_raw = !is_qcow2 && !is_qed;
         return 0;
 }
 
@@ -120,7 +124,7 @@ static int open_layer(struct qcow2 *q, const struct qcow2_image *above, struct q
         layer->table.size = image->file_size;
         if (layer->is_raw)
                 return 0;
-        rc = qcow2_read_header(image, &failure);
+        rc = image->is_qed ? qed_read_header(image, &failure) : qcow2_read_header(image, &failure);
         layer->table = (struct qcow2_table){
             .l1_offset = image->l1_offset, .l1_entries = image->l1_entries, .size = image->size};
         if (rc == 0)

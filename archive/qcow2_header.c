@@ -90,6 +90,7 @@ static int read_first_cluster(struct qcow2_image *image, struct header *h, struc
                                     "has clusters of 2^%u bytes; 2^%d to 2^%d are possible", bits,
                                     QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX);
         image->cluster_bits = bits;
+        image->table_len = UINT64_C(1) << bits;
         h->bytes = malloc((size_t)1 << bits);
         if (!h->bytes)
                 return error_set(err, ENOMEM, "out of memory");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From a byte of a disk to where it is. Tables are read when they are looked at, in aligned pieces
- * of at most 64 KiB that a bounded cache keeps: of an image of any size nothing else is in memory.
+ * From a byte of a disk to where it is, in qcow2 and in QED. Tables are read when they are looked
+ * at, in aligned pieces of at most 64 KiB that a bounded cache keeps: of an image of any size
+ * nothing else is in memory.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,6 +22,7 @@ enum {
 #define OFFSET_MASK UINT64_C(0x00fffffffffffe00)
 #define COMPRESSED  (UINT64_C(1) << 62)
 #define ALL_ZERO    UINT64_C(1)
+#define QED_ZERO    UINT64_C(1) /* all of an entry */
 
 static uint64_t cluster_size(const struct qcow2_image *image)
 {
@@ -34,7 +36,7 @@ static size_t l2_entry_size(const struct qcow2_image *image)
 
 static uint64_t l2_entries(const struct qcow2_image *image)
 {
-        return cluster_size(image) / l2_entry_size(image);
+        return image->table_len / l2_entry_size(image);
 }
 
 uint64_t qcow2_l2_span(const struct qcow2_image *image)
@@ -121,10 +123,17 @@ static int bad_read(struct qcow2_piece *out, int rc, uint64_t where)
         return rc == -EIO ? bad(out, "a table cannot be read", where) : rc;
 }
 
-/* Does [OFFSET, OFFSET + LEN) lie in the file, and where a cluster may be? */
-static bool in_file(const struct qcow2_image *image, uint64_t offset, uint64_t len)
+/* The offset in the entry of an L1 table at P; 0: there is no L2 table. */
+static uint64_t table_offset(const struct qcow2_image *image, const uint8_t *p)
 {
-        return offset % cluster_size(image) == 0 && range_within(offset, len, image->file_size);
+        return image->is_qed ? load_le64(p) : load_be64(p) & OFFSET_MASK;
+}
+
+/* May an L2 table be at OFFSET, and is it in the file? */
+static bool is_table(const struct qcow2_image *image, uint64_t offset)
+{
+        return offset % cluster_size(image) == 0 && offset >= image->header_len &&
+               range_within(offset, image->table_len, image->file_size);
 }
 
 /* A unit that is stored at OFFSET of the file; the first SKIP bytes of it are not asked for. */
@@ -135,12 +144,12 @@ static void stored(const struct qcow2_image *image, uint64_t offset, uint64_t sk
 
         out->kind = QCOW2_DATA;
         out->offset = offset + skip;
-        if (out->offset >= end) {
+        if (offset >= end || out->offset >= end) {
                 bad(out, "a cluster lies behind the end of the file", out->where);
                 return;
         }
         /* Of what the file's end cuts the front part is there. */
-        if (offset + unit > end)
+        if (unit > end - offset)
                 out->len = min_u64(out->len, end - out->offset);
 }
 
@@ -186,6 +195,21 @@ static void classify_extended(const struct qcow2_image *image, uint64_t entry, u
         }
 }
 
+static void classify_qed(const struct qcow2_image *image, uint64_t entry, uint64_t skip,
+                         struct qcow2_piece *out)
+{
+        if (entry == QED_ZERO)
+                out->kind = QCOW2_ZERO;
+        else if (entry % cluster_size(image))
+                bad(out, "a cluster's offset is not aligned", out->where);
+        else if (entry && entry < image->header_len)
+                bad(out, "a cluster lies in the header", out->where);
+        else if (entry)
+                stored(image, entry, skip, out);
+        else
+                out->kind = QCOW2_UNALLOCATED;
+}
+
 static void classify_compressed(const struct qcow2_image *image, uint64_t entry, uint64_t skip,
                                 struct qcow2_piece *out)
 {
@@ -202,9 +226,14 @@ static void classify_compressed(const struct qcow2_image *image, uint64_t entry,
 static void classify(const struct qcow2_image *image, const uint8_t *p, uint64_t pos,
                      struct qcow2_piece *out)
 {
-        uint64_t entry = load_be64(p);
+        uint64_t entry = image->is_qed ? load_le64(p) : load_be64(p);
         uint64_t in_cluster = pos % cluster_size(image), unit = unit_size(image);
 
+        if (image->is_qed) {
+                out->len = cluster_size(image) - in_cluster;
+                classify_qed(image, entry, in_cluster, out);
+                return;
+        }
         if (entry & COMPRESSED) {
                 out->len = cluster_size(image) - in_cluster;
                 classify_compressed(image, entry, in_cluster, out);
@@ -239,7 +268,7 @@ static int find_in_l2(const struct qcow2_image *image, uint64_t l2, uint64_t pos
                       enum qcow2_alike alike, struct qcow2_held *held, struct qcow2_piece *out)
 {
         size_t entry_size = l2_entry_size(image);
-        uint64_t end = l2 + cluster_size(image);
+        uint64_t end = l2 + image->table_len;
         uint64_t number = (pos >> image->cluster_bits) % l2_entries(image);
         uint64_t at = l2 + number * entry_size, first = pos >> image->cluster_bits;
         const uint8_t *p;
@@ -269,11 +298,12 @@ static int find_in_l2(const struct qcow2_image *image, uint64_t l2, uint64_t pos
 }
 
 /* Entries of the L1 table from P on, which end at END of the file, that are empty; AT is P's. */
-static uint64_t count_empty(const uint8_t *p, uint64_t at, uint64_t end)
+static uint64_t count_empty(const struct qcow2_image *image, const uint8_t *p, uint64_t at,
+                            uint64_t end)
 {
         uint64_t n = 0;
 
-        while (at + n * ENTRY < end && (load_be64(p + n * ENTRY) & OFFSET_MASK) == 0)
+        while (at + n * ENTRY < end && table_offset(image, p + n * ENTRY) == 0)
                 n++;
         return n;
 }
@@ -300,13 +330,13 @@ int qcow2_find(const struct qcow2_image *image, const struct qcow2_table *table,
                 out->len = min_u64(len, span - pos % span);
                 return bad_read(out, rc, at);
         }
-        l2 = load_be64(p) & OFFSET_MASK;
+        l2 = table_offset(image, p);
         if (!l2) {
-                out->len = min_u64(len, count_empty(p, at, end) * span - pos % span);
+                out->len = min_u64(len, count_empty(image, p, at, end) * span - pos % span);
                 return 0;
         }
         len = min_u64(len, span - pos % span);
-        if (in_file(image, l2, cluster_size(image)))
+        if (is_table(image, l2))
                 return find_in_l2(image, l2, pos, len, alike, &cursor->l2, out);
         out->len = len;
         return bad(out, "an L2 table lies outside of the file", at);

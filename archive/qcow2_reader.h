@@ -70,7 +70,17 @@ int qcow2_look(const struct qcow2 *q, size_t disk, uint64_t pos, uint64_t len,
                enum qcow2_alike alike, struct qcow2_look *look, struct qcow2_piece *out);
 void qcow2_end_look(const struct qcow2 *q, struct qcow2_look *look);
 
-/* As archive_ops' scan. */
+/*
+ * As archive_ops' functions, of all formats of this family. OPS is the image's own.
+ */
+int qcow2_open_as(const struct archive_ops *ops, struct source *source,
+                  const struct archive_origin *origin, const struct archive_sink *sink,
+                  struct archive **out, struct error *err);
+int qcow2_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
+               size_t len);
+int qcow2_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
+                 struct archive_detail *out);
+void qcow2_close(struct archive *a);
 int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error *err);
 
 #endif
