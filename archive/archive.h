@@ -156,7 +156,7 @@ struct archive_ops {
 
         /*
          * What [START, START + LEN) of disk number DISK, LEN not 0, begins with, after the scan.
-         * 0 or -errno. NULL: no more is known than what was emitted, and locate.
+         * 0 or -errno. NULL, or -ENOTSUP: no more is known than what was emitted, and locate.
          */
         int (*detail)(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
                       struct archive_detail *out);

@@ -27,6 +27,7 @@
 enum {
         TABLE_CACHE = 32 * 1024 * 1024,
         CLUSTER_CACHE = 64 * 1024 * 1024,
+        MEMBER_SHARE = 4, /* of an image in a tar, beside which there are others, so much less */
 };
 
 static bool qcow2_probe(const void *head, size_t len)
@@ -70,6 +71,9 @@ int qcow2_add_disk(struct qcow2 *q, const struct qcow2_disk *disk, const char *n
                 return error_set(err, ENOMEM, "out of memory");
         q->disks = grown;
         grown[q->disk_count] = *disk;
+        /* A disk has at most 128 TiB, and there are at most so many: below EXTENT_ADDR_MAX. */
+        q->base.addr_end =
+            max_u64(q->base.addr_end, q->disk_count * QCOW2_DISK_STEP + disk->table.size + 1);
         grown[q->disk_count++].broken = qcow2_check_l1(&q->image, &disk->table, &failure) < 0;
         rc = sink->disk(sink->ctx, &emitted);
         return rc < 0 ? error_set(err, -rc, "a disk cannot be shown: %s", strerror(-rc)) : 0;
@@ -92,14 +96,14 @@ static void cleanup_qcow2_fn(struct qcow2 **q)
                 qcow2_close(&(*q)->base);
 }
 
-static int open_image(struct qcow2 *q, struct source *source, struct error *err)
+static int open_image(struct qcow2 *q, struct source *source, size_t share, struct error *err)
 {
         struct qcow2_image *image = &q->image;
 
         image->source = source;
         image->file_size = min_u64(source->size, QCOW2_FILE_MAX);
-        if (blockcache_new(TABLE_CACHE, &image->tables) < 0 ||
-            blockcache_new(CLUSTER_CACHE, &image->clusters) < 0)
+        if (blockcache_new(TABLE_CACHE / share, &image->tables) < 0 ||
+            blockcache_new(CLUSTER_CACHE / share, &image->clusters) < 0)
                 return error_set(err, ENOMEM, "out of memory");
         return image->is_qed ? qed_read_header(image, err) : qcow2_read_header(image, err);
 }
@@ -151,9 +155,8 @@ int qcow2_open_as(const struct archive_ops *ops, struct source *source,
         q->image.is_qed = ops == &qed_archive;
         q->base.source = source;
         q->base.info.ctime = origin->mtime;
-        q->base.addr_end = EXTENT_ADDR_MAX;
         q->base.in_place = true;
-        rc = open_image(q, source, err);
+        rc = open_image(q, source, origin->dir ? 1 : MEMBER_SHARE, err);
         describe_state(q);
         if (rc == 0)
                 rc = qcow2_open_chain(q, origin, err);

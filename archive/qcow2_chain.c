@@ -148,7 +148,12 @@ int qcow2_open_chain(struct qcow2 *q, const struct archive_origin *origin, struc
 
         if (!above->backing[0])
                 return 0;
-        if (origin->backing == ARCHIVE_BACKING_NONE || !origin->dir)
+        if (!origin->dir)
+                return error_set(err, EPERM,
+                                 "has the backing file %.60s; of an image inside of an archive "
+                                 "none is opened",
+                                 above->backing);
+        if (origin->backing == ARCHIVE_BACKING_NONE)
                 return error_set(err, EPERM,
                                  "has the backing file %.200s; it is opened with backing=dir only, "
                                  "if it is below the image's folder, or with backing=any",

@@ -37,10 +37,8 @@ enum {
 
 #define FEATURE_BACKING     (UINT64_C(1) << 0)
 #define FEATURE_NEEDS_CHECK (UINT64_C(1) << 1)
-#define FEATURE_RAW_BACKING                                                                        \
-        (UINT64_C(1) << 2) /* the backing file's format is not to be guessed                       \
-                            */
-#define FEATURES_KNOWN (FEATURE_BACKING | FEATURE_NEEDS_CHECK | FEATURE_RAW_BACKING)
+#define FEATURE_RAW_BACKING (UINT64_C(1) << 2) /* the backing file is raw */
+#define FEATURES_KNOWN      (FEATURE_BACKING | FEATURE_NEEDS_CHECK | FEATURE_RAW_BACKING)
 
 static bool qed_probe(const void *head, size_t len)
 {

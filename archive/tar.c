@@ -12,14 +12,14 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source.h"
+#include "archive/tar_image.h"
 
 enum {
         BLOCK = 4096,
         MEMBERS_MAX = 4096,
         FILE_MAX_BYTES = 1 << 20,   /* a larger member is not held in memory */
         FILES_MAX_BYTES = 16 << 20, /* nor are more than so many bytes of all */
-        BATCH = 256,
-        STEP = 16 << 20, /* bytes of the stream between two looks at who wants to stop */
+        STEP = 16 << 20,            /* bytes of the stream between two looks at who wants to stop */
 };
 
 /*
@@ -32,8 +32,7 @@ struct region {
         uint64_t base, span;
         const struct tar_member *member;
         uint32_t disk;
-        struct archive *image; /* NULL: the member, which is sparse */
-        struct source *slice;  /* what the image is read from */
+        struct tar_image *image; /* NULL: the member, which is sparse */
 };
 
 struct tar {
@@ -45,17 +44,11 @@ struct tar {
         uint32_t disk_count;
         struct region *regions;
         size_t region_count;
+        struct tar_images images;
         size_t file_bytes;
 
         uint64_t fault_at;
         char fault[200]; /* "": the tar is all there */
-};
-
-/* What the disks of an image in a tar are emitted through. */
-struct image_sink {
-        struct tar *tar;
-        struct region *region;
-        const struct archive_sink *outer;
 };
 
 static bool tar_probe(const void *head, size_t len)
@@ -112,134 +105,39 @@ static struct region *find_region(const struct tar *t, uint64_t addr)
 
 /* ---- images in members ---- */
 
-static int image_disk(void *ctx, const struct archive_disk *disk)
+static void note_fault(struct tar *t, const struct tar_member *m, const struct error *why)
 {
-        struct image_sink *s = ctx;
-        int rc = s->outer->disk(s->outer->ctx, disk);
+        const char *slash = strrchr(m->name, '/');
 
-        s->region->disk = s->tar->disk_count;
-        s->tar->disk_count += rc == 0;
-        return rc;
+        if (t->fault[0])
+                return;
+        t->fault_at = m->data;
+        snprintf(t->fault, sizeof t->fault, "%.60s %.120s", slash ? slash + 1 : m->name, why->text);
 }
 
-static int image_file(void *ctx, const struct archive_file *file)
-{
-        (void)ctx;
-        (void)file;
-        return 0;
-}
-
-static int image_extents(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
-                         uint64_t origin)
-{
-        const struct image_sink *s = ctx;
-        struct extent batch[BATCH];
-        int rc = 0;
-
-        (void)disk;
-        for (size_t i = 0; i < n && rc == 0;) {
-                size_t k = 0;
-
-                for (; k < BATCH && i < n; k++, i++) {
-                        batch[k] = extents[i];
-                        if (batch[k].addr != EXTENT_ZERO && batch[k].addr != EXTENT_LOST)
-                                batch[k].addr += s->region->base;
-                }
-                rc = s->outer->extents(s->outer->ctx, s->region->disk, batch, k,
-                                       s->region->member->data + origin);
-        }
-        return rc;
-}
-
-static int image_size(void *ctx, uint32_t disk, uint64_t size)
-{
-        const struct image_sink *s = ctx;
-
-        (void)disk;
-        return s->outer->size(s->outer->ctx, s->region->disk, size);
-}
-
-static int image_incomplete(void *ctx, uint32_t disk)
-{
-        const struct image_sink *s = ctx;
-
-        (void)disk;
-        return s->outer->incomplete(s->outer->ctx, s->region->disk);
-}
-
-static int image_damage(void *ctx, const struct damage *damage)
-{
-        const struct image_sink *s = ctx;
-        struct damage moved = *damage;
-
-        moved.offset += s->region->member->data;
-        if (moved.disk != DISK_NONE)
-                moved.disk = s->region->disk;
-        return s->outer->damage(s->outer->ctx, &moved);
-}
-
-static int image_progress(void *ctx, uint64_t done)
-{
-        const struct image_sink *s = ctx;
-
-        return s->outer->progress(s->outer->ctx, s->region->member->data + done);
-}
-
-static struct archive_sink image_sink(struct image_sink *ctx)
-{
-        return (struct archive_sink){
-            .ctx = ctx,
-            .disk = image_disk,
-            .file = image_file,
-            .extents = image_extents,
-            .size = image_size,
-            .incomplete = image_incomplete,
-            .damage = image_damage,
-            .progress = image_progress,
-        };
-}
-
-/* A member that is an image: its disk is shown too. What cannot be opened is shown as it is. */
+/* A member that is an image: its disks are shown too. What cannot be opened is shown as it is. */
 static int open_image(struct tar *t, const struct tar_member *m, const struct archive_sink *sink,
                       struct error *err)
 {
         uint64_t len = min_u64(m->stored, t->end - min_u64(m->data, t->end));
-        const char *slash = strrchr(m->name, '/');
-        struct archive_origin origin = {.name = slash ? slash + 1 : m->name, .mtime = m->mtime};
-        unsigned char head[TAR_BLOCK];
-        struct region region = {.member = m};
-        struct image_sink ctx = {.tar = t, .region = &region, .outer = sink};
-        struct archive_sink inner = image_sink(&ctx);
-        struct region *kept;
+        struct tar_image *image = NULL;
+        struct region *region;
         struct error why = {0};
-        ssize_t n;
-        int rc;
+        int rc = tar_image_open(&t->images, t->base.source, m, len, t->disk_count, sink, &image,
+                                &why, err);
 
-        if (m->sparse || len == 0)
-                return 0;
-        n = source_pread(t->base.source, head, min_u64(len, sizeof head), m->data);
-        if (n <= 0 || !vmdk_archive.probe(head, (size_t)n))
-                return 0;
-        rc = source_open_slice(t->base.source, m->data, len, &region.slice);
-        if (rc < 0)
-                return error_set(err, -rc, "out of memory");
-        rc = vmdk_archive.open(region.slice, &origin, &inner, &region.image, &why);
-        if (rc == 0)
-                rc = add_region(t, m, region.disk, region.image->addr_end, &kept);
-        if (rc == 0) {
-                region.base = kept->base;
-                region.span = kept->span;
-                *kept = region;
-                return 0;
+        if (rc == 0 && why.code)
+                note_fault(t, m, &why);
+        if (rc <= 0)
+                return rc;
+        rc = add_region(t, m, image->first_disk, image->archive->addr_end, &region);
+        if (rc < 0) {
+                tar_image_close(image);
+                return error_set(err, -rc, "%.100s cannot be shown: %s", m->name, strerror(-rc));
         }
-        archive_close(region.image);
-        source_close(region.slice);
-        if (rc == -ENOMEM || region.image)
-                return error_set(err, -rc, "%s", why.text[0] ? why.text : strerror(-rc));
-        if (!t->fault[0]) {
-                t->fault_at = m->data;
-                snprintf(t->fault, sizeof t->fault, "%.60s %.120s", origin.name, why.text);
-        }
+        image->base = region->base;
+        region->image = image;
+        t->disk_count += image->disk_count;
         return 0;
 }
 
@@ -337,10 +235,9 @@ static void tar_close(struct archive *a)
 {
         struct tar *t = (struct tar *)a;
 
-        for (size_t i = 0; i < t->region_count; i++) {
-                archive_close(t->regions[i].image);
-                source_close(t->regions[i].slice);
-        }
+        for (size_t i = 0; i < t->region_count; i++)
+                tar_image_close(t->regions[i].image);
+        tar_images_fini(&t->images);
         for (size_t i = 0; i < t->count; i++)
                 tar_member_fini(&t->members[i]);
         free(t->members);
@@ -427,15 +324,6 @@ static int scan_sparse(struct tar *t, const struct region *region, const struct 
         return rc;
 }
 
-static int scan_image(struct tar *t, struct region *region, const struct archive_sink *sink,
-                      struct error *err)
-{
-        struct image_sink ctx = {.tar = t, .region = region, .outer = sink};
-        struct archive_sink inner = image_sink(&ctx);
-
-        return region->image->ops->scan(region->image, &inner, err);
-}
-
 /* What is behind the end mark belongs to the stream too: its index is of all of it. */
 static int read_on(struct tar *t, const struct archive_sink *sink, struct error *err)
 {
@@ -467,8 +355,8 @@ static int tar_scan(struct archive *a, const struct archive_sink *sink, struct e
         for (size_t i = 0; i < t->region_count && rc == 0; i++) {
                 struct region *region = &t->regions[i];
 
-                rc =
-                    region->image ? scan_image(t, region, sink, err) : scan_sparse(t, region, sink);
+                rc = region->image ? tar_image_scan(region->image, sink, err)
+                                   : scan_sparse(t, region, sink);
         }
         return rc < 0 ? rc : sink->progress(sink->ctx, t->end);
 }
@@ -480,41 +368,49 @@ static int tar_read(struct archive *a, const struct extent *extent, uint64_t ski
 {
         struct tar *t = (struct tar *)a;
         const struct region *region = find_region(t, extent->addr);
-        struct extent inner;
 
         if (!region)
                 return source_pread_all(a->source, buf, len, extent->addr + skip);
         if (!region->image)
                 return tar_read_runs(a->source, region->member, extent->addr - region->base + skip,
                                      buf, len);
-        inner = (struct extent){extent->start, extent->len, extent->addr - region->base};
-        return region->image->ops->read(region->image, &inner, skip, buf, len);
+        return tar_image_read(region->image, extent, skip, buf, len);
 }
 
 static bool tar_locate(struct archive *a, const struct extent *extent, uint64_t *offset)
 {
         struct tar *t = (struct tar *)a;
         const struct region *region = find_region(t, extent->addr);
-        struct extent inner;
         uint64_t pos;
         size_t i;
 
         *offset = extent->addr;
         if (!region)
                 return true;
+        if (region->image)
+                return tar_image_locate(region->image, extent, offset);
         pos = extent->addr - region->base;
-        if (region->image) {
-                inner = (struct extent){extent->start, extent->len, pos};
-                if (!region->image->ops->locate(region->image, &inner, offset))
-                        return false;
-                *offset += region->member->data;
-                return true;
-        }
         i = tar_find_run(region->member, pos);
         if (i == region->member->run_count || region->member->runs[i].start > pos)
                 return false;
         *offset = region->member->runs[i].offset + (pos - region->member->runs[i].start);
         return pos + extent->len <= region->member->runs[i].start + region->member->runs[i].len;
+}
+
+/* Of the disks in images alone. */
+static int tar_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
+                      struct archive_detail *out)
+{
+        const struct tar *t = (const struct tar *)a;
+
+        for (size_t i = 0; i < t->region_count; i++) {
+                struct tar_image *image = t->regions[i].image;
+
+                if (image && disk >= image->first_disk &&
+                    disk - image->first_disk < image->disk_count)
+                        return tar_image_detail(image, disk, start, len, out);
+        }
+        return -ENOTSUP;
 }
 
 const struct archive_ops tar_archive = {
@@ -524,5 +420,6 @@ const struct archive_ops tar_archive = {
     .scan = tar_scan,
     .read = tar_read,
     .locate = tar_locate,
+    .detail = tar_detail,
     .close = tar_close,
 };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tar: OVA, and raw images in a plain or sparse tar. What its three files share; nobody else
- * includes this.
+ * tar: OVA, and raw images in a plain or sparse tar. What its files share; nobody else includes
+ * this.
  *
  *   tar.c               what becomes of members: files, disks, images whose disks are shown besides
+ *   tar_image.c         images in members (tar_image.h)
  *   tar_sparse.c        reading a sparse member
  *   tar_header.c        from one member to the next: ustar, GNU and pax headers, sparse maps
  */

@@ -4,6 +4,7 @@
  * offset is a byte of the archive file, so it is given only where the archive is not compressed;
  * what is lost has "lost": true besides.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -92,22 +93,23 @@ static int find_line(const struct map_printer *p, struct disk *d, uint64_t pos, 
 {
         struct archive *a = index_archive(d->index);
         struct extent e;
-        int rc = 0;
+        int rc = -ENOTSUP;
 
         disk_find(d, pos, &e);
         *out = (struct line){.start = pos, .lost = e.addr == EXTENT_LOST};
         out->detail = (struct archive_detail){.len = e.start + e.len - pos, .present = true};
         if (out->lost)
                 return 0;
-        if (a->ops->detail) {
+        if (a->ops->detail)
                 rc = a->ops->detail(a, d->number, pos, out->detail.len, &out->detail);
-        } else {
+        if (rc == -ENOTSUP) {
                 out->detail.zero = e.addr == EXTENT_ZERO;
                 out->detail.offset = e.addr;
                 out->detail.has_offset =
                     !out->detail.zero &&
                     (!a->ops->locate || a->ops->locate(a, &e, &out->detail.offset));
                 out->detail.offset += pos - e.start;
+                rc = 0;
         }
         if (p->compressed)
                 out->detail.has_offset = false;

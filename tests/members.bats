@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# qcow2 and QED images that are members of a tar: their disks, and those of their snapshots.
+#
+# Each test is a process, and what it sets is read by the helpers.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+bats_require_minimum_version 1.5.0
+load helpers
+load qcow2
+
+BACKING=()
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+        RANDOM=3
+}
+
+# An image that has lived, and where that is possible with snapshots: make_image NAME.FORMAT [SNAPSHOT...]
+make_image() {
+        local name
+
+        qemu-img create -q -f "${1##*.}" -o cluster_size=16k "$1" 2099712
+        live "$1" 2099712 16384 "$([[ $1 == *.qed ]] && echo zeros-keep || echo zeros-compress)" 20
+        for name in "${@:2}"; do
+                qemu-img snapshot -c "$name" "$1"
+                live "$1" 2099712 16384 zeros-compress 10
+        done
+}
+
+# The tar's disk NAME is what qemu-img finds: same TAR NAME IMAGE [OPTION OF qemu-img...]
+same() {
+        qemu-img convert "${@:4}" -O raw "$3" expected
+        rm -rf out
+        mkdir out
+        "$VMAFS" extract -C out "$1" "$2"
+        cmp expected "out/$2"
+        cmp expected "$MNT/$2"
+}
+
+make_members() {
+        make_image web.qcow2 first second
+        make_image data.qcow2 first
+        make_image old.qed
+        tar --format=ustar -cf vm.tar web.qcow2 data.qcow2 old.qed
+}
+
+@test "the disks of member images, and of their snapshots, hold what qemu-img finds" {
+        make_members
+        mount_vmafs vm.tar
+        (cd "$MNT" && find . -type f | sort) | diff - <(sort <<<"./data.qcow2
+./disk-data.raw
+./disk-old.raw
+./disk-web.raw
+./old.qed
+./snapshots/first/disk-data.raw
+./snapshots/first/disk-web.raw
+./snapshots/second/disk-web.raw
+./web.qcow2")
+        cmp web.qcow2 "$MNT/web.qcow2"
+        same vm.tar disk-web.raw web.qcow2
+        same vm.tar disk-data.raw data.qcow2
+        same vm.tar disk-old.raw old.qed
+        same vm.tar snapshots/first/disk-web.raw web.qcow2 -l snapshot.name=first
+        same vm.tar snapshots/second/disk-web.raw web.qcow2 -l snapshot.name=second
+        same vm.tar snapshots/first/disk-data.raw data.qcow2 -l snapshot.name=first
+        "$VMAFS" verify vm.tar
+}
+
+@test "so do those of a compressed tar, without and with an index" {
+        make_members
+        zstd -q vm.tar
+        "$VMAFS" index --file=index vm.tar.zst
+        for option in none index; do
+                mount_vmafs vm.tar.zst -o index=$option
+                same vm.tar.zst disk-data.raw data.qcow2
+                same vm.tar.zst disk-old.raw old.qed
+                same vm.tar.zst snapshots/second/disk-web.raw web.qcow2 -l snapshot.name=second
+        done
+        "$VMAFS" verify vm.tar.zst
+}
+
+@test "map tells of a member's disk what qemu-img tells of the image, further on" {
+        local at name
+
+        make_members
+        for name in web.qcow2 old.qed; do
+                at=$(grep -abo "$([ $name = old.qed ] && echo QED || echo QFI)" vm.tar | head -n 1 | cut -d: -f1)
+                diff <(qemu-img map --output=json $name |
+                        jq -c ".[] | [.start, .length, .present, .zero, (.offset | if . then . + $at else . end)]") \
+                        <("$VMAFS" map --output=json vm.tar "disk-${name%.*}.raw" |
+                                jq -c '.[] | [.start, .length, .present, .zero, .offset]')
+        done
+        # Of what is no image all is told that there is to tell.
+        make_data some.raw 70000
+        tar --format=ustar -rf vm.tar some.raw
+        [ "$("$VMAFS" map --output=json vm.tar some.raw | jq -c '.[] | [.start, .length, .zero]')" = \
+                "[0,70000,false]" ]
+}
+
+@test "snapshots that one image calls alike are two" {
+        make_image web.qcow2 twice twicf
+        LC_ALL=C sed -i s/twicf/twice/ web.qcow2
+        make_image data.qcow2 twice
+        tar --format=ustar -cf vm.tar web.qcow2 data.qcow2
+        mount_vmafs vm.tar
+        (cd "$MNT/snapshots" && find . -type f | sort) | diff - <(printf '%s\n' ./twice/disk-data.raw \
+                ./twice/disk-web.raw ./twice~2/disk-web.raw)
+}
+
+@test "a member's backing file is refused, and the member is there as it is" {
+        make_image base.qcow2
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2
+        tar --format=ustar -cf vm.tar base.qcow2 top.qcow2
+        run "$VMAFS" verify --backing=dir vm.tar
+        [ "$status" -eq 1 ]
+        [[ $output == *"top.qcow2 has the backing file base.qcow2; of an image inside of an archive none is opened"* ]]
+        mount_vmafs vm.tar -o backing=any
+        cmp top.qcow2 "$MNT/top.qcow2"
+        [ ! -e "$MNT/disk-top.raw" ]
+        same vm.tar disk-base.raw base.qcow2
+}
+
+@test "what is damaged in a member is told at its byte of the tar" {
+        local offset
+
+        make_data raw 3145728
+        qemu-img convert -O qcow2 raw web.qcow2
+        echo other >notes
+        tar --format=ustar -cf vm.tar notes web.qcow2
+        truncate -s -1100000 vm.tar
+        run "$VMAFS" verify vm.tar
+        [ "$status" -eq 1 ]
+        [[ $output == *"a cluster lies behind the end of the file (disk-web.raw from "* ]]
+        offset=$(sed -n 's/^archive byte \([0-9]*\): a cluster lies.*/\1/p' <<<"$output" | head -n 1)
+        # Its place in the L2 table, which is behind the image's beginning.
+        [ "$offset" -gt $((262144 + 1536)) ] && [ "$offset" -lt $((262144 + 65536 + 1536)) ]
+}
+
+@test "of more images than 64 the others are members alone, and verify says so" {
+        local i
+
+        qemu-img create -q -f qed base 1M
+        for ((i = 100; i < 166; i++)); do
+                ln base $i.qed
+        done
+        tar --format=ustar --hard-dereference -cf vm.tar 1*.qed
+        run "$VMAFS" verify vm.tar
+        [ "$status" -eq 1 ]
+        [[ $output == *"164.qed is not looked into: vmafs shows the disks of 64 images"* ]]
+        mount_vmafs vm.tar
+        [ -e "$MNT/disk-163.raw" ] && [ ! -e "$MNT/disk-164.raw" ] && [ -e "$MNT/165.qed" ]
+}
