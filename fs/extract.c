@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "archive/archive.h"
@@ -24,10 +25,14 @@
 #include "fs/writer.h"
 #include "index/index.h"
 
+/* Disks' files that are open at a time, at least and at most. */
+enum { OPEN_MIN = 4, OPEN_MAX = 256 };
+
 struct target {
-        int dirfd; /* of the folder that it is in; the extract's */
+        uint32_t folder; /* number of the one that it is in */
         char partial[NAME_MAX + 1];
-        int fd;      /* -1: not wanted */
+        bool wanted; /* there is such a file … */
+        int fd;      /* … which is open; -1: it is not, at the moment */
         bool failed; /* some of it could not be had */
 };
 
@@ -35,11 +40,12 @@ struct extract {
         struct index *index;
         const char *archive; /* path, for messages */
         const char *dir;     /* path, for messages */
-        int *folders;        /* open, by number; the root's is DIR; -1: not made yet */
+        int dirfd;
         bool force;
         char **wanted; /* names; all where there are none */
         int wanted_count;
-        struct target *targets; /* one a disk */
+        struct target *targets;      /* one a disk */
+        size_t open_count, open_max; /* of them */
         struct writer *writer;
 };
 
@@ -91,7 +97,8 @@ static bool is_sibling(const struct index *index, const struct entry *e, const c
 }
 
 /* NAME.partial, or where that is too long or a file of the archive's own, NAME~N.partial. */
-static void choose_partial(const struct extract *x, const struct entry *e, struct target *t)
+static void choose_partial(const struct extract *x, const struct entry *e, int dirfd,
+                           struct target *t)
 {
         static const char suffix[] = ".partial";
 
@@ -103,86 +110,172 @@ static void choose_partial(const struct extract *x, const struct entry *e, struc
         for (unsigned n = 2; n; n++) {
                 snprintf(t->partial, NAME_MAX + 1, "%.200s~%u%s", e->leaf, n, suffix);
                 if (!is_sibling(x->index, e, t->partial) &&
-                    faccessat(t->dirfd, t->partial, F_OK, 0) < 0)
+                    faccessat(dirfd, t->partial, F_OK, 0) < 0)
                         return;
         }
 }
 
-/*
- * Make folder NUMBER below DIR and open it. No link is followed: what is below DIR stays there.
- * The descriptor, which is the extract's, or -1 with a report.
- */
-static int open_folder(struct extract *x, uint32_t number)
-{
-        const struct index_folder *f;
-        int above;
+/* ---- folders ---- */
 
-        if (x->folders[number] >= 0)
-                return x->folders[number];
+/*
+ * A new descriptor of folder NUMBER, good for the names in it, or -1 with errno. No link is
+ * followed: what is below DIR stays there. It is not kept: an image may have thousands of folders.
+ */
+static int open_folder(const struct extract *x, uint32_t number)
+{
+        static const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        cleanup_close int above = -1;
+        const struct index_folder *f;
+
+        if (number == FOLDER_ROOT)
+                return fcntl(x->dirfd, F_DUPFD_CLOEXEC, 0);
         f = index_folder(x->index, number - 1);
         above = open_folder(x, f->parent);
-        if (above < 0)
-                return -1;
-        if (mkdirat(above, f->leaf, 0700) == 0 || errno == EEXIST)
-                x->folders[number] =
-                    openat(above, f->leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (x->folders[number] < 0)
-                report("%s/%s: cannot be made a folder: %s", x->dir, f->name, strerror(errno));
-        return x->folders[number];
+        return above < 0 ? -1 : openat(above, f->leaf, flags);
+}
+
+/* Make folder NUMBER below DIR, and those that it is in; MADE says which there are. */
+static int make_folder(const struct extract *x, uint32_t number, bool *made)
+{
+        const struct index_folder *f;
+        int status;
+
+        if (number == FOLDER_ROOT || made[number])
+                return STATUS_OK;
+        f = index_folder(x->index, number - 1);
+        status = make_folder(x, f->parent, made);
+        if (status == STATUS_OK) {
+                cleanup_close int above = open_folder(x, f->parent);
+                cleanup_close int folder = -1;
+
+                if (above >= 0 && (mkdirat(above, f->leaf, 0700) == 0 || errno == EEXIST))
+                        folder = open_folder(x, number);
+                if (folder < 0) {
+                        report("%s/%s: cannot be made a folder: %s", x->dir, f->name,
+                               strerror(errno));
+                        return STATUS_FAILED;
+                }
+                made[number] = true;
+        }
+        return status;
 }
 
 /* The folders of all that is wanted, while folders can still be made. */
-static int open_folders(struct extract *x)
+static int make_folders(const struct extract *x)
 {
-        for (size_t i = 0; i < index_disk_count(x->index); i++) {
+        cleanup_free bool *made = calloc(index_folder_count(x->index) + 1, sizeof *made);
+        int status = STATUS_OK;
+
+        if (!made) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        for (size_t i = 0; i < index_disk_count(x->index) && status == STATUS_OK; i++) {
                 struct entry e = disk_entry(index_disk(x->index, i));
 
-                if (is_wanted(x, e.name) && open_folder(x, e.folder) < 0)
-                        return STATUS_FAILED;
+                if (is_wanted(x, e.name))
+                        status = make_folder(x, e.folder, made);
         }
-        for (size_t i = 0; i < index_file_count(x->index); i++) {
+        for (size_t i = 0; i < index_file_count(x->index) && status == STATUS_OK; i++) {
                 struct entry e = file_entry(index_file(x->index, i));
 
-                if (is_wanted(x, e.name) && open_folder(x, e.folder) < 0)
-                        return STATUS_FAILED;
+                if (is_wanted(x, e.name))
+                        status = make_folder(x, e.folder, made);
         }
-        return STATUS_OK;
+        return status;
 }
 
+/* ---- open targets ---- */
+
+static int report_folder(const struct extract *x, const struct entry *e)
+{
+        report("%s/%s: its folder cannot be opened: %s", x->dir, e->name, strerror(errno));
+        return STATUS_FAILED;
+}
+
+/* Make the file that E is written to; it stays open. */
 static int open_target(struct extract *x, struct target *t, const struct entry *e)
 {
+        cleanup_close int dirfd = open_folder(x, e->folder);
         struct stat st;
 
-        t->dirfd = x->folders[e->folder];
-        if (!x->force && fstatat(t->dirfd, e->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (dirfd < 0)
+                return report_folder(x, e);
+        t->folder = e->folder;
+        if (!x->force && fstatat(dirfd, e->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0) {
                 report("%s/%s: is there already; --force replaces it", x->dir, e->name);
                 return STATUS_FAILED;
         }
-        choose_partial(x, e, t);
+        choose_partial(x, e, dirfd, t);
         if (x->force)
-                unlinkat(t->dirfd, t->partial, 0);
-        t->fd = openat(t->dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                       0600);
-        if (t->fd >= 0)
+                unlinkat(dirfd, t->partial, 0);
+        t->fd =
+            openat(dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        t->wanted = t->fd >= 0;
+        if (t->wanted)
                 return STATUS_OK;
         report("%s/%s: cannot be created: %s%s", x->dir, t->partial, strerror(errno),
                errno == EEXIST ? " (left by a failed run; --force replaces it)" : "");
         return STATUS_FAILED;
 }
 
+/*
+ * Close all disks' targets once they are as many as may be open, since none is written to for
+ * long; those of a backup that are written to in turn fit. What waits to be written goes first.
+ */
+static int make_room(struct extract *x)
+{
+        int fd, rc = 0;
+
+        if (x->open_count < x->open_max)
+                return 0;
+        if (x->writer)
+                rc = writer_drain(x->writer, &fd);
+        for (size_t i = 0; i < index_disk_count(x->index) && rc == 0; i++)
+                if (x->targets[i].fd >= 0 && close(steal_fd(&x->targets[i].fd)) < 0)
+                        rc = -errno;
+        if (rc == 0)
+                x->open_count = 0;
+        return rc;
+}
+
+/* Have the file of a disk, which was made before, open. 0 or -errno. */
+static int reopen_target(struct extract *x, struct target *t)
+{
+        cleanup_close int dirfd = -1;
+        int rc;
+
+        if (t->fd >= 0)
+                return 0;
+        rc = make_room(x);
+        if (rc < 0)
+                return rc;
+        dirfd = open_folder(x, t->folder);
+        if (dirfd >= 0)
+                t->fd = openat(dirfd, t->partial, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (t->fd < 0)
+                return -errno;
+        x->open_count++;
+        return 0;
+}
+
 /* Without --force no file is replaced, also none that has come up since. 0, or -1 with errno. */
 static int give_name(const struct extract *x, const struct target *t, const char *leaf)
 {
+        cleanup_close int dirfd = open_folder(x, t->folder);
+
+        if (dirfd < 0)
+                return -1;
         if (x->force)
-                return renameat(t->dirfd, t->partial, t->dirfd, leaf);
-        if (renameat2(t->dirfd, t->partial, t->dirfd, leaf, RENAME_NOREPLACE) == 0)
+                return renameat(dirfd, t->partial, dirfd, leaf);
+        if (renameat2(dirfd, t->partial, dirfd, leaf, RENAME_NOREPLACE) == 0)
                 return 0;
         if (errno != EINVAL)
                 return -1;
         /* Some file systems know no flags; a link replaces nothing either. */
-        if (linkat(t->dirfd, t->partial, t->dirfd, leaf, 0) < 0)
+        if (linkat(dirfd, t->partial, dirfd, leaf, 0) < 0)
                 return -1;
-        return unlinkat(t->dirfd, t->partial, 0);
+        return unlinkat(dirfd, t->partial, 0);
 }
 
 /* Give the complete file its name, or say that it stays partial. */
@@ -239,12 +332,15 @@ static int copy_extents(void *ctx, struct disk *disk, const struct extent *exten
         struct target *t = &x->targets[disk->number];
         int rc = 0;
 
-        if (t->fd < 0)
+        if (!t->wanted)
                 return 0;
         for (size_t i = 0; i < n && rc == 0; i++) {
                 uint64_t size = disk->late_size ? UINT64_MAX : disk->size;
 
-                if (extents[i].addr != EXTENT_ZERO && extents[i].addr != EXTENT_LOST)
+                if (extents[i].addr == EXTENT_ZERO || extents[i].addr == EXTENT_LOST)
+                        continue;
+                rc = reopen_target(x, t);
+                if (rc == 0)
                         rc = copy_extent(x, t, &extents[i], size);
         }
         return rc;
@@ -275,7 +371,7 @@ static int copy_disks(struct extract *x)
         rc = index_scan(x->index, &tap, &err);
         unwritten = writer_drain(x->writer, &fd);
         progress_stop(progress);
-        writer_free(x->writer);
+        writer_free(steal_ptr(&x->writer));
         if (unwritten < 0)
                 report_unwritten(x, fd, unwritten);
         else if (rc < 0)
@@ -319,8 +415,13 @@ static int finish_disk(struct extract *x, struct disk *d)
         struct entry e = disk_entry(d);
         int rc;
 
-        if (t->fd < 0)
+        if (!t->wanted)
                 return STATUS_OK;
+        rc = reopen_target(x, t);
+        if (rc < 0) {
+                report("%s/%s: cannot be opened: %s", x->dir, t->partial, strerror(-rc));
+                return STATUS_FAILED;
+        }
         if (ftruncate(t->fd, (off_t)d->size) < 0) {
                 report("%s/%s: cannot be made %" PRIu64 " bytes long: %s", x->dir, t->partial,
                        d->size, strerror(errno));
@@ -332,6 +433,7 @@ static int finish_disk(struct extract *x, struct disk *d)
                 return STATUS_FAILED;
         }
         t->failed |= d->totals.lost > 0;
+        x->open_count--;
         return finish_target(x, t, &e);
 }
 
@@ -342,7 +444,7 @@ static int worse(int a, int b)
 
 static int extract_disks(struct extract *x)
 {
-        int status = STATUS_OK;
+        int status = STATUS_OK, rc;
         bool any = false;
 
         for (size_t i = 0; i < index_disk_count(x->index); i++) {
@@ -354,6 +456,12 @@ static int extract_disks(struct extract *x)
                 status = open_target(x, &x->targets[i], &e);
                 if (status != STATUS_OK)
                         return status;
+                x->open_count++;
+                rc = make_room(x);
+                if (rc < 0) {
+                        report("%s: cannot be written: %s", x->dir, strerror(-rc));
+                        return STATUS_FAILED;
+                }
         }
         if (!any)
                 return STATUS_OK;
@@ -404,42 +512,41 @@ static int check_wanted(const struct extract *x)
         return STATUS_OK;
 }
 
-static void close_all(int *fds, size_t count)
+/* A part of what may be open: other things are, too. All of a VMA's disks where that is 1024. */
+static size_t open_targets_max(void)
 {
-        for (size_t i = 0; i < count; i++)
-                if (fds[i] >= 0)
-                        close(fds[i]);
+        struct rlimit limit = {.rlim_cur = 0};
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return OPEN_MIN;
+        return (size_t)max_u64(min_u64(limit.rlim_cur / 4, OPEN_MAX), OPEN_MIN);
 }
 
-static int extract(struct extract *x, int dirfd)
+static int extract(struct extract *x)
 {
-        size_t disks = index_disk_count(x->index), folders = index_folder_count(x->index);
+        size_t disks = index_disk_count(x->index);
         cleanup_free struct target *targets = calloc(disks + 1, sizeof *targets);
-        cleanup_free int *fds = calloc(folders + 1, sizeof *fds);
         int status = check_wanted(x);
 
         if (status != STATUS_OK)
                 return status;
-        if (!targets || !fds) {
+        if (!targets) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
         for (size_t i = 0; i < disks; i++)
                 targets[i].fd = -1;
-        for (size_t i = 1; i <= folders; i++)
-                fds[i] = -1;
-        fds[FOLDER_ROOT] = dirfd;
         x->targets = targets;
-        x->folders = fds;
-        status = open_folders(x);
+        x->open_max = open_targets_max();
+        status = make_folders(x);
         if (status == STATUS_OK) {
-                sandbox_verb_opened(x->index, dirfd);
+                sandbox_verb_opened(x->index, x->dirfd);
                 status = extract_files(x);
                 status = worse(status, extract_disks(x));
         }
         for (size_t i = 0; i < disks; i++)
-                close_all(&targets[i].fd, 1);
-        close_all(fds + 1, folders);
+                if (targets[i].fd >= 0)
+                        close(targets[i].fd);
         return status;
 }
 
@@ -474,7 +581,8 @@ int verb_extract(int argc, char **argv)
         status = report_open(x.archive, &opening, &x.index);
         if (status != STATUS_OK)
                 return status;
-        status = extract(&x, dirfd);
+        x.dirfd = dirfd;
+        status = extract(&x);
         index_close(x.index);
         return status;
 }
