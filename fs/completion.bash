@@ -20,15 +20,16 @@ _vmafs_directories() {
         mapfile -t COMPREPLY < <(compgen -d -- "$1")
 }
 
-# Archives, and directories on the way to one.
+# Archives, by the names that they have as a rule, and directories on the way to one.
 _vmafs_archives() {
+        local name='\.(vma|vmdk|ova|tar|qcow2|qed)(\.(zst|gz|lzo))?$|\.(tgz|tzst)$' path
+
         compopt -o filenames 2>/dev/null
-        mapfile -t COMPREPLY < <(
-                compgen -d -- "$1"
-                compgen -f -X '!*.vma*' -- "$1" | while IFS= read -r path; do
-                        [[ -d $path ]] || printf '%s\n' "$path"
-                done
-        )
+        COMPREPLY=()
+        while IFS= read -r path; do
+                [[ -d $path || ${path,,} =~ $name ]] && COMPREPLY+=("$path")
+        done < <(compgen -f -- "$1")
+        return 0
 }
 
 # The names in the archive $2: the disks, or with "all" the files too. Without jq there are none.

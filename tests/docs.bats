@@ -235,7 +235,20 @@ offered() {
         touch a.vma b.vma.zst c.txt
         [ "$(offered 'vmafs verify ')" = "$(printf 'a.vma\nb.vma.zst\nsub')" ]
         [ "$(offered 'vmafs a.vma ')" = sub ]
+        rm a.vma b.vma.zst
+        touch a.tar.tgz.txt qcow2 vmdk.c
+        [ "$(offered 'vmafs verify ')" = sub ]
         [ "$(offered 'vmafs extract -C ')" = sub ]
+}
+
+@test "completion offers archives of every format, and what is compressed" {
+        local names=(a.vma b.vma.lzo c.vmdk d.OVA e.tar f.tar.gz g.tgz h.tzst i.qcow2 j.qcow2.zst k.qed
+                'l m.ova')
+
+        cd "$BATS_TEST_TMPDIR"
+        touch "${names[@]}" x.iso y.zst
+        [ "$(offered 'vmafs verify ')" = "$(printf '%s\n' "${names[@]}")" ]
+        [ "$(offered 'vmafs verify j')" = j.qcow2.zst ]
 }
 
 @test "completion offers the names in the archive" {
