@@ -102,7 +102,8 @@ struct archive_origin {
         const char *name; /* its file's, without folders */
         const char *dir;  /* the folder of that; NULL where it is not a file of its own */
         enum archive_backing backing; /* what may be done about backing files */
-        int64_t mtime; /* when it was last written, seconds since 1970; 0 where unknown */
+        size_t cache_bytes; /* what decoded data may take in memory; what is in use comes on top */
+        int64_t mtime;      /* when it was last written, seconds since 1970; 0 where unknown */
 };
 
 struct archive_info {

@@ -26,7 +26,6 @@
 
 enum {
         TABLE_CACHE = 32 * 1024 * 1024,
-        CLUSTER_CACHE = 64 * 1024 * 1024,
         MEMBER_SHARE = 4, /* of an image in a tar, beside which there are others, so much less */
 };
 
@@ -86,6 +85,7 @@ void qcow2_close(struct archive *a)
         qcow2_close_chain(q);
         blockcache_free(q->image.tables);
         blockcache_free(q->image.clusters);
+        qcow2_decoders_free(q->image.decoders);
         free(q->disks);
         free(q);
 }
@@ -96,14 +96,17 @@ static void cleanup_qcow2_fn(struct qcow2 **q)
                 qcow2_close(&(*q)->base);
 }
 
-static int open_image(struct qcow2 *q, struct source *source, size_t share, struct error *err)
+static int open_image(struct qcow2 *q, struct source *source, const struct archive_origin *origin,
+                      struct error *err)
 {
         struct qcow2_image *image = &q->image;
+        size_t share = origin->dir ? 1 : MEMBER_SHARE;
 
         image->source = source;
         image->file_size = min_u64(source->size, QCOW2_FILE_MAX);
         if (blockcache_new(TABLE_CACHE / share, &image->tables) < 0 ||
-            blockcache_new(CLUSTER_CACHE / share, &image->clusters) < 0)
+            blockcache_new(origin->cache_bytes, &image->clusters) < 0 ||
+            qcow2_decoders_new(&image->decoders) < 0)
                 return error_set(err, ENOMEM, "out of memory");
         return image->is_qed ? qed_read_header(image, err) : qcow2_read_header(image, err);
 }
@@ -156,7 +159,7 @@ int qcow2_open_as(const struct archive_ops *ops, struct source *source,
         q->base.source = source;
         q->base.info.ctime = origin->mtime;
         q->base.in_place = true;
-        rc = open_image(q, source, origin->dir ? 1 : MEMBER_SHARE, err);
+        rc = open_image(q, source, origin, err);
         describe_state(q);
         if (rc == 0)
                 rc = qcow2_open_chain(q, origin, err);

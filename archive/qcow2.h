@@ -28,6 +28,7 @@
 
 struct block;
 struct blockcache;
+struct qcow2_decoders;
 
 enum {
         QCOW2_CLUSTER_BITS_MIN = 9,
@@ -78,8 +79,9 @@ struct qcow2_image {
         char backing[QCOW2_NAME_MAX + 1]; /* "": none */
         char backing_format[64];          /* "": not said */
 
-        struct blockcache *tables;   /* pieces of L1 and L2 tables; the reader's */
-        struct blockcache *clusters; /* decompressed; the reader's */
+        struct blockcache *tables;       /* pieces of L1 and L2 tables; the reader's */
+        struct blockcache *clusters;     /* decompressed; the reader's */
+        struct qcow2_decoders *decoders; /* likewise */
 };
 
 /* The table of one disk in an image. */
@@ -155,6 +157,10 @@ void qcow2_release(const struct qcow2_image *image, struct qcow2_cursor *cursor)
 uint64_t qcow2_l2_span(const struct qcow2_image *image);
 
 /* ---- qcow2_cluster.c ---- */
+
+/* What decoding takes, for all images of a chain. -ENOMEM. */
+int qcow2_decoders_new(struct qcow2_decoders **out);
+void qcow2_decoders_free(struct qcow2_decoders *d); /* NULL is allowed */
 
 /*
  * Copy LEN bytes from SKIP into the compressed cluster that ENTRY of an L2 table says. 0, -EIO,

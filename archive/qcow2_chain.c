@@ -118,6 +118,7 @@ static int open_layer(struct qcow2 *q, const struct qcow2_image *above, struct q
         image->number = q->layer_count;
         image->tables = q->image.tables;
         image->clusters = q->image.clusters;
+        image->decoders = q->image.decoders;
         rc = find_format(above, layer, err);
         if (rc < 0)
                 return rc;

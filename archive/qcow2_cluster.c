@@ -5,9 +5,9 @@
  * the last sector belongs to the next cluster.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "archive/blockcache.h"
@@ -15,10 +15,12 @@
 #include "archive/cleanup.h"
 #include "archive/qcow2.h"
 #include "archive/source.h"
+#include "archive/zlib_block.h"
 
 enum {
         SECTOR = 512,
         WINDOW_BITS = 12, /* raw deflate with a history of 4 KiB */
+        IDLE_MAX = 16,
 };
 
 struct qcow2_range qcow2_compressed_range(const struct qcow2_image *image, uint64_t entry)
@@ -30,33 +32,67 @@ struct qcow2_range qcow2_compressed_range(const struct qcow2_image *image, uint6
         return (struct qcow2_range){offset, (sectors + 1) * SECTOR - offset % SECTOR};
 }
 
-/* Exactly LEN bytes out of the IN_LEN at IN, which may have others behind them. */
-static int inflate_cluster(const uint8_t *in, size_t in_len, void *out, size_t len)
-{
-        z_stream z = {.next_in = (Bytef *)in,
-                      .avail_in = (uInt)in_len,
-                      .next_out = out,
-                      .avail_out = (uInt)len};
-        int rc = inflateInit2(&z, -WINDOW_BITS);
+/* ---- decoders ---- */
 
-        if (rc != Z_OK)
-                return rc == Z_MEM_ERROR ? -ENOMEM : -EIO;
-        rc = inflate(&z, Z_FINISH);
-        inflateEnd(&z);
-        if (rc == Z_MEM_ERROR)
-                return -ENOMEM;
-        return (rc == Z_STREAM_END || rc == Z_BUF_ERROR) && z.avail_out == 0 ? 0 : -EIO;
+/* Contexts of zstd that nobody uses now: to make one takes longer than to decode a small cluster.
+ */
+struct qcow2_decoders {
+        _Atomic(ZSTD_DCtx *) idle[IDLE_MAX];
+};
+
+int qcow2_decoders_new(struct qcow2_decoders **out)
+{
+        *out = calloc(1, sizeof **out);
+        return *out ? 0 : -ENOMEM;
 }
 
-static int zstd_cluster(const uint8_t *in, size_t in_len, void *out, size_t len)
+void qcow2_decoders_free(struct qcow2_decoders *d)
 {
-        size_t frame = ZSTD_findFrameCompressedSize(in, in_len);
+        for (size_t i = 0; d && i < IDLE_MAX; i++)
+                ZSTD_freeDCtx(d->idle[i]);
+        free(d);
+}
+
+static ZSTD_DCtx *take_decoder(struct qcow2_decoders *d)
+{
+        for (size_t i = 0; i < IDLE_MAX; i++) {
+                ZSTD_DCtx *decoder = atomic_exchange(&d->idle[i], NULL);
+
+                if (decoder)
+                        return decoder;
+        }
+        return ZSTD_createDCtx();
+}
+
+static void put_decoder(struct qcow2_decoders *d, ZSTD_DCtx *decoder)
+{
+        for (size_t i = 0; i < IDLE_MAX; i++) {
+                ZSTD_DCtx *none = NULL;
+
+                if (atomic_compare_exchange_strong(&d->idle[i], &none, decoder))
+                        return;
+        }
+        ZSTD_freeDCtx(decoder);
+}
+
+static int zstd_cluster(const struct qcow2_image *image, const uint8_t *in, size_t in_len,
+                        void *out, size_t len)
+{
+        size_t frame = ZSTD_findFrameCompressedSize(in, in_len), got;
+        ZSTD_DCtx *decoder;
 
         if (ZSTD_isError(frame))
                 return -EIO;
+        decoder = take_decoder(image->decoders);
+        if (!decoder)
+                return -ENOMEM;
         /* In one go: whatever window the frame asks for, nothing is allocated for it. */
-        return ZSTD_decompress(out, len, in, frame) == len ? 0 : -EIO;
+        got = ZSTD_decompressDCtx(decoder, out, len, in, frame);
+        put_decoder(image->decoders, decoder);
+        return got == len ? 0 : -EIO;
 }
+
+/* ---- clusters ---- */
 
 struct load {
         const struct qcow2_image *image;
@@ -79,8 +115,8 @@ static int load_cluster(void *ctx, uint64_t key, void *buf, size_t len)
         if (n < 0)
                 return (int)n;
         if (load->image->compression == QCOW2_ZSTD)
-                return zstd_cluster(in, (size_t)n, buf, len);
-        return inflate_cluster(in, (size_t)n, buf, len);
+                return zstd_cluster(load->image, in, (size_t)n, buf, len);
+        return deflate_block(in, (size_t)n, WINDOW_BITS, buf, len);
 }
 
 int qcow2_read_compressed(const struct qcow2_image *image, uint64_t entry, uint64_t skip, void *buf,
@@ -96,6 +132,9 @@ int qcow2_read_compressed(const struct qcow2_image *image, uint64_t entry, uint6
 
         if (load.range.offset >= image->file_size)
                 return -EIO;
+        /* Who reads all of it reads on, and does not come back. */
+        if (len == size)
+                return load_cluster(&load, key, buf, len);
         rc = blockcache_get(image->clusters, key, size, load_cluster, &load, &block);
         if (rc < 0)
                 return rc;

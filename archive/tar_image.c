@@ -204,7 +204,9 @@ int tar_image_open(struct tar_images *all, struct source *source, const struct t
         __attribute__((cleanup(cleanup_image_fn))) struct tar_image *image = NULL;
         const struct archive_ops *format = find_format(source, m, len);
         const char *slash = strrchr(m->name, '/');
-        struct archive_origin origin = {.name = slash ? slash + 1 : m->name, .mtime = m->mtime};
+        struct archive_origin origin = {.name = slash ? slash + 1 : m->name,
+                                        .cache_bytes = all->cache_bytes,
+                                        .mtime = m->mtime};
         struct inner ctx = {.all = all, .outer = sink};
         struct archive_sink inner = inner_sink(&ctx);
         int rc;

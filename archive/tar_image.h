@@ -20,8 +20,9 @@ struct tar_folder {
         size_t image; /* number of the image that was the last to ask for it */
 };
 
-/* What the images of one tar share; zeroed before the first. */
+/* What the images of one tar share; zeroed before the first but for cache_bytes. */
 struct tar_images {
+        size_t cache_bytes; /* for each of them */
         size_t count;
         struct tar_folder *folders; /* number N is element N - 1 */
         uint32_t folder_count;

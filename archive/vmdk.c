@@ -15,7 +15,6 @@
 
 enum {
         DESCRIPTOR_MAX = 1 << 20,
-        CACHE_BYTES = 16 << 20, /* what readers at a time need; the kernel caches the rest */
         BLOCK = 4096,
 };
 
@@ -81,7 +80,7 @@ static int open_sparse(struct vmdk *v, struct vmdk_part *p, struct error *err)
         int rc = 0;
 
         if (p->h.compressed && !v->cache)
-                rc = blockcache_new(CACHE_BYTES, &v->cache);
+                rc = blockcache_new(v->cache_bytes, &v->cache);
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
         return give_addresses(v, p, p->source->size, p->h.compressed ? p->h.grain : VMDK_SECTOR,
@@ -271,6 +270,7 @@ static int vmdk_open(struct source *source, const struct archive_origin *origin,
         v->base.ops = &vmdk_archive;
         v->base.source = source;
         v->base.info.ctime = origin->mtime;
+        v->cache_bytes = origin->cache_bytes;
         n = source_pread(source, head, sizeof head, 0);
         if (n < 0)
                 return error_set_at(err, (int)-n, 0, "cannot be read: %s", strerror((int)-n));

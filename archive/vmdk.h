@@ -65,6 +65,7 @@ struct vmdk {
         uint64_t size;
         struct vmdk_part *parts;
         size_t count;
+        size_t cache_bytes;       /* its bound */
         struct blockcache *cache; /* decoded grains, by address; NULL where nothing is compressed */
 };
 

@@ -13,14 +13,17 @@
 #include "archive/cleanup.h"
 
 #ifdef VMAFS_ISAL
-static int inflate_fast(const void *in, size_t in_len, void *out, size_t *len)
+enum wrapping { RAW = ISAL_DEFLATE, ZLIB = ISAL_ZLIB };
+
+static int inflate_fast(enum wrapping wrapping, const void *in, size_t in_len, void *out,
+                        size_t *len)
 {
         cleanup_free struct inflate_state *z = malloc(sizeof *z);
 
         if (!z)
                 return -ENOMEM;
         isal_inflate_init(z);
-        z->crc_flag = ISAL_ZLIB;
+        z->crc_flag = wrapping;
         z->next_in = (uint8_t *)in;
         z->avail_in = (uint32_t)min_u64(in_len, UINT32_MAX);
         z->next_out = out;
@@ -31,8 +34,12 @@ static int inflate_fast(const void *in, size_t in_len, void *out, size_t *len)
         return 0;
 }
 #else
-static int inflate_fast(const void *in, size_t in_len, void *out, size_t *len)
+enum wrapping { RAW, ZLIB };
+
+static int inflate_fast(enum wrapping wrapping, const void *in, size_t in_len, void *out,
+                        size_t *len)
 {
+        (void)wrapping;
         (void)in;
         (void)in_len;
         (void)out;
@@ -45,7 +52,7 @@ int zlib_block(const void *in, size_t in_len, void *out, size_t *len)
 {
         uLongf room = *len;
         uLong left = in_len;
-        int rc = inflate_fast(in, in_len, out, len);
+        int rc = inflate_fast(ZLIB, in, in_len, out, len);
 
         if (rc == 0 || rc == -ENOMEM)
                 return rc;
@@ -54,4 +61,31 @@ int zlib_block(const void *in, size_t in_len, void *out, size_t *len)
         if (rc == Z_OK)
                 return 0;
         return rc == Z_MEM_ERROR ? -ENOMEM : -EIO;
+}
+
+static int inflate_raw(const void *in, size_t in_len, int window_bits, void *out, size_t len)
+{
+        z_stream z = {.next_in = (Bytef *)in,
+                      .avail_in = (uInt)min_u64(in_len, UINT32_MAX),
+                      .next_out = out,
+                      .avail_out = (uInt)min_u64(len, UINT32_MAX)};
+        int rc = inflateInit2(&z, -window_bits);
+
+        if (rc != Z_OK)
+                return rc == Z_MEM_ERROR ? -ENOMEM : -EIO;
+        rc = inflate(&z, Z_FINISH);
+        inflateEnd(&z);
+        if (rc == Z_MEM_ERROR)
+                return -ENOMEM;
+        return (rc == Z_STREAM_END || rc == Z_BUF_ERROR) && z.avail_out == 0 ? 0 : -EIO;
+}
+
+int deflate_block(const void *in, size_t in_len, int window_bits, void *out, size_t len)
+{
+        size_t got = len;
+        int rc = inflate_fast(RAW, in, in_len, out, &got);
+
+        if (rc == -ENOMEM || (rc == 0 && got == len))
+                return rc;
+        return inflate_raw(in, in_len, window_bits, out, len);
 }

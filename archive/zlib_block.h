@@ -11,4 +11,10 @@
  */
 int zlib_block(const void *in, size_t in_len, void *out, size_t *len);
 
+/*
+ * The first LEN bytes of the raw deflate stream that IN begins with, into OUT; nothing in it refers
+ * farther back than 2^WINDOW_BITS. -EIO where it is damaged, or holds fewer; -ENOMEM.
+ */
+int deflate_block(const void *in, size_t in_len, int window_bits, void *out, size_t len);
+
 #endif

@@ -14,6 +14,8 @@
 #include "index/place.h"
 #include "index/sidecar.h"
 
+enum { STREAM_SHARE = 4 };
+
 bool index_sealed(const struct index *index)
 {
         return atomic_load_explicit(&index->sealed, memory_order_acquire);
@@ -92,10 +94,15 @@ static int open_archive(struct index *index, const struct archive_origin *origin
             .walk = !wants_all(index),
             .take_table = sidecar ? sidecar_take_table(sidecar) : NULL};
         struct archive_sink sink = intake_sink(index);
+        struct archive_origin here = *origin;
         int rc = stream_probe(take_file, &options, &index->source, err);
 
+        here.cache_bytes = options.cache_bytes ? options.cache_bytes : STREAM_CACHE_DEFAULT;
+        /* What an image decodes of what a stream has decoded comes on top of that. */
+        if (rc == 0 && stream_table(index->source))
+                here.cache_bytes /= STREAM_SHARE;
         if (rc == 0)
-                rc = archive_open(index->source, origin, &sink, &index->archive, err);
+                rc = archive_open(index->source, &here, &sink, &index->archive, err);
         if (rc == 0 && sidecar && index->options.sidecar == INDEX_SIDECAR_ENTER)
                 rc = persist_enter(index, sidecar);
         else if (rc == 0 && sidecar)

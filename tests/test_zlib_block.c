@@ -92,6 +92,52 @@ static void test_what_is_larger_than_the_room_is_an_error(void **state)
         free(plain.data);
 }
 
+/* ---- raw deflate ---- */
+
+static size_t pack_raw(struct bytes plain, int window_bits)
+{
+        z_stream z = {.next_in = plain.data,
+                      .avail_in = (uInt)plain.len,
+                      .next_out = packed,
+                      .avail_out = ROOM};
+
+        assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY),
+                         Z_OK);
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        deflateEnd(&z);
+        return ROOM - z.avail_out;
+}
+
+static void test_a_raw_stream_is_inflated_whatever_follows(void **state)
+{
+        struct bytes plain = fixture_mixture(LEN, 7);
+        size_t in = pack_raw(plain, 12);
+
+        (void)state;
+        memset(packed + in, 0x55, 64);
+        assert_int_equal(deflate_block(packed, in + 64, 12, out, LEN), 0);
+        assert_memory_equal(out, plain.data, LEN);
+        memset(out, 0, LEN);
+        /* Of what is larger the front is had. */
+        assert_int_equal(deflate_block(packed, in, 12, out, LEN / 2), 0);
+        assert_memory_equal(out, plain.data, LEN / 2);
+        free(plain.data);
+}
+
+static void test_a_raw_stream_that_is_short_or_damaged_is_an_error(void **state)
+{
+        struct bytes plain = fixture_mixture(LEN / 2, 8);
+        size_t in = pack_raw(plain, 12);
+
+        (void)state;
+        assert_int_equal(deflate_block(packed, in, 12, out, LEN), -EIO);
+        assert_int_equal(deflate_block(packed, in / 2, 12, out, LEN / 2), -EIO);
+        assert_int_equal(deflate_block(packed, 0, 12, out, LEN / 2), -EIO);
+        memset(packed, 0xff, in);
+        assert_int_equal(deflate_block(packed, in, 12, out, LEN / 2), -EIO);
+        free(plain.data);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -100,6 +146,8 @@ int main(void)
             cmocka_unit_test(test_damage_is_an_error),
             cmocka_unit_test(test_what_is_cut_off_is_an_error),
             cmocka_unit_test(test_what_is_larger_than_the_room_is_an_error),
+            cmocka_unit_test(test_a_raw_stream_is_inflated_whatever_follows),
+            cmocka_unit_test(test_a_raw_stream_that_is_short_or_damaged_is_an_error),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
