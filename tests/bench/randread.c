@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- *   randread [-d] FILE READS [SEED]
+ *   randread [-d] [-j READERS] FILE READS [SEED]
  *
  * Reads 4 KiB at READS random places of FILE, one after another, and prints a line
  *
  *   IOPS median 99th
  *
  * with the times a read took in microseconds. -d: only where the file has data, by SEEK_DATA.
- * The same SEED gives the same places in files of the same size and the same holes.
+ * -j: so many readers at once, who have the READS among them. The same SEED gives the same places
+ * in files of the same size and the same holes.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK = 4096, READS_MAX = 10000000 };
+enum { BLOCK = 4096, READS_MAX = 10000000, READERS_MAX = 64 };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -76,39 +78,86 @@ static off_t *choose_places(int fd, size_t n, bool data_only, uint64_t seed)
         return places;
 }
 
+/* Reads the places of one reader, and notes how long each took. */
+struct reader {
+        pthread_t thread;
+        int fd;
+        const off_t *places;
+        double *times;
+        size_t n;
+};
+
+static void *read_places(void *arg)
+{
+        const struct reader *r = arg;
+        char buf[BLOCK];
+
+        for (size_t i = 0; i < r->n; i++) {
+                double start = now();
+
+                if (pread(r->fd, buf, BLOCK, r->places[i]) != BLOCK)
+                        fail("a read");
+                r->times[i] = now() - start;
+        }
+        return NULL;
+}
+
+/* All N places by READERS at once. Returns the seconds that took. */
+static double read_all(int fd, const off_t *places, double *times, size_t n, size_t readers)
+{
+        struct reader list[READERS_MAX];
+        double begin = now();
+
+        for (size_t i = 0; i < readers; i++) {
+                size_t from = n * i / readers, end = n * (i + 1) / readers;
+
+                list[i] = (struct reader){
+                    .fd = fd, .places = places + from, .times = times + from, .n = end - from};
+                if (pthread_create(&list[i].thread, NULL, read_places, &list[i]) != 0)
+                        fail("a thread");
+        }
+        for (size_t i = 0; i < readers; i++)
+                pthread_join(list[i].thread, NULL);
+        return now() - begin;
+}
+
+static int usage(void)
+{
+        fputs("usage: randread [-d] [-j READERS] FILE READS [SEED]\n", stderr);
+        return 2;
+}
+
 int main(int argc, char **argv)
 {
-        bool data_only = argc > 1 && strcmp(argv[1], "-d") == 0;
-        char **words = argv + 1 + data_only;
-        int count = argc - 1 - data_only;
-        static char buf[BLOCK];
-        double begin, total, *times;
+        size_t n, readers = 1;
+        bool data_only = false;
+        double total, *times;
         off_t *places;
-        size_t n;
-        int fd;
+        int fd, c;
 
-        n = count >= 2 ? strtoull(words[1], NULL, 10) : 0;
-        if (count < 2 || count > 3 || n == 0 || n > READS_MAX) {
-                fputs("usage: randread [-d] FILE READS [SEED]\n", stderr);
-                return 2;
+        while ((c = getopt(argc, argv, "dj:")) != -1) {
+                if (c == 'd')
+                        data_only = true;
+                else if (c == 'j')
+                        readers = strtoull(optarg, NULL, 10);
+                else
+                        return usage();
         }
-        fd = open(words[0], O_RDONLY | O_CLOEXEC);
+        argc -= optind;
+        argv += optind;
+        n = argc >= 2 ? strtoull(argv[1], NULL, 10) : 0;
+        if (argc < 2 || argc > 3 || n == 0 || n > READS_MAX || readers == 0 ||
+            readers > READERS_MAX)
+                return usage();
+        fd = open(argv[0], O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                fail(words[0]);
+                fail(argv[0]);
         posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-        places = choose_places(fd, n, data_only, count == 3 ? strtoull(words[2], NULL, 10) : 1);
+        places = choose_places(fd, n, data_only, argc == 3 ? strtoull(argv[2], NULL, 10) : 1);
         times = calloc(n, sizeof *times);
         if (!times)
                 fail("memory");
-        begin = now();
-        for (size_t i = 0; i < n; i++) {
-                double start = now();
-
-                if (pread(fd, buf, BLOCK, places[i]) != BLOCK)
-                        fail("a read");
-                times[i] = now() - start;
-        }
-        total = now() - begin;
+        total = read_all(fd, places, times, n, readers);
         qsort(times, n, sizeof *times, compare_double);
         printf("%.0f %.1f %.1f\n", (double)n / total, times[n / 2] * 1e6,
                times[n * 99 / 100] * 1e6);
