@@ -63,6 +63,8 @@ struct codec_piece {
         size_t len;
 };
 
+#define CODEC_MARGIN 16 /* bytes, see codec_ops.decode */
+
 struct codec_ops {
         const char *name; /* "zstd", "gzip", "lzop" */
 
@@ -128,10 +130,18 @@ struct codec_ops {
          * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY
          * (POINT->history_len bytes). IN_END is the next point's in_bit, or the end of the input:
          * no byte behind it is needed. Of a POINT by_sums, the hash is compared here. Thread-safe.
-         * 0, -EIO, -ENOMEM.
+         * 0, -EIO, -ENOMEM. NULL where there is decode.
          */
         int (*segment)(struct source *in, const struct restart_point *point, const void *history,
                        uint64_t in_end, void *out, size_t len, struct error *err);
+
+        /*
+         * The same from memory, which the caller can use again for the next segment: the SIZE bytes
+         * at INPUT lie from POINT to IN_END, and CODEC_MARGIN bytes in front of them and behind may
+         * be written to, as they may themselves. NULL where a codec reads for itself.
+         */
+        int (*decode)(const struct restart_point *point, const void *history, uint8_t *input,
+                      size_t size, void *out, size_t len, struct error *err);
 
         /*
          * Decode as little as can be of such a segment, of LEN bytes, whose POINT is by_sums: WHERE

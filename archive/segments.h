@@ -16,18 +16,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct blockcache;
 struct codec_limits;
 struct codec_ops;
 struct codec_piece;
 struct error;
+struct restart_point;
 struct restart_segment;
 struct restart_table;
 struct segments;
 struct source;
 
-/* IN and TABLE stay the caller's. */
+/* IN, TABLE and CACHE, whose memory takes the input of a segment, stay the caller's. */
 int segments_new(const struct codec_ops *codec, const struct codec_limits *limits,
-                 struct source *in, struct restart_table *table, struct segments **out);
+                 struct source *in, struct restart_table *table, struct blockcache *cache,
+                 struct segments **out);
 void segments_free(struct segments *s); /* NULL is allowed */
 
 /*
@@ -36,6 +39,10 @@ void segments_free(struct segments *s); /* NULL is allowed */
  * segment reached in the other way. Thread-safe.
  */
 int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err);
+
+/* By POINT alone, which may be wrong in every way, unchecked: as codec_ops.segment. */
+int segments_enter(const struct segments *s, const struct restart_point *point, const void *history,
+                   uint64_t in_end, void *out, size_t len, struct error *err);
 
 /*
  * Of SEGMENT, whose point is by_sums, decode the piece alone with its byte AT: WHERE it is, into

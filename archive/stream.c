@@ -477,7 +477,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
                 rc = start_pass(st, &limits, err);
         if (rc < 0)
                 return rc;
-        rc = segments_new(st->codec, &limits, st->in, st->table, &st->segments);
+        rc = segments_new(st->codec, &limits, st->in, st->table, st->cache, &st->segments);
         return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
 }
 

@@ -505,5 +505,5 @@ const struct codec_ops zstd_codec = {
     .plan = zstd_plan,
     .pass = zstd_pass,
     .resume = zstd_resume,
-    .segment = zstd_segment,
+    .decode = zstd_segment,
 };

@@ -12,20 +12,24 @@
  */
 #include "archive/zstd_segment.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <zstd.h>
 
 #include "archive/bytes.h"
-#include "archive/cleanup.h"
+#include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 
+static_assert(CODEC_MARGIN >= ZSTD_FRAME_STANDIN_SIZE && CODEC_MARGIN >= ZSTD_BLOCK_HEADER_SIZE,
+              "what is written beside the input has room");
+
 struct segment {
         uint64_t in_start; /* of the compressed stream, for errors */
-        uint8_t *input;    /* SIZE bytes, with room for a stand-in in front and a block behind */
+        uint8_t *input;    /* SIZE bytes, with CODEC_MARGIN in front and behind */
         size_t at, size;
         uint8_t *out;
         size_t done, len;
@@ -120,33 +124,18 @@ static int decode_frame(struct segment *s, struct error *err)
         return damaged(s, err);
 }
 
-int zstd_segment(struct source *in, const struct restart_point *point, const void *history,
-                 uint64_t in_end, void *out, size_t len, struct error *err)
+int zstd_segment(const struct restart_point *point, const void *history, uint8_t *input,
+                 size_t size, void *out, size_t len, struct error *err)
 {
-        cleanup_free uint8_t *memory = NULL;
-        struct segment s = {.in_start = point->in_bit / 8, .out = out, .len = len};
+        struct segment s = {.in_start = point->in_bit / 8,
+                            .input = input,
+                            .size = size,
+                            .out = out,
+                            .len = len,
+                            .dctx = ZSTD_createDCtx()};
         struct zstd_frame frame;
-        ssize_t n;
         int rc = 0;
 
-        if (in_end < point->in_bit)
-                return -EINVAL;
-        s.size = (size_t)(in_end / 8 - s.in_start);
-        /* Before it sizes anything: the positions may be a hostile sidecar's. */
-        if (!range_within(s.in_start, s.size, in->size))
-                return error_set_at(err, EIO, in->size, "the zstd stream is cut short");
-        memory = malloc(ZSTD_FRAME_STANDIN_SIZE + s.size + ZSTD_BLOCK_HEADER_SIZE);
-        if (!memory)
-                return -ENOMEM;
-        s.input = memory + ZSTD_FRAME_STANDIN_SIZE;
-        n = source_pread(in, s.input, s.size, s.in_start);
-        if (n < 0)
-                return error_set_at(err, EIO, s.in_start, "the compressed file cannot be read: %s",
-                                    strerror((int)-n));
-        if ((size_t)n < s.size)
-                return error_set_at(err, EIO, s.in_start + (uint64_t)n,
-                                    "the zstd stream is cut short");
-        s.dctx = ZSTD_createDCtx();
         if (!s.dctx)
                 return -ENOMEM;
         if (zstd_frame_from_aux(point->aux, &frame))

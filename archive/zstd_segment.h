@@ -9,7 +9,6 @@
 
 struct error;
 struct restart_point;
-struct source;
 
 /*
  * Decode the SIZE bytes of whole BLOCKS alone, in one shot, into OUT of at most LEN bytes, behind
@@ -21,8 +20,8 @@ size_t zstd_decode_blocks(ZSTD_DCtx *dctx, uint8_t descriptor, const void *histo
                           size_t history_len, uint8_t *blocks, size_t size, bool open, void *out,
                           size_t len);
 
-/* As codec_ops.segment. */
-int zstd_segment(struct source *in, const struct restart_point *point, const void *history,
-                 uint64_t in_end, void *out, size_t len, struct error *err);
+/* As codec_ops.decode. */
+int zstd_segment(const struct restart_point *point, const void *history, uint8_t *input,
+                 size_t size, void *out, size_t len, struct error *err);
 
 #endif

@@ -196,11 +196,11 @@ static void test_late_proofs(void **state)
 
 static _Atomic unsigned segments_decoded;
 
-static int count_segment(struct source *in, const struct restart_point *point, const void *history,
-                         uint64_t in_end, void *out, size_t len, struct error *err)
+static int count_segment(const struct restart_point *point, const void *history, uint8_t *input,
+                         size_t size, void *out, size_t len, struct error *err)
 {
         segments_decoded++;
-        return zstd_codec.segment(in, point, history, in_end, out, len, err);
+        return zstd_codec.decode(point, history, input, size, out, len, err);
 }
 
 struct lagging {
@@ -237,7 +237,7 @@ static void test_lagging_reader_is_fed(void **state)
         struct lagging reader = {.plain = plain, .len = MIB};
         (void)state;
 
-        counting.segment = count_segment;
+        counting.decode = count_segment;
         reader.s = open_with(&counting, z, &o);
         reach(reader.s, MIB);
         read_on_another_thread(&reader);

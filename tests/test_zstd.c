@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <zstd.h>
 
+#include "archive/blockcache.h"
 #include "archive/bytes.h"
 #include "archive/codec.h"
 #include "archive/error.h"
@@ -51,9 +52,11 @@ static void check_segments(struct source *s, struct bytes z, struct bytes plain)
         struct restart_table *table = stream_table(s);
         struct source *in = fixture_source(z.data, z.len);
         size_t count = restart_count(table);
+        struct blockcache *cache;
         struct segments *segments;
 
-        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, &segments), 0);
+        assert_int_equal(blockcache_new(MIB, &cache), 0);
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, cache, &segments), 0);
         for (size_t i = count; i-- > 0;) {
                 struct restart_segment segment;
                 struct error err = {0};
@@ -69,6 +72,7 @@ static void check_segments(struct source *s, struct bytes z, struct bytes plain)
                 free(out);
         }
         segments_free(segments);
+        blockcache_free(cache);
         source_close(in);
 }
 
@@ -429,16 +433,22 @@ static void test_point_with_more_input_than_there_is(void **state)
 {
         const struct restart_point point = {0};
         uint8_t frame[64] = {0x28, 0xb5, 0x2f, 0xfd}, out[8];
+        const struct codec_limits limits = {.window = UINT64_C(1) << 31};
         struct source *in = fixture_source(frame, sizeof frame);
+        struct blockcache *cache;
+        struct segments *s;
         struct error err = {0};
         (void)state;
 
-        assert_int_equal(zstd_codec.segment(in, &point, NULL, UINT64_MAX, out, sizeof out, &err),
-                         -EIO);
+        assert_int_equal(blockcache_new(MIB, &cache), 0);
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, NULL, cache, &s), 0);
+        assert_int_equal(segments_enter(s, &point, NULL, UINT64_MAX, out, sizeof out, &err), -EIO);
         assert_true(err.offset == sizeof frame);
         assert_int_equal(
-            zstd_codec.segment(in, &point, NULL, (sizeof frame + 1) * 8, out, sizeof out, &err),
-            -EIO);
+            segments_enter(s, &point, NULL, (sizeof frame + 1) * 8, out, sizeof out, &err), -EIO);
+        assert_true(blockcache_bytes(cache) == 0);
+        segments_free(s);
+        blockcache_free(cache);
         source_close(in);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "archive/blockcache.h"
 #include "archive/bytes.h"
 #include "archive/codec.h"
 #include "archive/error.h"
@@ -54,9 +55,11 @@ static void check_segments(struct source *s, const uint8_t *data, size_t size,
         struct restart_table *table = stream_table(s);
         struct source *in = fixture_source(data, size);
         size_t count = restart_count(table), step = count / DECODED + 1;
+        struct blockcache *cache;
         struct segments *segments;
 
-        fuzz_require(segments_new(&zstd_codec, &limits, in, table, &segments) == 0);
+        fuzz_require(blockcache_new((size_t)1 << 20, &cache) == 0);
+        fuzz_require(segments_new(&zstd_codec, &limits, in, table, cache, &segments) == 0);
         for (size_t i = 0; i < count; i += step) {
                 struct restart_segment segment;
                 struct error err = {0};
@@ -71,6 +74,7 @@ static void check_segments(struct source *s, const uint8_t *data, size_t size,
                 free(out);
         }
         segments_free(segments);
+        blockcache_free(cache);
         source_close(in);
 }
 
@@ -79,20 +83,26 @@ static void decode_made_up_point(const uint8_t *data, size_t size)
 {
         struct source *in = fixture_source(data, size);
         struct restart_point point = {.history_len = (uint32_t)size};
+        struct blockcache *cache;
+        struct segments *s;
         uint8_t out[5000];
         uint64_t in_end;
         struct error err;
 
+        fuzz_require(blockcache_new((size_t)1 << 20, &cache) == 0);
+        fuzz_require(segments_new(&zstd_codec, &limits, in, NULL, cache, &s) == 0);
         if (size >= 32) {
                 memcpy(&point.aux, data, sizeof point.aux);
                 memcpy(&point.in_bit, data + 8, sizeof point.in_bit);
                 memcpy(&in_end, data + 16, sizeof in_end);
-                zstd_codec.segment(in, &point, data, in_end, out, sizeof out, &err);
+                segments_enter(s, &point, data, in_end, out, sizeof out, &err);
                 point.in_bit %= size * 8;
                 point.in_bit &= ~UINT64_C(7);
                 point.aux &= 0x3ff;
-                zstd_codec.segment(in, &point, data, size * 8, out, sizeof out, &err);
+                segments_enter(s, &point, data, size * 8, out, sizeof out, &err);
         }
+        segments_free(s);
+        blockcache_free(cache);
         source_close(in);
 }
 
