@@ -354,6 +354,20 @@ int blockcache_get(struct blockcache *c, uint64_t key, size_t len, blockcache_lo
         return 0;
 }
 
+struct block *blockcache_get_ready(struct blockcache *c, uint64_t key)
+{
+        struct shard *s = shard_of(c, key);
+        struct block *b;
+        scoped_lock(&s->lock);
+
+        b = find(s, key);
+        if (!b || b->state != READY)
+                return NULL;
+        take_hold(s, b);
+        b->asked_for = true;
+        return b;
+}
+
 bool blockcache_contains(struct blockcache *c, uint64_t key)
 {
         struct shard *s = shard_of(c, key);

@@ -31,6 +31,9 @@ void blockcache_free(struct blockcache *c); /* no block is held any more; NULL i
 int blockcache_get(struct blockcache *c, uint64_t key, size_t len, blockcache_load_fn load,
                    void *ctx, struct block **out);
 
+/* Hold block KEY, if it is there already; NULL otherwise. */
+struct block *blockcache_get_ready(struct blockcache *c, uint64_t key);
+
 /* Is it there, or on its way? */
 bool blockcache_contains(struct blockcache *c, uint64_t key);
 

@@ -306,6 +306,21 @@ void source_will_need(struct source *s, uint64_t offset, uint64_t len)
                 s->ops->will_need(s, offset, len);
 }
 
+bool source_lends(const struct source *s)
+{
+        return s->ops->borrow != NULL;
+}
+
+int source_borrow(struct source *s, uint64_t offset, bool wait, struct source_loan *loan)
+{
+        return offset < s->size ? s->ops->borrow(s, offset, wait, loan) : 0;
+}
+
+void source_give_back(struct source *s, const struct source_loan *loan)
+{
+        s->ops->give_back(s, loan);
+}
+
 int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
 {
         if (s->ops->reach)

@@ -16,6 +16,7 @@
 #ifndef VMAFS_SOURCE_H
 #define VMAFS_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,11 +38,22 @@ struct source_gap {
  */
 #define SOURCE_GAP_UNKNOWN (UINT64_C(4) << 20)
 
+/* Bytes of a stream where they lie in memory. */
+struct source_loan {
+        uint64_t start, end;
+        const char *data; /* of START */
+        void *held;       /* the source's */
+};
+
 struct source_ops {
         const char *name; /* "file", "zstd": shown to people as the compression */
 
         /* As source_pread. */
         ssize_t (*pread)(struct source *s, void *buf, size_t len, uint64_t offset);
+
+        /* As source_borrow and source_give_back. NULL: it lends nothing. */
+        int (*borrow)(struct source *s, uint64_t offset, bool wait, struct source_loan *loan);
+        void (*give_back)(struct source *s, const struct source_loan *loan);
 
         /* As source_reach. NULL: everything up to size is reachable. */
         int (*reach)(struct source *s, uint64_t offset, uint64_t *end, struct error *err);
@@ -102,6 +114,19 @@ int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset);
  * hint, of which nothing may come.
  */
 void source_will_need(struct source *s, uint64_t offset, uint64_t len);
+
+/* Does S have its bytes in memory, so that they can be borrowed? */
+bool source_lends(const struct source *s);
+
+/*
+ * Borrow the byte at OFFSET of a source that lends, with those around it that lie together, which
+ * LOAN says: the borrower's to read until it gives them back, soon, since the memory counts as the
+ * source's. 1; 0 at the end of the stream; -EAGAIN also where some around it are
+ * lost, and, unless WAIT, where it is not in memory yet: who holds a loan already must not wait.
+ * Otherwise as source_pread.
+ */
+int source_borrow(struct source *s, uint64_t offset, bool wait, struct source_loan *loan);
+void source_give_back(struct source *s, const struct source_loan *loan);
 
 /*
  * Move the frontier to OFFSET at least. *END is how far the stream can be read now: less than

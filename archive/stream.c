@@ -25,137 +25,6 @@ void stream_note_damage(struct stream *st, const struct error *err)
         st->damage = *err;
 }
 
-static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
-{
-        struct stream *st = ctx;
-        struct restart_segment segment;
-        struct error err = {0};
-        int rc = -EIO;
-
-        if (restart_find(st->table, key, &segment))
-                rc = segments_decode(st->segments, segment.index, buf, len, &err);
-        if (rc < 0 && rc != -ENOMEM) {
-                stream_note_damage(st, &err);
-                rc = -EIO;
-        }
-        return rc;
-}
-
-/* Hold SEGMENT's bytes. */
-static int get_segment(struct stream *st, const struct restart_segment *segment,
-                       struct block **block)
-{
-        return blockcache_get(st->cache, segment->point.out,
-                              (size_t)(segment->end - segment->point.out), load_segment, st, block);
-}
-
-/* A worker's job: have segment INDEX in the cache before it is asked for. */
-static void read_ahead(void *ctx, size_t index)
-{
-        struct stream *st = ctx;
-        struct restart_segment segment;
-        struct block *block;
-
-        if (restart_get(st->table, index, &segment) && get_segment(st, &segment, &block) == 0)
-                blockcache_put(st->cache, block);
-}
-
-/*
- * Segment INDEX is being read. Who moves from one to the next gets those behind it decoded; who
- * stops moving asks for nothing more.
- */
-static void note_progress(struct stream *st, size_t index)
-{
-        size_t first, end;
-
-        tracks_note(&st->tracks, index, st->depth, &first, &end);
-        for (size_t i = first; i < end; i++) {
-                struct restart_segment segment;
-
-                /* What continues is decoded in order, which more threads cannot speed up. */
-                if (!restart_get(st->table, i, &segment) || !segment.point_held)
-                        break;
-                if (!blockcache_contains(st->cache, segment.point.out))
-                        workers_submit(st->workers, WORK_SOON, read_ahead, st, i);
-        }
-}
-
-/* Hold the tail, if OFFSET lies in it. *START is where it begins. */
-static struct block *hold_tail(struct stream *st, uint64_t offset, uint64_t *start)
-{
-        scoped_lock(&st->tail_lock);
-
-        if (!st->tail || offset < st->tail_start)
-                return NULL;
-        *start = st->tail_start;
-        blockcache_hold(st->cache, st->tail);
-        return st->tail;
-}
-
-/* As much of [OFFSET, + LEN), which is behind the frontier, as lies in one segment. */
-static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offset,
-                         uint64_t frontier)
-{
-        struct restart_segment segment;
-        struct block *block;
-        uint64_t start, end = frontier;
-        size_t n;
-        int rc;
-
-        block = hold_tail(st, offset, &start);
-        if (!block) {
-                if (!restart_find(st->table, offset, &segment))
-                        return -EIO;
-                if (stream_wants_piece(st, &segment))
-                        return stream_read_piece(st, &segment, buf, len, offset);
-                rc = get_segment(st, &segment, &block);
-                /* Then the rest of it may be sound. */
-                if (rc == -EIO && segment.point.by_sums)
-                        return stream_read_piece(st, &segment, buf, len, offset);
-                if (rc < 0)
-                        return rc;
-                note_progress(st, segment.index);
-                start = segment.point.out;
-                end = segment.end;
-        }
-        n = (size_t)min_u64(len, end - offset);
-        memcpy(buf, (char *)block_data(block) + (offset - start), n);
-        blockcache_put(st->cache, block);
-        return (ssize_t)n;
-}
-
-static ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset)
-{
-        struct stream *st = (struct stream *)s;
-        uint64_t frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
-        size_t done = 0;
-
-        if (!atomic_load_explicit(&st->has_readers, memory_order_relaxed) &&
-            !pthread_equal(st->scanner, pthread_self()))
-                atomic_store(&st->has_readers, true);
-        if (!range_within(offset, len, frontier)) {
-                if (atomic_load(&st->failed))
-                        return -EIO;
-                /* The end may have been found since source_pread looked at the size. */
-                if (s->size == SOURCE_SIZE_UNKNOWN || offset + len <= s->size)
-                        return -EAGAIN;
-                if (offset >= s->size)
-                        return 0;
-                len = (size_t)(s->size - offset);
-                frontier = s->size;
-        }
-        if (gaps_touch(&st->gaps, offset, len))
-                return -EIO;
-        while (done < len) {
-                ssize_t n = read_some(st, (char *)buf + done, len - done, offset + done, frontier);
-
-                if (n < 0)
-                        return n;
-                done += (size_t)n;
-        }
-        return (ssize_t)done;
-}
-
 /* A worker's job: the second proof. */
 static void prove(void *ctx, size_t index)
 {
@@ -424,6 +293,8 @@ static void stream_close(struct source *s)
 
 static const struct source_ops stream_ops = {
     .pread = stream_pread,
+    .borrow = stream_borrow,
+    .give_back = stream_give_back,
     .reach = stream_reach,
     .resume = stream_resume,
     .close = stream_close,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What stream.c, stream_walk.c and stream_resume.c share; nobody else includes this.
+ * What stream.c, stream_read.c, stream_walk.c and stream_resume.c share; nobody else includes this.
  */
 #ifndef VMAFS_STREAM_INTERNAL_H
 #define VMAFS_STREAM_INTERNAL_H
@@ -99,6 +99,11 @@ int stream_retire_tail(struct stream *st, uint64_t end, struct block *next);
 
 /* A read failed, as ERR says. */
 void stream_note_damage(struct stream *st, const struct error *err);
+
+/* stream_read.c: as source_pread, source_borrow and source_give_back. */
+ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset);
+int stream_borrow(struct source *s, uint64_t offset, bool wait, struct source_loan *loan);
+void stream_give_back(struct source *s, const struct source_loan *loan);
 
 /* stream_walk.c: */
 

@@ -327,6 +327,24 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
         return true;
 }
 
+/* From where the bytes lie, without a copy of our own. False: that does not go. */
+static bool lend_disk(const struct request *r)
+{
+        struct disk *d = r->node->disk;
+        uint64_t offset = (uint64_t)r->offset;
+        struct disk_loan loan;
+        size_t want;
+
+        if (offset >= d->size)
+                return false;
+        want = (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), d->size - offset);
+        if (!disk_borrow(d, want, offset, &loan))
+                return false;
+        fuse_reply_iov(r->req, loan.pieces, (int)loan.count);
+        disk_give_back(d, &loan);
+        return true;
+}
+
 static bool answer_read(void *ctx, struct request *r)
 {
         struct ops_context *c = ctx;
@@ -336,6 +354,8 @@ static bool answer_read(void *ctx, struct request *r)
 
         if (!tree_stat(c->tree, r->node, &st))
                 return false;
+        if (lend_disk(r))
+                return true;
         buf = buffers_get(c->buffers);
         if (!buf) {
                 fuse_reply_err(r->req, ENOMEM);

@@ -85,6 +85,113 @@ ssize_t disk_read(struct disk *d, void *buf, size_t len, uint64_t offset)
         return (ssize_t)done;
 }
 
+/* Add N bytes at DATA, which may go on where the last ones ended. False: there is no room. */
+static bool add_piece(struct disk_loan *loan, const void *data, size_t n)
+{
+        struct iovec *last = loan->count ? &loan->pieces[loan->count - 1] : NULL;
+
+        if (last && (const char *)last->iov_base + last->iov_len == data) {
+                last->iov_len += n;
+                return true;
+        }
+        if (loan->count == DISK_LOAN_PIECES)
+                return false;
+        loan->pieces[loan->count++] =
+            (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+        return true;
+}
+
+/* N bytes that read as zeros. */
+static bool add_zeros(struct disk_loan *loan, size_t n)
+{
+        static const char zeros[65536];
+
+        while (n > 0) {
+                size_t piece = (size_t)min_u64(n, sizeof zeros);
+
+                if (!add_piece(loan, zeros, piece))
+                        return false;
+                n -= piece;
+        }
+        return true;
+}
+
+/* The loan that has byte AT of SOURCE; NULL: none can be had. */
+static const struct source_loan *find_loan(struct disk_loan *loan, struct source *source,
+                                           uint64_t at)
+{
+        for (size_t i = 0; i < loan->held_count; i++)
+                if (at >= loan->held[i].start && at < loan->held[i].end)
+                        return &loan->held[i];
+        if (loan->held_count == DISK_LOAN_HELD)
+                return NULL;
+        /* Whoever holds some already does not wait for more. */
+        if (source_borrow(source, at, loan->held_count == 0, &loan->held[loan->held_count]) <= 0)
+                return NULL;
+        return &loan->held[loan->held_count++];
+}
+
+/* N bytes at byte AT of SOURCE. */
+static bool add_stored(struct disk_loan *loan, struct source *source, uint64_t at, size_t n)
+{
+        while (n > 0) {
+                const struct source_loan *from = find_loan(loan, source, at);
+                size_t piece;
+
+                if (!from)
+                        return false;
+                piece = (size_t)min_u64(n, from->end - at);
+                if (!add_piece(loan, from->data + (at - from->start), piece))
+                        return false;
+                at += piece;
+                n -= piece;
+        }
+        return true;
+}
+
+static bool add_extent(struct disk *d, struct disk_loan *loan, const struct extent *e, uint64_t pos,
+                       size_t n)
+{
+        if (e->addr == EXTENT_ZERO || (e->addr == EXTENT_LOST && index_recover_zero(d->index)))
+                return add_zeros(loan, n);
+        if (e->addr == MAP_UNKNOWN || e->addr == EXTENT_LOST)
+                return false;
+        return add_stored(loan, index_archive(d->index)->source, e->addr + (pos - e->start), n);
+}
+
+bool disk_borrow(struct disk *d, size_t len, uint64_t offset, struct disk_loan *loan)
+{
+        const struct archive *a = index_archive(d->index);
+        size_t done = 0;
+
+        loan->count = loan->held_count = 0;
+        /* An address is the byte of the stream only where the format has no other use for it. */
+        if (a->addr_end || a->ops->locate || !source_lends(a->source))
+                return false;
+        while (done < len) {
+                uint64_t pos = offset + done;
+                struct extent e;
+                size_t n;
+
+                disk_find(d, pos, &e);
+                n = (size_t)min_u64(len - done, e.start + e.len - pos);
+                if (!add_extent(d, loan, &e, pos, n)) {
+                        disk_give_back(d, loan);
+                        return false;
+                }
+                done += n;
+        }
+        return true;
+}
+
+void disk_give_back(struct disk *d, struct disk_loan *loan)
+{
+        struct source *source = index_archive(d->index)->source;
+
+        while (loan->held_count > 0)
+                source_give_back(source, &loan->held[--loan->held_count]);
+}
+
 int disk_next_data(struct disk *d, uint64_t pos, uint64_t *out)
 {
         bool locked = index_lock_unless_sealed(d->index);

@@ -382,6 +382,32 @@ static void test_damage_ends_the_frontier(void **state)
         free(z.data);
 }
 
+/* What is lent stays where it is, whatever else the cache has to take in meanwhile. */
+static void test_lends_from_memory(void **state)
+{
+        struct bytes plain = fixture_mixture(9 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct source *s = open_zstd(z, MIB);
+        const uint64_t at = MIB + 5;
+        struct source_loan loan;
+        (void)state;
+
+        assert_int_equal(source_borrow(s, at, true, &loan), -EAGAIN);
+        assert_int_equal(reach(s, UINT64_MAX), plain.len);
+        assert_true(source_lends(s));
+        assert_int_equal(source_borrow(s, plain.len, true, &loan), 0);
+        check_all(s, plain, MIB);
+        assert_int_equal(source_borrow(s, at, false, &loan), -EAGAIN);
+        assert_int_equal(source_borrow(s, at, true, &loan), 1);
+        check_all(s, plain, MIB);
+        assert_true(loan.start <= at && loan.end > at && loan.end <= plain.len);
+        assert_memory_equal(loan.data, plain.data + loan.start, loan.end - loan.start);
+        source_give_back(s, &loan);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
 /* One answer for all who ask for a segment that has just failed, but not for ever. */
 static void test_damage_is_remembered_for_a_while(void **state)
 {
@@ -555,6 +581,7 @@ int main(void)
             cmocka_unit_test(test_frame_without_points),
             cmocka_unit_test(test_bomb_stays_bounded),
             cmocka_unit_test(test_damage_ends_the_frontier),
+            cmocka_unit_test(test_lends_from_memory),
             cmocka_unit_test(test_damage_is_remembered_for_a_while),
             cmocka_unit_test(test_plain_bytes_stay_a_plain_source),
             cmocka_unit_test(test_point_that_proves_is_kept),
