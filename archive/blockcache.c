@@ -55,6 +55,10 @@ struct blockcache {
         _Atomic size_t bytes;
         _Atomic uint64_t tick;
 
+        pthread_mutex_t load_lock; /* guards loading; taken before a shard's */
+        pthread_cond_t load_ended;
+        unsigned loading; /* load() runs, and its block's memory is accounted for */
+
         pthread_mutex_t spare_lock; /* guards the spares, and changes of their bytes; taken last */
         struct spare *spares[CLASSES];
         _Atomic size_t spare_bytes;
@@ -84,6 +88,8 @@ int blockcache_new(size_t bytes, struct blockcache **out)
                 return -ENOMEM;
         c->bound = bytes;
         pthread_mutex_init(&c->spare_lock, NULL);
+        pthread_mutex_init(&c->load_lock, NULL);
+        pthread_cond_init(&c->load_ended, NULL);
         for (size_t i = 0; i < SHARDS; i++) {
                 pthread_mutex_init(&c->shards[i].lock, NULL);
                 pthread_cond_init(&c->shards[i].loaded, NULL);
@@ -263,13 +269,14 @@ static bool evict(struct blockcache *c)
         return true;
 }
 
-/* Evict until INCOMING more bytes fit, or nothing is left that nobody holds. */
-static void make_room(struct blockcache *c, size_t incoming)
+/* Evict until INCOMING more bytes fit. False: nothing is left that nobody holds. */
+static bool make_room(struct blockcache *c, size_t incoming)
 {
         while (atomic_load(&c->bytes) + atomic_load(&c->spare_bytes) + incoming > c->bound) {
                 if (!evict(c))
-                        return;
+                        return false;
         }
+        return true;
 }
 
 void blockcache_free(struct blockcache *c)
@@ -291,20 +298,47 @@ void blockcache_free(struct blockcache *c)
                 }
         }
         pthread_mutex_destroy(&c->spare_lock);
+        pthread_mutex_destroy(&c->load_lock);
+        pthread_cond_destroy(&c->load_ended);
         free(c);
+}
+
+/*
+ * Memory for B, which is to be loaded. However many load at the same time, the bound holds: who
+ * finds no room waits for another load to end, and only who loads alone may pass it.
+ */
+static int begin_load(struct blockcache *c, struct block *b, size_t len)
+{
+        scoped_lock(&c->load_lock);
+        int rc;
+
+        while (!make_room(c, len) && c->loading > 0)
+                pthread_cond_wait(&c->load_ended, &c->load_lock);
+        rc = acquire(c, b, len);
+        if (rc < 0)
+                return rc;
+        charge(c, b, len);
+        c->loading++;
+        return 0;
+}
+
+static void end_load(struct blockcache *c)
+{
+        scoped_lock(&c->load_lock);
+
+        c->loading--;
+        pthread_cond_broadcast(&c->load_ended);
 }
 
 /* Fill B, which is listed and LOADING, and tell who waits for it. */
 static int load_block(struct blockcache *c, struct shard *s, struct block *b, size_t len,
                       blockcache_load_fn load, void *ctx)
 {
-        int rc;
+        int rc = begin_load(c, b, len);
 
-        make_room(c, len);
-        rc = acquire(c, b, len);
         if (rc == 0) {
-                charge(c, b, len);
                 rc = load(ctx, b->key, b->data, len);
+                end_load(c);
         }
         pthread_mutex_lock(&s->lock);
         b->state = rc < 0 ? FAILED : READY;

@@ -263,6 +263,59 @@ static void test_many_readers_and_evictions(void **state)
         blockcache_free(c);
 }
 
+struct crowd {
+        struct blockcache *cache;
+        _Atomic uint64_t next_key;
+        _Atomic size_t most; /* bytes that the cache had while one loaded */
+};
+
+static int load_in_crowd(void *ctx, uint64_t key, void *buf, size_t len)
+{
+        struct crowd *crowd = ctx;
+        size_t bytes = blockcache_bytes(crowd->cache), most = crowd->most;
+
+        while (bytes > most && !atomic_compare_exchange_weak(&crowd->most, &most, bytes))
+                ;
+        usleep(2000);
+        memset(buf, (int)key, len);
+        return 0;
+}
+
+static void *get_another(void *arg)
+{
+        struct crowd *crowd = arg;
+
+        for (int i = 0; i < 5; i++) {
+                struct block *b;
+
+                if (blockcache_get(crowd->cache, crowd->next_key++, SIZE, load_in_crowd, crowd,
+                                   &b) < 0)
+                        return arg;
+                blockcache_put(crowd->cache, b);
+        }
+        return NULL;
+}
+
+/* Sixteen, each of whom wants something else, where there is room for four. */
+static void test_bound_holds_while_many_load(void **state)
+{
+        struct crowd crowd = {.cache = new_cache(4 * SIZE)};
+        pthread_t threads[16];
+        (void)state;
+
+        for (int i = 0; i < 16; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, get_another, &crowd), 0);
+        for (int i = 0; i < 16; i++) {
+                void *wrong;
+
+                pthread_join(threads[i], &wrong);
+                assert_null(wrong);
+        }
+        assert_int_equal(crowd.next_key, 80);
+        assert_true(crowd.most > 2 * SIZE && crowd.most <= 4 * SIZE);
+        blockcache_free(crowd.cache);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -277,6 +330,7 @@ int main(void)
             cmocka_unit_test(test_waiters_share_one_load),
             cmocka_unit_test(test_waiters_share_a_failure),
             cmocka_unit_test(test_many_readers_and_evictions),
+            cmocka_unit_test(test_bound_holds_while_many_load),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
