@@ -41,7 +41,7 @@
 #include "index/index.h"
 
 enum {
-        READ_AHEAD_KIB = 4096, /* measured: 1 MiB reads from 1.25 to 2.8 GB/s, see vmafs(1) */
+        READ_AHEAD_KIB = 4096, /* see raise_read_ahead */
         THREADS_MAX = 96,      /* above max_background: metadata always finds a thread */
         INSIST_SECONDS = 60,   /* a second signal within this time is meant */
         END_SECONDS = 5,       /* how long a signal waits for the loop to end by itself */
@@ -191,7 +191,9 @@ static void find_device(struct mount *m)
 
 /*
  * The kernel offers 128 KiB of read-ahead and the FUSE protocol can only lower that; the block
- * device interface can raise it. Not permitted without root, and then the default stays.
+ * device interface can raise it: 1 MiB reads went from 1.25 to 2.8 GB/s on a quiet machine, from
+ * 0.92 to 1.4 on a busy one. Not permitted without root, and then the default stays: the kernel
+ * doubles it for a reader with POSIX_FADV_SEQUENTIAL, and what goes past the page cache has none.
  */
 static void raise_read_ahead(const struct mount *m)
 {

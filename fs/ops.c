@@ -281,8 +281,10 @@ static void fail_read(const struct ops_context *c, const struct request *r, ssiz
  * A read stopped at N of WANT bytes. In cached mode a short reply would make the kernel take the
  * place for the end of the file and give zeros or nothing behind it: so the whole request fails,
  * the kernel asks again page by page, and exactly the lost ones fail. In direct mode the reader
- * gets what is in front of the damage, and the error with its next read. FINAL: the index was
- * sealed before the read, so that asking again would not help.
+ * gets what is in front of the damage, and the error with its next read; which is why the kernel is
+ * not asked for shared mappings of such files (FUSE_DIRECT_IO_ALLOW_MMAP): they read through the page
+ * cache, and nothing tells their requests from a reader's. FINAL: the index was sealed before the
+ * read, so that asking again would not help.
  */
 static bool reply_short(const struct ops_context *c, const struct request *r, const char *buf,
                         size_t n, bool final)
