@@ -26,12 +26,12 @@
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/gzip_isal.h"
+#include "archive/gzip_rejoin.h"
 #include "archive/input.h"
 #include "archive/restart.h"
 #include "archive/resync.h"
 #include "archive/source.h"
 
-#define WINDOW    32768
 #define CHUNK     ((size_t)256 << 10)
 #define MAX_STEP  ((size_t)1 << 30) /* zlib counts in unsigned int */
 #define HEADER    10                /* without its optional fields */
@@ -75,17 +75,19 @@ struct inflater {
 
 struct gzip_pass {
         struct inflater f;
-        uint64_t out;      /* bytes returned so far */
-        uint64_t named;    /* out at the last point */
-        uint64_t member;   /* out at the start of the last member */
-        uint64_t reread;   /* bytes of input that were decoded in vain, and then searched */
+        uint64_t out;    /* bytes returned so far */
+        uint64_t named;  /* out at the last point */
+        uint64_t member; /* out at the start of the last member */
+        uint64_t reread; /* bytes of input that were decoded in vain, and then searched */
+        bool resumed;    /* behind damage, at least once */
+        struct gzip_rejoin rejoin;
         bool at_boundary;  /* the byte at out is the first one behind a boundary */
         uint64_t boundary; /* the boundary's in_bit */
         uint64_t aux;      /* the boundary's kind */
         bool judged;       /* worth and history are those of the boundary at out */
         bool worth;        /* of a point */
         uInt history_len;
-        unsigned char history[WINDOW];
+        unsigned char history[GZIP_WINDOW];
 };
 
 static const unsigned char magic[] = {0x1f, 0x8b, 0x08};
@@ -397,29 +399,6 @@ static uint64_t search_from(struct gzip_pass *p, uint64_t failed_at)
         return failed_at - back;
 }
 
-static int gzip_resume(void *pass, uint64_t out, struct codec_gap *gap)
-{
-        struct gzip_pass *p = pass;
-        uint64_t failed_at = input_offset(&p->f.in);
-        uint64_t at;
-        int rc;
-
-        *gap = (struct codec_gap){
-            .in_end = failed_at, .doubt = doubt(p, out), .lost = SOURCE_GAP_UNKNOWN};
-        rc = resync_search(p->f.in.source, search_from(p, failed_at), HEADER, find_member, NULL,
-                           &at);
-        if (rc <= 0)
-                return rc;
-        input_seek(&p->f.in, at);
-        p->f.between = true;
-        gap->in_bit = p->boundary = at * 8;
-        gap->aux = p->aux = AT_MEMBER;
-        p->out = p->named = p->member = out + gap->lost;
-        p->at_boundary = true;
-        p->judged = false;
-        return 1;
-}
-
 /* Into the middle of a byte, with the window that the blocks from there on refer to. */
 static int enter_block(struct inflater *f, unsigned bit, const void *history, uint32_t history_len,
                        struct error *err)
@@ -438,6 +417,68 @@ static int enter_block(struct inflater *f, unsigned bit, const void *history, ui
         if (history_len > 0 && inflateSetDictionary(&f->z, history, history_len) != Z_OK)
                 return error_set(err, ENOMEM, "out of memory");
         return 0;
+}
+
+/* The pass goes on at bit BIT, of kind AUX, where GAP ends, with what is in history. */
+static void go_on(struct gzip_pass *p, uint64_t bit, uint64_t aux, uint64_t out,
+                  struct codec_gap *gap)
+{
+        gap->in_bit = p->boundary = bit;
+        gap->aux = p->aux = aux;
+        gap->history = p->history;
+        gap->history_len = p->history_len;
+        p->out = p->named = p->member = out + gap->lost;
+        p->at_boundary = true;
+        /* Who resumes names the point. */
+        p->judged = true;
+        p->worth = false;
+        p->resumed = true;
+}
+
+/* Go on inside the member that failed, at or behind byte FROM. 1, 0, -ENOMEM. */
+static int rejoin_member(struct gzip_pass *p, uint64_t from, uint64_t out, struct codec_gap *gap)
+{
+        uint64_t bit;
+        int rc = gzip_rejoin(&p->rejoin, p->f.in.source, from, &bit, p->history, &p->history_len);
+
+        if (rc <= 0)
+                return rc;
+        input_seek(&p->f.in, bit / 8);
+        rc = enter_block(&p->f, bit % 8, p->history, p->history_len, NULL);
+        if (rc < 0)
+                return rc == -ENOMEM ? rc : 0;
+        p->f.member = bit / 8;
+        go_on(p, bit, AT_BLOCK, out, gap);
+        return 1;
+}
+
+static int go_on_at_member(struct gzip_pass *p, uint64_t from, uint64_t out, struct codec_gap *gap)
+{
+        uint64_t at;
+        int rc = resync_search(p->f.in.source, from, HEADER, find_member, NULL, &at);
+
+        if (rc <= 0)
+                return rc;
+        input_seek(&p->f.in, at);
+        p->f.between = true;
+        p->history_len = 0;
+        go_on(p, at * 8, AT_MEMBER, out, gap);
+        return 1;
+}
+
+static int gzip_resume(void *pass, uint64_t out, struct codec_gap *gap)
+{
+        struct gzip_pass *p = pass;
+        uint64_t failed_at = input_offset(&p->f.in);
+        uint64_t from = search_from(p, failed_at);
+        int rc = 0;
+
+        *gap = (struct codec_gap){
+            .in_end = failed_at, .doubt = doubt(p, out), .lost = SOURCE_GAP_UNKNOWN};
+        /* Behind a member's end there is no more of it, unless it was none of the archive's. */
+        if (!p->f.between || p->resumed)
+                rc = rejoin_member(p, from, out, gap);
+        return rc != 0 ? rc : go_on_at_member(p, from, out, gap);
 }
 
 static int inflate_exactly(struct inflater *f, unsigned char *out, size_t len, struct error *err)

@@ -457,3 +457,18 @@ rest_is_served() {
                 rest_is_served "s.$tool" 2200000 900000
         done
 }
+
+@test "behind damage inside of a single gzip member the rest is there" {
+        local command i=0
+
+        make_data a.raw 12582912
+        mkvma -o big.vma --device a=a.raw
+        for command in "gzip -1" "pigz -p2 -1" "pigz -p2 -1 --rsyncable"; do
+                i=$((i + 1))
+                $command -c big.vma >"big$i.gz"
+                # Long enough for what decodes it to notice, whatever it makes of it.
+                head -c 200000 /dev/urandom | dd of="big$i.gz" bs=1 \
+                        seek=$(($(stat -c %s "big$i.gz") / 2)) conv=notrunc status=none
+                rest_is_served "big$i.gz" 11534336 6291456
+        done
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Damage inside a gzip member, of which there is only one: behind it the member is entered again at
+ * a block, and every byte that is served is right.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include <cmocka.h>
+
+#include "archive/bytes.h"
+#include "archive/deflate_find.h"
+#include "archive/error.h"
+#include "archive/gzip_rejoin.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "tests/fixture_stream.h"
+
+enum { GAPS = 32, BLOCKS_MAX = 1 << 16 };
+
+/* ---- where blocks begin ---- */
+
+struct blocks {
+        uint64_t bit[BLOCKS_MAX];
+        uint64_t out[BLOCKS_MAX]; /* bytes in front of it */
+        size_t count;
+};
+
+/* All blocks of Z, one member. */
+static void walk(struct bytes z, struct blocks *b)
+{
+        static uint8_t out[1 << 16];
+        z_stream s = {.next_in = z.data, .avail_in = (uInt)z.len};
+        int rc = Z_OK;
+
+        assert_int_equal(inflateInit2(&s, 15 + 16), Z_OK);
+        b->count = 0;
+        while (rc == Z_OK) {
+                s.next_out = out;
+                s.avail_out = sizeof out;
+                rc = inflate(&s, Z_BLOCK);
+                if (rc == Z_OK && (s.data_type & (128 | 64)) == 128) {
+                        assert_true(b->count < BLOCKS_MAX);
+                        b->out[b->count] = s.total_out;
+                        b->bit[b->count++] = (z.len - s.avail_in) * 8 - ((unsigned)s.data_type & 7);
+                }
+        }
+        assert_int_equal(rc, Z_STREAM_END);
+        inflateEnd(&s);
+}
+
+static struct deflate_header header_of(struct bytes z, uint64_t bit)
+{
+        return deflate_header(z.data + bit / 8, bit % 8);
+}
+
+/* The bit of the first block at or behind byte FROM of Z. */
+static uint64_t block_at(struct bytes z, size_t from)
+{
+        static struct blocks b;
+
+        walk(z, &b);
+        for (size_t i = 0; i < b.count; i++)
+                if (b.bit[i] / 8 >= from)
+                        return b.bit[i];
+        fail_msg("no block");
+        return 0;
+}
+
+/* A kind of block that there is not: what decodes it notices at once. */
+static void break_header(struct bytes z, uint64_t bit)
+{
+        for (uint64_t i = bit + 1; i < bit + 3; i++)
+                z.data[i / 8] |= (uint8_t)(1 << i % 8);
+}
+
+/* ---- salvage ---- */
+
+struct salvaged {
+        struct source *s;
+        struct source_gap gaps[GAPS];
+        size_t count;
+        uint64_t end; /* of what is there, by the stream's own reckoning */
+};
+
+static struct salvaged salvage(struct bytes z)
+{
+        const struct stream_options o = {.threads = 2, .cache_bytes = 8 * MIB};
+        struct salvaged v = {0};
+        struct error err = {0};
+
+        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &v.s, &err), 0);
+        stream_release(v.s);
+        while (source_reach(v.s, UINT64_MAX, &v.end, &err) < 0) {
+                int rc;
+
+                assert_int_equal(err.code, EIO);
+                assert_true(v.count < GAPS);
+                rc = source_resume(v.s, &v.gaps[v.count++], &err);
+                assert_true(rc >= 0);
+                if (rc == 0)
+                        break;
+        }
+        return v;
+}
+
+static void check_same(struct source *s, uint64_t at, size_t len, const uint8_t *plain)
+{
+        uint8_t *got = malloc(MIB);
+
+        for (size_t done = 0; done < len; done += MIB) {
+                size_t n = (size_t)min_u64(MIB, len - done);
+
+                assert_int_equal(source_pread(s, got, n, at + done), (ssize_t)n);
+                assert_memory_equal(got, plain + done, n);
+        }
+        free(got);
+}
+
+/* What lies between two gaps is a piece of PLAIN, wherever that was. */
+static void check_between(const struct salvaged *v, struct bytes plain)
+{
+        for (size_t i = 1; i < v->count; i++) {
+                uint64_t from = v->gaps[i - 1].end;
+                size_t len = (size_t)(v->gaps[i].start - min_u64(from, v->gaps[i].start));
+                uint8_t *got = malloc(len + 1);
+
+                if (len > 0)
+                        assert_int_equal(source_pread(v->s, got, len, from), (ssize_t)len);
+                assert_non_null(memmem(plain.data, plain.len, got, len));
+                free(got);
+        }
+}
+
+/* What lies in front of the first gap and behind the last one is there, at least LEAST bytes. */
+static void check_ends(const struct salvaged *v, struct bytes plain, size_t least)
+{
+        const struct source_gap *last = &v->gaps[v->count - 1];
+        size_t front = (size_t)v->gaps[0].start, behind = (size_t)(v->end - last->end);
+
+        assert_true(v->count > 0);
+        assert_true(behind <= plain.len);
+        assert_true(front + behind >= least);
+        check_same(v->s, 0, front, plain.data);
+        check_same(v->s, last->end, behind, plain.data + plain.len - behind);
+        check_between(v, plain);
+        /* Once more from restart points, with what the pass has left in the cache gone. */
+        check_same(v->s, last->end, behind, plain.data + plain.len - behind);
+        check_same(v->s, 0, front, plain.data);
+}
+
+static void expect_salvaged(struct bytes plain, struct bytes z, size_t least)
+{
+        struct salvaged v = salvage(z);
+
+        check_ends(&v, plain, least);
+        source_close(v.s);
+}
+
+static void check_header(const char *command)
+{
+        struct bytes plain = fixture_mixture(20 * MIB, 1);
+        struct bytes z = fixture_pipe(plain, command);
+
+        break_header(z, block_at(z, z.len / 2));
+        expect_salvaged(plain, z, 17 * MIB);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_gzip(void **state)
+{
+        (void)state;
+        check_header("gzip -6 -c");
+}
+
+static void test_pigz(void **state)
+{
+        (void)state;
+        check_header("pigz -p2 -1 --rsyncable -c");
+        check_header("pigz -p2 -1 --independent -c");
+}
+
+/* Whatever is not noticed until the member's sum has all of it in doubt, since it is short. */
+static void check_missing(size_t missing, const char *command)
+{
+        struct bytes plain = fixture_mixture(8 * MIB, 3);
+        struct bytes z = fixture_pipe(plain, command);
+        size_t at = z.len / 2;
+
+        memmove(z.data + at, z.data + at + missing, z.len - at - missing);
+        z.len -= missing;
+        expect_salvaged(plain, z, 0);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_missing_piece(void **state)
+{
+        (void)state;
+        for (size_t missing = 1; missing < MIB / 2; missing = missing * 50 + 1) {
+                check_missing(missing, "gzip -1 -c");
+                check_missing(missing, "pigz -p2 -1 -c");
+        }
+}
+
+static void test_damage_at_several_places(void **state)
+{
+        struct bytes plain = fixture_mixture(24 * MIB, 5);
+        struct bytes z = fixture_pipe(plain, "gzip -1 -c");
+        uint64_t bits[3];
+        struct salvaged v;
+        (void)state;
+
+        for (size_t i = 0; i < 3; i++)
+                bits[i] = block_at(z, z.len / 4 * (i + 1));
+        for (size_t i = 0; i < 3; i++)
+                break_header(z, bits[i]);
+        v = salvage(z);
+        assert_int_equal(v.count, 3);
+        check_ends(&v, plain, 8 * MIB);
+        source_close(v.s);
+        free(plain.data);
+        free(z.data);
+}
+
+/* So near to the end that there are not blocks enough for a proof but for the end itself. */
+static void test_damage_near_the_end(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB, 8);
+        struct bytes z = fixture_pipe(plain, "gzip -1 -c");
+        static struct blocks b;
+        struct salvaged v;
+        (void)state;
+
+        walk(z, &b);
+        break_header(z, b.bit[b.count - 5]);
+        v = salvage(z);
+        check_ends(&v, plain, 4 * MIB);
+        assert_true(v.end > v.gaps[v.count - 1].end);
+        source_close(v.s);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Nobody knows what these repeat: from the damage on there is nothing, and nothing wrong. */
+static void test_what_cannot_be_known_is_not_made_up(void **state)
+{
+        struct bytes plain = {0};
+        struct bytes z;
+        struct salvaged v;
+        (void)state;
+
+        for (int i = 0; i < 500; i++) {
+                plain = fixture_join(plain, fixture_noise(15000, 6));
+                plain = fixture_join(plain, fixture_noise(50, 7 + (uint64_t)i));
+        }
+        z = fixture_pipe(plain, "gzip -9 -c");
+        break_header(z, block_at(z, 1000));
+        v = salvage(z);
+        assert_int_equal(v.count, 1);
+        check_ends(&v, plain, 0);
+        source_close(v.s);
+        free(plain.data);
+        free(z.data);
+}
+
+/* A deflate stream of many small blocks: MEM_LEVEL is zlib's. */
+static struct bytes deflated(struct bytes plain, int mem_level)
+{
+        z_stream s = {.next_in = plain.data, .avail_in = (uInt)plain.len};
+        struct bytes z = {malloc(plain.len * 2), 0};
+
+        assert_int_equal(deflateInit2(&s, 6, Z_DEFLATED, 15, mem_level, Z_DEFAULT_STRATEGY), Z_OK);
+        s.next_out = z.data;
+        s.avail_out = (uInt)plain.len * 2;
+        assert_int_equal(deflate(&s, Z_FINISH), Z_STREAM_END);
+        z.len = s.total_out;
+        deflateEnd(&s);
+        return z;
+}
+
+/*
+ * A guest's file that is a deflate stream itself does not shrink: it is stored as it is, and its
+ * blocks are sound. Behind damage they are found before ours; they must not be taken for ours.
+ */
+static void check_embedded(int mem_level, const char *outer)
+{
+        struct bytes content = fixture_mixture(8 * MIB, 9);
+        struct bytes file = deflated(content, mem_level);
+        struct bytes plain = fixture_mixture(2 * MIB, 10);
+        struct bytes z;
+        struct salvaged v;
+        static struct blocks b;
+        size_t stored = 0, front = plain.len, first = 0;
+
+        plain = fixture_join(plain, file);
+        plain = fixture_join(plain, fixture_mixture(6 * MIB, 11));
+        z = fixture_pipe(plain, outer);
+        walk(z, &b);
+        for (size_t i = 0; i < b.count; i++) {
+                if (b.out[i] < front + 200000 || b.out[i] > plain.len - 6 * MIB ||
+                    header_of(z, b.bit[i]).kind != DEFLATE_STORED)
+                        continue;
+                first = first == 0 ? i : first;
+                stored++;
+        }
+        assert_true(stored >= 16);
+        break_header(z, b.bit[first]);
+        v = salvage(z);
+        check_ends(&v, plain, front / 2 + 3 * MIB);
+        /* Not even for a moment. */
+        assert_int_equal(v.count, 1);
+        source_close(v.s);
+        free(content.data);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_embedded_stream(void **state)
+{
+        (void)state;
+        check_embedded(4, "gzip -1 -c");
+        check_embedded(5, "pigz -p2 -1 -c");
+}
+
+/* ---- at random ---- */
+
+/* Whatever is damaged, and however: a byte behind the last gap is right or not served. */
+static void test_random_damage(void **state)
+{
+        struct bytes plain = fixture_mixture(8 * MIB, 7);
+        struct bytes z = fixture_pipe(plain, "gzip -1 -c");
+        uint8_t *sound = malloc(z.len);
+        uint64_t seed = 7;
+        size_t rejoined = 0;
+        (void)state;
+
+        memcpy(sound, z.data, z.len);
+        for (int round = 0; round < 16; round++) {
+                size_t at = z.len / 8 + fixture_random(&seed) % (z.len / 2);
+                size_t n = 1 + fixture_random(&seed) % 200000;
+                struct salvaged v;
+
+                memcpy(z.data, sound, z.len);
+                for (size_t i = 0; i < n; i++)
+                        z.data[at + i] = (uint8_t)fixture_random(&seed);
+                v = salvage(z);
+                if (v.count == 1) {
+                        check_ends(&v, plain, 0);
+                        rejoined += v.end > v.gaps[0].end;
+                }
+                source_close(v.s);
+        }
+        assert_true(rejoined >= 2);
+        free(sound);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Noise has no blocks in it. */
+static void test_noise(void **state)
+{
+        struct bytes noise = fixture_noise(4 * MIB, 12);
+        struct source *s = fixture_source(noise.data, noise.len);
+        struct gzip_rejoin account = {0};
+        unsigned char window[GZIP_WINDOW];
+        uint64_t bit;
+        uint32_t len;
+        (void)state;
+
+        assert_int_equal(gzip_rejoin(&account, s, 0, &bit, window, &len), 0);
+        /* A second time it is not gone through. */
+        assert_true(account.searched > noise.len - 1000);
+        source_close(s);
+        free(noise.data);
+}
+
+/*
+ * Headers, each of a block that goes on to the end of the file: decoding from each of them would
+ * take for ever.
+ */
+static void test_headers_without_end_are_given_up(void **state)
+{
+        struct bytes plain = fixture_mixture(MIB, 13);
+        struct bytes z = fixture_pipe(plain, "gzip -6 -c");
+        static struct blocks b;
+        struct bytes hostile = {malloc(6 * MIB), 6 * MIB};
+        struct gzip_rejoin account = {0};
+        struct source *s;
+        unsigned char window[GZIP_WINDOW];
+        uint64_t bit = 0;
+        size_t from;
+        uint32_t len;
+        (void)state;
+
+        walk(z, &b);
+        for (size_t i = 0; i < b.count && bit == 0; i++)
+                if (header_of(z, b.bit[i]).kind == DEFLATE_DYNAMIC)
+                        bit = b.bit[i];
+        assert_true(bit > 0);
+        from = (size_t)(bit / 8);
+        for (size_t at = 0; at < hostile.len; at++)
+                hostile.data[at] = at % 400 < 200 ? z.data[from + at % 400] : 0;
+        s = fixture_source(hostile.data, hostile.len);
+        assert_int_equal(gzip_rejoin(&account, s, 0, &bit, window, &len), 0);
+        assert_true(account.spent <= account.granted + MIB);
+        source_close(s);
+        free(hostile.data);
+        free(plain.data);
+        free(z.data);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_gzip),
+            cmocka_unit_test(test_pigz),
+            cmocka_unit_test(test_missing_piece),
+            cmocka_unit_test(test_damage_at_several_places),
+            cmocka_unit_test(test_damage_near_the_end),
+            cmocka_unit_test(test_what_cannot_be_known_is_not_made_up),
+            cmocka_unit_test(test_embedded_stream),
+            cmocka_unit_test(test_random_damage),
+            cmocka_unit_test(test_noise),
+            cmocka_unit_test(test_headers_without_end_are_given_up),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
