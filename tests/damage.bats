@@ -459,16 +459,17 @@ rest_is_served() {
 }
 
 @test "behind damage inside of a single gzip member the rest is there" {
-        local command i=0
+        local command file
 
-        make_data a.raw 12582912
+        # Not of numbers that differ in their last digits: those repeat what is lost for ever.
+        base64 -w 64 /dev/urandom | head -c 12582912 >a.raw
         mkvma -o big.vma --device a=a.raw
         for command in "gzip -1" "pigz -p2 -1" "pigz -p2 -1 --rsyncable"; do
-                i=$((i + 1))
-                $command -c big.vma >"big$i.gz"
+                file=${command//[^a-z]/}.gz
+                $command -c big.vma >"$file"
                 # Long enough for what decodes it to notice, whatever it makes of it.
-                head -c 200000 /dev/urandom | dd of="big$i.gz" bs=1 \
-                        seek=$(($(stat -c %s "big$i.gz") / 2)) conv=notrunc status=none
-                rest_is_served "big$i.gz" 11534336 6291456
+                head -c 200000 /dev/urandom | dd of="$file" bs=1 \
+                        seek=$(($(stat -c %s "$file") / 2)) conv=notrunc status=none
+                rest_is_served "$file" 8388608 8388608
         done
 }
