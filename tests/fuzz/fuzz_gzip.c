@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 /* Behind damage: the pass moves on, and a point that it is entered at again is one. */
 static void check_resumed(const unsigned char *data, size_t size)
 {
-        static unsigned char out[(size_t)256 << 10], again[sizeof out];
+        static unsigned char out[(size_t)256 << 10], again[sizeof out], history[GZIP_WINDOW];
         const struct codec_limits limits = {0};
         struct source *in = memory_source(data, size);
         struct codec_gap gap = {0};
@@ -25,12 +25,9 @@ static void check_resumed(const unsigned char *data, size_t size)
 
                 if (n > 0 && gap.lost > 0) {
                         /* Right behind a gap: a segment from the point gives the same. */
-                        struct restart_point point = {.in_bit = gap.in_bit, .aux = gap.aux};
-                        static unsigned char history[GZIP_WINDOW];
+                        struct restart_point point = {
+                            .in_bit = gap.in_bit, .aux = gap.aux, .history_len = gap.history_len};
 
-                        if (gap.history_len)
-                                memcpy(history, gap.history, gap.history_len);
-                        point.history_len = gap.history_len;
                         fuzz_require(gzip_codec.segment(in, &point, history, size * 8, again,
                                                         (size_t)n, NULL) == 0);
                         fuzz_require(memcmp(out, again, (size_t)n) == 0);
@@ -46,6 +43,8 @@ static void check_resumed(const unsigned char *data, size_t size)
                         break;
                 fuzz_require(gap.in_bit / 8 < size && (gap.in_bit > last_bit || resumes == 1));
                 fuzz_require(gap.doubt <= total && gap.history_len <= GZIP_WINDOW);
+                if (gap.history_len)
+                        memcpy(history, gap.history, gap.history_len);
                 last_bit = gap.in_bit;
                 total += gap.lost;
         }
