@@ -24,6 +24,7 @@
 
 #include "archive/bytes.h"
 #include "archive/codec.h"
+#include "archive/cutoff.h"
 #include "archive/error.h"
 #include "archive/gzip_isal.h"
 #include "archive/gzip_rejoin.h"
@@ -69,6 +70,7 @@ struct inflater {
         bool first;      /* nothing was read yet */
         bool between;    /* what comes next is a member's header or the end */
         bool sound;      /* the last failure says nothing against what was decoded before it */
+        bool cut;        /* the last failure: the source has ended */
         uint64_t member; /* where in the source the last member begins */
         bool check;      /* compute CRCs */
 };
@@ -78,6 +80,7 @@ struct gzip_pass {
         uint64_t out;    /* bytes returned so far */
         uint64_t named;  /* out at the last point */
         uint64_t member; /* out at the start of the last member */
+        uint64_t block;  /* … and of the last block */
         uint64_t reread; /* bytes of input that were decoded in vain, and then searched */
         bool resumed;    /* behind damage, at least once */
         struct gzip_rejoin rejoin;
@@ -130,7 +133,8 @@ static int inflater_need(struct inflater *f, size_t want, struct error *err)
 {
         int rc = input_want(&f->in, want, err);
 
-        if (rc == 0 && input_available(&f->in) < want)
+        f->cut = rc == 0 && input_available(&f->in) < want;
+        if (f->cut)
                 rc = error_set_at(err, EIO, input_offset(&f->in) + input_available(&f->in),
                                   "the gzip stream is truncated");
         return rc;
@@ -277,6 +281,8 @@ static void note_boundary(struct gzip_pass *p, int step, size_t made, size_t don
 {
         if (made > 0)
                 p->at_boundary = false;
+        if (step == STEP_MEMBER || step == STEP_BLOCK)
+                p->block = p->out + done;
         if (step == STEP_MEMBER) {
                 p->member = p->out + done;
                 p->aux = AT_MEMBER;
@@ -370,10 +376,18 @@ static size_t find_member(void *ctx, const uint8_t *p, size_t n, uint64_t at)
         return RESYNC_NONE;
 }
 
+/* Is everything that was decoded right, and the failure only that there is no more of it? */
+static bool only_missing(const struct gzip_pass *p, uint64_t out)
+{
+        if (!p->f.sound || !p->f.cut)
+                return p->f.sound;
+        return !p->f.raw && cutoff_gzip(p->f.in.source, out - min_u64(out, p->member));
+}
+
 /* How much of what was returned of the member that failed is not to be believed. */
 static uint64_t doubt(const struct gzip_pass *p, uint64_t out)
 {
-        uint64_t member = out - min_u64(out, p->member);
+        uint64_t member = out - min_u64(out, p->member), block = out - min_u64(out, p->block);
         bool wrong_sum = p->f.z.msg && strncmp(p->f.z.msg, "incorrect", 9) == 0 &&
                          strcmp(p->f.z.msg, "incorrect header check") != 0;
 
@@ -381,7 +395,8 @@ static uint64_t doubt(const struct gzip_pass *p, uint64_t out)
                 return 0;
         if (wrong_sum)
                 return member <= CODEC_DOUBT_WHOLE ? member : 0;
-        return min_u64(member, CODEC_DOUBT_NEAR);
+        /* A block that is out of step may go on for long. */
+        return min_u64(member, max_u64(CODEC_DOUBT_NEAR, block));
 }
 
 /*
@@ -427,7 +442,7 @@ static void go_on(struct gzip_pass *p, uint64_t bit, uint64_t aux, uint64_t out,
         gap->aux = p->aux = aux;
         gap->history = p->history;
         gap->history_len = p->history_len;
-        p->out = p->named = p->member = out + gap->lost;
+        p->out = p->named = p->member = p->block = out + gap->lost;
         p->at_boundary = true;
         /* Who resumes names the point. */
         p->judged = true;
@@ -470,11 +485,12 @@ static int gzip_resume(void *pass, uint64_t out, struct codec_gap *gap)
 {
         struct gzip_pass *p = pass;
         uint64_t failed_at = input_offset(&p->f.in);
-        uint64_t from = search_from(p, failed_at);
+        bool missing = only_missing(p, out);
+        uint64_t from = missing ? failed_at : search_from(p, failed_at);
         int rc = 0;
 
         *gap = (struct codec_gap){
-            .in_end = failed_at, .doubt = doubt(p, out), .lost = SOURCE_GAP_UNKNOWN};
+            .in_end = failed_at, .doubt = missing ? 0 : doubt(p, out), .lost = SOURCE_GAP_UNKNOWN};
         /* Behind a member's end there is no more of it, unless it was none of the archive's. */
         if (!p->f.between || p->resumed)
                 rc = rejoin_member(p, from, out, gap);

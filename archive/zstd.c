@@ -16,6 +16,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/codec.h"
+#include "archive/cutoff.h"
 #include "archive/error.h"
 #include "archive/restart.h"
 #include "archive/resync.h"
@@ -85,8 +86,9 @@ static int pass_new(struct source *in, const struct codec_limits *limits, uint64
         return 0;
 }
 
-int zstd_cut_short(const struct zstd_pass *z, struct error *err)
+int zstd_cut_short(struct zstd_pass *z, struct error *err)
 {
+        z->cut = true;
         return error_set_at(err, EIO, z->input.source->size, "the zstd stream is cut short");
 }
 
@@ -378,7 +380,7 @@ static uint64_t doubt(const struct zstd_pass *z, uint64_t out)
 {
         uint64_t frame = out - min_u64(out, z->frame_start);
 
-        if (!z->unproven)
+        if (!z->unproven || (z->cut && cutoff_zstd(z->input.source, z->frame.checksum)))
                 return 0;
         if (z->wrong_sum)
                 return frame <= CODEC_DOUBT_WHOLE ? frame : 0;
@@ -439,6 +441,7 @@ static int zstd_resume(void *pass, uint64_t out, struct codec_gap *gap)
             .in_end = z->call_pos, .doubt = doubt(z, out), .lost = SOURCE_GAP_UNKNOWN};
         z->following = z->peeked = z->at_cut = false;
         z->piece = (struct zstd_piece){0};
+        z->cut = false;
         if (z->in_frame)
                 rc = rejoin_frame(z, out, gap);
         return rc != 0 ? rc : find_next_frame(z, from, out, gap);

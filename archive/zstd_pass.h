@@ -43,6 +43,7 @@ struct zstd_pass {
         bool in_frame;
         bool unproven;    /* the frame has begun, and its sum has not been seen to be right */
         bool wrong_sum;   /* … but to be wrong */
+        bool cut;         /* the file has ended inside of it */
         bool whole;       /* it was decoded from its start, so that its checksum can be */
         bool short_block; /* the last block was not full */
 
@@ -70,7 +71,7 @@ struct zstd_pass {
 /* zstd.c: */
 
 /* The stream ends where it must not. */
-int zstd_cut_short(const struct zstd_pass *z, struct error *err);
+int zstd_cut_short(struct zstd_pass *z, struct error *err);
 
 /*
  * A context that does not refuse what limits.window allows: the pass judges windows itself. NULL:
