@@ -16,6 +16,7 @@ start_image_export() {
                 --blockdev driver=file,filename="$2",node-name=f,read-only=on \
                 --blockdev driver="$1",file=f,node-name=r,read-only=on \
                 --export type=fuse,id=e,node-name=r,mountpoint="$EXPORT",writable=off &
+        # shellcheck disable=SC2034 # stop_export looks at it
         exporter=$!
         until mountpoint -q "$EXPORT"; do
                 [ "$SECONDS" -lt "$end" ] || die "qemu-storage-daemon exports nothing"
