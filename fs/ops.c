@@ -47,8 +47,11 @@ static bool fill_entry(const struct ops_context *c, const struct node *n,
                        struct fuse_entry_param *e)
 {
         *e = (struct fuse_entry_param){.ino = n->ino, .entry_timeout = FOREVER};
-        /* Asked first: an index that is sealed meanwhile must not make old numbers final. */
-        if (tree_stat_final(c->tree, n))
+        /*
+         * Asked first: an index that is sealed meanwhile must not make old numbers final. With
+         * direct_io the kernel itself may get the size wrong, see reply_short.
+         */
+        if (tree_stat_final(c->tree, n) && !(c->direct_io && n->kind == NODE_DISK))
                 e->attr_timeout = FOREVER;
         return tree_stat(c->tree, n, &e->attr);
 }
@@ -281,10 +284,11 @@ static void fail_read(const struct ops_context *c, const struct request *r, ssiz
  * A read stopped at N of WANT bytes. In cached mode a short reply would make the kernel take the
  * place for the end of the file and give zeros or nothing behind it: so the whole request fails,
  * the kernel asks again page by page, and exactly the lost ones fail. In direct mode the reader
- * gets what is in front of the damage, and the error with its next read; which is why the kernel is
- * not asked for shared mappings of such files (FUSE_DIRECT_IO_ALLOW_MMAP): they read through the page
- * cache, and nothing tells their requests from a reader's. FINAL: the index was sealed before the
- * read, so that asking again would not help.
+ * gets what is in front of the damage, and the error with its next read. A mapping is read through
+ * the page cache in that mode too, and nothing tells its requests from a reader's: it makes the
+ * file look short until its size is asked for again, which is why that is never kept, and why
+ * shared mappings (FUSE_DIRECT_IO_ALLOW_MMAP) are not asked for. FINAL: the index was sealed before
+ * the read, so that asking again would not help.
  */
 static bool reply_short(const struct ops_context *c, const struct request *r, const char *buf,
                         size_t n, bool final)

@@ -101,6 +101,18 @@ no_wrong_byte() {
         cmp got expected
 }
 
+@test "with direct_io, a mapping that meets a lost cluster leaves the file its size" {
+        make_damaged --drop a:20
+        mount_vmafs d.vma -o direct_io
+        wait_indexed
+        [ "$(stat -c %s "$MNT/disk-a.raw")" -eq 4194304 ]
+        "$TOOLS/mapread" private "$MNT/disk-a.raw" >got && return 1
+        [ "$(stat -c %s "$MNT/disk-a.raw")" -eq 4194304 ]
+        [ "$(read_over_errors)" -eq 16 ]
+        expect_lost 20
+        cmp got expected
+}
+
 @test "lost is not a hole: SEEK_DATA finds it, and st_blocks counts it" {
         mount_damaged --drop a:20
         [ "$(holes "$MNT/disk-a.raw")" = "0 4194304" ]
