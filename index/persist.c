@@ -64,7 +64,8 @@ static bool may_change(const struct index *index)
         return index->archive->in_place && !stream_table(index->source);
 }
 
-void index_keep(struct index *index, const struct record *record)
+/* Write the sidecar, with RECORD or that of the one that is there. Under the folder's lock. */
+static void save(struct index *index, const struct record *record)
 {
         struct sidecar_contents contents = {
             .compression = index_compression(index),
@@ -77,6 +78,19 @@ void index_keep(struct index *index, const struct record *record)
         };
         struct record *carried = NULL;
         uint64_t size;
+
+        if (!record && !carry_record(index, &carried))
+                return;
+        if (carried)
+                contents.record = carried;
+        if (sidecar_save(index->place, &contents, &size, &index->sidecar_err) == 0)
+                index->sidecar_size = size;
+        record_free(carried);
+}
+
+void index_keep(struct index *index, const struct record *record)
+{
+        int lock;
 
         /* What is damaged is scanned each time: it may be the medium that is at fault. */
         if (index->damage_count) {
@@ -94,13 +108,20 @@ void index_keep(struct index *index, const struct record *record)
                            "its index is not kept: it would be of one of its files alone");
                 return;
         }
-        if (!record && !carry_record(index, &carried))
+        /*
+         * Another process may give the sidecar a record between our look for one and our own
+         * sidecar. Where folders cannot be locked, that is so rare that it is not worth a failure.
+         */
+        lock = place_lock(index->place);
+        if (lock == -ETIMEDOUT) {
+                error_fill(&index->sidecar_err, ETIMEDOUT,
+                           "its index %s is not kept: another process has been keeping one in "
+                           "that folder for a minute",
+                           place_path(index->place, PLACE_OWN));
                 return;
-        if (carried)
-                contents.record = carried;
-        if (sidecar_save(index->place, &contents, &size, &index->sidecar_err) == 0)
-                index->sidecar_size = size;
-        record_free(carried);
+        }
+        save(index, record);
+        place_unlock(lock);
 }
 
 void persist_save(struct index *index)

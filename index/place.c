@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "archive/bytes.h"
@@ -19,7 +20,11 @@
 #include "archive/error.h"
 #include "archive/source.h"
 
-enum { SAMPLE = 65536 };
+enum {
+        SAMPLE = 65536,
+        LOCK_POLL_MS = 20,
+        LOCK_WAIT_MS = 60000,
+};
 
 #define TEMPORARY ".vmafs-" /* and 16 digits: a new file's first name */
 
@@ -273,6 +278,35 @@ int place_open(const struct place *p, enum place_where where)
         else
                 fd = openat(p->dir, p->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         return fd < 0 ? -errno : fd;
+}
+
+/* The folder itself is locked: a file for it would have to stay for ever. */
+int place_lock(const struct place *p)
+{
+        const struct timespec poll = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+        cleanup_close int fd = -1;
+
+        if (p->dir < 0)
+                return p->dir;
+        /* Opened again: what is only duplicated shares its lock with this process's other threads.
+         */
+        fd = openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_POLL_MS) {
+                if (errno != EWOULDBLOCK)
+                        return -errno;
+                if (waited >= LOCK_WAIT_MS)
+                        return -ETIMEDOUT;
+                nanosleep(&poll, NULL);
+        }
+        return steal_fd(&fd);
+}
+
+void place_unlock(int lock)
+{
+        if (lock >= 0)
+                close(lock);
 }
 
 /* Is NAME one that choose_temporary may have made? */

@@ -55,6 +55,15 @@ int place_folder(const struct place *p);
 int place_open(const struct place *p, enum place_where where);
 
 /*
+ * Keep other processes from replacing sidecars in this folder, so that what is read of the one that
+ * is there holds until it is replaced. A process that does the same is waited for, a minute at
+ * most. The lock, which place_unlock ends; -ETIMEDOUT; what else flock says, where that does not
+ * work.
+ */
+int place_lock(const struct place *p);
+void place_unlock(int lock); /* an error of place_lock is allowed */
+
+/*
  * A new file for writing, under a name of its own. The file descriptor, or -errno with the reason
  * in ERR. End it with place_commit or place_abandon, which close it.
  */
