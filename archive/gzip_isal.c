@@ -87,7 +87,8 @@ static int skip_text(struct decoder *d)
 
                 if (rc < 0)
                         return rc;
-                nul = memchr(input_bytes(&d->in), 0, input_available(&d->in));
+                nul = memchr(input_bytes(&d->in), 0,
+                             (size_t)min_u64(input_available(&d->in), TEXT_MAX));
                 if (nul)
                         return skip(d, (size_t)(nul - input_bytes(&d->in)) + 1);
         }

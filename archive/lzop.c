@@ -369,7 +369,7 @@ static int find_piece(struct lzop_reader *r, uint64_t at, size_t len, XXH3_state
                 done += r->block.out_len;
                 lzop_skip_block(r);
         }
-        return 0;
+        return p->block.out_len > 0 ? 0 : error_set(err, EINVAL, "no such byte in the segment");
 }
 
 /* Decode P into *OUT, which the caller frees. */
