@@ -17,7 +17,6 @@
 enum {
         BLOCK = 4096,
         MEMBERS_MAX = 4096,
-        IMAGE_SHARE = 8,            /* of the cache: a machine has a few disks */
         FILE_MAX_BYTES = 1 << 20,   /* a larger member is not held in memory */
         FILES_MAX_BYTES = 16 << 20, /* nor are more than so many bytes of all */
         STEP = 16 << 20,            /* bytes of the stream between two looks at who wants to stop */
@@ -263,7 +262,7 @@ static int tar_open(struct source *source, const struct archive_origin *origin,
                 return error_set(err, ENOMEM, "out of memory");
         t->base.ops = &tar_archive;
         t->base.source = source;
-        t->images.cache_bytes = origin->cache_bytes / IMAGE_SHARE;
+        t->images.cache_bytes = origin->cache_bytes;
         rc = find_members(t, err);
         if (rc < 0)
                 return rc;

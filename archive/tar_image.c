@@ -10,7 +10,10 @@
 #include "archive/source.h"
 #include "archive/tar.h"
 
-enum { BATCH = 256 };
+enum {
+        BATCH = 256,
+        CACHE_MIN = 1 << 20, /* bytes, for an image */
+};
 
 static const struct archive_ops *const formats[] = {&vmdk_archive, &qcow2_archive, &qed_archive};
 
@@ -197,6 +200,15 @@ static void cleanup_image_fn(struct tar_image **image)
         tar_image_close(*image);
 }
 
+/* Half of what is left: a machine has a few disks, and 64 must not have more than there is. */
+static size_t take_share(struct tar_images *all)
+{
+        size_t share = all->cache_bytes / 2;
+
+        all->cache_bytes -= share;
+        return (size_t)max_u64(share, CACHE_MIN);
+}
+
 int tar_image_open(struct tar_images *all, struct source *source, const struct tar_member *m,
                    uint64_t len, uint32_t first_disk, const struct archive_sink *sink,
                    struct tar_image **out, struct error *why, struct error *err)
@@ -204,9 +216,7 @@ int tar_image_open(struct tar_images *all, struct source *source, const struct t
         __attribute__((cleanup(cleanup_image_fn))) struct tar_image *image = NULL;
         const struct archive_ops *format = find_format(source, m, len);
         const char *slash = strrchr(m->name, '/');
-        struct archive_origin origin = {.name = slash ? slash + 1 : m->name,
-                                        .cache_bytes = all->cache_bytes,
-                                        .mtime = m->mtime};
+        struct archive_origin origin = {.name = slash ? slash + 1 : m->name, .mtime = m->mtime};
         struct inner ctx = {.all = all, .outer = sink};
         struct archive_sink inner = inner_sink(&ctx);
         int rc;
@@ -218,6 +228,7 @@ int tar_image_open(struct tar_images *all, struct source *source, const struct t
                            TAR_IMAGES_MAX);
                 return 0;
         }
+        origin.cache_bytes = take_share(all);
         image = calloc(1, sizeof *image);
         if (!image || source_open_slice(source, m->data, len, &image->slice) < 0)
                 return error_set(err, ENOMEM, "out of memory");

@@ -22,7 +22,7 @@ struct tar_folder {
 
 /* What the images of one tar share; zeroed before the first but for cache_bytes. */
 struct tar_images {
-        size_t cache_bytes; /* for each of them */
+        size_t cache_bytes; /* what is left for the next ones */
         size_t count;
         struct tar_folder *folders; /* number N is element N - 1 */
         uint32_t folder_count;
