@@ -151,7 +151,7 @@ struct archive_ops {
 
         /*
          * The byte of the stream from which EXTENT, as for read, is stored as it is. False: it is
-         * not stored so. NULL: an address is that byte.
+         * not stored so. NULL: an address is that byte, unless addr_end is set.
          */
         bool (*locate)(struct archive *a, const struct extent *extent, uint64_t *offset);
 
