@@ -174,11 +174,23 @@ static int read_header(struct lzop_reader *r, struct error *err)
         return rc;
 }
 
+/* Is a member's magic next? 1, 0, -errno. */
+static int see_member(struct lzop_reader *r, struct error *err)
+{
+        int rc = input_want(&r->in, sizeof magic, err);
+
+        return rc < 0 ? rc : lzop_probe(input_bytes(&r->in), input_available(&r->in));
+}
+
+/* Zeros behind a member are padding, and a further member may follow them. As see_member. */
 static int skip_padding(struct lzop_reader *r, struct error *err)
 {
         int rc = input_skip_zeros(&r->in, err);
 
-        if (rc > 0)
+        if (rc <= 0)
+                return rc;
+        rc = see_member(r, err);
+        if (rc == 0)
                 rc = error_set_at(err, EIO, input_offset(&r->in),
                                   "after an lzop member comes neither a further member nor zero "
                                   "padding");
@@ -187,19 +199,18 @@ static int skip_padding(struct lzop_reader *r, struct error *err)
 
 int lzop_next_member(struct lzop_reader *r, struct error *err)
 {
-        int rc = input_want(&r->in, sizeof magic, err);
+        int rc = see_member(r, err);
 
-        if (rc < 0)
-                return rc;
-        if (lzop_probe(input_bytes(&r->in), input_available(&r->in))) {
-                rc = read_header(r, err);
-                r->in_member = rc == 0;
-                r->first = r->first && rc < 0;
-                return rc < 0 ? rc : 1;
-        }
-        if (r->first)
+        if (rc == 0 && r->first)
                 return error_set_at(err, EIO, input_offset(&r->in), "the lzop header is damaged");
-        return skip_padding(r, err);
+        if (rc == 0)
+                rc = skip_padding(r, err);
+        if (rc <= 0)
+                return rc;
+        rc = read_header(r, err);
+        r->in_member = rc == 0;
+        r->first = r->first && rc < 0;
+        return rc < 0 ? rc : 1;
 }
 
 static size_t sums_len(uint32_t flags, bool stored)

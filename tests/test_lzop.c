@@ -551,6 +551,23 @@ static void test_zero_padding(void **state)
         bytes_free(&data);
 }
 
+/* Not only when it is tried a second time. */
+static void test_member_behind_padding(void **state)
+{
+        struct bytes data = bytes_copy("content", 7);
+        struct bytes made = make_member(&plain, &data, 7);
+        unsigned char zeros[600] = {0};
+        size_t len = made.len;
+
+        (void)state;
+        bytes_append(&made, zeros, sizeof zeros);
+        bytes_append(&made, made.data, len);
+        bytes_append(&data, "content", 7);
+        check_round_trip(&lzop_codec, &made, &data, 1);
+        bytes_free(&made);
+        bytes_free(&data);
+}
+
 static void test_trailing_garbage(void **state)
 {
         struct bytes data = bytes_copy("content", 7);
@@ -734,6 +751,7 @@ int main(void)
             cmocka_unit_test(test_wrong_header_checksum),
             cmocka_unit_test(test_wrong_extra_checksum),
             cmocka_unit_test(test_zero_padding),
+            cmocka_unit_test(test_member_behind_padding),
             cmocka_unit_test(test_trailing_garbage),
             cmocka_unit_test(test_damaged_member_header),
             cmocka_unit_test(test_bit_flips),
