@@ -35,7 +35,7 @@ static bool has_code(const uint8_t *p, unsigned bit, unsigned count)
         for (; count > 0; count--, lengths >>= 3) {
                 unsigned len = lengths & 7;
 
-                sum += len ? FULL >> len : 0;
+                sum += len ? (unsigned)FULL >> len : 0;
         }
         return sum == FULL;
 }
