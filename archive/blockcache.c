@@ -16,6 +16,11 @@
 #define CLASSES   24
 /* From this size on, buffers ask for huge pages. */
 #define HUGE_FROM ((size_t)8 << 20)
+/* Of spent blocks, one part in so many of the bound is kept. */
+#define SPENT_SHARE 16
+/* A block is spent but for one byte in so many: what is stored between the data is never asked for.
+ */
+#define UNREAD_SHARE 1024
 
 enum block_state { LOADING, READY, FAILED };
 
@@ -31,16 +36,26 @@ struct block {
         unsigned holders;
         bool listed;                 /* get finds it */
         bool asked_for;              /* get has found it, or made it */
+        bool spent;                  /* in that queue, or in the other one */
+        size_t len;                  /* 0 until it is READY or added */
+        uint64_t read;               /* bytes, since it was last found spent */
         struct block *chain;         /* next in its bucket */
         struct block *older, *newer; /* while nobody holds it */
         uint64_t tick;               /* when it was last put */
 };
 
+/* Blocks that nobody holds. */
+struct queue {
+        struct block *oldest, *newest;
+};
+
+enum { USED, SPENT, QUEUES };
+
 struct shard {
         pthread_mutex_t lock; /* guards everything below, and its blocks' fields above */
         pthread_cond_t loaded;
         struct block *buckets[BUCKETS];
-        struct block *oldest, *newest; /* unheld */
+        struct queue queues[QUEUES];
 };
 
 /* A buffer that nobody uses; it lies in the buffer itself. */
@@ -53,6 +68,7 @@ struct blockcache {
         struct shard shards[SHARDS];
         size_t bound;
         _Atomic size_t bytes;
+        _Atomic size_t spent, spent_bytes; /* blocks in that queue, and what they take */
         _Atomic uint64_t tick;
 
         pthread_mutex_t load_lock; /* guards loading; taken before a shard's */
@@ -204,26 +220,40 @@ static void unlist(struct shard *s, struct block *b)
 }
 
 /* Caller holds the shard's lock; nobody holds B. */
-static void age_append(struct shard *s, struct block *b)
+static void enqueue(struct blockcache *c, struct shard *s, struct block *b)
 {
-        b->older = s->newest;
+        struct queue *q = &s->queues[b->spent ? SPENT : USED];
+
+        b->tick = atomic_fetch_add(&c->tick, 1);
+        b->older = q->newest;
         b->newer = NULL;
-        *(s->newest ? &s->newest->newer : &s->oldest) = b;
-        s->newest = b;
+        *(q->newest ? &q->newest->newer : &q->oldest) = b;
+        q->newest = b;
+        if (b->spent) {
+                atomic_fetch_add(&c->spent, 1);
+                atomic_fetch_add(&c->spent_bytes, b->charge);
+        }
 }
 
 /* Caller holds the shard's lock. */
-static void age_remove(struct shard *s, struct block *b)
+static void dequeue(struct blockcache *c, struct shard *s, struct block *b)
 {
-        *(b->older ? &b->older->newer : &s->oldest) = b->newer;
-        *(b->newer ? &b->newer->older : &s->newest) = b->older;
+        struct queue *q = &s->queues[b->spent ? SPENT : USED];
+
+        *(b->older ? &b->older->newer : &q->oldest) = b->newer;
+        *(b->newer ? &b->newer->older : &q->newest) = b->older;
+        if (b->spent) {
+                atomic_fetch_sub(&c->spent, 1);
+                atomic_fetch_sub(&c->spent_bytes, b->charge);
+        }
+        b->spent = false;
 }
 
 /* Caller holds the shard's lock. */
-static void take_hold(struct shard *s, struct block *b)
+static void take_hold(struct blockcache *c, struct shard *s, struct block *b)
 {
         if (b->holders++ == 0)
-                age_remove(s, b);
+                dequeue(c, s, b);
 }
 
 static void discard(struct blockcache *c, struct block *b)
@@ -232,7 +262,7 @@ static void discard(struct blockcache *c, struct block *b)
         release(c, b);
 }
 
-static struct shard *shard_with_oldest(struct blockcache *c)
+static struct shard *shard_with_oldest(struct blockcache *c, int queue)
 {
         struct shard *best = NULL;
         uint64_t tick = UINT64_MAX;
@@ -240,27 +270,28 @@ static struct shard *shard_with_oldest(struct blockcache *c)
         for (size_t i = 0; i < SHARDS; i++) {
                 struct shard *s = &c->shards[i];
                 scoped_lock(&s->lock);
+                const struct block *oldest = s->queues[queue].oldest;
 
-                if (s->oldest && s->oldest->tick < tick) {
-                        tick = s->oldest->tick;
+                if (oldest && oldest->tick < tick) {
+                        tick = oldest->tick;
                         best = s;
                 }
         }
         return best;
 }
 
-/* Free the oldest block that nobody holds. False: there is none. */
-static bool evict(struct blockcache *c)
+/* Free the oldest block of QUEUE. False: there is none. */
+static bool evict_from(struct blockcache *c, int queue)
 {
-        struct shard *s = shard_with_oldest(c);
+        struct shard *s = shard_with_oldest(c, queue);
         struct block *victim;
 
         if (!s)
                 return false;
         pthread_mutex_lock(&s->lock);
-        victim = s->oldest;
+        victim = s->queues[queue].oldest;
         if (victim) {
-                age_remove(s, victim);
+                dequeue(c, s, victim);
                 unlist(s, victim);
         }
         pthread_mutex_unlock(&s->lock);
@@ -269,9 +300,24 @@ static bool evict(struct blockcache *c)
         return true;
 }
 
+/* Free a block that nobody holds. False: there is none. */
+static bool evict(struct blockcache *c)
+{
+        return evict_from(c, SPENT) || evict_from(c, USED);
+}
+
+/* Of what has all been read, the last block stays, and a little more. */
+static void evict_spent(struct blockcache *c)
+{
+        while (atomic_load(&c->spent) > 1 && atomic_load(&c->spent_bytes) > c->bound / SPENT_SHARE)
+                if (!evict_from(c, SPENT))
+                        return;
+}
+
 /* Evict until INCOMING more bytes fit. False: nothing is left that nobody holds. */
 static bool make_room(struct blockcache *c, size_t incoming)
 {
+        evict_spent(c);
         while (atomic_load(&c->bytes) + atomic_load(&c->spare_bytes) + incoming > c->bound) {
                 if (!evict(c))
                         return false;
@@ -343,6 +389,7 @@ static int load_block(struct blockcache *c, struct shard *s, struct block *b, si
         pthread_mutex_lock(&s->lock);
         b->state = rc < 0 ? FAILED : READY;
         b->error = rc;
+        b->len = len;
         if (rc < 0)
                 unlist(s, b);
         pthread_cond_broadcast(&s->loaded);
@@ -360,7 +407,7 @@ int blockcache_get(struct blockcache *c, uint64_t key, size_t len, blockcache_lo
         pthread_mutex_lock(&s->lock);
         b = find(s, key);
         if (b) {
-                take_hold(s, b);
+                take_hold(c, s, b);
                 b->asked_for = true;
                 while (b->state == LOADING)
                         pthread_cond_wait(&s->loaded, &s->lock);
@@ -397,7 +444,7 @@ struct block *blockcache_get_ready(struct blockcache *c, uint64_t key)
         b = find(s, key);
         if (!b || b->state != READY)
                 return NULL;
-        take_hold(s, b);
+        take_hold(c, s, b);
         b->asked_for = true;
         return b;
 }
@@ -450,6 +497,7 @@ void blockcache_add(struct blockcache *c, struct block *b, size_t len)
         atomic_fetch_sub(&c->bytes, b->charge);
         charge(c, b, len);
         pthread_mutex_lock(&s->lock);
+        b->len = len;
         if (!find(s, b->key))
                 list(s, b);
         pthread_mutex_unlock(&s->lock);
@@ -466,7 +514,7 @@ void blockcache_drop_unread(struct blockcache *c, uint64_t key)
         if (b && (b->asked_for || b->holders > 0))
                 b = NULL;
         if (b) {
-                age_remove(s, b);
+                dequeue(c, s, b);
                 unlist(s, b);
         }
         pthread_mutex_unlock(&s->lock);
@@ -479,29 +527,46 @@ void blockcache_hold(struct blockcache *c, struct block *b)
         struct shard *s = shard_of(c, b->key);
         scoped_lock(&s->lock);
 
-        take_hold(s, b);
+        take_hold(c, s, b);
 }
 
-void blockcache_put(struct blockcache *c, struct block *b)
+/*
+ * Caller holds the shard's lock. Has all of B been read? Who asks for it all the same has it read
+ * once more.
+ */
+static bool is_spent(struct block *b)
+{
+        if (b->read < b->len - b->len / UNREAD_SHARE)
+                return false;
+        b->read = 0;
+        return true;
+}
+
+void blockcache_put_read(struct blockcache *c, struct block *b, size_t read)
 {
         struct shard *s = shard_of(c, b->key);
         bool gone = false;
 
         pthread_mutex_lock(&s->lock);
+        b->read += read;
         if (--b->holders == 0) {
                 gone = !b->listed || b->charge > c->bound;
                 if (gone && b->listed)
                         unlist(s, b);
-                if (!gone) {
-                        b->tick = atomic_fetch_add(&c->tick, 1);
-                        age_append(s, b);
-                }
+                b->spent = !gone && is_spent(b);
+                if (!gone)
+                        enqueue(c, s, b);
         }
         pthread_mutex_unlock(&s->lock);
         if (gone)
                 discard(c, b);
         else
                 make_room(c, 0);
+}
+
+void blockcache_put(struct blockcache *c, struct block *b)
+{
+        blockcache_put_read(c, b, 0);
 }
 
 void *block_data(struct block *b)

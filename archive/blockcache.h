@@ -5,7 +5,8 @@
  *   get(key) ── absent ──> LOADING ── load() without a lock ──> READY ──> held by who asked
  *      \── LOADING: wait for that one ───────────────────────────^          │ put
  *       \─ READY ──────────────────────────────────────> held          unheld: may be evicted,
- *                                                                        oldest first
+ *                                                                        spent ones first, then
+ *                                                                        those last held longest ago
  *
  * A block is decoded once however many ask for it at the same time. Held blocks are never
  * evicted, so the bound can be passed by what is held; but who finds no room to load waits as long
@@ -53,6 +54,12 @@ void blockcache_drop_unread(struct blockcache *c, uint64_t key);
 
 void blockcache_hold(struct blockcache *c, struct block *b); /* once more; it is held already */
 void blockcache_put(struct blockcache *c, struct block *b);
+
+/*
+ * The same for who has read READ bytes of it. A block of which as many were read as it has is
+ * spent, until somebody asks for it again: it is the first to go, and few such stay.
+ */
+void blockcache_put_read(struct blockcache *c, struct block *b, size_t read);
 
 void *block_data(struct block *b);
 

@@ -43,6 +43,7 @@ struct source_loan {
         uint64_t start, end;
         const char *data; /* of START */
         void *held;       /* the source's */
+        size_t used;      /* bytes that the borrower has read: what all has been read can go */
 };
 
 struct source_ops {

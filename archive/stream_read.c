@@ -167,7 +167,7 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
                            : -EIO;
         len = (size_t)min_u64(len, part.end - offset);
         memcpy(buf, part.data + (offset - part.start), len);
-        blockcache_put(st->cache, part.held);
+        blockcache_put_read(st->cache, part.held, len);
         return (ssize_t)len;
 }
 
@@ -213,5 +213,5 @@ void stream_give_back(struct source *s, const struct source_loan *loan)
 {
         struct stream *st = (struct stream *)s;
 
-        blockcache_put(st->cache, loan->held);
+        blockcache_put_read(st->cache, loan->held, loan->used);
 }

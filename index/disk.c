@@ -117,8 +117,7 @@ static bool add_zeros(struct disk_loan *loan, size_t n)
 }
 
 /* The loan that has byte AT of SOURCE; NULL: none can be had. */
-static const struct source_loan *find_loan(struct disk_loan *loan, struct source *source,
-                                           uint64_t at)
+static struct source_loan *find_loan(struct disk_loan *loan, struct source *source, uint64_t at)
 {
         for (size_t i = 0; i < loan->held_count; i++)
                 if (at >= loan->held[i].start && at < loan->held[i].end)
@@ -135,7 +134,7 @@ static const struct source_loan *find_loan(struct disk_loan *loan, struct source
 static bool add_stored(struct disk_loan *loan, struct source *source, uint64_t at, size_t n)
 {
         while (n > 0) {
-                const struct source_loan *from = find_loan(loan, source, at);
+                struct source_loan *from = find_loan(loan, source, at);
                 size_t piece;
 
                 if (!from)
@@ -143,6 +142,7 @@ static bool add_stored(struct disk_loan *loan, struct source *source, uint64_t a
                 piece = (size_t)min_u64(n, from->end - at);
                 if (!add_piece(loan, from->data + (at - from->start), piece))
                         return false;
+                from->used += piece;
                 at += piece;
                 n -= piece;
         }
@@ -176,6 +176,8 @@ bool disk_borrow(struct disk *d, size_t len, uint64_t offset, struct disk_loan *
                 disk_find(d, pos, &e);
                 n = (size_t)min_u64(len - done, e.start + e.len - pos);
                 if (!add_extent(d, loan, &e, pos, n)) {
+                        for (size_t i = 0; i < loan->held_count; i++)
+                                loan->held[i].used = 0;
                         disk_give_back(d, loan);
                         return false;
                 }

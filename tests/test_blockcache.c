@@ -78,6 +78,109 @@ static void test_bound_holds_and_oldest_goes_first(void **state)
         blockcache_free(c);
 }
 
+static void read_from(struct blockcache *c, uint64_t key, size_t n, struct loader *l)
+{
+        struct block *b;
+
+        assert_int_equal(blockcache_get(c, key, SIZE, load, l, &b), 0);
+        blockcache_put_read(c, b, n);
+}
+
+static void test_what_was_read_goes_before_what_is_older(void **state)
+{
+        struct blockcache *c = new_cache(3 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        touch(c, 1, &l);
+        read_from(c, 2, SIZE / 2, &l);
+        read_from(c, 2, SIZE - SIZE / 2, &l);
+        touch(c, 3, &l);
+        touch(c, 4, &l);
+        assert_true(blockcache_contains(c, 1));
+        assert_false(blockcache_contains(c, 2));
+        blockcache_free(c);
+}
+
+static void test_what_was_read_in_part_is_not_spent(void **state)
+{
+        struct blockcache *c = new_cache(3 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        touch(c, 1, &l);
+        read_from(c, 2, SIZE - SIZE / 100, &l);
+        touch(c, 3, &l);
+        touch(c, 4, &l);
+        assert_false(blockcache_contains(c, 1));
+        assert_true(blockcache_contains(c, 2));
+        blockcache_free(c);
+}
+
+static void test_what_is_read_once_takes_little_room(void **state)
+{
+        struct blockcache *c = new_cache(100 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        for (uint64_t key = 0; key < 90; key++)
+                read_from(c, key, SIZE, &l);
+        assert_true(blockcache_contains(c, 89));
+        assert_false(blockcache_contains(c, 60));
+        assert_true(blockcache_bytes(c) <= 10 * SIZE);
+        blockcache_free(c);
+}
+
+/* However small the cache: who reads the end of a block twice has it decoded once. */
+static void test_last_spent_block_stays(void **state)
+{
+        struct blockcache *c = new_cache(2 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        read_from(c, 1, SIZE, &l);
+        read_from(c, 1, 10, &l);
+        assert_int_equal(l.loads, 1);
+        blockcache_free(c);
+}
+
+static void test_who_asks_for_a_spent_block_saves_it(void **state)
+{
+        struct blockcache *c = new_cache(3 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        read_from(c, 1, SIZE, &l);
+        touch(c, 2, &l);
+        touch(c, 1, &l);
+        touch(c, 3, &l);
+        touch(c, 4, &l);
+        assert_true(blockcache_contains(c, 1));
+        assert_false(blockcache_contains(c, 2));
+        blockcache_free(c);
+}
+
+/* What the pass decodes is read while it grows. */
+static void test_what_was_read_before_it_was_added_counts(void **state)
+{
+        struct blockcache *c = new_cache(3 * SIZE);
+        struct loader l = {0};
+        struct block *b;
+        (void)state;
+
+        touch(c, 1, &l);
+        assert_int_equal(blockcache_prepare(c, 2, SIZE, &b), 0);
+        blockcache_hold(c, b);
+        blockcache_put_read(c, b, SIZE);
+        blockcache_add(c, b, SIZE);
+        blockcache_put(c, b);
+        touch(c, 3, &l);
+        touch(c, 4, &l);
+        assert_true(blockcache_contains(c, 1));
+        assert_false(blockcache_contains(c, 2));
+        blockcache_free(c);
+}
+
 static void test_held_blocks_stay(void **state)
 {
         struct blockcache *c = new_cache(3 * SIZE);
@@ -321,6 +424,12 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_second_get_does_not_load),
             cmocka_unit_test(test_bound_holds_and_oldest_goes_first),
+            cmocka_unit_test(test_what_was_read_goes_before_what_is_older),
+            cmocka_unit_test(test_what_was_read_in_part_is_not_spent),
+            cmocka_unit_test(test_what_is_read_once_takes_little_room),
+            cmocka_unit_test(test_last_spent_block_stays),
+            cmocka_unit_test(test_who_asks_for_a_spent_block_saves_it),
+            cmocka_unit_test(test_what_was_read_before_it_was_added_counts),
             cmocka_unit_test(test_held_blocks_stay),
             cmocka_unit_test(test_block_over_the_bound_works_and_goes),
             cmocka_unit_test(test_failure_is_not_kept),
