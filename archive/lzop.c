@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/error.h"

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include <lzo/lzo1x.h>
-#include <zlib.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/error.h"
 #include "archive/restart.h"
 
@@ -75,7 +75,7 @@ static int need(struct lzop_reader *r, size_t want, struct error *err)
 
 static uint32_t checksum(bool crc, const void *data, size_t len)
 {
-        return (uint32_t)(crc ? crc32_z(0, data, len) : adler32_z(1, data, len));
+        return crc ? checksum_crc32(data, len) : checksum_adler32(data, len);
 }
 
 /* The LEN bytes from input_bytes + START and a checksum behind them. */

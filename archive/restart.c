@@ -15,10 +15,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/restart_table.h"
 #include "archive/source.h"

@@ -12,9 +12,9 @@
  * decoded buffer afterwards would cost time at every candidate that turns out well.
  */
 #include <errno.h>
-#include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/restart_table.h"
 

@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include <xxhash.h>
 
 #include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/error.h"

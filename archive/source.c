@@ -6,9 +6,9 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 

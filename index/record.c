@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "index/map.h"
 

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "archive/archive.h"
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/restart.h"
