@@ -3,19 +3,16 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/spares.h"
 
 #define SHARDS  8
 #define BUCKETS 128 /* a shard; blocks are megabytes, so there are few */
 
-/* Buffers are powers of two from 1 << CLASS_MIN, so that one that was freed fits the next. */
-#define CLASS_MIN 16
-#define CLASSES   24
-/* From this size on, buffers ask for huge pages. */
-#define HUGE_FROM ((size_t)8 << 20)
+/* Buffers that no block uses have one part in so many of the bound. */
+#define SPARE_SHARE 8
 /* Of spent blocks, one part in so many of the bound is kept. */
 #define SPENT_SHARE 16
 /* A block is spent but for one byte in so many: what is stored between the data is never asked for.
@@ -26,9 +23,7 @@ enum block_state { LOADING, READY, FAILED };
 
 struct block {
         uint64_t key;
-        void *data;
-        size_t capacity; /* of data; address space, of which CHARGE bytes are memory */
-        size_t charge;
+        struct buffer buffer; /* what it touches is what the block is charged for */
 
         /* Guarded by the shard's lock. */
         enum block_state state;
@@ -58,12 +53,6 @@ struct shard {
         struct queue queues[QUEUES];
 };
 
-/* A buffer that nobody uses; it lies in the buffer itself. */
-struct spare {
-        struct spare *next;
-        size_t touched;
-};
-
 struct blockcache {
         struct shard shards[SHARDS];
         size_t bound;
@@ -75,9 +64,7 @@ struct blockcache {
         pthread_cond_t load_ended;
         unsigned loading; /* load() runs, and its block's memory is accounted for */
 
-        pthread_mutex_t spare_lock; /* guards the spares, and changes of their bytes; taken last */
-        struct spare *spares[CLASSES];
-        _Atomic size_t spare_bytes;
+        struct spares spares; /* its lock is taken last */
 };
 
 static uint64_t mix(uint64_t key)
@@ -103,7 +90,7 @@ int blockcache_new(size_t bytes, struct blockcache **out)
         if (!c)
                 return -ENOMEM;
         c->bound = bytes;
-        pthread_mutex_init(&c->spare_lock, NULL);
+        spares_init(&c->spares, bytes / SPARE_SHARE);
         pthread_mutex_init(&c->load_lock, NULL);
         pthread_cond_init(&c->load_ended, NULL);
         for (size_t i = 0; i < SHARDS; i++) {
@@ -114,78 +101,11 @@ int blockcache_new(size_t bytes, struct blockcache **out)
         return 0;
 }
 
-static unsigned class_of(size_t capacity)
-{
-        unsigned class = 0;
-
-        while (class < CLASSES - 1 && (size_t)1 << (CLASS_MIN + class) < capacity)
-                class ++;
-        return class;
-}
-
-/*
- * Memory for CAPACITY bytes. A page that was used before costs nothing, a new one is zeroed by the
- * kernel first: at the speed of zstd that is a tenth of all time, so a few buffers are kept.
- */
-static int acquire(struct blockcache *c, struct block *b, size_t capacity)
-{
-        unsigned class = class_of(capacity);
-        size_t size = max_u64((size_t)1 << (CLASS_MIN + class), capacity);
-        struct spare *spare;
-        void *data;
-
-        b->capacity = size;
-        pthread_mutex_lock(&c->spare_lock);
-        spare = c->spares[class];
-        if (spare) {
-                c->spares[class] = spare->next;
-                c->spare_bytes -= spare->touched;
-        }
-        pthread_mutex_unlock(&c->spare_lock);
-        if (spare) {
-                b->charge = spare->touched;
-                b->data = spare;
-                return 0;
-        }
-        data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                    -1, 0);
-        if (data == MAP_FAILED)
-                return -ENOMEM;
-        /* Fewer faults, if the kernel will; no matter if not. */
-        if (size >= HUGE_FROM)
-                madvise(data, size, MADV_HUGEPAGE);
-        b->data = data;
-        b->charge = 0;
-        return 0;
-}
-
-static void release(struct blockcache *c, struct block *b)
-{
-        unsigned class = class_of(b->capacity);
-        struct spare *spare = b->data;
-        bool kept = false;
-
-        if (spare && (size_t)1 << (CLASS_MIN + class) == b->capacity) {
-                pthread_mutex_lock(&c->spare_lock);
-                if (c->spare_bytes + b->charge <= c->bound / 8) {
-                        spare->next = c->spares[class];
-                        spare->touched = b->charge;
-                        c->spares[class] = spare;
-                        c->spare_bytes += b->charge;
-                        kept = true;
-                }
-                pthread_mutex_unlock(&c->spare_lock);
-        }
-        if (spare && !kept)
-                munmap(b->data, b->capacity);
-        free(b);
-}
-
 /* Account for LEN bytes of B's buffer being in use. */
 static void charge(struct blockcache *c, struct block *b, size_t len)
 {
-        b->charge = max_u64(b->charge, len);
-        atomic_fetch_add(&c->bytes, b->charge);
+        b->buffer.touched = max_u64(b->buffer.touched, len);
+        atomic_fetch_add(&c->bytes, b->buffer.touched);
 }
 
 /* Caller holds the shard's lock. */
@@ -231,7 +151,7 @@ static void enqueue(struct blockcache *c, struct shard *s, struct block *b)
         q->newest = b;
         if (b->spent) {
                 atomic_fetch_add(&c->spent, 1);
-                atomic_fetch_add(&c->spent_bytes, b->charge);
+                atomic_fetch_add(&c->spent_bytes, b->buffer.touched);
         }
 }
 
@@ -244,7 +164,7 @@ static void dequeue(struct blockcache *c, struct shard *s, struct block *b)
         *(b->newer ? &b->newer->older : &q->newest) = b->older;
         if (b->spent) {
                 atomic_fetch_sub(&c->spent, 1);
-                atomic_fetch_sub(&c->spent_bytes, b->charge);
+                atomic_fetch_sub(&c->spent_bytes, b->buffer.touched);
         }
         b->spent = false;
 }
@@ -258,8 +178,9 @@ static void take_hold(struct blockcache *c, struct shard *s, struct block *b)
 
 static void discard(struct blockcache *c, struct block *b)
 {
-        atomic_fetch_sub(&c->bytes, b->charge);
-        release(c, b);
+        atomic_fetch_sub(&c->bytes, b->buffer.touched);
+        spares_put(&c->spares, &b->buffer);
+        free(b);
 }
 
 static struct shard *shard_with_oldest(struct blockcache *c, int queue)
@@ -318,7 +239,7 @@ static void evict_spent(struct blockcache *c)
 static bool make_room(struct blockcache *c, size_t incoming)
 {
         evict_spent(c);
-        while (atomic_load(&c->bytes) + atomic_load(&c->spare_bytes) + incoming > c->bound) {
+        while (atomic_load(&c->bytes) + atomic_load(&c->spares.bytes) + incoming > c->bound) {
                 if (!evict(c))
                         return false;
         }
@@ -335,15 +256,7 @@ void blockcache_free(struct blockcache *c)
                 pthread_mutex_destroy(&c->shards[i].lock);
                 pthread_cond_destroy(&c->shards[i].loaded);
         }
-        for (size_t i = 0; i < CLASSES; i++) {
-                while (c->spares[i]) {
-                        struct spare *spare = c->spares[i];
-
-                        c->spares[i] = spare->next;
-                        munmap(spare, (size_t)1 << (CLASS_MIN + i));
-                }
-        }
-        pthread_mutex_destroy(&c->spare_lock);
+        spares_fini(&c->spares);
         pthread_mutex_destroy(&c->load_lock);
         pthread_cond_destroy(&c->load_ended);
         free(c);
@@ -360,7 +273,7 @@ static int begin_load(struct blockcache *c, struct block *b, size_t len)
 
         while (!make_room(c, len) && c->loading > 0)
                 pthread_cond_wait(&c->load_ended, &c->load_lock);
-        rc = acquire(c, b, len);
+        rc = spares_get(&c->spares, len, &b->buffer);
         if (rc < 0)
                 return rc;
         charge(c, b, len);
@@ -383,7 +296,7 @@ static int load_block(struct blockcache *c, struct shard *s, struct block *b, si
         int rc = begin_load(c, b, len);
 
         if (rc == 0) {
-                rc = load(ctx, b->key, b->data, len);
+                rc = load(ctx, b->key, b->buffer.data, len);
                 end_load(c);
         }
         pthread_mutex_lock(&s->lock);
@@ -467,7 +380,7 @@ int blockcache_prepare(struct blockcache *c, uint64_t key, size_t capacity, stru
         b->key = key;
         b->holders = 1;
         b->state = READY;
-        rc = acquire(c, b, capacity);
+        rc = spares_get(&c->spares, capacity, &b->buffer);
         if (rc < 0) {
                 free(b);
                 return rc;
@@ -485,7 +398,7 @@ int blockcache_scratch(struct blockcache *c, size_t len, struct block **out)
         rc = blockcache_prepare(c, 0, len, out);
         if (rc < 0)
                 return rc;
-        atomic_fetch_sub(&c->bytes, (*out)->charge);
+        atomic_fetch_sub(&c->bytes, (*out)->buffer.touched);
         charge(c, *out, len);
         return 0;
 }
@@ -494,7 +407,7 @@ void blockcache_add(struct blockcache *c, struct block *b, size_t len)
 {
         struct shard *s = shard_of(c, b->key);
 
-        atomic_fetch_sub(&c->bytes, b->charge);
+        atomic_fetch_sub(&c->bytes, b->buffer.touched);
         charge(c, b, len);
         pthread_mutex_lock(&s->lock);
         b->len = len;
@@ -550,7 +463,7 @@ void blockcache_put_read(struct blockcache *c, struct block *b, size_t read)
         pthread_mutex_lock(&s->lock);
         b->read += read;
         if (--b->holders == 0) {
-                gone = !b->listed || b->charge > c->bound;
+                gone = !b->listed || b->buffer.touched > c->bound;
                 if (gone && b->listed)
                         unlist(s, b);
                 b->spent = !gone && is_spent(b);
@@ -571,7 +484,7 @@ void blockcache_put(struct blockcache *c, struct block *b)
 
 void *block_data(struct block *b)
 {
-        return b->data;
+        return b->buffer.data;
 }
 
 size_t blockcache_bytes(const struct blockcache *c)

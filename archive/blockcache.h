@@ -4,9 +4,8 @@
  *
  *   get(key) ── absent ──> LOADING ── load() without a lock ──> READY ──> held by who asked
  *      \── LOADING: wait for that one ───────────────────────────^          │ put
- *       \─ READY ──────────────────────────────────────> held          unheld: may be evicted,
- *                                                                        spent ones first, then
- *                                                                        those last held longest ago
+ *       \─ READY ──────────────────────────────────────> held          unheld: evicted, what is
+ *                                                                        spent first, then by age
  *
  * A block is decoded once however many ask for it at the same time. Held blocks are never
  * evicted, so the bound can be passed by what is held; but who finds no room to load waits as long

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "archive/spares.h"
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+/* A buffer of LEN bytes, all of them written to. */
+static struct buffer used_buffer(struct spares *s, size_t len)
+{
+        struct buffer b;
+
+        assert_int_equal(spares_get(s, len, &b), 0);
+        assert_true(b.capacity >= len);
+        memset(b.data, 0x5a, len);
+        if (b.touched < len)
+                b.touched = len;
+        return b;
+}
+
+static void test_what_was_put_is_used_again(void **state)
+{
+        struct spares s;
+        struct buffer first, second;
+        (void)state;
+
+        spares_init(&s, MIB);
+        first = used_buffer(&s, 100 * KIB);
+        spares_put(&s, &first);
+        assert_int_equal(s.bytes, 100 * KIB);
+        second = used_buffer(&s, 128 * KIB);
+        assert_ptr_equal(second.data, first.data);
+        assert_int_equal(s.bytes, 0);
+        spares_put(&s, &second);
+        spares_fini(&s);
+}
+
+static void test_who_wants_more_gets_another(void **state)
+{
+        struct spares s;
+        struct buffer small, large;
+        (void)state;
+
+        spares_init(&s, MIB);
+        small = used_buffer(&s, 64 * KIB);
+        spares_put(&s, &small);
+        large = used_buffer(&s, 64 * KIB + 1);
+        assert_ptr_not_equal(large.data, small.data);
+        spares_put(&s, &large);
+        spares_fini(&s);
+}
+
+static void test_bound_holds(void **state)
+{
+        struct buffer b[5];
+        struct spares s;
+        (void)state;
+
+        spares_init(&s, 300 * KIB);
+        for (size_t i = 0; i < 5; i++)
+                b[i] = used_buffer(&s, 128 * KIB);
+        for (size_t i = 0; i < 5; i++) {
+                spares_put(&s, &b[i]);
+                assert_true(s.bytes <= 300 * KIB);
+        }
+        assert_int_equal(s.bytes, 256 * KIB);
+        spares_fini(&s);
+}
+
+/* Else the pool fills with sizes that nobody wants any more, and none is ever used again. */
+static void test_other_sizes_make_room(void **state)
+{
+        struct buffer old[4], b, again;
+        struct spares s;
+        (void)state;
+
+        spares_init(&s, MIB);
+        for (size_t i = 0; i < 4; i++)
+                old[i] = used_buffer(&s, 256 * KIB);
+        b = used_buffer(&s, 512 * KIB);
+        for (size_t i = 0; i < 4; i++)
+                spares_put(&s, &old[i]);
+        assert_int_equal(s.bytes, MIB);
+        spares_put(&s, &b);
+        assert_int_equal(s.bytes, MIB);
+        again = used_buffer(&s, 400 * KIB);
+        assert_ptr_equal(again.data, b.data);
+        spares_put(&s, &again);
+        spares_fini(&s);
+}
+
+static void test_what_is_over_the_bound_is_not_kept(void **state)
+{
+        struct buffer small, huge;
+        struct spares s;
+        (void)state;
+
+        spares_init(&s, MIB);
+        small = used_buffer(&s, 64 * KIB);
+        spares_put(&s, &small);
+        huge = used_buffer(&s, 2 * MIB);
+        spares_put(&s, &huge);
+        assert_int_equal(s.bytes, 64 * KIB);
+        spares_fini(&s);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_what_was_put_is_used_again),
+            cmocka_unit_test(test_who_wants_more_gets_another),
+            cmocka_unit_test(test_bound_holds),
+            cmocka_unit_test(test_other_sizes_make_room),
+            cmocka_unit_test(test_what_is_over_the_bound_is_not_kept),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
