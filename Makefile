@@ -29,7 +29,7 @@ SOAK_SECONDS ?= 300
 # What check-asan and check-tsan run.
 SANITIZED ?= check
 # What check-valgrind runs: any but sandbox, soak and faults, which valgrind stands in the way of.
-VALGRINDED ?= archive qcow2 tar vma vma_header vma_salvage vmdk extentcode blockcache
+VALGRINDED ?= archive qcow2 tar vma vma_header vma_salvage vmdk vmdk_damage extentcode blockcache
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
@@ -63,7 +63,9 @@ BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
 REPLAY    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay/%,$(FUZZ))
 # What tests, their tools and benchmarks share.
-SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/fixture*.c))
+SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/vmdk_writer.c tests/fixture*.c))
+# What unit tests share. An archive, of which each takes what it names.
+FIXTURES  := $(BUILD)/libfixtures.a
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
 # of one of its members.
 OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
@@ -83,6 +85,10 @@ $(LIBRARY): $(OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $^
 
+$(FIXTURES): $(call object,$(filter-out tests/codec_%,$(wildcard tests/*_fixture.c)) tests/salvage_model.c)
+	rm -f $@
+	$(AR) rcs $@ $^
+
 # Objects are rebuilt when the flags change, not only when a file does.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
@@ -99,16 +105,6 @@ $(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
                 $(call object,tests/codec_fixture.c tests/codec_checks.c) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
-SALVAGE_TESTS := $(filter %_salvage,$(UNIT_BIN))
-$(SALVAGE_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
-                  $(call object,tests/salvage_model.c) $(SUPPORT) $(LIBRARY)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
-
-VMA_TESTS := $(filter %/test_vma %/test_vma_header,$(UNIT_BIN))
-$(VMA_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
-              $(call object,tests/vma_fixture.c) $(SUPPORT) $(LIBRARY)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
-
 # What a test of faults comes between.
 FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk malloc calloc realloc reallocarray \
               strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
@@ -118,7 +114,7 @@ $(BUILD)/tests/test_faults: $(BUILD)/tests/test_faults.o $(call object,tests/inj
                             $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SUPPORT) $(LIBRARY)
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(FIXTURES) $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(SUPPORT) $(LIBRARY)

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,7 +14,8 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/index.h"
-#include "tests/fixture_vmdk.h"
+#include "tests/image_fixture.h"
+#include "tests/vmdk_writer.h"
 
 enum { BLOCK = 512, PAGE = 4096, MTIME = 1700000000 };
 
@@ -89,37 +88,9 @@ static void finish(void)
         append(NULL, (size_t)2 * BLOCK);
 }
 
-struct opened {
-        int fd;
-        struct index *index;
-        struct error err;
-};
-
-static int open_tar(struct opened *o)
+static struct image scan_tar(void)
 {
-        struct index_options options = {0};
-        char path[64];
-
-        *o = (struct opened){.fd = memfd_create("tar", MFD_CLOEXEC)};
-        assert_true(o->fd >= 0 && write(o->fd, tar.data, tar.len) == (ssize_t)tar.len);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", o->fd);
-        return index_open(path, &options, &o->index, &o->err);
-}
-
-static struct opened scan_tar(void)
-{
-        struct opened o;
-
-        if (open_tar(&o) < 0)
-                fail_msg("%s", o.err.text);
-        assert_int_equal(index_scan(o.index, NULL, &o.err), 0);
-        return o;
-}
-
-static void end(struct opened *o)
-{
-        index_close(o->index);
-        close(o->fd);
+        return image_scanned(tar.data, tar.len);
 }
 
 static int reset(void **state)
@@ -132,26 +103,10 @@ static int reset(void **state)
 
 static void assert_refused(int code, const char *word)
 {
-        struct opened o;
-
-        assert_int_equal(open_tar(&o), -code);
-        if (!strstr(o.err.text, word))
-                fail_msg("%s", o.err.text);
-        close(o.fd);
+        image_expect_refused(tar.data, tar.len, code, word);
 }
 
-static bool damage_says(const struct opened *o, const char *word)
-{
-        const struct index_damage *list;
-        size_t n = index_damages(o->index, &list);
-
-        for (size_t i = 0; i < n; i++)
-                if (strstr(list[i].text, word))
-                        return true;
-        return false;
-}
-
-static struct disk *disk_named(const struct opened *o, const char *name)
+static struct disk *disk_named(const struct image *o, const char *name)
 {
         for (size_t i = 0; i < index_disk_count(o->index); i++)
                 if (strcmp(index_disk(o->index, i)->name, name) == 0)
@@ -160,7 +115,7 @@ static struct disk *disk_named(const struct opened *o, const char *name)
         return NULL;
 }
 
-static void assert_file(const struct opened *o, size_t i, const char *name, const char *text)
+static void assert_file(const struct image *o, size_t i, const char *name, const char *text)
 {
         const struct index_file *f = index_file(o->index, i);
 
@@ -173,7 +128,7 @@ static void assert_file(const struct opened *o, size_t i, const char *name, cons
 
 static void test_small_members_are_files(void **state)
 {
-        struct opened o;
+        struct image o;
 
         (void)state;
         member("./a.ovf", "one", 3);
@@ -190,13 +145,13 @@ static void test_small_members_are_files(void **state)
         assert_int_equal(index_disk_count(o.index), 0);
         assert_int_equal(index_damage_count(o.index), 0);
         assert_int_equal(index_info(o.index)->ctime, MTIME);
-        end(&o);
+        image_end(&o);
 }
 
 static void test_long_names_of_every_kind(void **state)
 {
         char name[300], records[400];
-        struct opened o;
+        struct image o;
         uint8_t *h;
 
         (void)state;
@@ -219,12 +174,12 @@ static void test_long_names_of_every_kind(void **state)
         name[119] = 'p';
         assert_file(&o, 1, name, "pax");
         assert_file(&o, 2, "prefix%2Fname", "u");
-        end(&o);
+        image_end(&o);
 }
 
 static void test_sizes_in_base_256_and_in_pax(void **state)
 {
-        struct opened o;
+        struct image o;
         uint8_t *h;
 
         (void)state;
@@ -243,7 +198,7 @@ static void test_sizes_in_base_256_and_in_pax(void **state)
         assert_file(&o, 0, "binary", "12345");
         assert_file(&o, 1, "pax", "1234");
         assert_file(&o, 2, "behind", "x");
-        end(&o);
+        image_end(&o);
 }
 
 static void test_large_members_and_raw_images_are_disks(void **state)
@@ -251,7 +206,7 @@ static void test_large_members_and_raw_images_are_disks(void **state)
         size_t len = 3 << 20;
         uint8_t *data = calloc(1, len);
         uint8_t back[100];
-        struct opened o;
+        struct image o;
 
         (void)state;
         assert_non_null(data);
@@ -266,14 +221,14 @@ static void test_large_members_and_raw_images_are_disks(void **state)
         assert_int_equal(disk_read(disk_named(&o, "large"), back, 100, len - 100), 100);
         assert_int_equal(back[0], 'e');
         assert_int_equal(disk_named(&o, "small.raw")->size, 100);
-        end(&o);
+        image_end(&o);
 }
 
 static void test_the_disk_in_a_vmdk_is_shown_besides(void **state)
 {
         struct vmdk_image v = vmdk_start(true, 2 * VMDK_GRAIN);
         uint8_t grain[VMDK_GRAIN], back[VMDK_GRAIN];
-        struct opened o;
+        struct image o;
         struct disk *d;
 
         (void)state;
@@ -292,14 +247,14 @@ static void test_the_disk_in_a_vmdk_is_shown_besides(void **state)
         assert_int_equal(disk_read(d, back, sizeof back, VMDK_GRAIN), VMDK_GRAIN);
         assert_memory_equal(back, grain, sizeof grain);
         assert_int_equal(d->totals.stored, VMDK_GRAIN);
-        end(&o);
+        image_end(&o);
         vmdk_free(&v);
 }
 
 static void test_a_vmdk_that_cannot_be_opened_is_named(void **state)
 {
         struct vmdk_image v = vmdk_start(true, VMDK_GRAIN);
-        struct opened o;
+        struct image o;
 
         (void)state;
         vmdk_finish(&v);
@@ -309,8 +264,8 @@ static void test_a_vmdk_that_cannot_be_opened_is_named(void **state)
         o = scan_tar();
         assert_int_equal(index_file_count(o.index), 1);
         assert_int_equal(index_disk_count(o.index), 0);
-        assert_true(damage_says(&o, "web.vmdk is VMDK version 77"));
-        end(&o);
+        assert_true(image_damage_says(&o, "web.vmdk is VMDK version 77"));
+        image_end(&o);
         vmdk_free(&v);
 }
 
@@ -345,7 +300,7 @@ static void assert_bytes(struct disk *d, uint64_t pos, char byte, size_t len)
 static void test_gnu_sparse_with_runs_of_any_alignment(void **state)
 {
         uint8_t *h, *more;
-        struct opened o;
+        struct image o;
         struct disk *d;
         uint64_t pos;
 
@@ -375,12 +330,12 @@ static void test_gnu_sparse_with_runs_of_any_alignment(void **state)
         assert_int_equal(d->totals.stored, 2 * PAGE);
         assert_int_equal(disk_next_data(d, PAGE, &pos), 0);
         assert_int_equal(pos, 49152);
-        end(&o);
+        image_end(&o);
 }
 
 static void test_pax_sparse_with_its_map_in_front_of_the_data(void **state)
 {
-        struct opened o;
+        struct image o;
         struct disk *d;
 
         (void)state;
@@ -397,19 +352,19 @@ static void test_pax_sparse_with_its_map_in_front_of_the_data(void **state)
         assert_bytes(d, 8192, 'p', PAGE);
         assert_bytes(d, 4096, 0, PAGE);
         assert_int_equal(d->totals.stored, PAGE);
-        end(&o);
+        image_end(&o);
 }
 
 static void check_broken_map(void)
 {
-        struct opened o;
+        struct image o;
         uint8_t byte;
 
         finish();
         o = scan_tar();
-        assert_true(damage_says(&o, "sparse map"));
+        assert_true(image_damage_says(&o, "sparse map"));
         assert_int_equal(disk_read(disk_named(&o, "d.raw"), &byte, 1, 0), -EIO);
-        end(&o);
+        image_end(&o);
         reset(NULL);
 }
 
@@ -459,7 +414,7 @@ static void test_text_maps_that_cannot_be_are_not_believed(void **state)
 static void test_a_tar_that_is_cut_off_gives_what_is_there(void **state)
 {
         static uint8_t data[3 << 20];
-        struct opened o;
+        struct image o;
         struct disk *d;
         uint8_t byte;
 
@@ -472,13 +427,13 @@ static void test_a_tar_that_is_cut_off_gives_what_is_there(void **state)
         assert_bytes(d, (1 << 20) - PAGE, 'd', PAGE);
         assert_int_equal(disk_read(d, &byte, 1, 1 << 20), -EIO);
         assert_int_equal(disk_read(d, &byte, 1, sizeof data - 1), -EIO);
-        assert_true(damage_says(&o, "cut off"));
-        end(&o);
+        assert_true(image_damage_says(&o, "cut off"));
+        image_end(&o);
 }
 
 static void test_holes_stay_holes_in_a_sparse_file_that_is_cut_off(void **state)
 {
-        struct opened o;
+        struct image o;
         struct disk *d;
         uint8_t *h, byte;
 
@@ -497,12 +452,12 @@ static void test_holes_stay_holes_in_a_sparse_file_that_is_cut_off(void **state)
         assert_int_equal(disk_read(d, &byte, 1, 131072 + PAGE), -EIO);
         assert_bytes(d, 131072 + 2 * PAGE, 0, PAGE);
         assert_int_equal(d->totals.lost, PAGE);
-        end(&o);
+        image_end(&o);
 }
 
 static void test_a_damaged_header_is_named_and_ends_it(void **state)
 {
-        struct opened o;
+        struct image o;
         uint8_t *h;
 
         (void)state;
@@ -513,13 +468,13 @@ static void test_a_damaged_header_is_named_and_ends_it(void **state)
         finish();
         o = scan_tar();
         assert_int_equal(index_file_count(o.index), 1);
-        assert_true(damage_says(&o, "checksum"));
-        end(&o);
+        assert_true(image_damage_says(&o, "checksum"));
+        image_end(&o);
 }
 
 static void test_absurd_sizes(void **state)
 {
-        struct opened o;
+        struct image o;
         uint8_t *h;
 
         (void)state;
@@ -531,8 +486,8 @@ static void test_absurd_sizes(void **state)
         sign(h);
         o = scan_tar();
         assert_int_equal(index_file_count(o.index), 1);
-        assert_true(damage_says(&o, "absurdly large"));
-        end(&o);
+        assert_true(image_damage_says(&o, "absurdly large"));
+        image_end(&o);
         reset(NULL);
         h = header("large.raw", '0', 0);
         memset(h + 124, 0, 12);

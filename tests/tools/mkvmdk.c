@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fixture_vmdk.h"
+#include "tests/vmdk_writer.h"
 
 int main(int argc, char **argv)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/fixture_vmdk.h"
+#include "tests/vmdk_writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * Writes VMDK images as VMware's tools do, which qemu-img does not: with the directory at the end,
  * grains in any order, grains of zeros. Independent of the reader.
  */
-#ifndef VMAFS_FIXTURE_VMDK_H
-#define VMAFS_FIXTURE_VMDK_H
+#ifndef VMAFS_TESTS_VMDK_WRITER_H
+#define VMAFS_TESTS_VMDK_WRITER_H
 
 #include <stdbool.h>
 #include <stddef.h>
