@@ -6,10 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -20,48 +18,28 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/index.h"
-
-enum {
-        CLUSTER_BITS = 12,
-        CLUSTER = 1 << CLUSTER_BITS,
-        ENTRIES = CLUSTER / 8, /* of an L2 table */
-        SPAN = ENTRIES * CLUSTER,
-        CLUSTERS = 16, /* of the file: header, L1, L2, data */
-        L1 = CLUSTER,
-        L2 = 2 * CLUSTER,
-        DATA = 3 * CLUSTER,
-};
+#include "tests/cluster_fixture.h"
 
 #define COPIED     (UINT64_C(1) << 63)
 #define COMPRESSED (UINT64_C(1) << 62)
 
-struct fixture {
-        uint8_t bytes[CLUSTERS * CLUSTER];
-        size_t len;
-        int fd;
-        char path[64];
-        struct index *index;
-        struct error err;
-};
-
-static void put32(struct fixture *f, size_t at, uint32_t v)
+static void put32(struct cluster_image *f, size_t at, uint32_t v)
 {
         v = htobe32(v);
         memcpy(f->bytes + at, &v, sizeof v);
 }
 
-static void put64(struct fixture *f, size_t at, uint64_t v)
+static void put64(struct cluster_image *f, size_t at, uint64_t v)
 {
         v = htobe64(v);
         memcpy(f->bytes + at, &v, sizeof v);
 }
 
 /* An image of version 3 with a disk of one L2 table, which maps nothing yet. */
-static struct fixture *start(void)
+static struct cluster_image *start(void)
 {
-        struct fixture *f = calloc(1, sizeof *f);
+        struct cluster_image *f = cluster_image_new();
 
-        assert_non_null(f);
         memcpy(f->bytes, "QFI\xfb", 4);
         put32(f, 4, 3);
         put32(f, 20, CLUSTER_BITS);
@@ -70,72 +48,19 @@ static struct fixture *start(void)
         put64(f, 40, L1);
         put32(f, 100, 104);
         put64(f, L1, L2 | COPIED);
-        f->len = sizeof f->bytes;
-        for (size_t i = DATA; i < f->len; i++)
-                f->bytes[i] = (uint8_t)(i / CLUSTER);
-        f->fd = memfd_create("image", MFD_CLOEXEC);
-        assert_true(f->fd >= 0);
-        snprintf(f->path, sizeof f->path, "/proc/self/fd/%d", f->fd);
         return f;
 }
 
-static void map_cluster(struct fixture *f, unsigned number, uint64_t entry)
+static void map_cluster(struct cluster_image *f, unsigned number, uint64_t entry)
 {
         put64(f, L2 + 8 * (size_t)number, entry);
-}
-
-static int open_image(struct fixture *f)
-{
-        struct index_options options = {0};
-
-        assert_int_equal(pwrite(f->fd, f->bytes, f->len, 0), (ssize_t)f->len);
-        return index_open(f->path, &options, &f->index, &f->err);
-}
-
-static struct disk *scan_image(struct fixture *f)
-{
-        assert_int_equal(open_image(f), 0);
-        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
-        assert_int_equal(index_disk_count(f->index), 1);
-        return index_disk(f->index, 0);
-}
-
-static void stop(struct fixture *f)
-{
-        index_close(f->index);
-        close(f->fd);
-        free(f);
-}
-
-static void assert_refused(struct fixture *f, int error, const char *says)
-{
-        assert_int_equal(open_image(f), -error);
-        if (!strstr(f->err.text, says))
-                fail_msg("'%s' does not say '%s'", f->err.text, says);
-        stop(f);
-}
-
-static void assert_block(struct disk *d, unsigned number, uint8_t value)
-{
-        uint8_t block[CLUSTER];
-
-        assert_int_equal(disk_read(d, block, CLUSTER, (uint64_t)number * CLUSTER), CLUSTER);
-        for (size_t i = 0; i < CLUSTER; i++)
-                assert_int_equal(block[i], value);
-}
-
-static void assert_lost(struct disk *d, unsigned number)
-{
-        uint8_t block[CLUSTER];
-
-        assert_int_equal(disk_read(d, block, CLUSTER, (uint64_t)number * CLUSTER), -EIO);
 }
 
 /* ---- what an image holds ---- */
 
 static void test_clusters_of_every_kind_are_read(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
@@ -144,16 +69,16 @@ static void test_clusters_of_every_kind_are_read(void **state)
         map_cluster(f, 2, DATA | 1); /* allocated, and zeros */
         map_cluster(f, 3, 1);
         map_cluster(f, 511, DATA + 2 * CLUSTER);
-        d = scan_image(f);
-        assert_block(d, 0, 4);
-        assert_block(d, 1, 3);
-        assert_block(d, 2, 0);
-        assert_block(d, 3, 0);
-        assert_block(d, 4, 0);
-        assert_block(d, 511, 5);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 4);
+        cluster_expect(d, 1, 3);
+        cluster_expect(d, 2, 0);
+        cluster_expect(d, 3, 0);
+        cluster_expect(d, 4, 0);
+        cluster_expect(d, 511, 5);
         assert_int_equal(d->totals.stored, 3 * CLUSTER);
-        assert_int_equal(index_damage_count(f->index), 0);
-        stop(f);
+        assert_int_equal(index_damage_count(f->image.index), 0);
+        cluster_image_free(f);
 }
 
 static size_t deflate_zeros(uint8_t *out, size_t room, size_t count)
@@ -178,57 +103,57 @@ static uint64_t compressed(uint64_t offset, uint64_t sectors)
 
 static void test_a_compressed_cluster_is_read(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
         deflate_zeros(f->bytes + DATA + 100, 512, CLUSTER);
         map_cluster(f, 7, compressed(DATA + 100, 1));
-        d = scan_image(f);
-        assert_block(d, 7, 0);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 7, 0);
         assert_int_equal(d->totals.stored, CLUSTER);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_a_compressed_cluster_may_end_with_the_file(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
         f->len = DATA + deflate_zeros(f->bytes + DATA, 512, CLUSTER);
         map_cluster(f, 0, compressed(DATA, 1));
-        d = scan_image(f);
-        assert_block(d, 0, 0);
-        stop(f);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 0);
+        cluster_image_free(f);
 }
 
 /* ---- what is refused ---- */
 
 static void test_encrypted_images_are_refused(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put32(f, 32, 1);
-        assert_refused(f, ENOTSUP, "AES");
+        cluster_image_expect_refused(f, ENOTSUP, "AES");
         f = start();
         put32(f, 32, 2);
-        assert_refused(f, ENOTSUP, "LUKS");
+        cluster_image_expect_refused(f, ENOTSUP, "LUKS");
 }
 
 static void test_an_external_data_file_is_refused(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put64(f, 72, 1 << 2);
-        assert_refused(f, ENOTSUP, "external data file");
+        cluster_image_expect_refused(f, ENOTSUP, "external data file");
 }
 
 static void test_an_unknown_feature_is_refused_by_its_name(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put64(f, 72, 1 << 9);
@@ -236,76 +161,76 @@ static void test_an_unknown_feature_is_refused_by_its_name(void **state)
         put32(f, 108, 48);
         f->bytes[113] = 9;
         memcpy(f->bytes + 114, "time travel", 11);
-        assert_refused(f, ENOTSUP, "bit 9 (time travel)");
+        cluster_image_expect_refused(f, ENOTSUP, "bit 9 (time travel)");
 }
 
 static void test_an_unknown_compression_is_refused(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put64(f, 72, 1 << 3);
         put32(f, 100, 112);
         f->bytes[104] = 9;
-        assert_refused(f, ENOTSUP, "type 9");
+        cluster_image_expect_refused(f, ENOTSUP, "type 9");
 }
 
 static void test_impossible_headers_are_refused(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put32(f, 4, 1);
-        assert_refused(f, ENOTSUP, "version 1");
+        cluster_image_expect_refused(f, ENOTSUP, "version 1");
         f = start();
         put32(f, 20, 8);
-        assert_refused(f, EIO, "2^8");
+        cluster_image_expect_refused(f, EIO, "2^8");
         f = start();
         put32(f, 20, 22);
-        assert_refused(f, EIO, "2^22");
+        cluster_image_expect_refused(f, EIO, "2^22");
         f = start();
         put32(f, 100, 1u << 31);
-        assert_refused(f, EIO, "has a header of");
+        cluster_image_expect_refused(f, EIO, "has a header of");
         f = start();
         put64(f, 24, UINT64_MAX);
-        assert_refused(f, EFBIG, "128 TiB");
+        cluster_image_expect_refused(f, EFBIG, "128 TiB");
         f = start();
         put64(f, 72, 1 << 4);
-        assert_refused(f, EIO, "subclusters");
+        cluster_image_expect_refused(f, EIO, "subclusters");
         f = start();
         f->len = 50;
-        assert_refused(f, EIO, "ends inside the header");
+        cluster_image_expect_refused(f, EIO, "ends inside the header");
 }
 
 static void test_an_impossible_l1_table_is_refused(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put64(f, 24, SPAN + 1); /* one entry is too few */
-        assert_refused(f, EIO, "2");
+        cluster_image_expect_refused(f, EIO, "2");
         f = start();
         put64(f, 40, UINT64_MAX - CLUSTER + 1);
-        assert_refused(f, EIO, "L1 table");
+        cluster_image_expect_refused(f, EIO, "L1 table");
         f = start();
         put64(f, 40, L1 + 8);
-        assert_refused(f, EIO, "L1 table");
+        cluster_image_expect_refused(f, EIO, "L1 table");
         f = start();
         put64(f, 40, CLUSTERS * CLUSTER);
-        assert_refused(f, EIO, "L1 table");
+        cluster_image_expect_refused(f, EIO, "L1 table");
         f = start();
         put32(f, 36, UINT32_MAX);
-        assert_refused(f, EIO, "L1 table");
+        cluster_image_expect_refused(f, EIO, "L1 table");
 }
 
 static void test_a_long_extension_is_refused(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put32(f, 104, 0xe2792aca);
         put32(f, 108, UINT32_MAX);
-        assert_refused(f, EIO, "extension");
+        cluster_image_expect_refused(f, EIO, "extension");
 }
 
 /* ---- what is lost ---- */
@@ -318,38 +243,38 @@ static void test_a_cluster_that_cannot_be_is_lost_and_no_other(void **state)
             DATA + 512,                      /* not aligned */
             COMPRESSED | CLUSTERS * CLUSTER, /* behind the end */
         };
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
         for (unsigned i = 0; i < 4; i++)
                 map_cluster(f, 2 * i, entries[i]);
         map_cluster(f, 1, DATA);
-        d = scan_image(f);
+        d = cluster_image_scan(f);
         for (unsigned i = 0; i < 4; i++)
-                assert_lost(d, 2 * i);
-        assert_block(d, 1, 3);
-        assert_block(d, 3, 0);
+                cluster_expect_lost(d, 2 * i);
+        cluster_expect(d, 1, 3);
+        cluster_expect(d, 3, 0);
         assert_int_equal(d->totals.lost, 4 * CLUSTER);
-        assert_int_equal(index_damage_count(f->index), 4);
-        stop(f);
+        assert_int_equal(index_damage_count(f->image.index), 4);
+        cluster_image_free(f);
 }
 
 static void test_a_zero_cluster_of_version_2_is_lost(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         put32(f, 4, 2);
         memset(f->bytes + 72, 0, 64);
         map_cluster(f, 0, 1);
-        assert_lost(scan_image(f), 0);
-        stop(f);
+        cluster_expect_lost(cluster_image_scan(f), 0);
+        cluster_image_free(f);
 }
 
 static void test_of_a_cluster_that_the_end_cuts_the_front_is_there(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         uint8_t bytes[CLUSTER];
         struct disk *d;
 
@@ -360,17 +285,17 @@ static void test_of_a_cluster_that_the_end_cuts_the_front_is_there(void **state)
         memset(f->bytes + 8 * CLUSTER, 0, 4 * CLUSTER);
         put64(f, 8 * CLUSTER, 12 * CLUSTER);
         f->len = 14 * CLUSTER;
-        d = scan_image(f);
-        assert_block(d, 0, 12);
-        assert_block(d, 1, 13);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 12);
+        cluster_expect(d, 1, 13);
         assert_int_equal(disk_read(d, bytes, CLUSTER, 2 * CLUSTER), -EIO);
         assert_int_equal(d->totals.lost, 2 * CLUSTER);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_without_its_l2_table_a_span_is_lost(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
@@ -379,18 +304,18 @@ static void test_without_its_l2_table_a_span_is_lost(void **state)
         put64(f, L1, CLUSTERS * CLUSTER);
         put64(f, L1 + 8, L2);
         map_cluster(f, 0, DATA);
-        d = scan_image(f);
-        assert_lost(d, 0);
-        assert_lost(d, ENTRIES - 1);
-        assert_block(d, ENTRIES, 3);
-        assert_block(d, 2 * ENTRIES, 0);
+        d = cluster_image_scan(f);
+        cluster_expect_lost(d, 0);
+        cluster_expect_lost(d, ENTRIES - 1);
+        cluster_expect(d, ENTRIES, 3);
+        cluster_expect(d, 2 * ENTRIES, 0);
         assert_int_equal(d->totals.lost, SPAN);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_compressed_bytes_that_are_none_are_eio(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
@@ -399,31 +324,31 @@ static void test_compressed_bytes_that_are_none_are_eio(void **state)
         /* Too little of what would be right. */
         deflate_zeros(f->bytes + DATA + 512, 512, CLUSTER - 1);
         map_cluster(f, 1, compressed(DATA + 512, 1));
-        d = scan_image(f);
-        assert_lost(d, 0);
-        assert_lost(d, 1);
-        stop(f);
+        d = cluster_image_scan(f);
+        cluster_expect_lost(d, 0);
+        cluster_expect_lost(d, 1);
+        cluster_image_free(f);
 }
 
 static void test_what_expands_without_end_takes_no_memory(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         size_t before;
         struct disk *d;
 
         (void)state;
         deflate_zeros(f->bytes + DATA, CLUSTER, (size_t)3 << 20);
         map_cluster(f, 0, compressed(DATA, 8));
-        d = scan_image(f);
+        d = cluster_image_scan(f);
         before = mallinfo2().uordblks;
-        assert_block(d, 0, 0); /* the cluster, and nothing of the rest */
+        cluster_expect(d, 0, 0); /* the cluster, and nothing of the rest */
         assert_true(mallinfo2().uordblks < before + 65536);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_a_zstd_frame_of_another_size_is_eio(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         uint8_t *plain = calloc(1, (size_t)8 << 20);
         struct disk *d;
 
@@ -437,26 +362,26 @@ static void test_a_zstd_frame_of_another_size_is_eio(void **state)
         free(plain);
         map_cluster(f, 0, compressed(DATA, 1));
         map_cluster(f, 1, compressed(DATA + CLUSTER, 8));
-        d = scan_image(f);
-        assert_block(d, 0, 0);
-        assert_lost(d, 1);
-        stop(f);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 0);
+        cluster_expect_lost(d, 1);
+        cluster_image_free(f);
 }
 
 /* ---- what goes round in circles ---- */
 
 static void test_tables_that_point_to_themselves_are_data(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         uint8_t block[CLUSTER];
         struct disk *d;
 
         (void)state;
         put64(f, L1, L1); /* the L1 table is its own L2 table: its one entry maps itself */
-        d = scan_image(f);
+        d = cluster_image_scan(f);
         assert_int_equal(disk_read(d, block, CLUSTER, 0), CLUSTER);
         assert_memory_equal(block, f->bytes + L1, CLUSTER);
-        stop(f);
+        cluster_image_free(f);
 }
 
 /*
@@ -467,7 +392,7 @@ static void test_one_table_used_without_end_takes_little_memory(void **state)
 {
         enum { BIG = 21 };
         uint64_t cluster = UINT64_C(1) << BIG;
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         size_t before = mallinfo2().uordblks;
         uint64_t entry = htobe64(2 * cluster | COPIED);
         struct disk *d;
@@ -477,18 +402,18 @@ static void test_one_table_used_without_end_takes_little_memory(void **state)
         put64(f, 24, UINT64_C(1) << 47);
         put32(f, 36, 256);
         put64(f, 40, cluster);
-        assert_int_equal(ftruncate(f->fd, (off_t)(4 * cluster)), 0);
+        assert_int_equal(ftruncate(f->image.fd, (off_t)(4 * cluster)), 0);
         for (unsigned i = 0; i < 256; i++)
-                assert_int_equal(pwrite(f->fd, &entry, 8, (off_t)(cluster + 8 * i)), 8);
+                assert_int_equal(pwrite(f->image.fd, &entry, 8, (off_t)(cluster + 8 * i)), 8);
         /* Data and nothing in turn. */
         for (uint64_t i = 0; i < cluster / 8; i += 2)
-                assert_int_equal(pwrite(f->fd, &entry, 8, (off_t)(2 * cluster + 8 * i)), 8);
+                assert_int_equal(pwrite(f->image.fd, &entry, 8, (off_t)(2 * cluster + 8 * i)), 8);
         f->len = CLUSTER;
-        d = scan_image(f);
+        d = cluster_image_scan(f);
         assert_true(mallinfo2().uordblks < before + ((size_t)64 << 20));
         assert_true(d->totals.lost > 0);
-        assert_true(index_damage_count(f->index) > 0);
-        stop(f);
+        assert_true(index_damage_count(f->image.index) > 0);
+        cluster_image_free(f);
 }
 
 /* ---- snapshots ---- */
@@ -496,7 +421,7 @@ static void test_one_table_used_without_end_takes_little_memory(void **state)
 enum { SNAPSHOTS = 12 * CLUSTER };
 
 /* Entry at AT: a snapshot with these tables, whose tag is "s". Returns where the next one is. */
-static size_t put_snapshot(struct fixture *f, size_t at, uint64_t l1, uint32_t l1_entries,
+static size_t put_snapshot(struct cluster_image *f, size_t at, uint64_t l1, uint32_t l1_entries,
                            uint64_t state, uint64_t size)
 {
         memset(f->bytes + at, 0, 64);
@@ -510,7 +435,7 @@ static size_t put_snapshot(struct fixture *f, size_t at, uint64_t l1, uint32_t l
         return at + 64;
 }
 
-static void announce(struct fixture *f, uint32_t count)
+static void announce(struct cluster_image *f, uint32_t count)
 {
         put32(f, 60, count);
         put64(f, 64, SNAPSHOTS);
@@ -518,7 +443,7 @@ static void announce(struct fixture *f, uint32_t count)
 
 static void test_snapshots_have_names_of_their_own(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         size_t at = SNAPSHOTS;
 
         (void)state;
@@ -526,37 +451,38 @@ static void test_snapshots_have_names_of_their_own(void **state)
                 at = put_snapshot(f, at, L1, 1, 0, SPAN);
         announce(f, 3);
         map_cluster(f, 0, DATA);
-        assert_int_equal(open_image(f), 0);
-        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
-        assert_int_equal(index_disk_count(f->index), 4);
-        assert_int_equal(index_folder_count(f->index), 4);
-        assert_string_equal(index_folder(f->index, 0)->name, "snapshots");
-        assert_string_equal(index_folder(f->index, 1)->name, "snapshots/s");
-        assert_string_equal(index_folder(f->index, 3)->name, "snapshots/s~3");
-        assert_string_equal(index_folder(f->index, 3)->leaf, "s~3");
-        assert_int_equal(strncmp(index_disk(f->index, 2)->name, "snapshots/s~2/disk-", 19), 0);
-        assert_block(index_disk(f->index, 3), 0, 3);
-        stop(f);
+        assert_int_equal(cluster_image_open(f), 0);
+        assert_int_equal(index_scan(f->image.index, NULL, &f->image.err), 0);
+        assert_int_equal(index_disk_count(f->image.index), 4);
+        assert_int_equal(index_folder_count(f->image.index), 4);
+        assert_string_equal(index_folder(f->image.index, 0)->name, "snapshots");
+        assert_string_equal(index_folder(f->image.index, 1)->name, "snapshots/s");
+        assert_string_equal(index_folder(f->image.index, 3)->name, "snapshots/s~3");
+        assert_string_equal(index_folder(f->image.index, 3)->leaf, "s~3");
+        assert_int_equal(strncmp(index_disk(f->image.index, 2)->name, "snapshots/s~2/disk-", 19),
+                         0);
+        cluster_expect(index_disk(f->image.index, 3), 0, 3);
+        cluster_image_free(f);
 }
 
 /* The disk as it is now is sound, and the disks of the snapshots that come are lost. */
-static void assert_only_the_disk_is_sound(struct fixture *f, size_t disks)
+static void assert_only_the_disk_is_sound(struct cluster_image *f, size_t disks)
 {
         map_cluster(f, 0, DATA);
-        assert_int_equal(open_image(f), 0);
-        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
-        assert_int_equal(index_disk_count(f->index), disks);
-        assert_true(index_damage_count(f->index) > 0);
-        assert_block(index_disk(f->index, 0), 0, 3);
-        assert_int_equal(index_disk(f->index, 0)->totals.lost, 0);
+        assert_int_equal(cluster_image_open(f), 0);
+        assert_int_equal(index_scan(f->image.index, NULL, &f->image.err), 0);
+        assert_int_equal(index_disk_count(f->image.index), disks);
+        assert_true(index_damage_count(f->image.index) > 0);
+        cluster_expect(index_disk(f->image.index, 0), 0, 3);
+        assert_int_equal(index_disk(f->image.index, 0)->totals.lost, 0);
         for (size_t i = 1; i < disks; i++)
-                assert_lost(index_disk(f->index, i), 0);
-        stop(f);
+                cluster_expect_lost(index_disk(f->image.index, i), 0);
+        cluster_image_free(f);
 }
 
 static void test_a_snapshot_without_its_table_is_lost_alone(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         announce(f, 1);
@@ -574,7 +500,7 @@ static void test_a_snapshot_without_its_table_is_lost_alone(void **state)
 
 static void test_an_absurd_table_of_snapshots_is_damage(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         announce(f, UINT32_MAX);
@@ -603,7 +529,7 @@ static void test_an_absurd_directory_of_bitmaps_is_damage(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
-                struct fixture *f = start();
+                struct cluster_image *f = start();
 
                 put64(f, 88, 1);
                 put32(f, 104, 0x23852875);

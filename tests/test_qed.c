@@ -6,11 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,16 +14,9 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/index.h"
+#include "tests/cluster_fixture.h"
 
 enum {
-        CLUSTER = 4096,
-        ENTRIES = CLUSTER / 8, /* of a table */
-        SPAN = ENTRIES * CLUSTER,
-        CLUSTERS = 16, /* of the file: header, L1, L2, data */
-        L1 = CLUSTER,
-        L2 = 2 * CLUSTER,
-        DATA = 3 * CLUSTER,
-
         AT_CLUSTER_SIZE = 4,
         AT_TABLE_SIZE = 8,
         AT_HEADER_SIZE = 12,
@@ -38,21 +27,11 @@ enum {
         AT_BACKING_LEN = 60,
 };
 
-struct fixture {
-        uint8_t bytes[CLUSTERS * CLUSTER];
-        size_t len;
-        int fd;
-        char path[64];
-        struct index *index;
-        struct error err;
-};
-
 /* An image with a disk of one L2 table, which maps nothing yet. */
-static struct fixture *start(void)
+static struct cluster_image *start(void)
 {
-        struct fixture *f = calloc(1, sizeof *f);
+        struct cluster_image *f = cluster_image_new();
 
-        assert_non_null(f);
         memcpy(f->bytes, "QED", 4);
         store_le32(f->bytes + AT_CLUSTER_SIZE, CLUSTER);
         store_le32(f->bytes + AT_TABLE_SIZE, 1);
@@ -60,74 +39,26 @@ static struct fixture *start(void)
         store_le64(f->bytes + AT_L1_OFFSET, L1);
         store_le64(f->bytes + AT_SIZE, SPAN);
         store_le64(f->bytes + L1, L2);
-        f->len = sizeof f->bytes;
-        for (size_t i = DATA; i < f->len; i++)
-                f->bytes[i] = (uint8_t)(i / CLUSTER);
-        f->fd = memfd_create("image", MFD_CLOEXEC);
-        assert_true(f->fd >= 0);
-        snprintf(f->path, sizeof f->path, "/proc/self/fd/%d", f->fd);
         return f;
 }
 
-static void map_cluster(struct fixture *f, unsigned number, uint64_t entry)
+static void map_cluster(struct cluster_image *f, unsigned number, uint64_t entry)
 {
         store_le64(f->bytes + L2 + 8 * (size_t)number, entry);
-}
-
-static int open_image(struct fixture *f)
-{
-        struct index_options options = {0};
-
-        assert_int_equal(pwrite(f->fd, f->bytes, f->len, 0), (ssize_t)f->len);
-        return index_open(f->path, &options, &f->index, &f->err);
-}
-
-static struct disk *scan_image(struct fixture *f)
-{
-        assert_int_equal(open_image(f), 0);
-        assert_int_equal(index_scan(f->index, NULL, &f->err), 0);
-        assert_int_equal(index_disk_count(f->index), 1);
-        return index_disk(f->index, 0);
-}
-
-static void stop(struct fixture *f)
-{
-        index_close(f->index);
-        close(f->fd);
-        free(f);
 }
 
 /* The image whose 32 bits at AT are V is refused with ERROR, and words. */
 static void assert_refused(size_t at, uint32_t v, int error, const char *says)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         store_le32(f->bytes + at, v);
-        assert_int_equal(open_image(f), -error);
-        if (!strstr(f->err.text, says))
-                fail_msg("'%s' does not say '%s'", f->err.text, says);
-        stop(f);
-}
-
-static void assert_block(struct disk *d, unsigned number, uint8_t value)
-{
-        uint8_t block[CLUSTER];
-
-        assert_int_equal(disk_read(d, block, CLUSTER, (uint64_t)number * CLUSTER), CLUSTER);
-        for (size_t i = 0; i < CLUSTER; i++)
-                assert_int_equal(block[i], value);
-}
-
-static void assert_lost(struct disk *d, unsigned number)
-{
-        uint8_t block[CLUSTER];
-
-        assert_int_equal(disk_read(d, block, CLUSTER, (uint64_t)number * CLUSTER), -EIO);
+        cluster_image_expect_refused(f, error, says);
 }
 
 static void test_clusters_of_every_kind_are_read(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
@@ -135,16 +66,16 @@ static void test_clusters_of_every_kind_are_read(void **state)
         map_cluster(f, 1, DATA);
         map_cluster(f, 2, 1);
         map_cluster(f, 511, DATA + 2 * CLUSTER);
-        d = scan_image(f);
-        assert_block(d, 0, 4);
-        assert_block(d, 1, 3);
-        assert_block(d, 2, 0);
-        assert_block(d, 3, 0);
-        assert_block(d, 511, 5);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 4);
+        cluster_expect(d, 1, 3);
+        cluster_expect(d, 2, 0);
+        cluster_expect(d, 3, 0);
+        cluster_expect(d, 511, 5);
         assert_int_equal(d->totals.stored, 3 * CLUSTER);
-        assert_int_equal(index_damage_count(f->index), 0);
-        assert_string_equal(index_format(f->index), "qed");
-        stop(f);
+        assert_int_equal(index_damage_count(f->image.index), 0);
+        assert_string_equal(index_format(f->image.index), "qed");
+        cluster_image_free(f);
 }
 
 static void test_impossible_geometries_are_refused(void **state)
@@ -194,34 +125,34 @@ static void test_a_backing_files_name_that_cannot_be_is_refused(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-                struct fixture *f = start();
+                struct cluster_image *f = start();
 
                 f->bytes[AT_FEATURES] = 1;
                 store_le32(f->bytes + AT_BACKING_OFFSET, bad[i].offset);
                 store_le32(f->bytes + AT_BACKING_LEN, bad[i].len);
-                assert_int_equal(open_image(f), -EIO);
-                assert_non_null(strstr(f->err.text, "outside of the header"));
-                stop(f);
+                assert_int_equal(cluster_image_open(f), -EIO);
+                assert_non_null(strstr(f->image.err.text, "outside of the header"));
+                cluster_image_free(f);
         }
 }
 
 static void test_a_backing_file_is_refused_by_its_name(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
 
         (void)state;
         f->bytes[AT_FEATURES] = 1;
         store_le32(f->bytes + AT_BACKING_OFFSET, 100);
         store_le32(f->bytes + AT_BACKING_LEN, 11);
         memcpy(f->bytes + 100, "/etc/shadow", 11);
-        assert_int_equal(open_image(f), -EPERM);
-        assert_non_null(strstr(f->err.text, "/etc/shadow"));
-        stop(f);
+        assert_int_equal(cluster_image_open(f), -EPERM);
+        assert_non_null(strstr(f->image.err.text, "/etc/shadow"));
+        cluster_image_free(f);
 }
 
 static void test_clusters_that_cannot_be_are_lost_and_no_others(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
@@ -233,20 +164,20 @@ static void test_clusters_that_cannot_be_are_lost_and_no_others(void **state)
         map_cluster(f, 5, UINT64_MAX - CLUSTER + 1);
         map_cluster(f, 6, 2);
         map_cluster(f, 7, DATA + CLUSTER);
-        d = scan_image(f);
-        assert_block(d, 0, 3);
-        assert_lost(d, 1);
-        assert_block(d, 2, 3);
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 3);
+        cluster_expect_lost(d, 1);
+        cluster_expect(d, 2, 3);
         for (unsigned i = 3; i < 7; i++)
-                assert_lost(d, i);
-        assert_block(d, 7, 4);
+                cluster_expect_lost(d, i);
+        cluster_expect(d, 7, 4);
         assert_int_equal(d->totals.lost, 5 * CLUSTER);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_a_cluster_in_the_header_is_lost(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
@@ -256,10 +187,10 @@ static void test_a_cluster_in_the_header_is_lost(void **state)
         store_le64(f->bytes + AT_L1_OFFSET, DATA);
         map_cluster(f, 0, CLUSTER);
         map_cluster(f, 1, DATA + CLUSTER);
-        d = scan_image(f);
-        assert_lost(d, 0);
-        assert_block(d, 1, 4);
-        stop(f);
+        d = cluster_image_scan(f);
+        cluster_expect_lost(d, 0);
+        cluster_expect(d, 1, 4);
+        cluster_image_free(f);
 }
 
 static void test_without_its_l2_table_a_span_is_lost(void **state)
@@ -269,47 +200,47 @@ static void test_without_its_l2_table_a_span_is_lost(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-                struct fixture *f = start();
+                struct cluster_image *f = start();
                 struct disk *d;
 
                 store_le64(f->bytes + L1, bad[i]);
-                d = scan_image(f);
-                assert_lost(d, 0);
+                d = cluster_image_scan(f);
+                cluster_expect_lost(d, 0);
                 assert_int_equal(d->totals.lost, SPAN);
-                stop(f);
+                cluster_image_free(f);
         }
 }
 
 /* Tables of 16 clusters of which the last is not there. */
 static void test_a_table_that_the_end_cuts_is_lost(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
         store_le32(f->bytes + AT_TABLE_SIZE, 16);
-        d = scan_image(f);
-        assert_lost(d, 0);
+        d = cluster_image_scan(f);
+        cluster_expect_lost(d, 0);
         assert_int_equal(d->totals.lost, SPAN);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_tables_that_point_to_themselves_end(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         struct disk *d;
 
         (void)state;
         /* The L1 table is its own L2 table, which maps itself. */
         store_le64(f->bytes + L1, L1);
-        d = scan_image(f);
+        d = cluster_image_scan(f);
         assert_int_equal(d->totals.stored + d->totals.lost, CLUSTER);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_one_table_used_without_end_takes_little_memory(void **state)
 {
-        struct fixture *f = start();
+        struct cluster_image *f = start();
         size_t before = mallinfo2().uordblks;
 
         (void)state;
@@ -318,21 +249,21 @@ static void test_one_table_used_without_end_takes_little_memory(void **state)
                 store_le64(f->bytes + L1 + 8 * i, L2);
                 map_cluster(f, (unsigned)i, i % 2 ? DATA : 0);
         }
-        scan_image(f);
+        cluster_image_scan(f);
         assert_true(mallinfo2().uordblks - before < 64 << 20);
-        stop(f);
+        cluster_image_free(f);
 }
 
 static void test_a_file_that_ends_in_its_header_is_refused(void **state)
 {
         (void)state;
         for (size_t len = 4; len < 64; len += 7) {
-                struct fixture *f = start();
+                struct cluster_image *f = start();
 
                 f->len = len;
-                assert_int_equal(open_image(f), -EIO);
-                assert_non_null(strstr(f->err.text, "the header"));
-                stop(f);
+                assert_int_equal(cluster_image_open(f), -EIO);
+                assert_non_null(strstr(f->image.err.text, "the header"));
+                cluster_image_free(f);
         }
 }
 
