@@ -85,7 +85,7 @@ $(LIBRARY): $(OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(FIXTURES): $(call object,$(filter-out tests/codec_%,$(wildcard tests/*_fixture.c)) tests/salvage_model.c)
+$(FIXTURES): $(call object,$(filter-out tests/codec_% tests/lzop_%,$(wildcard tests/*_fixture.c)) tests/salvage_model.c)
 	rm -f $@
 	$(AR) rcs $@ $^
 
@@ -100,9 +100,10 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # A codec is tested alone, with a builder that only records what it names.
-CODEC_TESTS := $(filter %/test_gzip %/test_gzip_isal %/test_lzop,$(UNIT_BIN))
+CODEC_TESTS := $(filter %/test_gzip %/test_gzip_isal %/test_lzop %/test_lzop_format,$(UNIT_BIN))
 $(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
-                $(call object,tests/codec_fixture.c tests/codec_checks.c) $(LIBRARY)
+                $(call object,tests/codec_fixture.c tests/codec_checks.c tests/lzop_fixture.c) \
+                $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 # What a test of faults comes between.
