@@ -2,7 +2,7 @@
 load helpers
 
 setup() {
-        mkdir -p "$BATS_TEST_TMPDIR/tree"/{archive,index,fs}
+        mkdir -p "$BATS_TEST_TMPDIR/tree"/{archive,index,fs,tests/tools}
         cd "$BATS_TEST_TMPDIR/tree" || return
 }
 
@@ -45,13 +45,18 @@ check() {
 }
 
 @test "a file over 600 lines is found, one of 600 is not" {
-        seq 600 >index/map.c
-        check
-        [ "$status" -eq 0 ]
-        seq 601 >index/map.c
-        check
-        [ "$status" -eq 1 ]
-        [[ $output == "index/map.c: has 601 lines"* ]]
+        local name
+
+        for name in index/map.c tests/test_map.c tests/mount.bats tests/tools/holes.c; do
+                seq 600 >"$name"
+                check
+                [ "$status" -eq 0 ]
+                seq 601 >"$name"
+                check
+                [ "$status" -eq 1 ]
+                [[ $output == "$name: has 601 lines"* ]]
+                rm "$name"
+        done
 }
 
 @test "files named util, misc or common are found" {
