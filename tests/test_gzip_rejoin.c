@@ -3,7 +3,6 @@
  * Damage inside a gzip member, of which there is only one: behind it the member is entered again at
  * a block, and every byte that is served is right.
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,8 +20,9 @@
 #include "archive/source.h"
 #include "archive/stream.h"
 #include "tests/fixture_stream.h"
+#include "tests/rejoin_fixture.h"
 
-enum { GAPS = 32, BLOCKS_MAX = 1 << 16 };
+enum { BLOCKS_MAX = 1 << 16 };
 
 /* ---- where blocks begin ---- */
 
@@ -82,94 +82,13 @@ static void break_header(struct bytes z, uint64_t bit)
 
 /* ---- salvage ---- */
 
-struct salvaged {
-        struct source *s;
-        struct source_gap gaps[GAPS];
-        size_t count;
-        uint64_t end; /* of what is there, by the stream's own reckoning */
-};
-
-static struct salvaged salvage(struct bytes z)
-{
-        const struct stream_options o = {.threads = 2, .cache_bytes = 8 * MIB};
-        struct salvaged v = {0};
-        struct error err = {0};
-
-        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &v.s, &err), 0);
-        stream_release(v.s);
-        while (source_reach(v.s, UINT64_MAX, &v.end, &err) < 0) {
-                int rc;
-
-                assert_int_equal(err.code, EIO);
-                assert_true(v.count < GAPS);
-                rc = source_resume(v.s, &v.gaps[v.count++], &err);
-                assert_true(rc >= 0);
-                if (rc == 0)
-                        break;
-        }
-        return v;
-}
-
-static void check_same(struct source *s, uint64_t at, size_t len, const uint8_t *plain)
-{
-        uint8_t *got = malloc(MIB);
-
-        for (size_t done = 0; done < len; done += MIB) {
-                size_t n = (size_t)min_u64(MIB, len - done);
-
-                assert_int_equal(source_pread(s, got, n, at + done), (ssize_t)n);
-                assert_memory_equal(got, plain + done, n);
-        }
-        free(got);
-}
-
-/* What lies between two gaps is a piece of PLAIN, wherever that was. */
-static void check_between(const struct salvaged *v, struct bytes plain)
-{
-        for (size_t i = 1; i < v->count; i++) {
-                uint64_t from = v->gaps[i - 1].end;
-                size_t len = (size_t)(v->gaps[i].start - min_u64(from, v->gaps[i].start));
-                uint8_t *got = malloc(len + 1);
-
-                if (len > 0)
-                        assert_int_equal(source_pread(v->s, got, len, from), (ssize_t)len);
-                assert_non_null(memmem(plain.data, plain.len, got, len));
-                free(got);
-        }
-}
-
-/* What lies in front of the first gap and behind the last one is there, at least LEAST bytes. */
-static void check_ends(const struct salvaged *v, struct bytes plain, size_t least)
-{
-        const struct source_gap *last = &v->gaps[v->count - 1];
-        size_t front = (size_t)v->gaps[0].start, behind = (size_t)(v->end - last->end);
-
-        assert_true(v->count > 0);
-        assert_true(behind <= plain.len);
-        assert_true(front + behind >= least);
-        check_same(v->s, 0, front, plain.data);
-        check_same(v->s, last->end, behind, plain.data + plain.len - behind);
-        check_between(v, plain);
-        /* Once more from restart points, with what the pass has left in the cache gone. */
-        check_same(v->s, last->end, behind, plain.data + plain.len - behind);
-        check_same(v->s, 0, front, plain.data);
-}
-
-static void expect_salvaged(struct bytes plain, struct bytes z, size_t least)
-{
-        struct salvaged v = salvage(z);
-
-        check_ends(&v, plain, least);
-        source_close(v.s);
-}
-
 static void check_header(const char *command)
 {
         struct bytes plain = fixture_mixture(20 * MIB, 1);
         struct bytes z = fixture_pipe(plain, command);
 
         break_header(z, block_at(z, z.len / 2));
-        expect_salvaged(plain, z, 17 * MIB);
+        rejoin_expect(plain, z, 17 * MIB);
         free(plain.data);
         free(z.data);
 }
@@ -196,7 +115,7 @@ static void check_missing(size_t missing, const char *command)
 
         memmove(z.data + at, z.data + at + missing, z.len - at - missing);
         z.len -= missing;
-        expect_salvaged(plain, z, 0);
+        rejoin_expect(plain, z, 0);
         free(plain.data);
         free(z.data);
 }
@@ -215,16 +134,16 @@ static void test_damage_at_several_places(void **state)
         struct bytes plain = fixture_mixture(24 * MIB, 5);
         struct bytes z = fixture_pipe(plain, "gzip -1 -c");
         uint64_t bits[3];
-        struct salvaged v;
+        struct rejoined v;
         (void)state;
 
         for (size_t i = 0; i < 3; i++)
                 bits[i] = block_at(z, z.len / 4 * (i + 1));
         for (size_t i = 0; i < 3; i++)
                 break_header(z, bits[i]);
-        v = salvage(z);
+        v = rejoin(z);
         assert_int_equal(v.count, 3);
-        check_ends(&v, plain, 8 * MIB);
+        rejoined_expect(&v, plain, 8 * MIB);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -236,13 +155,13 @@ static void test_damage_near_the_end(void **state)
         struct bytes plain = fixture_mixture(6 * MIB, 8);
         struct bytes z = fixture_pipe(plain, "gzip -1 -c");
         static struct blocks b;
-        struct salvaged v;
+        struct rejoined v;
         (void)state;
 
         walk(z, &b);
         break_header(z, b.bit[b.count - 5]);
-        v = salvage(z);
-        check_ends(&v, plain, 4 * MIB);
+        v = rejoin(z);
+        rejoined_expect(&v, plain, 4 * MIB);
         assert_true(v.end > v.gaps[v.count - 1].end);
         source_close(v.s);
         free(plain.data);
@@ -254,7 +173,7 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
 {
         struct bytes plain = {0};
         struct bytes z;
-        struct salvaged v;
+        struct rejoined v;
         (void)state;
 
         for (int i = 0; i < 500; i++) {
@@ -263,9 +182,9 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
         }
         z = fixture_pipe(plain, "gzip -9 -c");
         break_header(z, block_at(z, 1000));
-        v = salvage(z);
+        v = rejoin(z);
         assert_int_equal(v.count, 1);
-        check_ends(&v, plain, 0);
+        rejoined_expect(&v, plain, 0);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -296,7 +215,7 @@ static void check_embedded(int mem_level, const char *outer)
         struct bytes file = deflated(content, mem_level);
         struct bytes plain = fixture_mixture(2 * MIB, 10);
         struct bytes z;
-        struct salvaged v;
+        struct rejoined v;
         static struct blocks b;
         size_t stored = 0, front = plain.len, first = 0;
 
@@ -313,8 +232,8 @@ static void check_embedded(int mem_level, const char *outer)
         }
         assert_true(stored >= 16);
         break_header(z, b.bit[first]);
-        v = salvage(z);
-        check_ends(&v, plain, front / 2 + 3 * MIB);
+        v = rejoin(z);
+        rejoined_expect(&v, plain, front / 2 + 3 * MIB);
         /* Not even for a moment. */
         assert_int_equal(v.count, 1);
         source_close(v.s);
@@ -346,14 +265,14 @@ static void test_random_damage(void **state)
         for (int round = 0; round < 16; round++) {
                 size_t at = z.len / 8 + fixture_random(&seed) % (z.len / 2);
                 size_t n = 1 + fixture_random(&seed) % 200000;
-                struct salvaged v;
+                struct rejoined v;
 
                 memcpy(z.data, sound, z.len);
                 for (size_t i = 0; i < n; i++)
                         z.data[at + i] = (uint8_t)fixture_random(&seed);
-                v = salvage(z);
+                v = rejoin(z);
                 if (v.count == 1) {
-                        check_ends(&v, plain, 0);
+                        rejoined_expect(&v, plain, 0);
                         rejoined += v.end > v.gaps[0].end;
                 }
                 source_close(v.s);

@@ -3,7 +3,6 @@
  * Damage inside a zstd frame, of which there is only one: behind it the frame is entered again, and
  * every byte that is served is right.
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,72 +14,11 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/source.h"
 #include "archive/stream.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 #include "tests/fixture_stream.h"
-
-enum { GAPS = 8 };
-
-/* A damaged stream that was gone through to its end. */
-struct salvaged {
-        struct source *s;
-        struct source_gap gaps[GAPS];
-        size_t count;
-        uint64_t end; /* of what is there, by the stream's own reckoning */
-};
-
-static struct salvaged salvage(struct bytes z)
-{
-        const struct stream_options o = {.threads = 2, .cache_bytes = 8 * MIB};
-        struct salvaged v = {0};
-        struct error err = {0};
-
-        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &v.s, &err), 0);
-        stream_release(v.s);
-        while (source_reach(v.s, UINT64_MAX, &v.end, &err) < 0) {
-                int rc;
-
-                assert_int_equal(err.code, EIO);
-                assert_true(v.count < GAPS);
-                rc = source_resume(v.s, &v.gaps[v.count++], &err);
-                assert_true(rc >= 0);
-                if (rc == 0)
-                        break;
-        }
-        return v;
-}
-
-/* LEN bytes from AT of the stream are those of PLAIN from PLAIN_AT, wherever the cache begins. */
-static void check_same(struct source *s, uint64_t at, size_t len, const uint8_t *plain)
-{
-        uint8_t *got = malloc(MIB);
-
-        for (size_t done = 0; done < len; done += MIB) {
-                size_t n = (size_t)min_u64(MIB, len - done);
-
-                assert_int_equal(source_pread(s, got, n, at + done), (ssize_t)n);
-                assert_memory_equal(got, plain + done, n);
-        }
-        free(got);
-}
-
-/* What lies in front of the first gap and behind the last one is there, at least LEAST bytes. */
-static void check_ends(const struct salvaged *v, struct bytes plain, size_t least)
-{
-        const struct source_gap *last = &v->gaps[v->count - 1];
-        size_t front = (size_t)v->gaps[0].start, behind = (size_t)(v->end - last->end);
-
-        assert_true(v->count > 0);
-        assert_true(behind <= plain.len);
-        assert_true(front + behind >= least);
-        check_same(v->s, 0, front, plain.data);
-        check_same(v->s, last->end, behind, plain.data + plain.len - behind);
-        /* Once more from restart points, with what the pass has left in the cache gone. */
-        check_same(v->s, last->end, behind, plain.data + plain.len - behind);
-        check_same(v->s, 0, front, plain.data);
-}
+#include "tests/rejoin_fixture.h"
 
 /* Where the first block at or behind byte FROM of Z begins. */
 static size_t block_at(struct bytes z, size_t from)
@@ -94,14 +32,6 @@ static size_t block_at(struct bytes z, size_t from)
         return at;
 }
 
-static void expect_salvaged(struct bytes plain, struct bytes z, size_t least)
-{
-        struct salvaged v = salvage(z);
-
-        check_ends(&v, plain, least);
-        source_close(v.s);
-}
-
 /* In jobs, as vzdump does it: what is lost is one job, a part of another and the doubt. */
 static void test_damaged_header(void **state)
 {
@@ -110,7 +40,7 @@ static void test_damaged_header(void **state)
         (void)state;
 
         z.data[block_at(z, z.len / 3)] |= ZSTD_BLOCK_RESERVED << 1;
-        expect_salvaged(plain, z, 18 * MIB);
+        rejoin_expect(plain, z, 18 * MIB);
         free(plain.data);
         free(z.data);
 }
@@ -123,7 +53,7 @@ static void test_damaged_content(void **state)
         (void)state;
 
         memset(z.data + at, 0xff, 200);
-        expect_salvaged(plain, z, 18 * MIB);
+        rejoin_expect(plain, z, 18 * MIB);
         free(plain.data);
         free(z.data);
 }
@@ -139,7 +69,7 @@ static void test_missing_piece(void **state)
 
                 memmove(z.data + at, z.data + at + missing, z.len - at - missing);
                 z.len -= missing;
-                expect_salvaged(plain, z, 17 * MIB);
+                rejoin_expect(plain, z, 17 * MIB);
                 free(plain.data);
                 free(z.data);
         }
@@ -157,7 +87,7 @@ static void test_wiped_sectors(void **state)
         for (size_t i = 0; i < sizeof with; i++) {
                 memcpy(z.data, sound, z.len);
                 memset(z.data + z.len / 2 + 1000 * i, with[i], 65536);
-                expect_salvaged(plain, z, 17 * MIB);
+                rejoin_expect(plain, z, 17 * MIB);
         }
         free(sound);
         free(plain.data);
@@ -168,14 +98,14 @@ static void test_damage_at_several_places(void **state)
 {
         struct bytes plain = fixture_mixture(40 * MIB, 5);
         struct bytes z = fixture_compress(plain, 3, 18, 1, 1);
-        struct salvaged v;
+        struct rejoined v;
         (void)state;
 
         for (size_t i = 1; i < 4; i++)
                 z.data[block_at(z, z.len / 4 * i)] |= ZSTD_BLOCK_RESERVED << 1;
-        v = salvage(z);
+        v = rejoin(z);
         assert_int_equal(v.count, 3);
-        check_ends(&v, plain, 15 * MIB);
+        rejoined_expect(&v, plain, 15 * MIB);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -187,14 +117,14 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
         const size_t noise_len = 200000;
         struct bytes plain = {0};
         struct bytes z;
-        struct salvaged v;
+        struct rejoined v;
         (void)state;
 
         for (int i = 0; i < 50; i++)
                 plain = fixture_join(plain, fixture_noise(noise_len, 6));
         z = fixture_compress(plain, 3, 19, 0, 1);
         z.data[block_at(z, 1)] |= ZSTD_BLOCK_RESERVED << 1;
-        v = salvage(z);
+        v = rejoin(z);
         assert_int_equal(v.count, 1);
         assert_int_equal(v.end - v.gaps[0].end, 0);
         source_close(v.s);
@@ -250,14 +180,14 @@ static void test_random_damage(void **state)
         for (int round = 0; round < 40; round++) {
                 size_t at = z.len / 8 + fixture_random(&seed) % (z.len / 2);
                 size_t n = 1 + fixture_random(&seed) % 5000;
-                struct salvaged v;
+                struct rejoined v;
 
                 memcpy(z.data, sound, z.len);
                 for (size_t i = 0; i < n; i++)
                         z.data[at + i] = (uint8_t)fixture_random(&seed);
-                v = salvage(z);
+                v = rejoin(z);
                 if (v.count == 1) {
-                        check_ends(&v, plain, 0);
+                        rejoined_expect(&v, plain, 0);
                         rejoined += v.end > v.gaps[0].end;
                 }
                 source_close(v.s);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A damaged stream that is gone through to its end, past every gap: what is served of it is right.
+ * Each function fails the test where what it does fails.
+ */
+#ifndef VMAFS_TESTS_REJOIN_FIXTURE_H
+#define VMAFS_TESTS_REJOIN_FIXTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "archive/source.h"
+#include "tests/fixture_stream.h"
+
+enum { REJOIN_GAPS = 32 };
+
+struct rejoined {
+        struct source *s; /* closed by the caller */
+        struct source_gap gaps[REJOIN_GAPS];
+        size_t count;
+        uint64_t end; /* of what is there, by the stream's own reckoning */
+};
+
+/* Go through Z, which must outlive it. */
+struct rejoined rejoin(struct bytes z);
+
+/*
+ * What lies in front of the first gap and behind the last one is there, at least LEAST bytes, and
+ * what lies between two gaps is a piece of PLAIN, wherever that was.
+ */
+void rejoined_expect(const struct rejoined *r, struct bytes plain, size_t least);
+
+/* Both. */
+void rejoin_expect(struct bytes plain, struct bytes z, size_t least);
+
+#endif
