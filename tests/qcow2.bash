@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# For the tests of qcow2: images with a history, and what qemu-img has to say of them.
+# For the tests of qcow2 and QED: images with a history, and what qemu-img has to say of them.
 
 # A number from 0 to $1 - 1, in RANDOM_NUMBER: of two RANDOMs, since one has 15 bits.
 pick() {
@@ -82,4 +82,17 @@ same_disk() {
 same_map() {
         diff <(qemu-img map --output=json "$1" | comparable) \
                 <("$VMAFS" map "${BACKING[@]}" --output=json "$1" "$2" | comparable)
+}
+
+# The parts of a map that are data.
+data_of_map() {
+        jq -c '.[] | select(.data) | [.start, .length, .depth, .present, .zero, .offset]'
+}
+
+# Does a chain of backing files hold what qemu-img finds, and where? same_chain IMAGE NAME
+same_chain() {
+        same_disk "$1" "$2" || return 1
+        # Which layer zeros are from that no layer holds, is told in more than one way.
+        diff <(qemu-img map --output=json "$1" | data_of_map) \
+                <("$VMAFS" map "${BACKING[@]}" --output=json "$1" "$2" | data_of_map)
 }

@@ -297,11 +297,6 @@ make_chain() {
         one_line_says "--backing is dir or any"
 }
 
-# The parts of a map that are data.
-data_of_map() {
-        jq -c '.[] | select(.data) | [.start, .length, .depth, .present, .zero, .offset]'
-}
-
 @test "chains of backing files hold what qemu-img finds" {
         local sizes
 
@@ -311,10 +306,7 @@ data_of_map() {
                 rm -rf "$BATS_TEST_TMPDIR/chain"
                 # shellcheck disable=SC2086 # three sizes
                 make_chain $sizes
-                same_disk "$IMAGE" disk-top.raw
-                # Which layer zeros are from that no layer holds, is told in more than one way.
-                diff <(qemu-img map --output=json "$IMAGE" | data_of_map) \
-                        <("$VMAFS" map --backing=dir --output=json "$IMAGE" disk-top.raw | data_of_map)
+                same_chain "$IMAGE" disk-top.raw
         done
 }
 

@@ -83,11 +83,6 @@ make_chain() {
         done
 }
 
-# The parts of a map that are data.
-data_of_map() {
-        jq -c '.[] | select(.data) | [.start, .length, .depth, .present, .zero, .offset]'
-}
-
 @test "chains of backing files, of QED and of qcow2, hold what qemu-img finds" {
         local sizes
 
@@ -98,10 +93,7 @@ data_of_map() {
                 rm -rf "$BATS_TEST_TMPDIR/chain"
                 # shellcheck disable=SC2086 # three images
                 make_chain $sizes
-                same_disk "$IMAGE" disk-top.raw
-                # Which layer zeros are from that no layer holds, is told in more than one way.
-                diff <(qemu-img map --output=json "$IMAGE" | data_of_map) \
-                        <("$VMAFS" map --backing=dir --output=json "$IMAGE" disk-top.raw | data_of_map)
+                same_chain "$IMAGE" disk-top.raw
         done
 }
 

@@ -88,3 +88,28 @@ void rejoin_expect(struct bytes plain, struct bytes z, size_t least)
         rejoined_expect(&r, plain, least);
         source_close(r.s);
 }
+
+size_t rejoin_random_damage(struct bytes plain, struct bytes z, int rounds, size_t longest)
+{
+        struct bytes damaged = {malloc(z.len), z.len};
+        uint64_t seed = 7;
+        size_t rejoined = 0;
+
+        for (int round = 0; round < rounds; round++) {
+                size_t at = z.len / 8 + fixture_random(&seed) % (z.len / 2);
+                size_t n = 1 + fixture_random(&seed) % longest;
+                struct rejoined r;
+
+                memcpy(damaged.data, z.data, z.len);
+                for (size_t i = 0; i < n; i++)
+                        damaged.data[at + i] = (uint8_t)fixture_random(&seed);
+                r = rejoin(damaged);
+                if (r.count == 1) {
+                        rejoined_expect(&r, plain, 0);
+                        rejoined += r.end > r.gaps[0].end;
+                }
+                source_close(r.s);
+        }
+        free(damaged.data);
+        return rejoined;
+}

@@ -33,4 +33,10 @@ void rejoined_expect(const struct rejoined *r, struct bytes plain, size_t least)
 /* Both. */
 void rejoin_expect(struct bytes plain, struct bytes z, size_t least);
 
+/*
+ * ROUNDS times, Z with up to LONGEST bytes of noise somewhere in it: whatever is damaged, and
+ * however, a byte behind the gap is right or not served. Returns how often there was such a byte.
+ */
+size_t rejoin_random_damage(struct bytes plain, struct bytes z, int rounds, size_t longest);
+
 #endif
