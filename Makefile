@@ -19,10 +19,17 @@ VERSION := 0.1.0
 PREFIX    ?= /usr/local
 BUILD     ?= build
 CC        ?= cc
+PKG_CONFIG ?= pkg-config
+INSTALL   ?= install
 CFLAGS    ?= -O2 -g
 WERROR    ?=
-# What a backup opener run by root should be built with.
-HARDEN    ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
+# What a backup opener run by root should be built with. CPPFLAGS, CFLAGS and LDFLAGS of a
+# distribution are added to it; their level of _FORTIFY_SOURCE counts.
+MACHINE    = $(eval MACHINE := $(shell $(CC) -dumpmachine))$(MACHINE)
+HARDEN    ?= -fstack-protector-strong -fstack-clash-protection \
+             $(if $(filter x86_64-% i%86-%,$(MACHINE)),-fcf-protection) \
+             $(if $(filter aarch64-%,$(MACHINE)),-mbranch-protection=standard) \
+             $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),,-D_FORTIFY_SOURCE=2)
 SANITIZE  ?=
 FUZZ_SECONDS ?= 20
 SOAK_SECONDS ?= 300
@@ -33,17 +40,17 @@ VALGRINDED ?= archive qcow2 tar vma vma_header vma_salvage vmdk vmdk_damage exte
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
-ISAL       = $(eval ISAL := $(shell pkg-config --exists libisal && echo libisal))$(ISAL)
+ISAL       = $(eval ISAL := $(shell $(PKG_CONFIG) --exists libisal && echo libisal))$(ISAL)
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 # Asked for when it is first needed, which in `make setup demo` is after setup has installed it.
-PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) $(ISAL)) \
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(ISAL)) \
              $(if $(ISAL),-DVMAFS_ISAL))$(PKG_CFLAGS)
-PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) $(ISAL)))$(PKG_LIBS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL)))$(PKG_LIBS)
 
 CPPFLAGS_ALL = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
              $(PKG_CFLAGS) $(CPPFLAGS)
-CFLAGS_ALL := -std=gnu17 $(WARNINGS) $(WERROR) -fPIE -pthread $(HARDEN) $(CFLAGS) $(SANITIZE)
+CFLAGS_ALL = -std=gnu17 $(WARNINGS) $(WERROR) -fPIE -pthread $(HARDEN) $(CFLAGS) $(SANITIZE)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) $(SANITIZE)
 LIBS       = $(PKG_LIBS)
 
@@ -242,10 +249,10 @@ bench: all tools $(BENCH_BIN)
 	BUILD=$(abspath $(BUILD)) tests/bench/run
 
 install: all
-	install -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(PREFIX)/bin/vmafs
-	install -D -m 644 man/vmafs.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1
-	install -D -m 644 man/vmafs-index.5 $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5
-	install -D -m 644 fs/completion.bash \
+	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(PREFIX)/bin/vmafs
+	$(INSTALL) -D -m 644 man/vmafs.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1
+	$(INSTALL) -D -m 644 man/vmafs-index.5 $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5
+	$(INSTALL) -D -m 644 fs/completion.bash \
 	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
 
 uninstall:
