@@ -127,9 +127,9 @@ make_chain() {
         "$VMAFS" verify --backing=any "$dir/top.qed"
 }
 
-# put OFFSET HEX: bytes of $image
+# put OFFSET HEX: a byte of $image
 put() {
-        xxd -r -p <<<"$2" | dd of="$image" bs=1 seek="$1" conv=notrunc status=none
+        printf '%b' "\\x$2" | dd of="$image" bs=1 seek="$1" conv=notrunc status=none
 }
 
 @test "info says that an image needs a check; unknown features are refused" {
