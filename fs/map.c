@@ -100,6 +100,8 @@ static int find_line(const struct map_printer *p, struct disk *d, uint64_t pos, 
         out->detail = (struct archive_detail){.len = e.start + e.len - pos, .present = true};
         if (out->lost)
                 return 0;
+        if (e.addr == MAP_KEPT)
+                return -EIO;
         if (a->ops->detail)
                 rc = a->ops->detail(a, d->number, pos, out->detail.len, &out->detail);
         if (rc == -ENOTSUP) {
@@ -172,7 +174,10 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
         }
         rc = print_map(&p, d);
         if (rc < 0) {
-                report("%s: cannot be read: %s", path, strerror(-rc));
+                if (index_read_failure(index, &err))
+                        report_error(path, &err);
+                else
+                        report("%s: cannot be read: %s", path, strerror(-rc));
                 return STATUS_FAILED;
         }
         if (d->totals.lost == 0)

@@ -11,8 +11,8 @@
 #include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
-#include "index/extentcode.h"
 #include "index/index_internal.h"
+#include "index/kept.h"
 #include "index/sidecar.h"
 
 /* A stretch of the decompressed stream that is not what it was. */
@@ -168,9 +168,16 @@ static uint64_t addr_at(const struct extent *e, uint64_t pos)
         return is_data(e->addr) ? e->addr + (pos - e->start) : e->addr;
 }
 
-/* E is what the sidecar says of D. What is lost now is named as that. */
-static void compare_extent(struct comparison *c, const struct disk *d, const struct extent *e)
+struct disk_comparison {
+        struct comparison *c;
+        const struct disk *d;
+};
+
+/* E is what the sidecar says of the disk. What is lost now is named as that. */
+static int compare_extent(void *ctx, const struct extent *e)
 {
+        const struct disk_comparison *both = ctx;
+        const struct disk *d = both->d;
         uint64_t end = min_u64(e->start + e->len, d->size);
         struct extent found;
 
@@ -186,35 +193,31 @@ static void compare_extent(struct comparison *c, const struct disk *d, const str
                 damage.len = min_u64(found.start + found.len, end) - pos;
                 snprintf(damage.text, sizeof damage.text,
                          "the archive holds this elsewhere than its index says");
-                note(c, &damage);
+                note(both->c, &damage);
         }
+        return 0;
 }
 
 static bool compare_disk(struct comparison *c, const struct disk *d)
 {
-        struct extentcode code = {0};
-        const uint8_t *at, *end;
-        uint64_t size;
+        const struct kept *kept = sidecar_disk_kept(c->sidecar, d->number);
+        int rc;
 
-        if (!sidecar_extents(c->sidecar, d->number, &at, &end, &size))
+        if (!kept)
                 return false;
-        if (size != d->size) {
-                struct index_damage damage = {.disk = d->number, .len = max_u64(size, d->size)};
+        if (kept_size(kept) != d->size) {
+                struct index_damage damage = {.disk = d->number,
+                                              .len = max_u64(kept_size(kept), d->size)};
 
                 snprintf(damage.text, sizeof damage.text,
                          "the disk is not as long as its index says");
                 note(c, &damage);
                 return true;
         }
-        for (uint64_t pos = 0; pos < size;) {
-                struct extent e;
-
-                if (extentcode_read(&code, pos, &at, end, &e) < 0 || e.len == 0)
-                        return false;
-                compare_extent(c, d, &e);
-                pos += e.len;
-        }
-        return true;
+        rc = kept_walk(kept, compare_extent, &(struct disk_comparison){c, d});
+        if (rc == -ENOMEM)
+                c->error = rc;
+        return rc == 0 || rc == -ENOMEM;
 }
 
 static bool same_kind(const struct comparison *c)

@@ -7,6 +7,17 @@
 #include "archive/archive.h"
 #include "archive/bytes.h"
 #include "index/index.h"
+#include "index/kept.h"
+
+/* Fill the part of the map that holds POS. False: it stays kept. */
+static bool fill(struct disk *d, uint64_t pos)
+{
+        int rc = kept_fill(d->kept, pos);
+
+        if (rc < 0)
+                index_kept_failed(d->index, rc);
+        return rc == 0;
+}
 
 void disk_find(struct disk *d, uint64_t pos, struct extent *out)
 {
@@ -15,6 +26,8 @@ void disk_find(struct disk *d, uint64_t pos, struct extent *out)
         map_find(d->map, pos, out);
         if (locked)
                 index_unlock(d->index);
+        if (out->addr == MAP_KEPT && fill(d, pos))
+                map_find(d->map, pos, out);
 }
 
 /*
@@ -47,6 +60,8 @@ static ssize_t read_extent(struct disk *d, const struct extent *e, uint64_t pos,
 
         if (e->addr == MAP_UNKNOWN)
                 return -EAGAIN;
+        if (e->addr == MAP_KEPT)
+                return -EIO;
         if (e->addr == EXTENT_LOST && !index_recover_zero(d->index))
                 return -EIO;
         if (e->addr == EXTENT_LOST || e->addr == EXTENT_ZERO) {
@@ -154,7 +169,7 @@ static bool add_extent(struct disk *d, struct disk_loan *loan, const struct exte
 {
         if (e->addr == EXTENT_ZERO || (e->addr == EXTENT_LOST && index_recover_zero(d->index)))
                 return add_zeros(loan, n);
-        if (e->addr == MAP_UNKNOWN || e->addr == EXTENT_LOST)
+        if (e->addr == MAP_UNKNOWN || e->addr == MAP_KEPT || e->addr == EXTENT_LOST)
                 return false;
         return add_stored(loan, index_archive(d->index)->source, e->addr + (pos - e->start), n);
 }
@@ -194,24 +209,45 @@ void disk_give_back(struct disk *d, struct disk_loan *loan)
                 source_give_back(source, &loan->held[--loan->held_count]);
 }
 
-int disk_next_data(struct disk *d, uint64_t pos, uint64_t *out)
+static int next_unfilled(struct disk *d, uint64_t pos, bool want_hole, uint64_t *out)
 {
         bool locked = index_lock_unless_sealed(d->index);
-        int rc = map_next_data(d->map, pos, out);
+        int rc = want_hole ? map_next_hole(d->map, pos, out) : map_next_data(d->map, pos, out);
 
         if (locked)
                 index_unlock(d->index);
         return rc;
 }
 
+/*
+ * What is kept is filled on the way, unless all of it is data: a span that says so wrongly fails
+ * when it is filled, and then it is data because reading it must be tried.
+ */
+static int next(struct disk *d, uint64_t pos, bool want_hole, uint64_t *out)
+{
+        int rc;
+
+        while ((rc = next_unfilled(d, pos, want_hole, out)) == -EAGAIN && d->kept) {
+                pos = *out;
+                if (!kept_all_stored(d->kept, pos) && fill(d, pos))
+                        continue;
+                if (!want_hole)
+                        return 0;
+                *out = pos = min_u64((pos / MAP_SPAN + 1) * MAP_SPAN, d->size);
+                if (pos == d->size)
+                        return 0;
+        }
+        return rc;
+}
+
+int disk_next_data(struct disk *d, uint64_t pos, uint64_t *out)
+{
+        return next(d, pos, false, out);
+}
+
 int disk_next_hole(struct disk *d, uint64_t pos, uint64_t *out)
 {
-        bool locked = index_lock_unless_sealed(d->index);
-        int rc = map_next_hole(d->map, pos, out);
-
-        if (locked)
-                index_unlock(d->index);
-        return rc;
+        return next(d, pos, true, out);
 }
 
 uint64_t disk_allocated(const struct disk *d)

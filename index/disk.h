@@ -3,6 +3,7 @@
  * One disk of an index: reading a range of it, and finding its data and holes.
  *
  *   disk_read -> map_find -> archive->ops->read -> source_pread
+ *                  | kept_fill, where that part of the map is kept still
  *
  * Everything here is thread-safe, also while the index grows: what is not seen yet is -EAGAIN,
  * which index_wait turns into an answer later.
@@ -21,6 +22,7 @@
 
 struct archive;
 struct index;
+struct kept;
 
 enum {
         DISK_LOAN_PIECES = 32,
@@ -37,6 +39,7 @@ struct disk {
         _Atomic uint64_t size; /* bytes */
         struct index *index;   /* whose lock guards map until it is sealed */
         struct extent_map *map;
+        struct kept *kept;        /* fills map as it is needed; NULL where nothing is kept */
         struct map_totals totals; /* once sealed */
 };
 
@@ -64,10 +67,13 @@ struct disk_loan {
 bool disk_borrow(struct disk *d, size_t len, uint64_t offset, struct disk_loan *loan);
 void disk_give_back(struct disk *d, struct disk_loan *loan);
 
-/* The extent that holds POS, as map_find, which is below the size. */
+/*
+ * The extent that holds POS, as map_find, which is below the size. MAP_KEPT: what the kept index
+ * says of it cannot be had, nor can its bytes.
+ */
 void disk_find(struct disk *d, uint64_t pos, struct extent *out);
 
-/* As map_next_data and map_next_hole. */
+/* As map_next_data and map_next_hole. What cannot be had of the kept index is data. */
 int disk_next_data(struct disk *d, uint64_t pos, uint64_t *out);
 int disk_next_hole(struct disk *d, uint64_t pos, uint64_t *out);
 

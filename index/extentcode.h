@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A disk's extents as bytes, in guest order and without gaps. Each is
+ * A span's extents as bytes, in guest order and without gaps. Each is
  *
  *   varint  (4 KiB blocks << 2) | kind
  *   varint  kind 2 only: zigzag of (address - where the data before ended)
@@ -18,7 +18,7 @@
 
 #include "archive/extent.h"
 
-/* Where the data before ended; 0 at the start. One for writing a disk, one for reading it. */
+/* Where the data before ended; 0 at the start. One for writing a span, one for reading it. */
 struct extentcode {
         uint64_t end;
 };

@@ -34,6 +34,11 @@ void index_unlock(struct index *index)
         pthread_mutex_unlock(&index->lock);
 }
 
+void index_kept_failed(struct index *index, int rc)
+{
+        index->kept_error = rc;
+}
+
 static const char *scan_problem(int rc)
 {
         switch (rc) {
@@ -224,6 +229,7 @@ void index_close(struct index *index)
         place_free(index->place);
         for (size_t i = 0; i < index->disk_count; i++)
                 disk_free(index->disks[i]);
+        source_close(index->kept_file);
         for (size_t i = 0; i < index->file_count; i++) {
                 free(index->files[i].name);
                 free(index->files[i].data);
@@ -368,9 +374,21 @@ size_t index_damages(const struct index *index, const struct index_damage **list
         return index->damages_kept;
 }
 
+static bool kept_failure(const struct index *index, struct error *err)
+{
+        int rc = index->kept_error;
+
+        if (rc < 0)
+                error_fill(err, -rc, "its index %s cannot be used any more, delete it: %s",
+                           index->kept_path,
+                           rc == -EBADMSG ? "it contradicts itself" : strerror(-rc));
+        return rc < 0;
+}
+
 bool index_read_failure(const struct index *index, struct error *err)
 {
-        return source_check(index->file, err) != 0 || stream_damage(index->source, err) != 0;
+        return source_check(index->file, err) != 0 || kept_failure(index, err) ||
+               stream_damage(index->source, err) != 0;
 }
 
 struct archive *index_archive(const struct index *index)

@@ -169,8 +169,8 @@ size_t index_damage_count(const struct index *index); /* all, also those that we
 size_t index_damages(const struct index *index, const struct index_damage **list);
 
 /*
- * Why a read failed, the last time one did, if the archive file was changed or is compressed: false
- * where neither is so, or none did. Thread-safe.
+ * Why a read failed, the last time one did, if the archive file was changed or is compressed, or
+ * its index is at fault: false where none is so, or none did. Thread-safe.
  */
 bool index_read_failure(const struct index *index, struct error *err);
 
@@ -179,5 +179,8 @@ struct archive *index_archive(const struct index *index);
 bool index_recover_zero(const struct index *index);
 bool index_lock_unless_sealed(struct index *index);
 void index_unlock(struct index *index);
+
+/* For disk.c: part of the kept index cannot be had; RC says why. Thread-safe. */
+void index_kept_failed(struct index *index, int rc);
 
 #endif

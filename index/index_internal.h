@@ -44,6 +44,9 @@ struct index {
         bool from_sidecar;        /* no scan is needed */
         bool entered;             /* the scan decompresses with the sidecar's restart points */
         struct error sidecar_err; /* why one was not used or not kept */
+        struct source *kept_file; /* the sidecar that the disks' maps are filled from, or NULL */
+        const char *kept_path;    /* its path, the place's */
+        atomic_int kept_error;    /* why one of them could not be, the last time; -errno or 0 */
 
         const struct index_tap *tap; /* of the running scan */
         atomic_bool stopping;
@@ -82,7 +85,7 @@ void disk_free(struct disk *d); /* NULL is allowed */
 enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out);
 
 /* The archive is open: take over what SIDECAR knows of it and seal. 0 or -errno. */
-int persist_use(struct index *index, const struct sidecar *sidecar);
+int persist_use(struct index *index, struct sidecar *sidecar);
 
 /* The archive is open and decompressed with SIDECAR's restart points: is it the one? */
 int persist_enter(struct index *index, const struct sidecar *sidecar);

@@ -8,6 +8,7 @@
 #include "archive/cleanup.h"
 #include "archive/source.h"
 #include "index/index_internal.h"
+#include "index/kept.h"
 #include "index/names.h"
 
 /* ---- what the archive's header emits ---- */
@@ -62,6 +63,7 @@ void disk_free(struct disk *d)
 {
         if (!d)
                 return;
+        kept_free(d->kept);
         map_free(d->map);
         free(d->name);
         free(d->device);
@@ -373,6 +375,9 @@ void intake_seal(struct index *index)
                 note_missing(index, index->disks[i]);
                 map_seal(index->disks[i]->map);
                 index->disks[i]->totals = map_totals(index->disks[i]->map);
+                /* Nothing of what is kept is lost. */
+                if (index->disks[i]->kept)
+                        index->disks[i]->totals.stored = kept_stored(index->disks[i]->kept);
         }
         index->generation++;
         atomic_store_explicit(&index->sealed, true, memory_order_release);

@@ -2,6 +2,7 @@
 #include "index/map.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,10 @@ enum { CHUNK_SPANS = 64 };
 
 struct chunk {
         struct span spans[CHUNK_SPANS];
+        _Atomic uint64_t kept; /* a bit a span; cleared with release once the span is filled */
 };
+
+_Static_assert(MAP_SPAN == (uint64_t)SPAN_BLOCKS * MAP_BLOCK, "what map.h says of a span");
 
 struct extent_map {
         uint64_t size; /* bytes */
@@ -253,6 +257,33 @@ ssize_t map_add(struct extent_map *m, const struct extent *extents, size_t n,
         return (ssize_t)i;
 }
 
+int map_keep(struct extent_map *m, uint64_t pos)
+{
+        uint64_t number = pos / MAP_SPAN;
+
+        if (!span_make(m, pos / MAP_BLOCK))
+                return -ENOMEM;
+        atomic_fetch_or_explicit(&m->chunks[number / CHUNK_SPANS]->kept,
+                                 UINT64_C(1) << number % CHUNK_SPANS, memory_order_relaxed);
+        return 0;
+}
+
+void map_fill(struct extent_map *m, uint64_t pos, struct extent_map *part)
+{
+        uint64_t number = pos / MAP_SPAN, bit = UINT64_C(1) << number % CHUNK_SPANS;
+        struct chunk *to = m->chunks[number / CHUNK_SPANS];
+        struct span *from;
+
+        if (!(atomic_load_explicit(&to->kept, memory_order_relaxed) & bit))
+                return;
+        if (part->chunk_count && part->chunks[0]) {
+                from = &part->chunks[0]->spans[0];
+                to->spans[number % CHUNK_SPANS] = *from;
+                *from = (struct span){0};
+        }
+        atomic_fetch_and_explicit(&to->kept, ~bit, memory_order_release);
+}
+
 void map_seal(struct extent_map *m)
 {
         for (size_t i = 0; i < m->chunk_count; i++)
@@ -282,6 +313,15 @@ static uint64_t empty_spans(const struct extent_map *m, uint64_t number)
         return m->chunks[chunk] ? 1 : CHUNK_SPANS - number % CHUNK_SPANS;
 }
 
+/* Is span NUMBER kept? Where it is not, what was filled in can be read. */
+static bool span_is_kept(const struct extent_map *m, uint64_t number)
+{
+        const struct chunk *c = m->chunks[number / CHUNK_SPANS];
+        uint64_t kept = atomic_load_explicit(&c->kept, memory_order_acquire);
+
+        return kept >> number % CHUNK_SPANS & 1;
+}
+
 static uint64_t gap_addr(const struct extent_map *m)
 {
         if (!m->sealed)
@@ -297,7 +337,9 @@ void map_find(const struct extent_map *m, uint64_t pos, struct extent *out)
         const struct span *span = span_at(m, number);
         struct span_hit hit;
 
-        if (span) {
+        if (span && span_is_kept(m, number)) {
+                *out = (struct extent){base * MAP_BLOCK, MAP_SPAN, MAP_KEPT};
+        } else if (span) {
                 span_find(span, (uint32_t)(block - base), &hit);
                 out->start = (base + hit.first) * MAP_BLOCK;
                 out->len = (uint64_t)hit.blocks * MAP_BLOCK;
@@ -316,7 +358,7 @@ static int next(const struct extent_map *m, uint64_t pos, bool want_hole, uint64
 
         for (; pos < m->size; pos = e.start + e.len) {
                 map_find(m, pos, &e);
-                if (e.addr == MAP_UNKNOWN) {
+                if (e.addr == MAP_UNKNOWN || e.addr == MAP_KEPT) {
                         *out = pos;
                         return -EAGAIN;
                 }
@@ -357,7 +399,9 @@ struct map_totals map_totals(const struct extent_map *m)
                 uint64_t n = span ? SPAN_BLOCKS : empty_spans(m, number) * SPAN_BLOCKS;
                 struct span_totals st = {.absent = n = min_u64(n, blocks - base)};
 
-                if (span)
+                if (span && span_is_kept(m, number))
+                        st.absent = 0;
+                else if (span)
                         span_count(span, (uint32_t)n, &st);
                 t.stored += st.stored * MAP_BLOCK;
                 t.lost += st.lost * MAP_BLOCK;

@@ -10,12 +10,14 @@
  *                            in archive order, where a run is an archive extent's 59 clusters
  *                   packed   one word a cluster, 48 bits of address and a 16-bit mask of the
  *                            blocks that are stored: 8 bytes a cluster whatever the masks
+ *                   kept     what is known of it is kept elsewhere (kept.h), until it is filled
  *             +-- lost: one bit a block; only where something is lost, and then it wins
  *
  * A span starts as runs and turns packed when that is smaller and every cluster in it allows it.
  *
  * The map is not locked: while it grows, its owner serialises map_add, map_resize and every
- * look-up. Once sealed it never changes and any number of threads may read it without a lock.
+ * look-up. Once sealed it never changes and any number of threads may read it without a lock, but
+ * for spans that are kept: map_fill may fill them then, too, while others read.
  */
 #ifndef VMAFS_MAP_H
 #define VMAFS_MAP_H
@@ -33,8 +35,10 @@ enum {
         MAP_BLOCK = 4096, /* bytes: what data, holes and losses are told apart by */
 };
 
-#define MAP_SIZE_MAX (UINT64_C(1) << 50) /* bytes: the largest disk */
-#define MAP_UNKNOWN  (UINT64_MAX - 2)    /* an extent's addr: not seen yet, the map still grows */
+#define MAP_SIZE_MAX (UINT64_C(1) << 50)  /* bytes: the largest disk */
+#define MAP_UNKNOWN  (UINT64_MAX - 2)     /* an extent's addr: not seen yet, the map still grows */
+#define MAP_KEPT     (UINT64_MAX - 4)     /* an extent's addr: of a span that is kept */
+#define MAP_SPAN     (UINT64_C(64) << 20) /* bytes: what is kept, and filled, in one go */
 
 /* What a sealed map says of a range that no extent covered. */
 enum map_gap {
@@ -74,6 +78,18 @@ int map_resize(struct extent_map *m, uint64_t size);
 enum map_gap map_gap(const struct extent_map *m);
 void map_set_gap(struct extent_map *m, enum map_gap gap);
 
+/*
+ * The span that holds POS, of which nothing was added yet, is kept from now on. Before the map is
+ * sealed. 0 or -ENOMEM.
+ */
+int map_keep(struct extent_map *m, uint64_t pos);
+
+/*
+ * Give the span that holds POS, if it is kept still, what PART has, a sealed map of one span,
+ * which has nothing then. Look-ups may go on meanwhile, but no other map_fill.
+ */
+void map_fill(struct extent_map *m, uint64_t pos, struct extent_map *part);
+
 /* No more will be added. Gives back what growing had reserved. */
 void map_seal(struct extent_map *m);
 
@@ -81,16 +97,16 @@ uint64_t map_size(const struct extent_map *m);
 
 /*
  * A range that holds POS and is alike throughout, clipped to the disk.
- * POS is below the size. out->addr is the address of out->start, EXTENT_ZERO, EXTENT_LOST or
- * MAP_UNKNOWN. Neighbouring answers may be alike.
+ * POS is below the size. out->addr is the address of out->start, EXTENT_ZERO, EXTENT_LOST,
+ * MAP_UNKNOWN or MAP_KEPT. Neighbouring answers may be alike.
  */
 void map_find(const struct extent_map *m, uint64_t pos, struct extent *out);
 
 /*
  * The first offset at or behind POS that is data (stored or lost: reading it must be tried) or a
- * hole. 0 with *OUT; -EAGAIN where that depends on what is not seen yet, with *OUT from where to
- * ask again; -ENXIO where POS is at or behind the end, or no data follows. The end counts as a
- * hole.
+ * hole. 0 with *OUT; -EAGAIN where that depends on what is not seen yet, or is kept, with *OUT from
+ * where to ask again; -ENXIO where POS is at or behind the end, or no data follows. The end counts
+ * as a hole.
  */
 int map_next_data(const struct extent_map *m, uint64_t pos, uint64_t *out);
 int map_next_hole(const struct extent_map *m, uint64_t pos, uint64_t *out);
@@ -101,6 +117,7 @@ struct map_totals {
         uint64_t absent; /* bytes that no extent covered, whole blocks; a part of lost, or zeros */
 };
 
+/* What is kept does not count. */
 struct map_totals map_totals(const struct extent_map *m);
 
 #endif

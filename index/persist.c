@@ -171,8 +171,10 @@ enum place_where persist_load(struct index *index, enum place_where from, struct
                 struct error err = {0};
                 int rc = sidecar_load(index->place, where, window, out, &err);
 
-                if (rc == 0 && !may_hide_losses(index, *out))
+                if (rc == 0 && !may_hide_losses(index, *out)) {
+                        index->kept_path = place_path(index->place, where);
                         break;
+                }
                 if (rc == 0) {
                         sidecar_free(*out);
                         *out = NULL;
@@ -210,7 +212,7 @@ int persist_enter(struct index *index, const struct sidecar *sidecar)
         return 0;
 }
 
-int persist_use(struct index *index, const struct sidecar *sidecar)
+int persist_use(struct index *index, struct sidecar *sidecar)
 {
         int rc = 0;
 
@@ -223,6 +225,7 @@ int persist_use(struct index *index, const struct sidecar *sidecar)
                 rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);
         if (rc < 0)
                 return rc;
+        index->kept_file = sidecar_take_file(sidecar);
         index->from_sidecar = true;
         index->sidecar_size = sidecar_size(sidecar);
         intake_seal(index);

@@ -16,20 +16,19 @@
 #include "archive/restart.h"
 #include "archive/source.h"
 #include "index/disk.h"
-#include "index/extentcode.h"
 #include "index/index.h"
+#include "index/kept.h"
 #include "index/place.h"
 #include "index/record.h"
-#include "index/refill.h"
 
 enum {
         HEADER = 128,
-        VERSION = 1,
+        VERSION = 2,
+        VERSION_RECORD = 1, /* the first whose record is read */
         SEGMENT = 64,
         SEGMENT_ENTER = 1,
         SEGMENT_BY_SUMS = 2,
         SEGMENT_KNOWN = SEGMENT_ENTER | SEGMENT_BY_SUMS,
-        DISK = 24,
         NAME = 8,
 };
 
@@ -56,6 +55,7 @@ enum {
 
 struct sidecar {
         struct source *file;
+        int fd; /* the same, for the table's histories; -1: it has been given away */
         uint64_t size;
         char compression[NAME + 1];
         char format[NAME + 1];
@@ -66,6 +66,7 @@ struct sidecar {
         uint8_t *tables;
         uint64_t tables_at, tables_len;
         struct restart_table *table;
+        struct kept **disks; /* disk_count of them; NULL where one has been given away */
 };
 
 /* What was written to the memory stream OUT is complete. OUT is closed. */
@@ -132,40 +133,17 @@ static void write_segment(struct writer *w, struct restart_table *table, size_t 
         fwrite(out, sizeof out, 1, w->tables);
 }
 
-/* Its extents, coalesced; a disk's head says how many bytes they take. */
-static void write_disk(struct writer *w, struct disk *d)
+/* Append its extents and add where they are to the tables. */
+static void write_disk(struct writer *w, const struct disk *d)
 {
-        cleanup_free char *bytes = NULL;
+        cleanup_free char *extents = NULL;
         size_t len = 0;
-        FILE *out = open_memstream(&bytes, &len);
-        struct extentcode code = {0};
-        struct extent run = {0}, e;
-        uint8_t head[DISK] = {0};
+        int rc = kept_write(d->map, w->at, w->tables, &extents, &len);
 
-        if (!out) {
-                w->error = -ENOMEM;
-                return;
-        }
-        for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
-                map_find(d->map, pos, &e);
-                if (run.len && extent_continues(&run, &e)) {
-                        run.len += e.len;
-                        continue;
-                }
-                if (run.len)
-                        extentcode_write(&code, &run, out);
-                run = e;
-        }
-        if (run.len)
-                extentcode_write(&code, &run, out);
-        if (!close_memory(out)) {
-                w->error = -ENOMEM;
-                return;
-        }
-        store_le64(head, d->size);
-        store_le64(head + 8, len);
-        fwrite(head, sizeof head, 1, w->tables);
-        fwrite(bytes, 1, len, w->tables);
+        if (rc == 0)
+                append(w, extents, len);
+        else
+                w->error = rc;
 }
 
 /* The record, if there is one, the tables, and the header. */
@@ -279,14 +257,18 @@ static bool load_name(const uint8_t *in, char out[NAME + 1])
         return len > 0;
 }
 
-static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], struct error *err)
+/* Of a version from OLDEST on. */
+static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], uint32_t oldest,
+                       struct error *err)
 {
         uint8_t h[HEADER];
+        uint32_t version;
 
         if (source_pread(s->file, h, sizeof h, 0) != sizeof h ||
             memcmp(h, magic, sizeof magic) != 0)
                 return refuse(err, "it is not an index");
-        if (load_le32(h + AT_VERSION) != VERSION)
+        version = load_le32(h + AT_VERSION);
+        if (version < oldest || version > VERSION)
                 return refuse(err, "it is of another version of vmafs");
         if (load_le64(h + AT_HEADER_HASH) != XXH3_64bits(h, AT_HEADER_HASH))
                 return refuse(err, "its header is damaged");
@@ -349,6 +331,7 @@ static int load_segment(struct sidecar *s, const uint8_t *in, uint64_t window)
 
 static int load_table(struct sidecar *s, uint64_t window, struct error *err)
 {
+        struct source *store;
         int rc;
 
         if (strcmp(s->compression, "none") == 0)
@@ -364,14 +347,38 @@ static int load_table(struct sidecar *s, uint64_t window, struct error *err)
                 return error_set(err, ENOMEM, "out of memory");
         if (rc < 0)
                 return refuse(err, "its restart points contradict each other");
-        restart_use_store(s->table, s->file, NULL);
-        s->file = NULL;
+        rc = source_open_fd(steal_fd(&s->fd), &store, err);
+        if (rc < 0)
+                return rc;
+        restart_use_store(s->table, store, NULL);
         return 0;
 }
 
-/* The file and its header. *OUT is freed by sidecar_free. */
-static int load_start(struct place *place, enum place_where where, struct sidecar **out,
-                      struct error *err)
+static int load_disks(struct sidecar *s, struct error *err)
+{
+        const uint8_t *at = s->tables + (size_t)s->segment_count * SEGMENT;
+        const uint8_t *end = s->tables + s->tables_len;
+        int rc = 0;
+
+        /* A disk has a byte of the tables, and more. */
+        if (s->disk_count > s->tables_len)
+                return refuse(err, "its tables are damaged");
+        s->disks = calloc((size_t)s->disk_count + 1, sizeof(*s->disks));
+        if (!s->disks)
+                return error_set(err, ENOMEM, "out of memory");
+        for (uint32_t i = 0; i < s->disk_count && rc == 0; i++) {
+                rc = kept_load(s->file, s->tables_at, &at, end, &s->disks[i]);
+                if (rc == 0)
+                        rc = kept_check(s->disks[i]);
+        }
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
+        return rc < 0 || at != end ? refuse(err, "its tables or extents are damaged") : 0;
+}
+
+/* The file and its header, of a version from OLDEST on. *OUT is freed by sidecar_free. */
+static int load_start(struct place *place, enum place_where where, uint32_t oldest,
+                      struct sidecar **out, struct error *err)
 {
         struct sidecar *s = calloc(1, sizeof *s);
         int fd, rc;
@@ -379,10 +386,11 @@ static int load_start(struct place *place, enum place_where where, struct sideca
         if (!s)
                 return error_set(err, ENOMEM, "out of memory");
         fd = place_open(place, where);
+        s->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
         rc = fd < 0 ? fd : source_open_fd(fd, &s->file, err);
         if (rc == 0) {
                 s->size = s->file->size;
-                rc = load_header(s, place_identity(place), err);
+                rc = load_header(s, place_identity(place), oldest, err);
         }
         if (rc < 0) {
                 sidecar_free(s);
@@ -396,13 +404,15 @@ int sidecar_load(struct place *place, enum place_where where, uint64_t window, s
                  struct error *err)
 {
         struct sidecar *s;
-        int rc = load_start(place, where, &s, err);
+        int rc = load_start(place, where, VERSION, &s, err);
 
         if (rc < 0)
                 return rc;
         rc = load_tables(s, err);
         if (rc == 0)
                 rc = load_table(s, window, err);
+        if (rc == 0)
+                rc = load_disks(s, err);
         if (rc < 0) {
                 sidecar_free(s);
                 return rc;
@@ -434,7 +444,7 @@ int sidecar_load_record(struct place *place, enum place_where where, struct reco
                         struct error *err)
 {
         struct sidecar *s;
-        int rc = load_start(place, where, &s, err);
+        int rc = load_start(place, where, VERSION_RECORD, &s, err);
 
         *out = NULL;
         if (rc < 0)
@@ -449,8 +459,13 @@ void sidecar_free(struct sidecar *s)
 {
         if (!s)
                 return;
+        for (uint32_t i = 0; s->disks && i < s->disk_count; i++)
+                kept_free(s->disks[i]);
+        free(s->disks);
         restart_table_free(s->table);
         source_close(s->file);
+        if (s->fd >= 0)
+                close(s->fd);
         free(s->tables);
         free(s);
 }
@@ -480,70 +495,24 @@ uint64_t sidecar_size(const struct sidecar *s)
         return s->size;
 }
 
-bool sidecar_extents(const struct sidecar *s, uint32_t number, const uint8_t **at,
-                     const uint8_t **end, uint64_t *size)
+struct source *sidecar_take_file(struct sidecar *s)
 {
-        const uint8_t *p = s->tables + (size_t)s->segment_count * SEGMENT;
-        uint64_t left = s->tables_len - (uint64_t)s->segment_count * SEGMENT;
-
-        for (uint32_t i = 0;; i++) {
-                uint64_t len;
-
-                if (left < DISK)
-                        return false;
-                len = load_le64(p + 8);
-                if (len > left - DISK)
-                        return false;
-                if (i == number) {
-                        *size = load_le64(p);
-                        *at = p + DISK;
-                        *end = *at + len;
-                        return true;
-                }
-                p += DISK + len;
-                left -= DISK + len;
-        }
+        return steal_ptr(&s->file);
 }
 
-static int add_extents(const struct sidecar *s, struct disk *d, const uint8_t *at,
-                       const uint8_t *end)
+const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number)
 {
-        struct extentcode code = {0};
-        uint64_t pos = 0, size = round_up(d->size, MAP_BLOCK);
-        uint64_t limit = index_archive(d->index)->addr_end;
-        struct refill refill = {.map = d->map};
-
-        if (limit == 0)
-                limit = s->stream_size;
-        while (pos < size) {
-                struct extent e;
-                int rc = extentcode_read(&code, pos, &at, end, &e);
-
-                if (rc < 0 || e.len > size - pos)
-                        return -EINVAL;
-                /* No index of a damaged archive is kept. */
-                if (e.addr == EXTENT_LOST)
-                        return -EINVAL;
-                if (e.addr != EXTENT_ZERO && !range_within(e.addr, e.len, limit))
-                        return -EINVAL;
-                pos += e.len;
-                if (e.addr == EXTENT_ZERO && map_gap(d->map) == MAP_GAP_ZERO)
-                        continue;
-                rc = refill_add(&refill, &e);
-                if (rc < 0)
-                        return rc;
-        }
-        return at == end ? refill_end(&refill) : -EINVAL;
+        return number < s->disk_count ? s->disks[number] : NULL;
 }
 
-int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)
+int sidecar_fill(struct sidecar *s, size_t disk_count, struct disk *d)
 {
-        const uint8_t *at, *end;
-        uint64_t size;
+        uint64_t limit = index_archive(d->index)->addr_end, size;
         int rc;
 
-        if (s->disk_count != disk_count || !sidecar_extents(s, d->number, &at, &end, &size))
+        if (s->disk_count != disk_count || !s->disks[d->number])
                 return -EINVAL;
+        size = kept_size(s->disks[d->number]);
         /* The stream names 59 clusters in 512 bytes at most, or those of a sparse disk not at all.
          */
         if (size > MAP_SIZE_MAX ||
@@ -554,5 +523,6 @@ int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d)
         if (rc < 0)
                 return rc;
         d->size = size;
-        return add_extents(s, d, at, end);
+        d->kept = steal_ptr(&s->disks[d->number]);
+        return kept_attach(d->kept, d->map, limit ? limit : s->stream_size);
 }

@@ -2,13 +2,16 @@
 /*
  * The persisted index: what one scan found out, so that the next mount need not scan.
  *
- *   +--------+----------------------------+-----------------+------------------------------+
- *   | header | histories of restart points | record          | tables: segments, disk maps  |
- *   | 128    | read when they are needed   | read by verify  | read at once                 |
- *   +--------+----------------------------+-----------------+------------------------------+
+ *   +--------+--------------+-------------------+-----------------+--------------------------+
+ *   | header | histories of | extents of the    | record          | tables: segments, disks, |
+ *   | 128    | restart      | disks, by spans   |                 | their spans              |
+ *   |        | points       |                   |                 |                          |
+ *   |        | read when they are needed        | read by verify  | read at once             |
+ *   +--------+--------------+-------------------+-----------------+--------------------------+
  *
  * vmafs-index(5) describes every byte. A sidecar is input like any other: everything in it is
- * checked before it is believed, and whatever is wrong with it means a new scan.
+ * checked before it is believed, and whatever is wrong with it means a new scan. What can only be
+ * known by decoding (kept.h, restart.h) is checked when that is done, and is an I/O error then.
  */
 #ifndef VMAFS_SIDECAR_H
 #define VMAFS_SIDECAR_H
@@ -21,9 +24,11 @@
 
 struct disk;
 struct error;
+struct kept;
 struct record;
 struct restart_table;
 struct sidecar;
+struct source;
 
 /* What is saved. */
 struct sidecar_contents {
@@ -60,8 +65,9 @@ struct restart_table *sidecar_take_table(struct sidecar *s);
 struct restart_table *sidecar_table(const struct sidecar *s);
 
 /*
- * The record in the sidecar of PLACE that is WHERE, whatever is wrong with its tables. Sets *OUT,
- * NULL where it has none. Fails as sidecar_load, and with -EBADMSG where the record is damaged.
+ * The record in the sidecar of PLACE that is WHERE, whatever is wrong with its tables, also in one
+ * of an older version. Sets *OUT, NULL where it has none. Fails as sidecar_load, and with -EBADMSG
+ * where the record is damaged.
  */
 int sidecar_load_record(struct place *place, enum place_where where, struct record **out,
                         struct error *err);
@@ -70,17 +76,16 @@ const char *sidecar_compression(const struct sidecar *s);
 const char *sidecar_format(const struct sidecar *s);
 
 /*
- * Fill D, number D->number of the archive, whose map is empty: its late size and all its extents.
- * -EINVAL where the sidecar does not fit it.
+ * Give D, number D->number of the archive, whose map is empty, its late size and its extents: they
+ * are kept in the file. -EINVAL where the sidecar does not fit it.
  */
-int sidecar_fill(const struct sidecar *s, size_t disk_count, struct disk *d);
+int sidecar_fill(struct sidecar *s, size_t disk_count, struct disk *d);
 
-/*
- * The extents of disk NUMBER as extentcode has them: [*AT, *END), for a disk of *SIZE bytes. False
- * where there are none.
- */
-bool sidecar_extents(const struct sidecar *s, uint32_t number, const uint8_t **at,
-                     const uint8_t **end, uint64_t *size);
+/* The file that the extents are kept in, which becomes the caller's: once. */
+struct source *sidecar_take_file(struct sidecar *s);
+
+/* What it says of disk NUMBER; NULL: nothing. It stays the sidecar's. */
+const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number);
 
 /* Bytes of the file. */
 uint64_t sidecar_size(const struct sidecar *s);

@@ -156,10 +156,33 @@ size_t fixture_count(const char *dir)
         return n;
 }
 
+/* The hashes of the first disk's spans, as far as they are where they say. */
+static void seal_spans(struct bytes *b)
+{
+        uint64_t disk = (uint64_t)(sidecar_disk(b) - b->data), at, span, len;
+        uint32_t count;
+
+        if (!range_within(disk, SC_DISK, b->len))
+                return;
+        at = load_le64(b->data + disk + SC_DISK_AT);
+        count = load_le32(b->data + disk + SC_DISK_SPANS);
+        span = disk + SC_DISK;
+        for (uint32_t i = 0; i < count && range_within(span, SC_SPAN, b->len); i++) {
+                len = load_le32(b->data + span + SC_SPAN_LEN);
+                if (!range_within(at, len, b->len))
+                        return;
+                store_le64(b->data + span + SC_SPAN_HASH, XXH3_64bits(b->data + at, len));
+                at += len;
+                span += SC_SPAN;
+        }
+}
+
 void sidecar_seal(struct bytes *b)
 {
         uint64_t at = load_le64(b->data + SC_TABLES), len = load_le64(b->data + SC_TABLES_LEN);
 
+        if (range_within(at, (uint64_t)sidecar_segments(b) * SC_SEGMENT, b->len))
+                seal_spans(b);
         if (range_within(at, len, b->len))
                 store_le64(b->data + SC_TABLES_HASH, XXH3_64bits(b->data + at, len));
         store_le64(b->data + SC_HEADER_HASH, XXH3_64bits(b->data, SC_HEADER_HASH));
@@ -178,6 +201,16 @@ uint8_t *sidecar_segment(struct bytes *b, uint32_t i)
 uint8_t *sidecar_disk(struct bytes *b)
 {
         return sidecar_segment(b, sidecar_segments(b));
+}
+
+uint8_t *sidecar_span(struct bytes *b)
+{
+        return sidecar_disk(b) + SC_DISK;
+}
+
+uint8_t *sidecar_extents(struct bytes *b)
+{
+        return b->data + load_le64(sidecar_disk(b) + SC_DISK_AT);
 }
 
 int sidecar_build(const struct sidecar_fixture *f, char *problem, size_t size)

@@ -37,9 +37,17 @@ enum {
         SC_SEG_HISTORY_LEN = 52,
         SC_SEG_FLAGS = 56,
 
-        SC_DISK = 24,
+        SC_DISK = 32, /* bytes of a disk's head; its spans follow */
         SC_DISK_SIZE = 0,
-        SC_DISK_LEN = 8,
+        SC_DISK_AT = 8,
+        SC_DISK_LEN = 16,
+        SC_DISK_SPANS = 24,
+
+        SC_SPAN = 24, /* bytes of a span's record */
+        SC_SPAN_NUMBER = 0,
+        SC_SPAN_LEN = 4,
+        SC_SPAN_STORED = 8,
+        SC_SPAN_HASH = 16,
 };
 
 struct sidecar_fixture {
@@ -61,12 +69,14 @@ void fixture_write(const char *path, const void *data, size_t len);
 
 struct bytes fixture_copy(struct bytes b);
 
-/* Compute both checksums of B anew, as somebody would who means ill. */
+/* Compute all checksums of B but those of histories anew, as somebody would who means ill. */
 void sidecar_seal(struct bytes *b);
 
-/* The record of segment I, the head of the first disk, in B. */
+/* The record of segment I, the head of the first disk, its first span and its extents, in B. */
 uint8_t *sidecar_segment(struct bytes *b, uint32_t i);
 uint8_t *sidecar_disk(struct bytes *b);
+uint8_t *sidecar_span(struct bytes *b);
+uint8_t *sidecar_extents(struct bytes *b);
 uint32_t sidecar_segments(const struct bytes *b);
 
 /* Scan F's archive and keep the sidecar. How that went. */

@@ -25,19 +25,23 @@ static void test_true_sidecar_passes(void **state)
         forgery_end(&g);
 }
 
-static void test_future_version(void **state)
+static void test_other_versions(void **state)
 {
+        static const uint32_t others[] = {0, 1, 3, UINT32_MAX};
         struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        struct index *index;
         (void)state;
 
-        store_le32(g.b.data + SC_VERSION, 2);
-        sidecar_seal(&g.b);
-        fixture_write(g.f.index, g.b.data, g.b.len);
-        index = sidecar_open(&g.f);
-        assert_non_null(strstr(index_sidecar_state(index).problem, "another version"));
-        index_close(index);
-        forgery_expect(&g, OUTCOME_REFUSED);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+                struct index *index;
+
+                store_le32(g.b.data + SC_VERSION, others[i]);
+                sidecar_seal(&g.b);
+                fixture_write(g.f.index, g.b.data, g.b.len);
+                index = sidecar_open(&g.f);
+                assert_non_null(strstr(index_sidecar_state(index).problem, "another version"));
+                index_close(index);
+                forgery_expect(&g, OUTCOME_REFUSED);
+        }
         forgery_end(&g);
 }
 
@@ -136,71 +140,6 @@ static void test_segments_of_what_is_not_compressed(void **state)
         forgery_end(&g);
 }
 
-static void test_disk_counts(void **state)
-{
-        const uint32_t wrong[] = {0, 2, 255, UINT32_MAX};
-        struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        (void)state;
-
-        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-                store_le32(g.b.data + SC_DISKS, wrong[i]);
-                forgery_expect(&g, OUTCOME_REFUSED);
-        }
-        forgery_end(&g);
-}
-
-static void test_disk_sizes(void **state)
-{
-        struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        const uint64_t wrong[] = {
-            0, 512, FORGERY_SMALL - 1, FORGERY_SMALL + 1, UINT64_C(1) << 51, UINT64_MAX};
-        (void)state;
-
-        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-                store_le64(sidecar_disk(&g.b) + SC_DISK_SIZE, wrong[i]);
-                forgery_expect(&g, OUTCOME_REFUSED);
-        }
-        forgery_end(&g);
-}
-
-static void test_extent_list_lengths(void **state)
-{
-        struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        uint64_t len = load_le64(sidecar_disk(&g.b) + SC_DISK_LEN);
-        const uint64_t wrong[] = {0, 1, len - 1, len + 1, UINT64_MAX, UINT64_MAX - SC_DISK + 1};
-        (void)state;
-
-        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-                store_le64(sidecar_disk(&g.b) + SC_DISK_LEN, wrong[i]);
-                forgery_expect(&g, OUTCOME_REFUSED);
-        }
-        forgery_end(&g);
-}
-
-/* The lists of extents of disks get other bytes: garbage, and each kind of nonsense. */
-static void test_extents(void **state)
-{
-        struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        uint64_t len = load_le64(sidecar_disk(&g.b) + SC_DISK_LEN);
-        (void)state;
-
-        assert_true(len > 40);
-        memset(sidecar_disk(&g.b) + SC_DISK, 0xff, len);
-        forgery_expect(&g, OUTCOME_REFUSED);
-        memset(sidecar_disk(&g.b) + SC_DISK, 0, len);
-        forgery_expect(&g, OUTCOME_REFUSED);
-        /* a block at address -1 */
-        memcpy(sidecar_disk(&g.b) + SC_DISK, "\x06\x01", 2);
-        forgery_expect(&g, OUTCOME_REFUSED);
-        /* a block far behind the stream's end */
-        memcpy(sidecar_disk(&g.b) + SC_DISK, "\x06\x80\x80\x80\x80\x80\x10", 7);
-        forgery_expect(&g, OUTCOME_REFUSED);
-        /* zeros beyond the disk's end */
-        memcpy(sidecar_disk(&g.b) + SC_DISK, "\x80\x80\x80\x80\x10", 5);
-        forgery_expect(&g, OUTCOME_REFUSED);
-        forgery_end(&g);
-}
-
 static void test_stream_sizes(void **state)
 {
         struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
@@ -223,17 +162,13 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_true_sidecar_passes),
-            cmocka_unit_test(test_future_version),
+            cmocka_unit_test(test_other_versions),
             cmocka_unit_test(test_of_another_archive),
             cmocka_unit_test(test_of_another_archive_with_a_forged_identity),
             cmocka_unit_test(test_names_in_the_header),
             cmocka_unit_test(test_table_bounds),
             cmocka_unit_test(test_segment_counts),
             cmocka_unit_test(test_segments_of_what_is_not_compressed),
-            cmocka_unit_test(test_disk_counts),
-            cmocka_unit_test(test_disk_sizes),
-            cmocka_unit_test(test_extent_list_lengths),
-            cmocka_unit_test(test_extents),
             cmocka_unit_test(test_stream_sizes),
         };
 

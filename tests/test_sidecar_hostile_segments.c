@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -316,31 +315,6 @@ static void test_lost_history_of_the_point_that_is_decoded_on_from(void **state)
         forgery_end(&g);
 }
 
-/* The file is changed while it is in use. */
-static void lose_the_file(enum fixture_kind kind)
-{
-        struct forgery g = forgery_begin(kind, FORGERY_WIDE);
-        struct index *index = sidecar_open(&g.f);
-
-        assert_true(index_sidecar_state(index).loaded);
-        assert_int_equal(truncate(g.f.index, 0), 0);
-        assert_int_equal(sidecar_read(index, g.f.disk), OUTCOME_RIGHT);
-        index_close(index);
-        forgery_end(&g);
-}
-
-static void test_file_lost_while_in_use_zstd(void **state)
-{
-        (void)state;
-        lose_the_file(FIXTURE_ZSTD);
-}
-
-static void test_file_lost_while_in_use_gzip(void **state)
-{
-        (void)state;
-        lose_the_file(FIXTURE_GZIP);
-}
-
 /* Any fifth bit of the tables, with right checksums: never a wrong byte that a hash can tell. */
 static void test_any_bit_of_the_segments(void **state)
 {
@@ -374,8 +348,6 @@ int main(void)
             cmocka_unit_test(test_history_that_is_garbage),
             cmocka_unit_test(test_gzip_history_that_is_garbage),
             cmocka_unit_test(test_lost_history_of_the_point_that_is_decoded_on_from),
-            cmocka_unit_test(test_file_lost_while_in_use_zstd),
-            cmocka_unit_test(test_file_lost_while_in_use_gzip),
             cmocka_unit_test(test_any_bit_of_the_segments),
         };
 

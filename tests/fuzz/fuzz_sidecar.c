@@ -42,7 +42,7 @@ static const struct sidecar_fixture *fixture(size_t kind)
         return &fixtures[kind];
 }
 
-/* Where in B the part begins that the byte WHICH stands for. */
+/* Where in the true sidecar B the part begins that the byte WHICH stands for. */
 static size_t part(struct bytes *b, uint8_t which)
 {
         uint64_t tables = load_le64(b->data + SC_TABLES);
@@ -55,7 +55,7 @@ static size_t part(struct bytes *b, uint8_t which)
         case 2:
                 return (size_t)tables + (size_t)sidecar_segments(b) * SC_SEGMENT;
         default:
-                return SC_HEADER;
+                return which & 4 ? (size_t)(sidecar_extents(b) - b->data) : SC_HEADER;
         }
 }
 
@@ -64,7 +64,8 @@ static struct bytes change(const struct sidecar_fixture *f, const uint8_t *data,
         struct bytes b = fixture_copy(f->sidecar);
 
         for (size_t i = 0; i < CHANGES_MAX && size >= CHANGE; i++) {
-                size_t at = part(&b, data[0]) + load_le16(data + 1), n = 1 + data[3] % 8;
+                struct bytes truth = f->sidecar;
+                size_t at = part(&truth, data[0]) + load_le16(data + 1), n = 1 + data[3] % 8;
 
                 if (range_within(at, n, b.len))
                         memcpy(b.data + at, data + 4, n);

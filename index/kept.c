@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/kept.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/source.h"
+#include "index/extentcode.h"
+#include "index/map.h"
+#include "index/refill.h"
+
+enum {
+        HEAD = 32,
+        SPAN = 24,
+        SPAN_BLOCKS = (int)(MAP_SPAN / MAP_BLOCK),
+        EXTENT_MAX = 20,                      /* bytes of an extent: two numbers */
+        BYTES_MAX = SPAN_BLOCKS * EXTENT_MAX, /* of a span's extents */
+        WINDOW = 1 << 20,                     /* of the file, read at once; holds any span's */
+};
+
+_Static_assert((int)WINDOW >= (int)BYTES_MAX, "the extents of any span fit the window");
+
+/* A part of the disk of which something is stored. */
+struct kept_span {
+        uint64_t at; /* byte of the file where its extents begin */
+        uint64_t hash;
+        uint32_t number; /* 0 is the disk's beginning */
+        uint32_t len;    /* bytes of its extents */
+        uint32_t stored; /* blocks */
+};
+
+struct kept {
+        struct source *file;
+        uint64_t size;  /* bytes of the disk */
+        uint64_t limit; /* of addresses */
+        bool sparse;    /* the map takes what is not added for zeros */
+        struct kept_span *spans;
+        size_t count;
+
+        pthread_mutex_t lock;
+        struct extent_map *map; /* lock: to fill it; looking up needs none */
+};
+
+/* Bytes of span NUMBER of a disk of SIZE bytes: whole blocks, fewer than others at the disk's end.
+ */
+static uint64_t span_len(uint64_t size, uint64_t number)
+{
+        return min_u64(MAP_SPAN, round_up(size, MAP_BLOCK) - number * MAP_SPAN);
+}
+
+/* ---- writing ---- */
+
+/* The first byte from POS on that is no zero and, in *E, the extent that has it; or the size. */
+static uint64_t skip_zeros(const struct extent_map *map, uint64_t pos, struct extent *e)
+{
+        for (; pos < map_size(map); pos = e->start + e->len) {
+                map_find(map, pos, e);
+                if (e->addr != EXTENT_ZERO)
+                        return pos;
+        }
+        return map_size(map);
+}
+
+/* The part of E, which map_find has found, from POS on and below END. */
+static struct extent clip(const struct extent *e, uint64_t pos, uint64_t end)
+{
+        struct extent part = {pos, min_u64(e->start + e->len, end) - pos, e->addr};
+
+        if (e->addr != EXTENT_ZERO && e->addr != EXTENT_LOST)
+                part.addr += pos - e->start;
+        return part;
+}
+
+/* The extents of the span from START to END, coalesced. Returns the blocks that are stored. */
+static uint32_t write_extents(const struct extent_map *map, uint64_t start, uint64_t end, FILE *out)
+{
+        struct extentcode code = {0};
+        struct extent run = {0}, found, e;
+        uint64_t stored = 0;
+
+        for (uint64_t pos = start; pos < end; pos += e.len) {
+                map_find(map, pos, &found);
+                e = clip(&found, pos, end);
+                if (e.addr <= EXTENT_ADDR_MAX)
+                        stored += round_up(e.len, MAP_BLOCK) / MAP_BLOCK;
+                if (run.len && extent_continues(&run, &e)) {
+                        run.len += e.len;
+                        continue;
+                }
+                if (run.len)
+                        extentcode_write(&code, &run, out);
+                run = e;
+        }
+        if (run.len)
+                extentcode_write(&code, &run, out);
+        return (uint32_t)stored;
+}
+
+/* What was written to the memory stream OUT is complete. OUT is closed. */
+static bool close_memory(FILE *out)
+{
+        bool failed = ferror(out);
+
+        return fclose(out) == 0 && !failed;
+}
+
+static void write_span(uint64_t number, size_t len, uint32_t stored, uint64_t hash, FILE *out)
+{
+        uint8_t entry[SPAN] = {0};
+
+        store_le32(entry, (uint32_t)number);
+        store_le32(entry + 4, (uint32_t)len);
+        store_le32(entry + 8, stored);
+        store_le64(entry + 16, hash);
+        fwrite(entry, sizeof entry, 1, out);
+}
+
+int kept_write(const struct extent_map *map, uint64_t at, FILE *tables, char **extents, size_t *len)
+{
+        cleanup_free char *entries = NULL;
+        size_t entries_len = 0, before = 0;
+        FILE *spans = open_memstream(&entries, &entries_len);
+        FILE *out = open_memstream(extents, len);
+        uint8_t head[HEAD] = {0};
+        bool ok = spans && out;
+        struct extent e;
+
+        for (uint64_t pos = 0; ok && (pos = skip_zeros(map, pos, &e)) < map_size(map);) {
+                uint64_t number = pos / MAP_SPAN;
+                uint64_t end = min_u64((number + 1) * MAP_SPAN, map_size(map));
+                uint32_t stored = write_extents(map, number * MAP_SPAN, end, out);
+
+                ok = fflush(out) == 0;
+                if (ok)
+                        write_span(number, *len - before, stored,
+                                   XXH3_64bits(*extents + before, *len - before), spans);
+                before = *len;
+                pos = end;
+        }
+        if (spans)
+                ok &= close_memory(spans);
+        if (out)
+                ok &= close_memory(out);
+        if (!ok)
+                return -ENOMEM;
+        store_le64(head, map_size(map));
+        store_le64(head + 8, at);
+        store_le64(head + 16, *len);
+        store_le32(head + 24, (uint32_t)(entries_len / SPAN));
+        fwrite(head, sizeof head, 1, tables);
+        fwrite(entries, 1, entries_len, tables);
+        return 0;
+}
+
+/* ---- reading ---- */
+
+/* From its entry at IN; its extents begin at AT, where those of the span in front of it end. */
+static bool load_span(struct kept *k, const uint8_t *in, uint64_t at)
+{
+        const struct kept_span *before = k->count ? &k->spans[k->count - 1] : NULL;
+        struct kept_span s = {.at = at,
+                              .hash = load_le64(in + 16),
+                              .number = load_le32(in),
+                              .len = load_le32(in + 4),
+                              .stored = load_le32(in + 8)};
+
+        if ((before && s.number <= before->number) ||
+            s.number >= round_up(k->size, MAP_SPAN) / MAP_SPAN)
+                return false;
+        if (s.len == 0 || s.len > BYTES_MAX || s.stored > span_len(k->size, s.number) / MAP_BLOCK)
+                return false;
+        k->spans[k->count++] = s;
+        return true;
+}
+
+static int load_spans(struct kept *k, const uint8_t *in, uint32_t count, uint64_t at, uint64_t len)
+{
+        uint64_t end = at + len;
+
+        k->spans = calloc((size_t)count + 1, sizeof *k->spans);
+        if (!k->spans)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < count; i++) {
+                if (!load_span(k, in + (size_t)i * SPAN, at) || k->spans[i].len > end - at)
+                        return -EINVAL;
+                at += k->spans[i].len;
+        }
+        return at == end ? 0 : -EINVAL;
+}
+
+int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, const uint8_t *end,
+              struct kept **out)
+{
+        const uint8_t *head = *tables;
+        uint64_t at, len;
+        uint32_t count;
+        struct kept *k;
+        int rc;
+
+        if (end - head < HEAD)
+                return -EINVAL;
+        at = load_le64(head + 8);
+        len = load_le64(head + 16);
+        count = load_le32(head + 24);
+        if (load_le64(head) > MAP_SIZE_MAX || !range_within(at, len, file_end) ||
+            count > (size_t)(end - head - HEAD) / SPAN)
+                return -EINVAL;
+        k = calloc(1, sizeof *k);
+        if (!k)
+                return -ENOMEM;
+        pthread_mutex_init(&k->lock, NULL);
+        k->file = file;
+        k->size = load_le64(head);
+        k->limit = EXTENT_ADDR_MAX;
+        rc = load_spans(k, head + HEAD, count, at, len);
+        if (rc < 0) {
+                kept_free(k);
+                return rc;
+        }
+        *tables = head + HEAD + (size_t)count * SPAN;
+        *out = k;
+        return 0;
+}
+
+void kept_free(struct kept *k)
+{
+        if (!k)
+                return;
+        pthread_mutex_destroy(&k->lock);
+        free(k->spans);
+        free(k);
+}
+
+int kept_check(const struct kept *k)
+{
+        cleanup_free uint8_t *window = malloc(WINDOW);
+        uint64_t start = 0, end = 0;
+
+        if (!window)
+                return -ENOMEM;
+        for (size_t i = 0; i < k->count; i++) {
+                const struct kept_span *s = &k->spans[i];
+
+                if (s->at + s->len > end) {
+                        ssize_t n = source_pread(k->file, window, WINDOW, s->at);
+
+                        start = s->at;
+                        end = start + (uint64_t)(n > 0 ? n : 0);
+                }
+                if (s->at + s->len > end ||
+                    XXH3_64bits(window + (s->at - start), s->len) != s->hash)
+                        return -EINVAL;
+        }
+        return 0;
+}
+
+uint64_t kept_size(const struct kept *k)
+{
+        return k->size;
+}
+
+uint64_t kept_stored(const struct kept *k)
+{
+        uint64_t blocks = 0;
+
+        for (size_t i = 0; i < k->count; i++)
+                blocks += k->spans[i].stored;
+        return blocks * MAP_BLOCK;
+}
+
+int kept_attach(struct kept *k, struct extent_map *map, uint64_t limit)
+{
+        int rc = 0;
+
+        k->map = map;
+        k->limit = limit;
+        k->sparse = map_gap(map) == MAP_GAP_ZERO;
+        map_set_gap(map, MAP_GAP_ZERO);
+        for (size_t i = 0; i < k->count && rc == 0; i++)
+                rc = map_keep(map, k->spans[i].number * MAP_SPAN);
+        return rc;
+}
+
+/* The span that holds POS; NULL: all of it is zeros. */
+static const struct kept_span *find_span(const struct kept *k, uint64_t pos)
+{
+        size_t low = 0, high = k->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (k->spans[middle].number < pos / MAP_SPAN)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < k->count && k->spans[low].number == pos / MAP_SPAN ? &k->spans[low] : NULL;
+}
+
+bool kept_all_stored(const struct kept *k, uint64_t pos)
+{
+        const struct kept_span *s = find_span(k, pos);
+
+        return s && s->stored == span_len(k->size, s->number) / MAP_BLOCK;
+}
+
+/* Give the extents [AT, END) of span S, which begins at byte START of the disk, to TAKE. */
+static int decode(const struct kept *k, const struct kept_span *s, const uint8_t *at,
+                  const uint8_t *end, uint64_t start,
+                  int (*take)(void *ctx, const struct extent *e), void *ctx)
+{
+        uint64_t pos = start, stop = start + span_len(k->size, s->number), stored = 0;
+        struct extentcode code = {0};
+
+        while (pos < stop) {
+                struct extent e;
+                int rc = extentcode_read(&code, pos, &at, end, &e);
+
+                /* No index of a damaged archive is kept. */
+                if (rc < 0 || e.len > stop - pos || e.addr == EXTENT_LOST)
+                        return -EBADMSG;
+                if (e.addr != EXTENT_ZERO && !range_within(e.addr, e.len, k->limit))
+                        return -EBADMSG;
+                stored += e.addr == EXTENT_ZERO ? 0 : e.len / MAP_BLOCK;
+                pos += e.len;
+                rc = take(ctx, &e);
+                if (rc < 0)
+                        return rc;
+        }
+        return at == end && stored == s->stored ? 0 : -EBADMSG;
+}
+
+/* The same with what the file holds of S. */
+static int read_span(const struct kept *k, const struct kept_span *s, uint64_t start,
+                     int (*take)(void *ctx, const struct extent *e), void *ctx)
+{
+        cleanup_free uint8_t *bytes = malloc(s->len);
+        int rc;
+
+        if (!bytes)
+                return -ENOMEM;
+        rc = source_pread_all(k->file, bytes, s->len, s->at);
+        if (rc < 0)
+                return rc;
+        if (XXH3_64bits(bytes, s->len) != s->hash)
+                return -EBADMSG;
+        return decode(k, s, bytes, bytes + s->len, start, take, ctx);
+}
+
+struct part {
+        struct refill refill;
+        bool sparse;
+};
+
+static int add_to_part(void *ctx, const struct extent *e)
+{
+        struct part *part = ctx;
+
+        if (e->addr == EXTENT_ZERO && part->sparse)
+                return 0;
+        return refill_add(&part->refill, e);
+}
+
+int kept_fill(struct kept *k, uint64_t pos)
+{
+        const struct kept_span *s = find_span(k, pos);
+        struct part part = {.sparse = k->sparse};
+        struct extent_map *map;
+        int rc;
+
+        if (!s)
+                return -EBADMSG;
+        rc = map_new(MAP_SPAN, MAP_GAP_ZERO, &map);
+        if (rc < 0)
+                return rc;
+        part.refill.map = map;
+        rc = read_span(k, s, 0, add_to_part, &part);
+        if (rc == 0)
+                rc = refill_end(&part.refill);
+        if (rc == 0) {
+                scoped_lock(&k->lock);
+
+                map_seal(map);
+                map_fill(k->map, s->number * MAP_SPAN, map);
+        }
+        map_free(map);
+        return rc == -EINVAL ? -EBADMSG : rc;
+}
+
+int kept_walk(const struct kept *k, int (*take)(void *ctx, const struct extent *e), void *ctx)
+{
+        uint64_t pos = 0, end = round_up(k->size, MAP_BLOCK);
+        int rc = 0;
+
+        for (size_t i = 0; i <= k->count && rc == 0; i++) {
+                uint64_t start = i < k->count ? k->spans[i].number * MAP_SPAN : end;
+
+                if (start > pos)
+                        rc = take(ctx, &(struct extent){pos, start - pos, EXTENT_ZERO});
+                if (rc == 0 && i < k->count)
+                        rc = read_span(k, &k->spans[i], start, take, ctx);
+                pos = min_u64(start + MAP_SPAN, end);
+        }
+        return rc;
+}
