@@ -177,12 +177,55 @@ static void test_killed_keeper_leaves_no_lock(void **state)
         sidecar_fixture_free(&f);
 }
 
+/* Give the sidecar B, which goes into F's index, another version. */
+static void write_version(const struct sidecar_fixture *f, struct bytes *b, uint32_t version)
+{
+        store_le32(b->data + SC_VERSION, version);
+        sidecar_seal(b);
+        fixture_write(f->index, b->data, b->len);
+}
+
+/* Version 1 has the same header and record, and nothing else of it is of use. */
+static void test_record_of_an_older_version_is_taken_over(void **state)
+{
+        struct sidecar_fixture f;
+        struct error err = {0};
+        struct index *index;
+        struct record *r;
+        struct bytes b;
+        (void)state;
+
+        sidecar_fixture_make(&f, FIXTURE_ZSTD, DISK_LEN);
+        index = scan(&f);
+        r = make_record(DISK_LEN);
+        index_keep(index, r);
+        record_free(r);
+        index_close(index);
+        b = fixture_file(f.index);
+        write_version(&f, &b, 1);
+        assert_true(has_record(&f));
+        index = sidecar_open(&f);
+        assert_non_null(strstr(index_sidecar_state(index).problem, "another version"));
+        assert_int_equal(index_scan(index, NULL, &err), 0);
+        index_close(index);
+        index = sidecar_open(&f);
+        assert_true(index_sidecar_state(index).loaded);
+        index_close(index);
+        assert_true(has_record(&f));
+        /* One of a version to come may have anything there. */
+        write_version(&f, &b, 3);
+        assert_false(has_record(&f));
+        free(b.data);
+        sidecar_fixture_free(&f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_record_survives_a_process_that_has_none),
             cmocka_unit_test(test_who_keeps_is_waited_for),
             cmocka_unit_test(test_killed_keeper_leaves_no_lock),
+            cmocka_unit_test(test_record_of_an_older_version_is_taken_over),
         };
 
         return cmocka_run_group_tests_name("keep", tests, NULL, NULL);

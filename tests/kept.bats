@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Disks of several spans of 64 MiB, whose maps are filled from a kept index as they are asked for.
+# shellcheck disable=SC2030,SC2031 # status is what run sets in the same test
+load helpers
+bats_require_minimum_version 1.5.0
+
+# Puts SIZE KiB of random data at OFFSET KiB of FILE: put FILE OFFSET SIZE
+put() {
+        dd if=/dev/urandom of="$1" bs=1K seek="$2" count="$3" conv=notrunc iflag=fullblock status=none
+}
+
+# Spans with little in them, with nothing, all data, and an end within a cluster and a block.
+setup_file() {
+        cd "$BATS_FILE_TMPDIR" || return
+        truncate -s $((330 * 1024 * 1024 + 1536)) a.raw
+        put a.raw 0 12
+        put a.raw $((65532)) 8
+        put a.raw $((196608)) 65536
+        put a.raw $((300 * 1024)) 132
+        put a.raw $((330 * 1024)) 1
+        mkvma -o a.vma --device a=a.raw --order=shuffle
+        zstd -q --rsyncable --threads=1 <a.vma >a.vma.zst
+        mkvma -o ragged.vma --synthetic 320M --pattern=ragged --order=shuffle
+}
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+        RAW=$BATS_FILE_TMPDIR/a.raw
+        export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+        mkdir cache
+}
+
+link_archives() {
+        ln "$BATS_FILE_TMPDIR"/{a.vma,a.vma.zst,ragged.vma} .
+}
+
+@test "what is filled in as it is asked for is every byte and every hole" {
+        local archive
+
+        link_archives
+        for archive in a.vma a.vma.zst; do
+                "$VMAFS" index --file=i "$archive"
+                start_vmafs "$archive" -o index="$PWD/i"
+                index_is complete
+                # Before anything is filled in it is as much as afterwards.
+                blocks=$(stat -c %b "$MNT/disk-a.raw")
+                dd if="$MNT/disk-a.raw" bs=4096 skip=$((250 * 256)) count=3 status=none |
+                        cmp - <(dd if="$RAW" bs=4096 skip=$((250 * 256)) count=3 status=none)
+                holes "$MNT/disk-a.raw" | diff - <(holes --nonzero "$RAW")
+                cmp "$MNT/disk-a.raw" "$RAW"
+                [ "$(stat -c %b "$MNT/disk-a.raw")" = "$blocks" ]
+                [ ! -s "$LOG" ]
+                umount "$MNT" || fusermount3 -u "$MNT"
+        done
+}
+
+@test "several readers at once fill in what is right" {
+        local i pids=()
+
+        link_archives
+        "$VMAFS" index --file=i a.vma
+        start_vmafs a.vma -o index="$PWD/i"
+        for i in 1 2 3 4 5 6; do
+                cmp "$MNT/disk-a.raw" "$RAW" &
+                pids+=($!)
+                tail -c +$((i * 40000000)) "$MNT/disk-a.raw" | cmp - <(tail -c +$((i * 40000000)) "$RAW") &
+                pids+=($!)
+        done
+        for i in "${pids[@]}"; do
+                wait "$i"
+        done
+}
+
+@test "map and seeking say with an index what they say without" {
+        link_archives
+        "$VMAFS" map --output=json ragged.vma disk-drive-scsi0.raw >scanned
+        start_vmafs ragged.vma -o index=none
+        wait_indexed
+        holes "$MNT/disk-drive-scsi0.raw" >holes.scanned
+        stat -c %b "$MNT/disk-drive-scsi0.raw" >>holes.scanned
+        umount "$MNT" || fusermount3 -u "$MNT"
+        "$VMAFS" index --file=ragged.vma.vmafs ragged.vma
+        "$VMAFS" map --output=json ragged.vma disk-drive-scsi0.raw | cmp - scanned
+        start_vmafs ragged.vma
+        index_is complete
+        {
+                holes "$MNT/disk-drive-scsi0.raw"
+                stat -c %b "$MNT/disk-drive-scsi0.raw"
+        } | cmp - holes.scanned
+        [ ! -s "$LOG" ]
+}
+
+@test "an index may be deleted, or made anew, while a mount uses it" {
+        link_archives
+        "$VMAFS" index --file=i a.vma.zst
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        "$VMAFS" index --file=i a.vma.zst
+        dd if="$MNT/disk-a.raw" bs=1M skip=64 count=1 status=none |
+                cmp - <(dd if="$RAW" bs=1M skip=64 count=1 status=none)
+        rm i
+        cmp "$MNT/disk-a.raw" "$RAW"
+        [ ! -s "$LOG" ]
+}
+
+@test "an index that is cut while a mount uses it costs what was not asked for yet, and one line" {
+        link_archives
+        "$VMAFS" index --file=i a.vma
+        start_vmafs a.vma -o index="$PWD/i",direct_io
+        dd if="$MNT/disk-a.raw" of=/dev/null bs=4096 count=1 status=none
+        truncate -s 4096 i
+        cmp -n $((64 * 1024 * 1024)) "$MNT/disk-a.raw" "$RAW"
+        # A span of zeros is known, one of data is not.
+        dd if="$MNT/disk-a.raw" bs=1M skip=140 count=1 status=none | cmp -n 1048576 - /dev/zero
+        run -1 dd if="$MNT/disk-a.raw" of=/dev/null bs=1M skip=250 count=1
+        [[ $output == *"Input/output error"* ]]
+        run -1 dd if="$MNT/disk-a.raw" of=/dev/null bs=1M skip=300 count=1
+        [[ $output == *"Input/output error"* ]]
+        grep "its index $PWD/i cannot be used any more, delete it" "$LOG"
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+}
