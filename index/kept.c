@@ -273,6 +273,15 @@ uint64_t kept_stored(const struct kept *k)
         return blocks * MAP_BLOCK;
 }
 
+uint64_t kept_extents(const struct kept *k)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < k->count; i++)
+                bytes += k->spans[i].len;
+        return bytes;
+}
+
 int kept_attach(struct kept *k, struct extent_map *map, uint64_t limit)
 {
         int rc = 0;

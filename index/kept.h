@@ -51,9 +51,10 @@ void kept_free(struct kept *k); /* NULL is allowed */
 /* Read all the extents and compare them with their hashes. 0, -EINVAL or -ENOMEM. */
 int kept_check(const struct kept *k);
 
-/* Bytes of the disk, and of its blocks that are stored. */
+/* Bytes of the disk, of its blocks that are stored, and of its extents in the file. */
 uint64_t kept_size(const struct kept *k);
 uint64_t kept_stored(const struct kept *k);
+uint64_t kept_extents(const struct kept *k);
 
 /*
  * MAP, which is empty, of the same size, and outlives K, becomes kept where there are extents and

@@ -32,7 +32,10 @@ enum {
         NAME = 8,
 };
 
-/* A hostile file must not make us take all memory; no real one comes near. The record likewise. */
+/*
+ * A hostile file must not make us take all memory; no real one comes near. The record likewise, and
+ * the extents of all disks together.
+ */
 #define TABLES_MAX (UINT64_C(1) << 30)
 
 static const char magic[8] = PLACE_MAGIC;
@@ -81,9 +84,10 @@ static bool close_memory(FILE *out)
 
 struct writer {
         int fd;
-        uint64_t at;  /* bytes written so far */
-        FILE *tables; /* in memory */
-        int error;    /* the first one, -errno */
+        uint64_t at;      /* bytes written so far */
+        uint64_t extents; /* bytes of them that are extents */
+        FILE *tables;     /* in memory */
+        int error;        /* the first one, -errno */
 };
 
 static void write_at(struct writer *w, const void *data, size_t len, uint64_t offset)
@@ -140,6 +144,9 @@ static void write_disk(struct writer *w, const struct disk *d)
         size_t len = 0;
         int rc = kept_write(d->map, w->at, w->tables, &extents, &len);
 
+        w->extents += len;
+        if (rc == 0 && w->extents > TABLES_MAX)
+                rc = -EFBIG;
         if (rc == 0)
                 append(w, extents, len);
         else
@@ -358,6 +365,7 @@ static int load_disks(struct sidecar *s, struct error *err)
 {
         const uint8_t *at = s->tables + (size_t)s->segment_count * SEGMENT;
         const uint8_t *end = s->tables + s->tables_len;
+        uint64_t extents = 0;
         int rc = 0;
 
         /* A disk has a byte of the tables, and more. */
@@ -368,6 +376,10 @@ static int load_disks(struct sidecar *s, struct error *err)
                 return error_set(err, ENOMEM, "out of memory");
         for (uint32_t i = 0; i < s->disk_count && rc == 0; i++) {
                 rc = kept_load(s->file, s->tables_at, &at, end, &s->disks[i]);
+                if (rc == 0)
+                        extents += kept_extents(s->disks[i]);
+                if (rc == 0 && extents > TABLES_MAX)
+                        rc = -EFBIG;
                 if (rc == 0)
                         rc = kept_check(s->disks[i]);
         }
