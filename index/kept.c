@@ -55,12 +55,14 @@ static uint64_t span_len(uint64_t size, uint64_t number)
 
 /* ---- writing ---- */
 
-/* The first byte from POS on that is no zero and, in *E, the extent that has it; or the size. */
-static uint64_t skip_zeros(const struct extent_map *map, uint64_t pos, struct extent *e)
+/* The first byte from POS on that is not known to be zero, or the size. */
+static uint64_t skip_zeros(const struct extent_map *map, uint64_t pos)
 {
-        for (; pos < map_size(map); pos = e->start + e->len) {
-                map_find(map, pos, e);
-                if (e->addr != EXTENT_ZERO)
+        struct extent e;
+
+        for (; pos < map_size(map); pos = e.start + e.len) {
+                map_find(map, pos, &e);
+                if (e.addr != EXTENT_ZERO)
                         return pos;
         }
         return map_size(map);
@@ -128,9 +130,8 @@ int kept_write(const struct extent_map *map, uint64_t at, FILE *tables, char **e
         FILE *out = open_memstream(extents, len);
         uint8_t head[HEAD] = {0};
         bool ok = spans && out;
-        struct extent e;
 
-        for (uint64_t pos = 0; ok && (pos = skip_zeros(map, pos, &e)) < map_size(map);) {
+        for (uint64_t pos = 0; ok && (pos = skip_zeros(map, pos)) < map_size(map);) {
                 uint64_t number = pos / MAP_SPAN;
                 uint64_t end = min_u64((number + 1) * MAP_SPAN, map_size(map));
                 uint32_t stored = write_extents(map, number * MAP_SPAN, end, out);

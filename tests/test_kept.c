@@ -380,7 +380,8 @@ static int fill_from(const char *extents, size_t len, uint32_t stored)
 
         k.file.extents = malloc(len);
         memcpy(k.file.extents, extents, len);
-        k.file.len = k.file.base.size = len;
+        k.file.base.size = len;
+        k.file.len = len;
         store_le64(tables + SC_DISK_SIZE, 2 * MAP_SPAN);
         store_le64(tables + SC_DISK_LEN, len);
         store_le32(tables + SC_DISK_SPANS, 1);
