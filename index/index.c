@@ -374,14 +374,27 @@ size_t index_damages(const struct index *index, const struct index_damage **list
         return index->damages_kept;
 }
 
+static const char *kept_problem(int rc)
+{
+        switch (rc) {
+        case -EBADMSG:
+                return "it contradicts itself";
+        case -ESTALE:
+                return "it was written to";
+        default:
+                return strerror(-rc);
+        }
+}
+
 static bool kept_failure(const struct index *index, struct error *err)
 {
         int rc = index->kept_error;
 
-        if (rc < 0)
+        if (rc == -ENOMEM)
+                error_fill(err, ENOMEM, "out of memory");
+        else if (rc < 0)
                 error_fill(err, -rc, "its index %s cannot be used any more, delete it: %s",
-                           index->kept_path,
-                           rc == -EBADMSG ? "it contradicts itself" : strerror(-rc));
+                           index->kept_path, kept_problem(rc));
         return rc < 0;
 }
 
