@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sidecars made by somebody who means ill, and can compute checksums: their header and the tables
- * of disks. They are refused, or what is wrong is an I/O error.
+ * Sidecars made by somebody who means ill, and can compute checksums: their header and
+ * tables. They are refused, or what is wrong is an I/O error.
  */
 #include <setjmp.h>
 #include <stdarg.h>
