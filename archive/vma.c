@@ -74,10 +74,10 @@ static int read_header(struct source *source, struct header *h, struct error *er
 
 static int check_header_sum(struct vma *vma, struct header *h, struct error *err)
 {
-        int rc = md5_init(&vma->md5);
+        int rc = md5_init(&vma->proof.md5);
 
         if (rc == 0)
-                rc = md5_check(&vma->md5, h->bytes, h->size, HEADER_MD5);
+                rc = md5_check(&vma->proof.md5, h->bytes, h->size, HEADER_MD5);
         if (rc == -ENOMEM)
                 return error_set(err, ENOMEM, "out of memory");
         if (rc == -ENOTSUP)
@@ -217,7 +217,7 @@ static void vma_close(struct archive *a)
 {
         struct vma *vma = (struct vma *)a;
 
-        md5_fini(&vma->md5);
+        md5_fini(&vma->proof.md5);
         free(vma);
 }
 
@@ -251,8 +251,8 @@ static int vma_open(struct source *source, const struct archive_origin *origin,
         vma->base.ops = &vma_archive;
         vma->base.source = source;
         vma->first_extent = h.size;
-        memcpy(vma->uuid, h.bytes + 8, UUID_LEN);
-        format_uuid(vma->uuid, vma->base.info.uuid);
+        memcpy(vma->proof.uuid, h.bytes + 8, UUID_LEN);
+        format_uuid(vma->proof.uuid, vma->base.info.uuid);
         vma->base.info.ctime = (int64_t)load_be64(h.bytes + 24);
         *out = &steal_ptr(&vma)->base;
         return 0;

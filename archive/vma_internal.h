@@ -45,11 +45,16 @@ struct vma_device {
         uint64_t stored; /* bytes up to the end of its last cluster seen */
 };
 
+/* What an extent header of an archive proves itself by. For one thread at a time. */
+struct proof {
+        unsigned char uuid[UUID_LEN];
+        struct md5 md5;
+};
+
 struct vma {
         struct archive base;
-        unsigned char uuid[UUID_LEN];
         uint64_t first_extent;
-        struct md5 md5; /* used by open and then by the scan alone */
+        struct proof proof; /* used by open and then by the scan alone */
         struct vma_device devices[DEVICES];
 };
 
@@ -111,10 +116,20 @@ struct scan {
 int vma_reach(struct scan *s, uint64_t want);
 
 /*
- * NULL, or what is wrong with the EXTENT_HEADER bytes at H as an extent header of this archive.
- * May zero its MD5 field.
+ * NULL, or what is wrong with the EXTENT_HEADER bytes at H as an extent header of the archive that
+ * PROOF is of. May zero its MD5 field.
  */
-const char *vma_fault(const struct vma *vma, unsigned char *h);
+const char *vma_fault(const struct proof *proof, unsigned char *h);
+
+/*
+ * The first header in the N bytes at P that proves itself, or NULL. OUT has its bytes, but for its
+ * MD5, which is zeroed.
+ */
+const unsigned char *vma_find_header(const struct proof *proof, const unsigned char *p, size_t n,
+                                     unsigned char out[EXTENT_HEADER]);
+
+/* Where the header H that stands at byte POS says that the next one begins. */
+uint64_t vma_next(uint64_t pos, const unsigned char *h);
 
 /* The scan goes from the header at byte HERE to the one at byte NEXT. */
 void vma_ahead_next(struct ahead *a, struct source *source, uint64_t here, uint64_t next);

@@ -47,9 +47,8 @@ static ssize_t show(struct scan *s, uint64_t at)
         return n;
 }
 
-/* The first header in the N bytes at P that proves itself, or NULL; OUT has its bytes. */
-static const unsigned char *find_header(const struct scan *s, const unsigned char *p, size_t n,
-                                        struct place *out)
+const unsigned char *vma_find_header(const struct proof *proof, const unsigned char *p, size_t n,
+                                     unsigned char out[EXTENT_HEADER])
 {
         const unsigned char *end = p + n;
 
@@ -57,9 +56,9 @@ static const unsigned char *find_header(const struct scan *s, const unsigned cha
                 p = memmem(p, (size_t)(end - p), "VMAE", 4);
                 if (!p || end - p < EXTENT_HEADER)
                         return NULL;
-                if (memcmp(p + EXTENT_UUID, s->vma->uuid, UUID_LEN) == 0) {
-                        memcpy(out->header, p, EXTENT_HEADER);
-                        if (!vma_fault(s->vma, out->header))
+                if (memcmp(p + EXTENT_UUID, proof->uuid, UUID_LEN) == 0) {
+                        memcpy(out, p, EXTENT_HEADER);
+                        if (!vma_fault(proof, out))
                                 return p;
                 }
                 p++;
@@ -82,7 +81,7 @@ int vma_resync(struct scan *s, uint64_t from, struct place *out)
                         return (int)n;
                 start = s->window.bytes + (at - s->window.at);
                 if (n > 0)
-                        p = find_header(s, start, (size_t)n, out);
+                        p = vma_find_header(&s->vma->proof, start, (size_t)n, out->header);
                 if (p) {
                         out->pos = at + (uint64_t)(p - start);
                         out->found = FOUND_HEADER;

@@ -70,13 +70,13 @@ static unsigned stored_blocks(const unsigned char *header)
         return count;
 }
 
-const char *vma_fault(const struct vma *vma, unsigned char *h)
+const char *vma_fault(const struct proof *proof, unsigned char *h)
 {
         if (memcmp(h, "VMAE", 4) != 0)
                 return "no extent header is where one should be (wrong magic number)";
-        if (memcmp(h + EXTENT_UUID, vma->uuid, UUID_LEN) != 0)
+        if (memcmp(h + EXTENT_UUID, proof->uuid, UUID_LEN) != 0)
                 return "an extent header carries the uuid of another archive";
-        if (md5_check(&vma->md5, h, EXTENT_HEADER, EXTENT_MD5) < 0)
+        if (md5_check(&proof->md5, h, EXTENT_HEADER, EXTENT_MD5) < 0)
                 return "an extent header is damaged (its MD5 sum is wrong)";
         if (load_be16(h + 4) != 0)
                 return "an extent header is damaged (a reserved field is not 0)";
@@ -85,18 +85,23 @@ const char *vma_fault(const struct vma *vma, unsigned char *h)
         return NULL;
 }
 
+uint64_t vma_next(uint64_t pos, const unsigned char *h)
+{
+        return pos + EXTENT_HEADER + (uint64_t)load_be16(h + 6) * BLOCK;
+}
+
 /*
  * Are the N bytes at H what is left of a header of this archive? A uuid is random: by chance, or in
  * the header of another archive, not even half of its bytes are right.
  */
-static bool is_remains(const struct vma *vma, const unsigned char *h, size_t n)
+static bool is_remains(const struct proof *proof, const unsigned char *h, size_t n)
 {
         size_t known = 0, right = 0;
 
         for (size_t i = 0; i < 4 && i < n; i++, known++)
                 right += h[i] == (unsigned char)"VMAE"[i];
         for (size_t i = 0; i < UUID_LEN && EXTENT_UUID + i < n; i++, known++)
-                right += h[EXTENT_UUID + i] == vma->uuid[i];
+                right += h[EXTENT_UUID + i] == proof->uuid[i];
         return right * 2 > known;
 }
 
@@ -121,8 +126,8 @@ static int look(struct scan *s, uint64_t pos, struct place *p)
         if (n < EXTENT_HEADER)
                 p->fault = "the archive ends inside an extent header: it was cut off";
         else
-                p->fault = vma_fault(s->vma, p->header);
-        p->found = is_remains(s->vma, p->header, (size_t)n) ? FOUND_REMAINS : FOUND_JUNK;
+                p->fault = vma_fault(&s->vma->proof, p->header);
+        p->found = is_remains(&s->vma->proof, p->header, (size_t)n) ? FOUND_REMAINS : FOUND_JUNK;
         if (!p->fault)
                 p->found = FOUND_HEADER;
         return 0;
@@ -307,8 +312,7 @@ static int judge_extent(struct scan *s, uint64_t end)
 /* Take in the extent at hand. Afterwards s->next is what stands behind it. */
 static int take_extent(struct scan *s)
 {
-        uint64_t end =
-            s->here->pos + EXTENT_HEADER + (uint64_t)load_be16(s->here->header + 6) * BLOCK;
+        uint64_t end = vma_next(s->here->pos, s->here->header);
         int rc = judge_extent(s, end);
 
         if (rc == 0)
