@@ -149,6 +149,7 @@ static const struct source_ops file_ops = {
     .pread = file_pread,
     .will_need = file_will_need,
     .close = file_close,
+    .is_file = true,
 };
 
 static int describe_open_error(struct error *err)
@@ -304,6 +305,11 @@ void source_will_need(struct source *s, uint64_t offset, uint64_t len)
 {
         if (s->ops->will_need && range_within(offset, len, s->size))
                 s->ops->will_need(s, offset, len);
+}
+
+bool source_is_file(const struct source *s)
+{
+        return s->ops->is_file;
 }
 
 bool source_lends(const struct source *s)

@@ -66,6 +66,8 @@ struct source_ops {
         void (*will_need)(struct source *s, uint64_t offset, uint64_t len);
 
         void (*close)(struct source *s); /* frees s */
+
+        bool is_file; /* as source_is_file */
 };
 
 struct source {
@@ -115,6 +117,9 @@ int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset);
  * hint, of which nothing may come.
  */
 void source_will_need(struct source *s, uint64_t offset, uint64_t len);
+
+/* Is S a file as it is? Then threads that read it at several places at once wait together. */
+bool source_is_file(const struct source *s);
 
 /* Does S have its bytes in memory, so that they can be borrowed? */
 bool source_lends(const struct source *s);

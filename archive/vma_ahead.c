@@ -11,6 +11,8 @@
  *
  * It is a hint to the kernel and no more: a header is believed when it is reached, as ever, and a
  * wrong guess costs a page that nobody reads, at most as many as there were right ones before it.
+ *
+ * Where extents differ, and the scan does little but wait, threads go ahead of it: vma_walkers.c.
  */
 #include <time.h>
 
@@ -23,11 +25,12 @@
 /* Fewer alike than this are chance. */
 #define FEWEST 4
 
-/* A header in memory takes a microsecond, and one from a fast disk a hundred. */
-#define SLOW_NS 40000
 /* After a slow one, for so many headers it is assumed that the next ones are not in memory either.
  */
 #define SLOW_LASTS 128
+
+/* So many of the last 64 headers that had to be waited for are worth threads. */
+#define WAITS 16
 
 /* Headers that are nearer to one another are asked for in one piece. */
 #define NEAR 4096
@@ -69,14 +72,54 @@ void vma_ahead_next(struct ahead *a, struct source *source, uint64_t here, uint6
                 ask(a, source, next);
 }
 
-ssize_t vma_ahead_read(struct ahead *a, struct source *source, void *buf, size_t len, uint64_t pos)
+ssize_t vma_timed_read(struct source *source, void *buf, size_t len, uint64_t pos, uint64_t *took)
 {
         uint64_t start = nanoseconds();
         ssize_t n = source_pread(source, buf, len, pos);
 
-        if (nanoseconds() - start > SLOW_NS)
+        *took = nanoseconds() - start;
+        return n;
+}
+
+/* The header at byte POS has been read: have walkers where they are of use. */
+static void keep_walkers(struct ahead *a, const struct vma *vma, uint64_t pos)
+{
+        enum walkers_use use;
+
+        if (!a->walkers && a->waits && !a->alone && __builtin_popcountll(a->waits) >= WAITS)
+                a->walkers = vma_walkers_start(vma, pos);
+        if (!a->walkers)
+                return;
+        use = vma_walkers_follow(a->walkers, pos);
+        if (use == WALKERS_USEFUL)
+                return;
+        vma_ahead_end(a);
+        a->alone = use == WALKERS_USELESS;
+}
+
+ssize_t vma_ahead_read(struct ahead *a, const struct vma *vma, void *buf, size_t len, uint64_t pos)
+{
+        uint64_t start = nanoseconds();
+        ssize_t n = source_pread(vma->base.source, buf, len, pos);
+        uint64_t end = nanoseconds();
+        bool slow = end - start > VMA_SLOW_NS;
+
+        if (slow)
                 a->slow = SLOW_LASTS;
         else if (a->slow)
                 a->slow--;
+        /* Who copies what is between two headers waits for that, and wants it in memory. */
+        slow = slow && end - start > start - a->end;
+        a->end = end;
+        a->waits = a->waits << 1 | slow;
+        if (source_is_file(vma->base.source))
+                keep_walkers(a, vma, pos);
         return n;
+}
+
+void vma_ahead_end(struct ahead *a)
+{
+        vma_walkers_end(a->walkers);
+        a->walkers = NULL;
+        a->waits = 0;
 }

@@ -5,6 +5,7 @@
  *   vma.c          the header, and the vtable
  *   vma_scan.c     from extent header to extent header; what of each can be believed
  *   vma_ahead.c    headers that are asked for early
+ *   vma_walkers.c  threads that read headers early
  *   vma_resync.c   where the chain of headers is broken: looks for where it goes on
  */
 #ifndef VMAFS_VMA_INTERNAL_H
@@ -81,12 +82,20 @@ struct window {
         size_t len;           /* … and how many there are */
 };
 
+/* A header in memory takes a microsecond, and one from a fast disk a hundred. */
+#define VMA_SLOW_NS 40000
+
 /* How the extents follow one another: see vma_ahead.c. */
 struct ahead {
         uint64_t stride; /* from the last header to the next */
         uint64_t alike;  /* how often it was the same before */
         uint64_t asked; /* the last byte of the stream that was asked for by this stride; 0: none */
         unsigned slow;  /* headers to go for which reading is taken to be slow */
+
+        uint64_t end;   /* when the last header had been read, nanoseconds */
+        uint64_t waits; /* a bit for each of the last 64: it was waited for; the newest is bit 0 */
+        struct walkers *walkers; /* NULL while headers are in memory */
+        bool alone;              /* walkers are of no use */
 };
 
 /* The scan of one archive. */
@@ -134,8 +143,32 @@ uint64_t vma_next(uint64_t pos, const unsigned char *h);
 /* The scan goes from the header at byte HERE to the one at byte NEXT. */
 void vma_ahead_next(struct ahead *a, struct source *source, uint64_t here, uint64_t next);
 
-/* source_pread of a header, which shows whether headers are in memory. */
-ssize_t vma_ahead_read(struct ahead *a, struct source *source, void *buf, size_t len, uint64_t pos);
+/* source_pread of a header by the scan of VMA, which shows whether headers are in memory. */
+ssize_t vma_ahead_read(struct ahead *a, const struct vma *vma, void *buf, size_t len, uint64_t pos);
+
+/* The scan is over. */
+void vma_ahead_end(struct ahead *a);
+
+/* source_pread that took *TOOK nanoseconds. */
+ssize_t vma_timed_read(struct source *source, void *buf, size_t len, uint64_t pos, uint64_t *took);
+
+/*
+ * Threads that read the headers of VMA behind byte POS, where the scan is. They use its source, and
+ * of VMA nothing later. NULL: it is not worth it, or there is no memory.
+ */
+struct walkers *vma_walkers_start(const struct vma *vma, uint64_t pos);
+
+enum walkers_use {
+        WALKERS_USEFUL,
+        WALKERS_IDLE,    /* the headers are in memory already */
+        WALKERS_USELESS, /* what is read does not stay in memory */
+};
+
+/* The scan has come to byte POS. Where they are of no use, they should be ended. */
+enum walkers_use vma_walkers_follow(struct walkers *w, uint64_t pos);
+
+/* Waits for the reads that are under way. NULL is allowed. */
+void vma_walkers_end(struct walkers *w);
 
 /*
  * Search the stream from byte FROM for the next extent header that proves itself. 1 with OUT; 0:

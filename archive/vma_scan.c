@@ -116,7 +116,7 @@ static int look(struct scan *s, uint64_t pos, struct place *p)
         *p = (struct place){.pos = pos, .found = FOUND_END};
         if (s->end <= pos)
                 return 0;
-        n = vma_ahead_read(&s->ahead, s->vma->base.source, p->header,
+        n = vma_ahead_read(&s->ahead, s->vma, p->header,
                            (size_t)min_u64(EXTENT_HEADER, s->end - pos), pos);
         if (n < 0) {
                 p->found = FOUND_UNREADABLE;
@@ -395,6 +395,7 @@ int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *e
         rc = look(s, s->vma->first_extent, s->here);
         while (rc == 0 && s->here->found != FOUND_END)
                 rc = s->here->found == FOUND_HEADER ? step_over_extent(s) : step_over_damage(s);
+        vma_ahead_end(&s->ahead);
         free(s->window.bytes);
         return rc < 0 ? rc : settle_sizes(s);
 }
