@@ -185,13 +185,17 @@ static int flush_batch(struct scan *s)
         return rc;
 }
 
-/* Merge what continues the last extent: a run of whole clusters becomes one. */
-static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr)
+/*
+ * Merge what continues the last extent: a run of whole clusters becomes one. What is part of a
+ * cluster is never merged with another's, since a map keeps a cluster that comes alone in 8 bytes.
+ */
+static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr, bool whole)
 {
         struct extent *last = s->count ? &s->batch[s->count - 1] : NULL;
         struct extent e = {start, len, addr};
+        bool mergeable = start % CLUSTER != 0 || (whole && last && last->start % CLUSTER == 0);
 
-        if (last && last->start + last->len == start && extent_continues(last, &e))
+        if (last && mergeable && last->start + last->len == start && extent_continues(last, &e))
                 last->len += len;
         else
                 s->batch[s->count++] = e;
@@ -209,11 +213,11 @@ static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, 
         uint64_t end = min_u64(start + CLUSTER, round_up(size, BLOCK));
 
         if (slot->mask == 0) {
-                add_to_batch(s, start, end - start, EXTENT_ZERO);
+                add_to_batch(s, start, end - start, EXTENT_ZERO, true);
                 return;
         }
         if (slot->mask == 0xffff && is_there(s, addr, CLUSTER)) {
-                add_to_batch(s, start, end - start, addr);
+                add_to_batch(s, start, end - start, addr, true);
                 return;
         }
         for (unsigned i = 0; i < CLUSTER_BLOCKS && start < end; i++, start += BLOCK) {
@@ -223,7 +227,7 @@ static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, 
                         block = is_there(s, addr, BLOCK) ? addr : EXTENT_LOST;
                         addr += BLOCK;
                 }
-                add_to_batch(s, start, BLOCK, block);
+                add_to_batch(s, start, BLOCK, block, false);
         }
 }
 

@@ -176,6 +176,43 @@ static void test_vmstate_as_declared(void **state)
         backup_end(&f);
 }
 
+/* One that does not is whole clusters. */
+static int stays_in_its_cluster(void *ctx, struct disk *d, const struct extent *e, size_t n)
+{
+        uint64_t *bytes = ctx;
+
+        (void)d;
+        for (size_t i = 0; i < n; i++) {
+                uint64_t first = e[i].start / CLUSTER, last = (e[i].start + e[i].len - 1) / CLUSTER;
+
+                assert_true(first == last || (e[i].start | e[i].len) % CLUSTER == 0);
+                *bytes += e[i].len;
+        }
+        return 0;
+}
+
+/* A map has 8 bytes for a cluster of any mask, but only where it comes alone. */
+static void test_parts_of_clusters_are_not_merged(void **state)
+{
+        static const uint16_t masks[] = {0x0ff0, 0x0001, 0x8000, 0x8001, 0,
+                                         0,      0x0001, 0xffff, 0xffff, 0x7fff,
+                                         0xffff, 0xfffe, 0xffff, 0x8000, 0};
+        enum { COUNT = sizeof masks / sizeof *masks };
+        struct backup f = backup_start();
+        uint64_t bytes = 0;
+        const struct index_tap tap = {.ctx = &bytes, .extents = stays_in_its_cluster};
+
+        (void)state;
+        backup_device(&f, 1, "a", COUNT * CLUSTER);
+        backup_header(&f);
+        for (uint32_t i = 0; i < COUNT; i++)
+                backup_cluster(&f, 1, i, masks[i]);
+        assert_int_equal(backup_open(&f, false), 0);
+        assert_int_equal(index_scan(f.index, &tap, &f.err), 0);
+        assert_int_equal(bytes, COUNT * CLUSTER);
+        backup_end(&f);
+}
+
 /* ---- what is wrong ---- */
 
 static void test_missing_cluster_is_lost(void **state)
@@ -470,6 +507,7 @@ int main(void)
             cmocka_unit_test(test_empty_extents),
             cmocka_unit_test(test_vmstate_longer_than_declared),
             cmocka_unit_test(test_vmstate_as_declared),
+            cmocka_unit_test(test_parts_of_clusters_are_not_merged),
             cmocka_unit_test(test_missing_cluster_is_lost),
             cmocka_unit_test(test_recover_zero),
             cmocka_unit_test(test_recover_zero_of_an_unfinished_scan),
