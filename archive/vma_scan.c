@@ -34,27 +34,40 @@
 #include "archive/source.h"
 #include "archive/vma_internal.h"
 
-/* One slot of an extent header: a cluster of a device. */
+/* One slot of an extent header: a cluster of a device. Or several, of whole clusters in a row. */
 struct slot {
         uint16_t mask;
         uint8_t device;
         uint32_t cluster;
+        unsigned run; /* how many */
 };
 
 static struct slot load_slot(const unsigned char *header, unsigned i)
 {
         uint64_t v = load_be64(header + EXTENT_SLOTS + 8 * (size_t)i);
 
-        return (struct slot){
-            .mask = (uint16_t)(v >> 48), .device = (uint8_t)(v >> 32), .cluster = (uint32_t)v};
+        return (struct slot){.mask = (uint16_t)(v >> 48),
+                             .device = (uint8_t)(v >> 32),
+                             .cluster = (uint32_t)v,
+                             .run = 1};
 }
 
 /* ---- what is found ---- */
 
-/* Most clusters are stored as a whole. */
+/*
+ * Most clusters are stored as a whole. For the others, what the compiler has on a processor that
+ * need not be able to count bits is a call.
+ */
 static unsigned count_blocks(uint16_t mask)
 {
-        return mask == 0xffff ? CLUSTER_BLOCKS : (unsigned)__builtin_popcount(mask);
+        unsigned n = mask;
+
+        if (mask == 0xffff)
+                return CLUSTER_BLOCKS;
+        n -= n >> 1 & 0x5555;
+        n = (n & 0x3333) + (n >> 2 & 0x3333);
+        n = (n + (n >> 4)) & 0x0f0f;
+        return (n + (n >> 8)) & 0x1f;
 }
 
 static unsigned stored_blocks(const unsigned char *header)
@@ -207,28 +220,74 @@ static bool is_there(const struct scan *s, uint64_t addr, uint64_t len)
         return !s->doubtful && addr + len <= s->end;
 }
 
+/* How many blocks from number I on are stored if that one is, or are not if it is not. */
+static unsigned blocks_alike(uint16_t mask, unsigned i)
+{
+        unsigned rest = (unsigned)mask >> i;
+
+        if (rest & 1)
+                rest = ~rest;
+        return (unsigned)__builtin_ctz(rest | 1u << (CLUSTER_BLOCKS - i));
+}
+
 static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, uint64_t addr)
 {
         uint64_t start = (uint64_t)slot->cluster * CLUSTER;
-        uint64_t end = min_u64(start + CLUSTER, round_up(size, BLOCK));
+        uint64_t len = (uint64_t)slot->run * CLUSTER;
+        uint64_t end = min_u64(start + len, round_up(size, BLOCK));
 
         if (slot->mask == 0) {
                 add_to_batch(s, start, end - start, EXTENT_ZERO, true);
                 return;
         }
-        if (slot->mask == 0xffff && is_there(s, addr, CLUSTER)) {
+        if (slot->mask == 0xffff && is_there(s, addr, len)) {
                 add_to_batch(s, start, end - start, addr, true);
                 return;
         }
-        for (unsigned i = 0; i < CLUSTER_BLOCKS && start < end; i++, start += BLOCK) {
-                uint64_t block = EXTENT_ZERO;
+        while (start < end) {
+                unsigned i = (unsigned)(start % CLUSTER / BLOCK);
+                uint64_t found = EXTENT_ZERO;
 
+                len = min_u64(blocks_alike(slot->mask, i) * BLOCK, end - start);
                 if (slot->mask >> i & 1) {
-                        block = is_there(s, addr, BLOCK) ? addr : EXTENT_LOST;
-                        addr += BLOCK;
+                        if (!is_there(s, addr, len))
+                                len = BLOCK;
+                        found = is_there(s, addr, len) ? addr : EXTENT_LOST;
+                        addr += len;
                 }
-                add_to_batch(s, start, BLOCK, block, false);
+                add_to_batch(s, start, len, found, false);
+                start += len;
         }
+}
+
+/* Where what DEV can hold ends. */
+static uint64_t device_limit(const struct vma_device *dev)
+{
+        if (!dev->used)
+                return 0;
+        return dev->vmstate ? DEVICE_MAX : dev->size;
+}
+
+/*
+ * The slot number I, whose stored blocks start at ADDR, with those behind it that go on with whole
+ * clusters of its device: most do, and can be taken in together.
+ */
+static struct slot load_run(const struct scan *s, unsigned i, uint64_t addr)
+{
+        const unsigned char *words = s->here->header + EXTENT_SLOTS;
+        struct slot slot = load_slot(s->here->header, i);
+        uint64_t word = load_be64(words + 8 * (size_t)i);
+        uint64_t limit = device_limit(&s->vma->devices[slot.device]);
+        unsigned n = 1;
+
+        if (slot.mask != 0xffff)
+                return slot;
+        while (i + n < SLOTS && load_be64(words + 8 * (size_t)(i + n)) == word + n &&
+               ((uint64_t)slot.cluster + n) * CLUSTER < limit)
+                n++;
+        if (is_there(s, addr, (uint64_t)n * CLUSTER))
+                slot.run = n;
+        return slot;
 }
 
 /* Take in one slot whose stored blocks start at ADDR. */
@@ -246,7 +305,7 @@ static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
 
         if (!dev->used)
                 return report(s, s->here->pos, "a cluster belongs to no device of the archive");
-        limit = dev->vmstate ? DEVICE_MAX : dev->size;
+        limit = device_limit(dev);
         if (start >= limit) {
                 /* The genuine reader takes a zero cluster there without a word. */
                 return slot->mask ? s->sink->damage(s->sink->ctx, &beyond) : 0;
@@ -254,26 +313,26 @@ static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
         if (s->disk != dev->number)
                 rc = flush_batch(s);
         s->disk = dev->number;
-        dev->stored = max_u64(dev->stored, start + CLUSTER);
+        dev->stored = max_u64(dev->stored, start + (uint64_t)slot->run * CLUSTER);
         add_cluster(s, slot, limit, addr);
         return rc;
 }
 
 static int take_slots(struct scan *s)
 {
-        const unsigned char *header = s->here->header;
         uint64_t addr = s->here->pos + EXTENT_HEADER;
+        struct slot slot;
 
-        for (unsigned i = 0; i < SLOTS; i++) {
-                struct slot slot = load_slot(header, i);
+        for (unsigned i = 0; i < SLOTS; i += slot.run) {
                 int rc;
 
+                slot = load_run(s, i, addr);
                 if (slot.device == 0)
                         continue;
                 rc = take_slot(s, &slot, addr);
                 if (rc < 0)
                         return rc;
-                addr += (uint64_t)count_blocks(slot.mask) * BLOCK;
+                addr += (uint64_t)slot.run * count_blocks(slot.mask) * BLOCK;
         }
         return flush_batch(s);
 }

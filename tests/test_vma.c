@@ -341,6 +341,33 @@ static void test_cluster_beyond_the_end(void **state)
         backup_end(&f);
 }
 
+/* They are taken in together, as far as the device has them. */
+static void test_a_run_of_clusters_over_the_end(void **state)
+{
+        struct backup f = backup_start();
+        const struct index_damage *list;
+        struct disk *d;
+
+        (void)state;
+        backup_device(&f, 1, "a", 3 * CLUSTER + 512);
+        backup_device(&f, 2, "b", 2 * CLUSTER);
+        backup_header(&f);
+        for (uint32_t i = 0; i < 6; i++)
+                backup_cluster(&f, 1, i, 0xffff);
+        for (uint32_t i = 0; i < 2; i++)
+                backup_cluster(&f, 2, i, 0xffff);
+        d = backup_scan(&f);
+        for (uint64_t pos = 0; pos < 3 * CLUSTER; pos += BLOCK)
+                backup_expect_pattern(d, 1, pos);
+        for (uint64_t pos = 0; pos < 2 * CLUSTER; pos += BLOCK)
+                backup_expect_pattern(index_disk(f.index, 1), 2, pos);
+        assert_int_equal(d->totals.lost, 0);
+        assert_int_equal(index_damages(f.index, &list), 2);
+        assert_int_equal(list[0].start, 4 * CLUSTER);
+        assert_int_equal(list[1].start, 5 * CLUSTER);
+        backup_end(&f);
+}
+
 static void check_unknown_device(uint8_t id)
 {
         struct backup f = backup_start();
@@ -514,6 +541,7 @@ int main(void)
             cmocka_unit_test(test_too_much_stored_twice),
             cmocka_unit_test(test_duplicate_cluster_is_lost),
             cmocka_unit_test(test_cluster_beyond_the_end),
+            cmocka_unit_test(test_a_run_of_clusters_over_the_end),
             cmocka_unit_test(test_cluster_of_no_device),
             cmocka_unit_test(test_damaged_extent_headers),
             cmocka_unit_test(test_truncated_at_every_byte),
