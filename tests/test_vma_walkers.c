@@ -122,6 +122,7 @@ static void close_disk(struct disk_source *d)
 struct story {
         XXH64_hash_t hash; /* of all that was told, in order */
         unsigned extents, damages;
+        long busy_ns;               /* that each extent's clusters take */
         struct disk_source *cancel; /* end the scan when all walkers read this one; NULL: go on */
 };
 
@@ -148,7 +149,10 @@ static int on_extents(void *ctx, uint32_t disk, const struct extent *extents, si
                       uint64_t origin)
 {
         struct story *s = ctx;
+        const struct timespec time = {.tv_nsec = s->busy_ns};
 
+        if (s->busy_ns)
+                nanosleep(&time, NULL);
         tell(s, &disk, sizeof disk);
         tell(s, extents, n * sizeof *extents);
         tell(s, &origin, sizeof origin);
@@ -380,6 +384,21 @@ static void test_no_walkers_where_headers_are_in_memory(void **state)
         close(fd);
 }
 
+/* As extract does, which wants the data in memory, and not headers that are far away. */
+static void test_no_walkers_for_who_does_more_than_wait(void **state)
+{
+        const struct kind kind = {.name = "ragged"};
+        int fd = make_archive(&kind);
+        struct disk_source d = open_disk(fd, true);
+        struct story s = {.busy_ns = 5 * DISK_NS};
+
+        (void)state;
+        assert_int_equal(scan(&d, &s), 0);
+        assert_int_equal(d.others.count, 0);
+        close_disk(&d);
+        close(fd);
+}
+
 /* Only the beginning is cold: walkers begin, and leave the rest alone. */
 static void test_walkers_end_where_headers_are_in_memory_after_all(void **state)
 {
@@ -442,6 +461,7 @@ int main(void)
             cmocka_unit_test(test_nested_archive_of_the_same_uuid),
             cmocka_unit_test(test_scan_waits_for_few_headers),
             cmocka_unit_test(test_no_walkers_where_headers_are_in_memory),
+            cmocka_unit_test(test_no_walkers_for_who_does_more_than_wait),
             cmocka_unit_test(test_walkers_end_where_headers_are_in_memory_after_all),
             cmocka_unit_test(test_walkers_end_where_nothing_is_kept),
             cmocka_unit_test(test_cancelled_while_walkers_wait),
