@@ -248,7 +248,7 @@ static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, 
                 unsigned i = (unsigned)(start % CLUSTER / BLOCK);
                 uint64_t found = EXTENT_ZERO;
 
-                len = min_u64(blocks_alike(slot->mask, i) * BLOCK, end - start);
+                len = min_u64((uint64_t)blocks_alike(slot->mask, i) * BLOCK, end - start);
                 if (slot->mask >> i & 1) {
                         if (!is_there(s, addr, len))
                                 len = BLOCK;

@@ -42,10 +42,10 @@
 /* To search half an extent, 2 MB, is to be little beside a region, and a region beside the way. */
 #define REGION_MAX (UINT64_C(1) << 30)
 #define REGION_MIN (UINT64_C(64) << 20)
-#define REGIONS    (4 * WALKERS)
+#define REGIONS    64
 
 /* Regions that are begun or can be: a walker that is done early goes on with another. */
-#define HANDED_OUT (2 * WALKERS)
+#define HANDED_OUT 32
 
 /* A header begins within so many bytes, wherever one begins to search. */
 #define EXTENT_MAX (EXTENT_HEADER + SLOTS * CLUSTER)
