@@ -73,6 +73,11 @@ struct source_ops {
 struct source {
         const struct source_ops *ops;
         _Atomic uint64_t size; /* bytes; SOURCE_SIZE_UNKNOWN until reach has seen the end */
+        /*
+         * Set by who reaches, as long as he calls source_resume whenever that fails: what is ahead
+         * of the frontier is -EAGAIN for others until then, and not -EIO.
+         */
+        _Atomic bool resumes;
 };
 
 /*

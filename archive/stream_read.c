@@ -130,14 +130,14 @@ static int hold(struct stream *st, uint64_t offset, uint64_t frontier, bool wait
  */
 static ssize_t check_range(struct stream *st, size_t len, uint64_t offset, uint64_t *frontier)
 {
+        bool scans = pthread_equal(st->scanner, pthread_self());
         uint64_t size;
 
         *frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
-        if (!atomic_load_explicit(&st->has_readers, memory_order_relaxed) &&
-            !pthread_equal(st->scanner, pthread_self()))
+        if (!scans && !atomic_load_explicit(&st->has_readers, memory_order_relaxed))
                 atomic_store(&st->has_readers, true);
         if (!range_within(offset, len, *frontier)) {
-                if (atomic_load(&st->failed))
+                if (atomic_load(&st->failed) && (scans || !st->base.resumes))
                         return -EIO;
                 /* The end may have been found since source_pread looked at the size. */
                 size = st->base.size;

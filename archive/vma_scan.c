@@ -168,6 +168,7 @@ static int pass_break(struct scan *s)
         if (resumed < 0)
                 return resumed;
         s->broken = resumed == 0;
+        s->vma->base.source->resumes = !s->broken;
         if (gap.end > gap.start)
                 rc = s->sink->gone(s->sink->ctx, gap.start, gap.end);
         return rc < 0 ? rc : s->sink->progress(s->sink->ctx, s->end);
@@ -455,9 +456,11 @@ int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *e
         s->err = err ? err : &ignored;
         s->here = &places[0];
         s->next = &places[1];
+        a->source->resumes = true;
         rc = look(s, s->vma->first_extent, s->here);
         while (rc == 0 && s->here->found != FOUND_END)
                 rc = s->here->found == FOUND_HEADER ? step_over_extent(s) : step_over_damage(s);
+        a->source->resumes = false;
         vma_ahead_end(&s->ahead);
         free(s->window.bytes);
         return rc < 0 ? rc : settle_sizes(s);

@@ -50,9 +50,12 @@ static ssize_t read_up_to_failure(struct archive *a, const struct extent *e, uin
         return (ssize_t)done;
 }
 
-/* Read N bytes from POS, all of them inside E. As disk_read. */
-static ssize_t read_extent(struct disk *d, const struct extent *e, uint64_t pos, char *buf,
-                           size_t n)
+/*
+ * Read N bytes from POS, all of them inside E, for which the map was asked when the index was
+ * SEALED, or not yet. As disk_read.
+ */
+static ssize_t read_extent(struct disk *d, const struct extent *e, bool sealed, uint64_t pos,
+                           char *buf, size_t n)
 {
         struct archive *a = index_archive(d->index);
         uint64_t skip = pos - e->start;
@@ -69,6 +72,9 @@ static ssize_t read_extent(struct disk *d, const struct extent *e, uint64_t pos,
                 return (ssize_t)n;
         }
         rc = a->ops->read(a, e, skip, buf, n);
+        /* The scan may be about to say that it is lost, which then reads as zeros. */
+        if (rc == -EIO && !sealed && index_recover_zero(d->index))
+                return -EAGAIN;
         if (rc == -EIO && n > MAP_BLOCK)
                 return read_up_to_failure(a, e, skip, buf, n);
         return rc < 0 ? rc : (ssize_t)n;
@@ -76,6 +82,7 @@ static ssize_t read_extent(struct disk *d, const struct extent *e, uint64_t pos,
 
 ssize_t disk_read(struct disk *d, void *buf, size_t len, uint64_t offset)
 {
+        bool sealed = index_sealed(d->index);
         uint64_t size = d->size;
         size_t done = 0;
 
@@ -90,7 +97,7 @@ ssize_t disk_read(struct disk *d, void *buf, size_t len, uint64_t offset)
 
                 disk_find(d, pos, &e);
                 want = (size_t)min_u64(len - done, e.start + e.len - pos);
-                n = read_extent(d, &e, pos, (char *)buf + done, want);
+                n = read_extent(d, &e, sealed, pos, (char *)buf + done, want);
                 if (n < 0)
                         return done ? (ssize_t)done : n;
                 done += (size_t)n;
