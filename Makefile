@@ -118,8 +118,9 @@ FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk malloc call
               strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
               XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
               renameat)
-$(BUILD)/tests/test_faults: $(BUILD)/tests/test_faults.o $(call object,tests/inject.c) $(SUPPORT) \
-                            $(LIBRARY)
+FAULT_TESTS := $(filter %/test_faults %/test_lzop_ahead,$(UNIT_BIN))
+$(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(call object,tests/inject.c) $(SUPPORT) \
+                $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(FIXTURES) $(SUPPORT) $(LIBRARY)

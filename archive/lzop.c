@@ -12,6 +12,7 @@
 #include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/error.h"
+#include "archive/lzop_ahead.h"
 #include "archive/lzop_find.h"
 #include "archive/lzop_reader.h"
 #include "archive/lzop_survey.h"
@@ -21,6 +22,8 @@
 #define POINT_SPACING ((uint64_t)LZOP_SURVEY_RUN)
 #define RETURN_AFTER  ((size_t)256 << 10)
 #define USUAL_BLOCK   ((uint32_t)256 << 10) /* lzop's own choice */
+/* So much is decoded in a row before anybody looks ahead: by then, a walk would have gone on. */
+#define LOOK_AFTER POINT_SPACING
 
 struct lzop_pass {
         struct lzop_reader r;
@@ -32,6 +35,8 @@ struct lzop_pass {
         uint32_t usual; /* bytes of output of the largest block so far: of all but the last one */
         uint32_t flags; /* of the member we are in, or were */
         uint32_t filter;
+        uint64_t in_row; /* bytes decoded since the last damage, or the last run passed over */
+        struct lzop_ahead *ahead;
 };
 
 static void lzop_pass_close(void *pass)
@@ -40,6 +45,7 @@ static void lzop_pass_close(void *pass)
 
         if (!p)
                 return;
+        lzop_ahead_free(p->ahead);
         input_fini(&p->r.in);
         free(p->big);
         free(p);
@@ -51,10 +57,13 @@ static int lzop_pass_open(struct source *in, const struct codec_limits *limits, 
         struct lzop_pass *p = calloc(1, sizeof *p);
         int rc;
 
-        (void)limits; /* a block's history is the block */
+        /* A block's history is the block: there is no window to limit. */
         if (!p)
                 return error_set(err, ENOMEM, "out of memory");
         rc = lzop_reader_open(&p->r, in, 0, UINT64_MAX, err);
+        p->ahead = lzop_ahead_new(limits->workers);
+        if (rc == 0 && !p->ahead)
+                rc = error_set(err, ENOMEM, "out of memory");
         if (rc == 0)
                 rc = lzop_next_member(&p->r, err);
         if (rc < 0) {
@@ -93,15 +102,30 @@ static size_t hand_out_big(struct lzop_pass *p, void *buf, size_t len)
         return n;
 }
 
+/* As lzop_next_block. */
+static int find_next(struct lzop_pass *p, struct error *err)
+{
+        bool look = p->r.in_member && !p->r.have_block && p->in_row >= LOOK_AFTER;
+
+        if (look && lzop_ahead_next(p->ahead, &p->r, p->usual))
+                return 1;
+        return lzop_next_block(&p->r, err);
+}
+
 /* Decode r.block into OUT, and note what its member is like. */
 static int decode_next(struct lzop_pass *p, unsigned char *out, struct error *err)
 {
         uint32_t len = p->r.block.out_len;
-        int rc = lzop_decode_block(&p->r, out, err);
+        int rc = 0;
 
-        if (rc == 0 && len > p->usual)
+        if (!lzop_ahead_decode(p->ahead, &p->r, out))
+                rc = lzop_decode_block(&p->r, out, err);
+        if (rc < 0)
+                return rc;
+        p->in_row += len;
+        if (len > p->usual)
                 p->usual = len;
-        return rc;
+        return 0;
 }
 
 /* The same into the caller's room, which has enough of it. */
@@ -141,7 +165,7 @@ static int decode_run(struct lzop_pass *p, unsigned char *buf, size_t len, size_
                       struct restart_builder *b, struct error *err)
 {
         while (*done < RETURN_AFTER) {
-                int rc = lzop_next_block(&p->r, err);
+                int rc = find_next(p, err);
 
                 if (rc <= 0)
                         return rc;
@@ -213,6 +237,7 @@ static ssize_t lzop_walk(void *pass, struct restart_builder *b, struct error *er
         p->flags = r->flags;
         p->filter = r->filter;
         p->out += run.out_len;
+        p->in_row = 0;
         return (ssize_t)run.out_len;
 }
 
@@ -257,6 +282,7 @@ static int lzop_resume(void *pass, uint64_t out, struct codec_gap *gap)
         input_seek(&r->in, gap->in_bit);
         r->have_block = false;
         r->in_member = false;
+        p->in_row = 0;
         gap->in_bit *= 8;
         point.aux = gap->aux;
         p->out = p->named = out + gap->lost;

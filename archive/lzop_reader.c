@@ -295,9 +295,27 @@ int lzop_next_block(struct lzop_reader *r, struct error *err)
         return 1;
 }
 
-static int fail_block(const struct lzop_reader *r, const char *why, struct error *err)
+bool lzop_load_header(const unsigned char *bytes, size_t n, uint32_t flags, uint32_t out_len,
+                      struct lzop_block *block)
 {
-        return error_set_at(err, EIO, r->block.offset, "an lzop block is damaged: %s", why);
+        uint32_t in_len;
+        size_t len;
+
+        if (n < LZOP_LENGTHS || load_be32(bytes) != out_len)
+                return false;
+        in_len = load_be32(bytes + 4);
+        len = lzop_header_len(flags, in_len == out_len);
+        if (in_len == 0 || in_len > out_len || n < len)
+                return false;
+        *block =
+            (struct lzop_block){.out_len = out_len, .in_len = in_len, .header_len = (uint32_t)len};
+        memcpy(block->header, bytes, len);
+        return true;
+}
+
+static int fail_block(const struct lzop_block *block, const char *why, struct error *err)
+{
+        return error_set_at(err, EIO, block->offset, "an lzop block is damaged: %s", why);
 }
 
 /* The Adler-32 and the CRC-32 that FLAGS say are at *SUMS, which moves behind them. */
@@ -324,10 +342,9 @@ static void undo_filter(uint32_t filter, unsigned char *data, size_t len)
                 data[i] = (unsigned char)(data[i] + data[i - filter]);
 }
 
-static int decompress(const struct lzop_reader *r, const unsigned char *data, unsigned char *out,
+static int decompress(const struct lzop_block *block, const unsigned char *data, unsigned char *out,
                       struct error *err)
 {
-        const struct lzop_block *block = &r->block;
         lzo_uint got = block->out_len;
 
         if (block->in_len == block->out_len) {
@@ -336,7 +353,7 @@ static int decompress(const struct lzop_reader *r, const unsigned char *data, un
         }
         if (lzo1x_decompress_safe(data, block->in_len, out, &got, NULL) != LZO_E_OK ||
             got != block->out_len)
-                return fail_block(r, "no sense in it", err);
+                return fail_block(block, "no sense in it", err);
         return 0;
 }
 
@@ -351,29 +368,36 @@ void lzop_skip_block(struct lzop_reader *r)
         r->have_block = false;
 }
 
+int lzop_decode(const struct lzop_block *block, uint32_t flags, uint32_t filter,
+                const unsigned char *data, unsigned char *out, struct error *err)
+{
+        const unsigned char *out_sums = block->header + LZOP_LENGTHS;
+        const unsigned char *in_sums = out_sums + sums_len(flags, true);
+        int rc;
+
+        if (block->in_len < block->out_len &&
+            !sums_match(flags & FLAG_ADLER32_IN, flags & FLAG_CRC32_IN, &in_sums, data,
+                        block->in_len))
+                return fail_block(block, "the checksum of its compressed data does not match", err);
+        rc = decompress(block, data, out, err);
+        if (rc < 0)
+                return rc;
+        undo_filter(filter, out, block->out_len);
+        if (!sums_match(flags & FLAG_ADLER32_OUT, flags & FLAG_CRC32_OUT, &out_sums, out,
+                        block->out_len))
+                return fail_block(block, "its checksum does not match", err);
+        return 0;
+}
+
 int lzop_decode_block(struct lzop_reader *r, unsigned char *out, struct error *err)
 {
-        const struct lzop_block *block = &r->block;
-        const unsigned char *out_sums = block->header + LZOP_LENGTHS;
-        const unsigned char *in_sums = out_sums + sums_len(r->flags, true);
-        const unsigned char *data;
-        int rc = need(r, block->in_len, err);
+        int rc = need(r, r->block.in_len, err);
 
+        if (rc == 0)
+                rc = lzop_decode(&r->block, r->flags, r->filter, input_bytes(&r->in), out, err);
         if (rc < 0)
                 return rc;
-        data = input_bytes(&r->in);
-        if (block->in_len < block->out_len &&
-            !sums_match(r->flags & FLAG_ADLER32_IN, r->flags & FLAG_CRC32_IN, &in_sums, data,
-                        block->in_len))
-                return fail_block(r, "the checksum of its compressed data does not match", err);
-        rc = decompress(r, data, out, err);
-        if (rc < 0)
-                return rc;
-        undo_filter(r->filter, out, block->out_len);
-        if (!sums_match(r->flags & FLAG_ADLER32_OUT, r->flags & FLAG_CRC32_OUT, &out_sums, out,
-                        block->out_len))
-                return fail_block(r, "its checksum does not match", err);
-        input_skip(&r->in, block->in_len);
+        input_skip(&r->in, r->block.in_len);
         r->have_block = false;
         return 0;
 }

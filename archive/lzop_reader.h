@@ -85,10 +85,24 @@ bool lzop_has_sums(uint32_t flags);
  */
 size_t lzop_header_len(uint32_t flags, bool stored);
 
+/*
+ * Is what the N bytes at BYTES begin with the header of a block of a member with these FLAGS, which
+ * decompresses to OUT_LEN bytes? Then it is put into *BLOCK, but for its offset.
+ */
+bool lzop_load_header(const unsigned char *bytes, size_t n, uint32_t flags, uint32_t out_len,
+                      struct lzop_block *block);
+
 /* Go on behind r->block, which is not decoded. */
 void lzop_skip_block(struct lzop_reader *r);
 
-/* Decode r->block into OUT, which has room for its out_len bytes. */
+/*
+ * Decode BLOCK, of a member with these FLAGS and FILTER, from its in_len bytes at DATA into OUT,
+ * which has room for its out_len bytes.
+ */
+int lzop_decode(const struct lzop_block *block, uint32_t flags, uint32_t filter,
+                const unsigned char *data, unsigned char *out, struct error *err);
+
+/* The same for r->block, of which the data are read. */
 int lzop_decode_block(struct lzop_reader *r, unsigned char *out, struct error *err);
 
 #endif

@@ -110,6 +110,13 @@ static void start_threads(struct workers *w)
         }
 }
 
+unsigned workers_threads(struct workers *w)
+{
+        scoped_lock(&w->lock);
+
+        return w->released ? w->wanted : 0;
+}
+
 void workers_release(struct workers *w)
 {
         scoped_lock(&w->lock);

@@ -25,6 +25,9 @@ unsigned workers_processors(void);
 
 int workers_new(unsigned threads, struct workers **out);
 
+/* How many of W's threads may run jobs: none before workers_release, nor if none can be had. */
+unsigned workers_threads(struct workers *w);
+
 /* From now on jobs are run; until then they wait, except in workers_drain. */
 void workers_release(struct workers *w);
 

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A pass over lzop that decodes everything finds the same with many threads as with one, whatever
+ * the archive holds, and wherever it is damaged.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/codec.h"
+#include "archive/error.h"
+#include "archive/restart.h"
+#include "archive/source.h"
+#include "archive/stream.h"
+#include "tests/fixture_stream.h"
+#include "tests/inject.h"
+
+/* The first MiB of a member is decoded without looking ahead. */
+enum { BLOCK = 256 << 10, ALONE = 4, STOPS = 64, PIECE = 64 << 10 };
+
+/* What stopped a pass, and what was lost by it. */
+struct stop {
+        struct error err;
+        struct source_gap gap;
+        int resumed;
+};
+
+struct stops {
+        struct stop stop[STOPS];
+        size_t count;
+};
+
+static int open_lzop(struct source *take_in, unsigned threads, bool walk, struct source **s)
+{
+        const struct stream_options o = {.threads = threads, .walk = walk};
+        int rc = stream_open(&lzop_codec, take_in, &o, s, NULL);
+
+        if (rc == 0)
+                stream_release(*s);
+        return rc;
+}
+
+/* To the stream's end, behind whatever is damaged. */
+static void go_through(struct source *s, struct stops *stops)
+{
+        *stops = (struct stops){0};
+        for (; stops->count < STOPS; stops->count++) {
+                struct stop *stop = &stops->stop[stops->count];
+                uint64_t end;
+
+                if (source_reach(s, UINT64_MAX, &end, &stop->err) == 0)
+                        return;
+                stop->resumed = source_resume(s, &stop->gap, NULL);
+                if (stop->resumed <= 0) {
+                        stops->count++;
+                        return;
+                }
+        }
+        fail_msg("too much is damaged");
+}
+
+static void check_same_stops(const struct stops *a, const struct stops *b)
+{
+        assert_int_equal(a->count, b->count);
+        for (size_t i = 0; i < a->count; i++) {
+                const struct stop *p = &a->stop[i], *q = &b->stop[i];
+
+                assert_int_equal(p->err.code, q->err.code);
+                assert_int_equal(p->err.offset, q->err.offset);
+                assert_string_equal(p->err.text, q->err.text);
+                assert_int_equal(p->resumed, q->resumed);
+                assert_int_equal(p->gap.start, q->gap.start);
+                assert_int_equal(p->gap.end, q->gap.end);
+        }
+}
+
+static void check_same_table(struct source *a, struct source *b)
+{
+        size_t count = restart_count(stream_table(a));
+
+        assert_int_equal(restart_count(stream_table(b)), count);
+        for (size_t i = 0; i < count; i++) {
+                struct restart_record p, q;
+                bool saved = restart_save(stream_table(a), i, &p);
+
+                assert_int_equal(restart_save(stream_table(b), i, &q), saved);
+                if (!saved)
+                        continue;
+                assert_int_equal(p.point.in_bit, q.point.in_bit);
+                assert_int_equal(p.point.out, q.point.out);
+                assert_int_equal(p.point.aux, q.point.aux);
+                assert_int_equal(p.point.hash, q.point.hash);
+                assert_int_equal(p.point.by_sums, q.point.by_sums);
+                assert_int_equal(p.enter, q.enter);
+        }
+}
+
+static void check_same_bytes(struct source *a, struct source *b, uint64_t len)
+{
+        static uint8_t p[PIECE], q[PIECE];
+
+        for (uint64_t at = 0; at < len; at += PIECE) {
+                ssize_t n = source_pread(a, p, PIECE, at);
+
+                assert_int_equal(source_pread(b, q, PIECE, at), n);
+                if (n > 0)
+                        assert_memory_equal(p, q, (size_t)n);
+        }
+}
+
+/* Returns how often the pass was stopped. */
+static size_t check_same(struct bytes z, uint64_t plain_len)
+{
+        static const unsigned threads[] = {2, 3, 8};
+        static struct stops alone_stops, stops;
+        struct source *alone;
+
+        assert_int_equal(open_lzop(fixture_source(z.data, z.len), 1, false, &alone), 0);
+        go_through(alone, &alone_stops);
+        for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+                struct source *s;
+
+                assert_int_equal(open_lzop(fixture_source(z.data, z.len), threads[i], false, &s),
+                                 0);
+                go_through(s, &stops);
+                check_same_stops(&alone_stops, &stops);
+                check_same_table(alone, s);
+                check_same_bytes(alone, s, plain_len);
+                assert_int_equal(s->size, alone->size);
+                source_close(s);
+        }
+        source_close(alone);
+        return alone_stops.count;
+}
+
+static void check_sound(struct bytes plain, const char *command)
+{
+        struct bytes z = fixture_pipe(plain, command);
+        struct source *s;
+        static uint8_t buf[PIECE];
+        uint64_t end;
+
+        assert_int_equal(check_same(z, plain.len), 0);
+        assert_int_equal(open_lzop(fixture_source(z.data, z.len), 4, false, &s), 0);
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, NULL), 0);
+        assert_int_equal(end, plain.len);
+        for (uint64_t at = 0; at < plain.len; at += PIECE) {
+                size_t n = min_u64(PIECE, plain.len - at);
+
+                assert_int_equal(source_pread(s, buf, PIECE, at), (ssize_t)n);
+                assert_memory_equal(buf, plain.data + at, n);
+        }
+        source_close(s);
+        free(z.data);
+}
+
+static void test_every_kind(void **state)
+{
+        static const char *const commands[] = {
+            "lzop -c",    "lzop -1 -c", "lzop -9 -c",         "lzop --crc32 -c",
+            "lzop -F -c", "lzop -C -c", "lzop --filter=4 -c", "lzop -F --filter=1 -c",
+        };
+        struct bytes plain = fixture_mixture(6 * MIB + 12345, 1);
+
+        (void)state;
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+                check_sound(plain, commands[i]);
+        plain.len = 6 * MIB; /* the last block is a whole one */
+        check_sound(plain, "lzop -c");
+        free(plain.data);
+}
+
+static void test_stored_blocks(void **state)
+{
+        struct bytes plain = fixture_noise(4 * MIB + 7, 2);
+
+        (void)state;
+        check_sound(plain, "lzop -c");
+        check_sound(plain, "lzop -F -c");
+        free(plain.data);
+}
+
+/* The member's end, and what is behind it, is met while many blocks are in flight. */
+static void test_members_and_padding(void **state)
+{
+        struct bytes plain = fixture_mixture(3 * MIB + 1, 3);
+        struct bytes z = fixture_join(fixture_pipe(plain, "lzop -c"),
+                                      fixture_pipe(plain, "lzop --filter=3 -F -c"));
+
+        (void)state;
+        z = fixture_join(z, fixture_pipe(plain, "lzop -1 --crc32 -c"));
+        z = fixture_join(z, (struct bytes){calloc(1, 5000), 5000});
+        assert_int_equal(check_same(z, 3 * plain.len), 0);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Where block I of the first member begins in the file. */
+static size_t block_at(struct bytes z, size_t i)
+{
+        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4;
+        size_t sums = load_be32(z.data + 17) & 2 ? 8 : 4;
+
+        at += 1 + (size_t)z.data[at] + 4;
+        while (i-- > 0)
+                at += 8 + (load_be32(z.data + at) == load_be32(z.data + at + 4) ? 4 : sums) +
+                      load_be32(z.data + at + 4);
+        return at;
+}
+
+/* With the byte at AT of Z changed. */
+static void check_changed(struct bytes z, size_t at, uint64_t plain_len)
+{
+        z.data[at] ^= 0x21;
+        assert_true(check_same(z, plain_len) > 0);
+        z.data[at] ^= 0x21;
+}
+
+/* The first block that is looked at, those behind it, and the last of many. */
+static void test_damaged_block(void **state)
+{
+        static const size_t blocks[] = {0, 3, ALONE, ALONE + 1, 9, 19, 20};
+        struct bytes plain = fixture_mixture(5 * MIB + 100, 4);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+
+        (void)state;
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+                size_t at = block_at(z, blocks[i]);
+
+                check_changed(z, at + 1, plain.len);  /* its length */
+                check_changed(z, at + 6, plain.len);  /* that of its data */
+                check_changed(z, at + 9, plain.len);  /* its checksum */
+                check_changed(z, at + 40, plain.len); /* its data */
+        }
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_many_damaged_blocks(void **state)
+{
+        struct bytes plain = fixture_mixture(9 * MIB, 5);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+
+        (void)state;
+        for (size_t i = 7; i < 32; i += 3)
+                z.data[block_at(z, i) + 50] ^= 1;
+        assert_int_equal(check_same(z, plain.len), 9);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_truncation(void **state)
+{
+        struct bytes plain = fixture_mixture(3 * MIB, 6);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+
+        (void)state;
+        for (size_t i = ALONE; i < 12; i += 3) {
+                size_t at = block_at(z, i);
+
+                for (size_t n = 0; n < 16; n += 5)
+                        assert_int_equal(check_same((struct bytes){z.data, at + n}, plain.len), 1);
+                assert_int_equal(check_same((struct bytes){z.data, at + 5000}, plain.len), 1);
+        }
+        free(plain.data);
+        free(z.data);
+}
+
+/* A medium with a page that cannot be read, and who has read how much of it. */
+struct medium {
+        struct source base;
+        struct bytes z;
+        uint64_t bad; /* the page; UINT64_MAX: none */
+        pthread_t reader;
+        bool by_others;
+        _Atomic uint64_t bytes;
+};
+
+static ssize_t medium_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        struct medium *m = (struct medium *)s;
+
+        if (!pthread_equal(m->reader, pthread_self()))
+                m->by_others = true;
+        m->bytes += len;
+        if (offset < m->bad + 4096 && offset + len > m->bad)
+                return -EIO;
+        memcpy(buf, m->z.data + offset, len);
+        return (ssize_t)len;
+}
+
+static void medium_close(struct source *s)
+{
+        (void)s; /* the test's */
+}
+
+static const struct source_ops medium_ops = {
+    .name = "file", .pread = medium_pread, .close = medium_close};
+
+static struct medium make_medium(struct bytes z, uint64_t bad)
+{
+        return (struct medium){.base = {.ops = &medium_ops, .size = z.len},
+                               .z = z,
+                               .bad = bad,
+                               .reader = pthread_self()};
+}
+
+static void test_page_that_cannot_be_read(void **state)
+{
+        static struct stops alone_stops, stops;
+        struct bytes plain = fixture_mixture(4 * MIB, 7);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+
+        (void)state;
+        for (size_t i = ALONE; i < 16; i += 3) {
+                uint64_t bad = block_at(z, i) / 4096 * 4096;
+                struct medium m = make_medium(z, bad), n = make_medium(z, bad);
+                struct source *alone, *s;
+
+                assert_int_equal(open_lzop(&m.base, 1, false, &alone), 0);
+                go_through(alone, &alone_stops);
+                assert_int_equal(open_lzop(&n.base, 4, false, &s), 0);
+                go_through(s, &stops);
+                assert_true(stops.count > 0);
+                check_same_stops(&alone_stops, &stops);
+                check_same_table(alone, s);
+                source_close(s);
+                source_close(alone);
+        }
+        free(plain.data);
+        free(z.data);
+}
+
+/* The file is read once, from front to end, by the pass. */
+static void test_reads_as_one_thread_does(void **state)
+{
+        struct bytes plain = fixture_mixture(16 * MIB, 8);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        struct medium m = make_medium(z, UINT64_MAX / 2);
+        static struct stops stops;
+        struct source *s;
+
+        (void)state;
+        assert_int_equal(open_lzop(&m.base, 4, false, &s), 0);
+        go_through(s, &stops);
+        assert_int_equal(stops.count, 0);
+        assert_false(m.by_others);
+        assert_in_range(m.bytes, z.len, z.len + z.len / 8);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_a_walk_does_not_look_ahead(void **state)
+{
+        struct bytes plain = fixture_mixture(16 * MIB, 9);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        struct medium alone = make_medium(z, UINT64_MAX / 2), m = alone;
+        static struct stops stops;
+        struct source *s;
+
+        (void)state;
+        assert_int_equal(open_lzop(&alone.base, 1, true, &s), 0);
+        go_through(s, &stops);
+        source_close(s);
+        assert_int_equal(open_lzop(&m.base, 4, true, &s), 0);
+        go_through(s, &stops);
+        source_close(s);
+        assert_in_range(m.bytes, alone.bytes, alone.bytes + 1000);
+        assert_true(m.bytes < z.len / 4);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Closed while blocks are in flight. */
+static void test_closing_in_the_middle(void **state)
+{
+        struct bytes plain = fixture_mixture(6 * MIB, 10);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        uint64_t end;
+
+        (void)state;
+        for (uint64_t to = MIB; to < plain.len; to += 100000) {
+                static uint8_t buf[1000];
+                struct source *s;
+
+                assert_int_equal(open_lzop(fixture_source(z.data, z.len), 5, false, &s), 0);
+                assert_int_equal(source_reach(s, to, &end, NULL), 0);
+                assert_int_equal(source_pread(s, buf, sizeof buf, to - 1000), 1000);
+                assert_memory_equal(buf, plain.data + to - 1000, sizeof buf);
+                source_close(s);
+        }
+        free(plain.data);
+        free(z.data);
+}
+
+static unsigned threads_here(void)
+{
+        DIR *dir = opendir("/proc/self/task");
+        unsigned n = 0;
+
+        assert_non_null(dir);
+        for (const struct dirent *e; (e = readdir(dir));)
+                n += e->d_name[0] != '.';
+        closedir(dir);
+        return n;
+}
+
+/* How many threads a pass with THREADS has begun by its end. */
+static unsigned threads_of_a_pass(struct bytes z, unsigned threads, bool release)
+{
+        const struct stream_options o = {.threads = threads};
+        unsigned before = threads_here(), n;
+        struct source *s;
+        uint64_t end;
+
+        assert_int_equal(stream_open(&lzop_codec, fixture_source(z.data, z.len), &o, &s, NULL), 0);
+        if (release)
+                stream_release(s);
+        assert_int_equal(source_reach(s, UINT64_MAX, &end, NULL), 0);
+        n = threads_here() - before;
+        source_close(s);
+        return n;
+}
+
+static void test_threads(void **state)
+{
+        struct bytes plain = fixture_mixture(4 * MIB, 11);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+
+        (void)state;
+        assert_int_equal(threads_of_a_pass(z, 1, true), 0);
+        assert_int_equal(threads_of_a_pass(z, 4, false), 0);
+        assert_int_equal(threads_of_a_pass(z, 4, true), 4);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Each request for memory fails in turn, alone or with all that follow. */
+static void test_memory(void **state)
+{
+        struct bytes plain = fixture_mixture(3 * MIB, 12);
+        struct bytes z = fixture_pipe(plain, "lzop -c");
+        unsigned refused = 0, unharmed = 0;
+        bool struck = true;
+
+        (void)state;
+        for (uint64_t nth = 1; struck; nth++) {
+                for (int rest = 0; rest < 2; rest++) {
+                        struct source *in = fixture_source(z.data, z.len), *s;
+                        uint64_t end = 0;
+                        int rc;
+
+                        inject_no_memory(nth, rest);
+                        rc = open_lzop(in, 3, false, &s);
+                        if (rc == 0) {
+                                rc = source_reach(s, UINT64_MAX, &end, NULL);
+                                source_close(s);
+                        }
+                        inject_nothing();
+                        struck = inject_struck();
+                        assert_true(rc == 0 || (struck && rc == -ENOMEM));
+                        assert_int_equal(rc == 0 ? end : plain.len, plain.len);
+                        refused += rc < 0;
+                        unharmed += rc == 0;
+                }
+        }
+        assert_true(refused > 10 && unharmed > 2);
+        free(plain.data);
+        free(z.data);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_every_kind),
+            cmocka_unit_test(test_stored_blocks),
+            cmocka_unit_test(test_members_and_padding),
+            cmocka_unit_test(test_damaged_block),
+            cmocka_unit_test(test_many_damaged_blocks),
+            cmocka_unit_test(test_truncation),
+            cmocka_unit_test(test_page_that_cannot_be_read),
+            cmocka_unit_test(test_reads_as_one_thread_does),
+            cmocka_unit_test(test_a_walk_does_not_look_ahead),
+            cmocka_unit_test(test_closing_in_the_middle),
+            cmocka_unit_test(test_threads),
+            cmocka_unit_test(test_memory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
