@@ -260,7 +260,13 @@ static void run(struct record *r, const struct codec_ops *codec, void *pass, voi
 void record_pass(struct record *r, const struct codec_ops *codec, struct source *in,
                  uint64_t spacing, size_t step, size_t max)
 {
-        const struct codec_limits limits = {.window = UINT64_C(1) << 27};
+        record_pass_helped(r, codec, in, NULL, spacing, step, max);
+}
+
+void record_pass_helped(struct record *r, const struct codec_ops *codec, struct source *in,
+                        struct workers *workers, uint64_t spacing, size_t step, size_t max)
+{
+        const struct codec_limits limits = {.window = UINT64_C(1) << 27, .workers = workers};
         cleanup_free void *buf = must(malloc(step), "malloc");
         void *pass = NULL;
 

@@ -18,6 +18,8 @@
 #include "archive/restart.h"
 #include "archive/source.h"
 
+struct workers;
+
 struct bytes {
         unsigned char *data;
         size_t len;
@@ -65,6 +67,9 @@ struct record {
  */
 void record_pass(struct record *r, const struct codec_ops *codec, struct source *in,
                  uint64_t spacing, size_t step, size_t max);
+/* The same with WORKERS to help. */
+void record_pass_helped(struct record *r, const struct codec_ops *codec, struct source *in,
+                        struct workers *workers, uint64_t spacing, size_t step, size_t max);
 void record_free(struct record *r);
 
 /* Bytes of output of segment I. */

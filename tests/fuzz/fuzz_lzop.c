@@ -2,14 +2,55 @@
 #include <zlib.h>
 
 #include "archive/bytes.h"
+#include "archive/workers.h"
 #include "tests/fuzz/fuzz_codec.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerMutate(unsigned char *data, size_t size, size_t max_size);
 
+#define LOOK_AFTER ((size_t)1 << 20) /* nobody looks ahead of less */
+
+static void same(const struct record *a, const struct record *b)
+{
+        if (a->rc != b->rc || a->err.offset != b->err.offset ||
+            strcmp(a->err.text, b->err.text) != 0 || a->output.len != b->output.len ||
+            memcmp(a->output.data, b->output.data, a->output.len) != 0 || a->count != b->count)
+                abort();
+        for (size_t i = 0; i < a->count; i++) {
+                const struct restart_point *p = &a->points[i].point, *q = &b->points[i].point;
+
+                if (p->in_bit != q->in_bit || p->out != q->out || p->aux != q->aux)
+                        abort();
+        }
+}
+
+/* A pass that is helped finds what one does that is not. */
+static void fuzz_helped(const unsigned char *data, size_t size)
+{
+        static struct workers *workers;
+        struct source *in = memory_source(data, size);
+        struct record alone, helped;
+
+        if (!workers) {
+                if (workers_new(2, &workers) < 0)
+                        abort();
+                workers_release(workers);
+        }
+        record_pass(&alone, &lzop_codec, in, FUZZ_SPACING, (size_t)256 << 10, FUZZ_OUTPUT);
+        if (alone.output.len >= LOOK_AFTER) {
+                record_pass_helped(&helped, &lzop_codec, in, workers, FUZZ_SPACING,
+                                   (size_t)256 << 10, FUZZ_OUTPUT);
+                same(&alone, &helped);
+                record_free(&helped);
+        }
+        record_free(&alone);
+        source_close(in);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
+        fuzz_helped(data, size);
         return fuzz_codec(&lzop_codec, data, size);
 }
 
