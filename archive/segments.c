@@ -66,6 +66,7 @@ int segments_new(const struct codec_ops *codec, const struct codec_limits *limit
                 return -ENOMEM;
         s->codec = codec;
         s->limits = *limits;
+        s->limits.workers = NULL; /* passes of its own run on the workers, and outlive them */
         s->in = in;
         s->table = table;
         s->cache = cache;
