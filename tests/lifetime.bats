@@ -327,7 +327,7 @@ some_blocked() {
         MNT=$(cat mnt)
         wait_indexed
         cmp a.raw "$MNT/disk-a.raw"
-        [ -s kept ]
+        wait_for 60 test -s kept
         umount "$MNT"
         (
                 ulimit -n 16
