@@ -388,9 +388,9 @@ static int fill_from(const char *extents, size_t len, uint32_t stored)
         store_le32(tables + SC_DISK + SC_SPAN_LEN, (uint32_t)len);
         store_le32(tables + SC_DISK + SC_SPAN_STORED, stored);
         store_le64(tables + SC_DISK + SC_SPAN_HASH, XXH3_64bits(extents, len));
-        k.tables = malloc(sizeof tables);
-        memcpy(k.tables, tables, sizeof tables);
         k.tables_len = sizeof tables;
+        k.tables = malloc(k.tables_len);
+        memcpy(k.tables, tables, k.tables_len);
         load(&k);
         assert_int_equal(map_new(2 * MAP_SPAN, MAP_GAP_LOST, &k.map), 0);
         assert_int_equal(kept_check(k.kept), 0);
