@@ -291,6 +291,12 @@ static void drop_first(struct lzop_ahead *a)
         a->count--;
 }
 
+/* The file may have changed between two who read it. */
+static bool is_same(const struct lzop_block *x, const struct lzop_block *y)
+{
+        return x->out_len == y->out_len && x->in_len == y->in_len && x->header_len == y->header_len;
+}
+
 bool lzop_ahead_decode(struct lzop_ahead *a, struct lzop_reader *r, unsigned char *out)
 {
         struct slot *s;
@@ -298,6 +304,8 @@ bool lzop_ahead_decode(struct lzop_ahead *a, struct lzop_reader *r, unsigned cha
         if (!is_first(a, r, r->block.offset))
                 return false;
         s = slot_at(a, 0);
+        if (!is_same(&s->block, &r->block))
+                return false;
         if (!finish(a, s, out) && s->sound)
                 memcpy(out, s->out, s->block.out_len);
         if (!s->sound)

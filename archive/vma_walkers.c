@@ -17,8 +17,9 @@
  * region a search over the length of the longest extent, and then a header for each 64 KiB.
  *
  * Walkers begin when headers have to be waited for. They end when these are in memory after all,
- * for good if what they have read is not kept there. They stay near: what lies between the scan and
- * the farthest of them costs less than 256 MiB of page cache.
+ * for good if what they have read is not kept there. They stay near: between the scan and the
+ * farthest of them are 32 GiB, whose headers, one in 2 to 4 MB, take 64 MiB of page cache; where
+ * headers are as near to each other as they can be, or a hostile archive has them so, 2 GiB.
  *
  * A disk that turns gets 17 reads to choose from, within 32 GiB. Its ways among them are longer
  * than the scan's alone would be, and it turns less often in vain, since it takes them as they pass

@@ -376,29 +376,26 @@ size_t index_damages(const struct index *index, const struct index_damage **list
 
 static const char *kept_problem(int rc)
 {
-        switch (rc) {
-        case -EBADMSG:
-                return "it contradicts itself";
-        case -ESTALE:
-                return "it was written to";
-        default:
-                return strerror(-rc);
-        }
+        return rc == -ESTALE ? "it was written to" : "it contradicts itself";
 }
 
-static bool kept_failure(const struct index *index, struct error *err)
+/* It is told once, so that it does not stand in front of what fails later for another reason. */
+static bool kept_failure(struct index *index, struct error *err)
 {
-        int rc = index->kept_error;
+        int rc = atomic_exchange(&index->kept_error, 0);
 
         if (rc == -ENOMEM)
                 error_fill(err, ENOMEM, "out of memory");
-        else if (rc < 0)
+        else if (rc == -EBADMSG || rc == -ESTALE)
                 error_fill(err, -rc, "its index %s cannot be used any more, delete it: %s",
                            index->kept_path, kept_problem(rc));
+        else if (rc < 0)
+                error_fill(err, -rc, "its index %s cannot be read: %s", index->kept_path,
+                           strerror(-rc));
         return rc < 0;
 }
 
-bool index_read_failure(const struct index *index, struct error *err)
+bool index_read_failure(struct index *index, struct error *err)
 {
         return source_check(index->file, err) != 0 || kept_failure(index, err) ||
                stream_damage(index->source, err) != 0;

@@ -170,9 +170,9 @@ size_t index_damages(const struct index *index, const struct index_damage **list
 
 /*
  * Why a read failed, the last time one did, if the archive file was changed or is compressed, or
- * its index is at fault: false where none is so, or none did. Thread-safe.
+ * its index is at fault, which is told once: false where none is so, or none did. Thread-safe.
  */
-bool index_read_failure(const struct index *index, struct error *err);
+bool index_read_failure(struct index *index, struct error *err);
 
 /* For disk.c: read part of an extent; hold the lock unless sealed. */
 struct archive *index_archive(const struct index *index);

@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/source.h"
 #include "index/extentcode.h"
@@ -20,10 +20,9 @@ enum {
         SPAN_BLOCKS = (int)(MAP_SPAN / MAP_BLOCK),
         EXTENT_MAX = 20,                      /* bytes of an extent: two numbers */
         BYTES_MAX = SPAN_BLOCKS * EXTENT_MAX, /* of a span's extents */
-        WINDOW = 1 << 20,                     /* of the file, read at once; holds any span's */
 };
 
-_Static_assert((int)WINDOW >= (int)BYTES_MAX, "the extents of any span fit the window");
+_Static_assert((int)KEPT_WINDOW >= (int)BYTES_MAX, "the extents of any span fit the window");
 
 /* A part of the disk of which something is stored. */
 struct kept_span {
@@ -237,24 +236,23 @@ void kept_free(struct kept *k)
         free(k);
 }
 
-int kept_check(const struct kept *k)
+int kept_check(const struct kept *k, void *window)
 {
-        cleanup_free uint8_t *window = malloc(WINDOW);
-        uint64_t start = 0, end = 0;
+        const struct kept_span *last = k->count ? &k->spans[k->count - 1] : NULL;
+        uint64_t start = 0, end = 0, all = last ? last->at + last->len : 0;
 
-        if (!window)
-                return -ENOMEM;
         for (size_t i = 0; i < k->count; i++) {
                 const struct kept_span *s = &k->spans[i];
 
                 if (s->at + s->len > end) {
-                        ssize_t n = source_pread(k->file, window, WINDOW, s->at);
+                        ssize_t n =
+                            source_pread(k->file, window, min_u64(KEPT_WINDOW, all - s->at), s->at);
 
                         start = s->at;
                         end = start + (uint64_t)(n > 0 ? n : 0);
                 }
                 if (s->at + s->len > end ||
-                    XXH3_64bits(window + (s->at - start), s->len) != s->hash)
+                    XXH3_64bits((uint8_t *)window + (s->at - start), s->len) != s->hash)
                         return -EINVAL;
         }
         return 0;
@@ -325,6 +323,8 @@ static int decode(const struct kept *k, const struct kept_span *s, const uint8_t
                   int (*take)(void *ctx, const struct extent *e), void *ctx)
 {
         uint64_t pos = start, stop = start + span_len(k->size, s->number), stored = 0;
+        /* The disk's last block may be a part of one, and its format stores no more of it. */
+        uint64_t disk_end = start + min_u64(MAP_SPAN, k->size - s->number * MAP_SPAN);
         struct extentcode code = {0};
 
         while (pos < stop) {
@@ -334,7 +334,8 @@ static int decode(const struct kept *k, const struct kept_span *s, const uint8_t
                 /* No index of a damaged archive is kept. */
                 if (rc < 0 || e.len > stop - pos || e.addr == EXTENT_LOST)
                         return -EBADMSG;
-                if (e.addr != EXTENT_ZERO && !range_within(e.addr, e.len, k->limit))
+                if (e.addr != EXTENT_ZERO &&
+                    !range_within(e.addr, min_u64(e.len, disk_end - pos), k->limit))
                         return -EBADMSG;
                 stored += e.addr == EXTENT_ZERO ? 0 : e.len / MAP_BLOCK;
                 pos += e.len;
@@ -399,7 +400,7 @@ int kept_fill(struct kept *k, uint64_t pos)
                 map_fill(k->map, s->number * MAP_SPAN, map);
         }
         map_free(map);
-        return rc == -EINVAL ? -EBADMSG : rc;
+        return rc == -EINVAL || rc == -EFBIG ? -EBADMSG : rc;
 }
 
 int kept_walk(const struct kept *k, int (*take)(void *ctx, const struct extent *e), void *ctx)

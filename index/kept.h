@@ -32,6 +32,11 @@ struct extent_map;
 struct kept;
 struct source;
 
+enum {
+        KEPT_WINDOW = 1 << 20,    /* bytes of the file, which hold any span's extents */
+        KEPT_DISKS_MAX = 1 << 18, /* in one index: looking at each takes a microsecond or two */
+};
+
 /*
  * Write what MAP, which is sealed, says: to TABLES the disk's head and spans, to *EXTENTS, a new
  * string of *LEN bytes, the extents, which the file has from byte AT on. 0 or -ENOMEM.
@@ -48,8 +53,11 @@ int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, co
               struct kept **out);
 void kept_free(struct kept *k); /* NULL is allowed */
 
-/* Read all the extents and compare them with their hashes. 0, -EINVAL or -ENOMEM. */
-int kept_check(const struct kept *k);
+/*
+ * Read all the extents, through WINDOW of KEPT_WINDOW bytes, and compare them with their hashes. 0
+ * or -EINVAL.
+ */
+int kept_check(const struct kept *k, void *window);
 
 /* Bytes of the disk, of its blocks that are stored, and of its extents in the file. */
 uint64_t kept_size(const struct kept *k);

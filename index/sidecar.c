@@ -365,14 +365,14 @@ static int load_disks(struct sidecar *s, struct error *err)
 {
         const uint8_t *at = s->tables + (size_t)s->segment_count * SEGMENT;
         const uint8_t *end = s->tables + s->tables_len;
+        cleanup_free void *window = malloc(KEPT_WINDOW);
         uint64_t extents = 0;
         int rc = 0;
 
-        /* A disk has a byte of the tables, and more. */
-        if (s->disk_count > s->tables_len)
+        if (s->disk_count > KEPT_DISKS_MAX)
                 return refuse(err, "its tables are damaged");
         s->disks = calloc((size_t)s->disk_count + 1, sizeof(*s->disks));
-        if (!s->disks)
+        if (!s->disks || !window)
                 return error_set(err, ENOMEM, "out of memory");
         for (uint32_t i = 0; i < s->disk_count && rc == 0; i++) {
                 rc = kept_load(s->file, s->tables_at, &at, end, &s->disks[i]);
@@ -381,7 +381,7 @@ static int load_disks(struct sidecar *s, struct error *err)
                 if (rc == 0 && extents > TABLES_MAX)
                         rc = -EFBIG;
                 if (rc == 0)
-                        rc = kept_check(s->disks[i]);
+                        rc = kept_check(s->disks[i], window);
         }
         if (rc == -ENOMEM)
                 return error_set(err, ENOMEM, "out of memory");

@@ -54,6 +54,29 @@ link_archives() {
         done
 }
 
+@test "a disk that ends inside a block, as the last thing its archive stores, is there to its last byte" {
+        local sectors archive
+
+        for sectors in 1 6 7 8 15; do
+                rm -rf -- * && mkdir cache
+                head -c $((4096 * 20 + 512 * sectors)) /dev/urandom >disk.raw
+                tar --format=ustar -cf t.tar disk.raw
+                gzip -k t.tar
+                qemu-img convert -O qcow2 disk.raw q.qcow2
+                qemu-img convert -O qed disk.raw d.qed
+                gzip q.qcow2 d.qed
+                for archive in t.tar t.tar.gz q.qcow2.gz d.qed.gz; do
+                        "$VMAFS" index --file=i "$archive"
+                        start_vmafs "$archive" -o index="$PWD/i"
+                        index_is complete
+                        cmp disk.raw "$MNT"/disk*.raw
+                        [ ! -s "$LOG" ]
+                        umount "$MNT" || fusermount3 -u "$MNT"
+                        rm i
+                done
+        done
+}
+
 @test "several readers at once fill in what is right" {
         local i pids=()
 
