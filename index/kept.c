@@ -238,9 +238,10 @@ void kept_free(struct kept *k)
 
 int kept_check(const struct kept *k, void *window)
 {
-        const struct kept_span *last = k->count ? &k->spans[k->count - 1] : NULL;
-        uint64_t start = 0, end = 0, all = last ? last->at + last->len : 0;
+        uint64_t start = 0, end = 0, all = 0;
 
+        if (k->count > 0)
+                all = k->spans[k->count - 1].at + k->spans[k->count - 1].len;
         for (size_t i = 0; i < k->count; i++) {
                 const struct kept_span *s = &k->spans[i];
 
