@@ -60,6 +60,7 @@ struct zstd_pass {
         uint64_t look_out;   /* not in front of this */
         uint64_t mean;       /* bytes of output in a block, of late */
         unsigned reach_part; /* of the window: what a job's start refers to, it seems */
+        unsigned modest;     /* pieces in a row whose ends refer to no more than half of that */
         bool at_cut;         /* parse holds what the boundary here refers to */
         bool has_jobs;       /* one has been found in the frame */
         struct zstd_ahead ahead;

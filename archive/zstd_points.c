@@ -34,6 +34,8 @@
 #define JOB_WINDOWS 4
 /* The most that a job's start is taken to refer to, and still be cheap to find: half a window. */
 #define REACH_PART_LEAST 2
+/* So many pieces in a row that referred to half of what they might, and they may less. */
+#define MODEST_ROW 8
 /* After a refusal, the next candidate is not opened at once: segments would become tiny. */
 #define RETRY_DISTANCE (UINT64_C(1) << 20)
 
@@ -167,6 +169,22 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
 static void allow_more_reach(struct zstd_pass *z)
 {
         z->reach_part = z->reach_part > REACH_PART_LEAST ? z->reach_part / 2 : REACH_PART_LEAST;
+        z->modest = 0;
+}
+
+/*
+ * One job in hundreds refers to more than the others; what is allowed for its sake makes every
+ * boundary that is refuted cost more, so it is taken back once a row of pieces did without.
+ */
+static void demand_less_reach(struct zstd_pass *z)
+{
+        bool modest = zstd_parse_reach(z->parse) <= z->frame.window / z->reach_part / 2;
+
+        z->modest = modest ? z->modest + 1 : 0;
+        if (z->modest < MODEST_ROW || z->reach_part >= ZSTD_REACH_PART)
+                return;
+        z->reach_part *= 2;
+        z->modest = 0;
 }
 
 /* Is the boundary here one to begin a piece at? 1: parse holds what it refers to. */
@@ -256,8 +274,10 @@ ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
                 allow_more_reach(z);
                 return zstd_begin_inside(z, err);
         }
-        if (!z->piece.last)
+        if (!z->piece.last) {
+                demand_less_reach(z);
                 rc = search(z, b, z->piece.size, err);
+        }
         return rc < 0 ? rc : (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
 }
 
