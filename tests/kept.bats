@@ -138,6 +138,6 @@ link_archives() {
         [[ $output == *"Input/output error"* ]]
         run -1 dd if="$MNT/disk-a.raw" of=/dev/null bs=1M skip=300 count=1
         [[ $output == *"Input/output error"* ]]
-        grep "its index $PWD/i cannot be used any more, delete it" "$LOG"
+        grep "its index $PWD/i cannot be read: " "$LOG"
         [ "$(wc -l <"$LOG")" -eq 1 ]
 }
