@@ -13,10 +13,12 @@
 
 /* Buffers that no block uses have one part in so many of the bound. */
 #define SPARE_SHARE 8
-/* Of spent blocks, one part in so many of the bound is kept. */
-#define SPENT_SHARE 16
-/* A block is spent but for one byte in so many: what is stored between the data is never asked for.
+/*
+ * Spent blocks have one part in so many of the bound: a sequential reader then goes round in few
+ * buffers, which the processor's cache may hold, and leaves the rest to what others come back for.
  */
+#define SPENT_SHARE 16
+/* Of a spent block, one byte in so many is unread: nobody asks for what lies between the data. */
 #define UNREAD_SHARE 1024
 
 enum block_state { LOADING, READY, FAILED };
