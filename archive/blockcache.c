@@ -14,10 +14,13 @@
 /* Buffers that no block uses have one part in so many of the bound. */
 #define SPARE_SHARE 8
 /*
- * Spent blocks have one part in so many of the bound: a sequential reader then goes round in few
- * buffers, which the processor's cache may hold, and leaves the rest to what others come back for.
+ * Spent blocks have one part in so many of the bound. Whoever loads takes the oldest one's memory,
+ * so that a sequential reader goes round in few buffers, which are not new and which the
+ * processor's cache may hold, and leaves the rest to what others come back for.
  */
-#define SPENT_SHARE 16
+#define SPENT_SHARE 4
+/* Memory of up to so many times the size that is wanted is taken for it. */
+#define REUSE_RATIO 4
 /* Of a spent block, one byte in so many is unread: nobody asks for what lies between the data. */
 #define UNREAD_SHARE 1024
 
@@ -203,21 +206,30 @@ static struct shard *shard_with_oldest(struct blockcache *c, int queue)
         return best;
 }
 
+/* Take the oldest block of QUEUE out. False: there is none. *VICTIM NULL: others were faster. */
+static bool take_oldest(struct blockcache *c, int queue, struct block **victim)
+{
+        struct shard *s = shard_with_oldest(c, queue);
+
+        *victim = NULL;
+        if (!s)
+                return false;
+        scoped_lock(&s->lock);
+        *victim = s->queues[queue].oldest;
+        if (*victim) {
+                dequeue(c, s, *victim);
+                unlist(s, *victim);
+        }
+        return true;
+}
+
 /* Free the oldest block of QUEUE. False: there is none. */
 static bool evict_from(struct blockcache *c, int queue)
 {
-        struct shard *s = shard_with_oldest(c, queue);
         struct block *victim;
 
-        if (!s)
+        if (!take_oldest(c, queue, &victim))
                 return false;
-        pthread_mutex_lock(&s->lock);
-        victim = s->queues[queue].oldest;
-        if (victim) {
-                dequeue(c, s, victim);
-                unlist(s, victim);
-        }
-        pthread_mutex_unlock(&s->lock);
         if (victim)
                 discard(c, victim);
         return true;
@@ -227,6 +239,23 @@ static bool evict_from(struct blockcache *c, int queue)
 static bool evict(struct blockcache *c)
 {
         return evict_from(c, SPENT) || evict_from(c, USED);
+}
+
+/* The memory of the oldest spent block but the last, where that suits LEN bytes. */
+static bool reuse_spent(struct blockcache *c, size_t len, struct buffer *out)
+{
+        struct block *victim;
+
+        if (atomic_load(&c->spent) < 2 || !take_oldest(c, SPENT, &victim) || !victim)
+                return false;
+        if (victim->buffer.capacity < len || victim->buffer.touched / REUSE_RATIO > len) {
+                discard(c, victim);
+                return false;
+        }
+        *out = victim->buffer;
+        atomic_fetch_sub(&c->bytes, out->touched);
+        free(victim);
+        return true;
 }
 
 /* Of what has all been read, the last block stays, and a little more. */
@@ -271,11 +300,14 @@ void blockcache_free(struct blockcache *c)
 static int begin_load(struct blockcache *c, struct block *b, size_t len)
 {
         scoped_lock(&c->load_lock);
-        int rc;
+        bool reused = reuse_spent(c, len, &b->buffer);
+        int rc = 0;
 
-        while (!make_room(c, len) && c->loading > 0)
+        /* What is reused has its room, but for what of it was never touched. */
+        while (!make_room(c, max_u64(len, b->buffer.touched)) && c->loading > 0)
                 pthread_cond_wait(&c->load_ended, &c->load_lock);
-        rc = spares_get(&c->spares, len, &b->buffer);
+        if (!reused)
+                rc = spares_get(&c->spares, len, &b->buffer);
         if (rc < 0)
                 return rc;
         charge(c, b, len);

@@ -9,8 +9,8 @@
  *
  * A block is decoded once however many ask for it at the same time. Held blocks are never
  * evicted, so the bound can be passed by what is held; but who finds no room to load waits as long
- * as others load. A block larger than the bound is freed as soon as nobody holds it. Thread-safe
- * but for new and free.
+ * as others load. What is loaded takes the memory of what is spent. A block larger than the bound is
+ * freed as soon as nobody holds it. Thread-safe but for new and free.
  */
 #ifndef VMAFS_BLOCKCACHE_H
 #define VMAFS_BLOCKCACHE_H
@@ -56,7 +56,8 @@ void blockcache_put(struct blockcache *c, struct block *b);
 
 /*
  * The same for who has read READ bytes of it. A block of which as many were read as it has is
- * spent, until somebody asks for it again: it is the first to go, and few such stay.
+ * spent, until somebody asks for it again: it is the first to go, to who loads next, and few such
+ * stay.
  */
 void blockcache_put_read(struct blockcache *c, struct block *b, size_t read);
 

@@ -9,8 +9,14 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 
+/*
+ * Compressed and decompressed segments are of any size between these: one class has them all, or
+ * each would wait for a buffer while there are some of the other's size.
+ */
+#define LARGE_FROM ((size_t)1 << 20)
+#define LARGE_SIZE ((size_t)16 << 20)
 /* From this size on, buffers ask for huge pages. */
-#define HUGE_FROM ((size_t)8 << 20)
+#define HUGE_FROM LARGE_SIZE
 
 /* It lies in the buffer itself. */
 struct spare {
@@ -33,18 +39,34 @@ static unsigned class_of(size_t capacity)
 {
         unsigned class = 0;
 
+        if (capacity > LARGE_FROM && capacity <= LARGE_SIZE)
+                capacity = LARGE_SIZE;
         while (class < SPARES_CLASSES - 1 && class_size(class) < capacity)
                 class ++;
         return class;
 }
 
-/* Caller holds the lock. A spare of CLASS, taken out; NULL: there is none. */
-static struct spare *take(struct spares *s, unsigned class)
+/* Does A suit LEN bytes better than B: with less memory beyond them, or fewer pages that are new?
+ */
+static bool suits_better(const struct spare *a, const struct spare *b, size_t len)
 {
-        struct spare *spare = s->lists[class];
+        if (a->touched >= len && b->touched >= len)
+                return a->touched < b->touched;
+        return a->touched > b->touched;
+}
 
+/* Caller holds the lock. The spare of CLASS that suits LEN bytes best, taken out; NULL: none. */
+static struct spare *take(struct spares *s, unsigned class, size_t len)
+{
+        struct spare **best = &s->lists[class];
+        struct spare *spare;
+
+        for (struct spare **at = best; *at; at = &(*at)->next)
+                if (suits_better(*at, *best, len))
+                        best = at;
+        spare = *best;
         if (spare) {
-                s->lists[class] = spare->next;
+                *best = spare->next;
                 s->bytes -= spare->touched;
         }
         return spare;
@@ -55,7 +77,7 @@ void spares_fini(struct spares *s)
         for (unsigned i = 0; i < SPARES_CLASSES; i++) {
                 struct spare *spare;
 
-                while ((spare = take(s, i)))
+                while ((spare = take(s, i, 0)))
                         munmap(spare, class_size(i));
         }
         pthread_mutex_destroy(&s->lock);
@@ -69,7 +91,7 @@ int spares_get(struct spares *s, size_t len, struct buffer *out)
         void *data;
 
         pthread_mutex_lock(&s->lock);
-        spare = take(s, class);
+        spare = take(s, class, len);
         pthread_mutex_unlock(&s->lock);
         if (spare) {
                 *out = (struct buffer){spare, capacity, spare->touched};
@@ -91,7 +113,7 @@ static bool make_room(struct spares *s, unsigned class, size_t len)
 {
         for (unsigned i = 0; i < SPARES_CLASSES; i++) {
                 while (i != class && s->bytes + len > s->bound) {
-                        struct spare *other = take(s, i);
+                        struct spare *other = take(s, i, 0);
 
                         if (!other)
                                 break;

@@ -3,12 +3,13 @@
  * Buffers that nobody uses, kept for who wants one next: a page that was used before costs nothing,
  * a new one is zeroed by the kernel first, which at the speed of zstd is a tenth of all time.
  *
- *   put ──> class 64K │ 128K │ … │ 8M │ 16M │ …        buffers are powers of two, so that one
- *                                  │                    that was put fits who gets the next
+ *   put ──> class 64K │ 128K │ … │ 1M │ 16M │ 32M │ …   buffers are powers of two, so that one
+ *                                  │                     that was put fits who gets the next
  *   get <──────────────────────────┘
  *
  * Their memory is bounded: what was put last is of the size that will be wanted next, and those of
- * other sizes go to make room for it. Thread-safe but for init and fini.
+ * other sizes go to make room for it. Between 1 and 16 MiB there is one class, of which get gives
+ * the buffer whose memory suits best. Thread-safe but for init and fini.
  */
 #ifndef VMAFS_SPARES_H
 #define VMAFS_SPARES_H

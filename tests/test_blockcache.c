@@ -131,6 +131,45 @@ static void test_what_is_read_once_takes_little_room(void **state)
         blockcache_free(c);
 }
 
+/* New memory is slow: what a sequential reader has done with is where it goes on. */
+static void test_spent_memory_is_used_again(void **state)
+{
+        struct blockcache *c = new_cache(100 * SIZE);
+        struct loader l = {0};
+        struct block *b;
+        void *first;
+        (void)state;
+
+        assert_int_equal(blockcache_get(c, 0, SIZE, load, &l, &b), 0);
+        first = block_data(b);
+        blockcache_put_read(c, b, SIZE);
+        read_from(c, 1, SIZE, &l);
+        assert_int_equal(blockcache_get(c, 2, SIZE, load, &l, &b), 0);
+        assert_ptr_equal(block_data(b), first);
+        assert_int_equal(*(uint8_t *)block_data(b), 2);
+        blockcache_put(c, b);
+        assert_false(blockcache_contains(c, 0));
+        assert_true(blockcache_contains(c, 1));
+        assert_int_equal(blockcache_bytes(c), 2 * SIZE);
+        blockcache_free(c);
+}
+
+/* A buffer that is far too large for it would keep its size for nothing. */
+static void test_spent_memory_of_another_size_goes(void **state)
+{
+        struct blockcache *c = new_cache(100 * SIZE);
+        struct loader l = {0};
+        struct block *b;
+        (void)state;
+
+        read_from(c, 0, SIZE, &l);
+        read_from(c, 1, SIZE, &l);
+        assert_int_equal(blockcache_get(c, 2, SIZE / 10, load, &l, &b), 0);
+        assert_int_equal(blockcache_bytes(c), SIZE + SIZE / 10);
+        blockcache_put(c, b);
+        blockcache_free(c);
+}
+
 /* However small the cache: who reads the end of a block twice has it decoded once. */
 static void test_last_spent_block_stays(void **state)
 {
@@ -427,6 +466,8 @@ int main(void)
             cmocka_unit_test(test_what_was_read_goes_before_what_is_older),
             cmocka_unit_test(test_what_was_read_in_part_is_not_spent),
             cmocka_unit_test(test_what_is_read_once_takes_little_room),
+            cmocka_unit_test(test_spent_memory_is_used_again),
+            cmocka_unit_test(test_spent_memory_of_another_size_goes),
             cmocka_unit_test(test_last_spent_block_stays),
             cmocka_unit_test(test_who_asks_for_a_spent_block_saves_it),
             cmocka_unit_test(test_what_was_read_before_it_was_added_counts),

@@ -57,6 +57,47 @@ static void test_who_wants_more_gets_another(void **state)
         spares_fini(&s);
 }
 
+/* Segments and what they are compressed to are of any size: they go round in the same buffers. */
+static void test_large_ones_are_for_all_that_is_large(void **state)
+{
+        struct buffer b, again;
+        struct spares s;
+        (void)state;
+
+        spares_init(&s, 32 * MIB);
+        b = used_buffer(&s, 12 * MIB);
+        spares_put(&s, &b);
+        again = used_buffer(&s, 3 * MIB);
+        assert_ptr_equal(again.data, b.data);
+        assert_int_equal(again.touched, 12 * MIB);
+        spares_put(&s, &again);
+        again = used_buffer(&s, 16 * MIB);
+        assert_ptr_equal(again.data, b.data);
+        spares_put(&s, &again);
+        spares_fini(&s);
+}
+
+static void test_least_that_is_enough_is_taken(void **state)
+{
+        struct buffer b[3], again;
+        struct spares s;
+        (void)state;
+
+        spares_init(&s, 32 * MIB);
+        for (size_t i = 0; i < 3; i++)
+                b[i] = used_buffer(&s, (2 + i) * MIB);
+        for (size_t i = 0; i < 3; i++)
+                spares_put(&s, &b[i]);
+        again = used_buffer(&s, 3 * MIB);
+        assert_ptr_equal(again.data, b[1].data);
+        spares_put(&s, &again);
+        /* None is enough: the one that lacks least. */
+        again = used_buffer(&s, 8 * MIB);
+        assert_ptr_equal(again.data, b[2].data);
+        spares_put(&s, &again);
+        spares_fini(&s);
+}
+
 static void test_bound_holds(void **state)
 {
         struct buffer b[5];
@@ -116,6 +157,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_what_was_put_is_used_again),
             cmocka_unit_test(test_who_wants_more_gets_another),
+            cmocka_unit_test(test_large_ones_are_for_all_that_is_large),
+            cmocka_unit_test(test_least_that_is_enough_is_taken),
             cmocka_unit_test(test_bound_holds),
             cmocka_unit_test(test_other_sizes_make_room),
             cmocka_unit_test(test_what_is_over_the_bound_is_not_kept),
