@@ -6,7 +6,7 @@
  *
  *   source_reach ──> pass()     sequential, one thread, finds restart points
  *                ──> walk()     likewise, without decoding
- *   source_pread ──> segment()  random access, any thread, no state but its arguments
+ *   source_pread ──> decode()   random access, any thread, no state but its arguments
  *                ──> piece()    likewise, and no more than has to be decoded
  */
 #ifndef VMAFS_CODEC_H
@@ -128,17 +128,10 @@ struct codec_ops {
 
         /*
          * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY
-         * (POINT->history_len bytes). IN_END is the next point's in_bit, or the end of the input:
-         * no byte behind it is needed. Of a POINT by_sums, the hash is compared here. Thread-safe.
-         * 0, -EIO, -ENOMEM. NULL where there is decode.
-         */
-        int (*segment)(struct source *in, const struct restart_point *point, const void *history,
-                       uint64_t in_end, void *out, size_t len, struct error *err);
-
-        /*
-         * The same from memory, which the caller can use again for the next segment: the SIZE bytes
-         * at INPUT lie from POINT to IN_END, and CODEC_MARGIN bytes in front of them and behind may
-         * be written to, as they may themselves. NULL where a codec reads for itself.
+         * (POINT->history_len bytes). The SIZE bytes at INPUT are those from the byte that has
+         * POINT's first bit to the one that has the last bit in front of the next point; they may
+         * be written to, and so may CODEC_MARGIN bytes in front of them and behind. Of a POINT
+         * by_sums, the hash is compared here. Thread-safe. 0, -EIO, -ENOMEM.
          */
         int (*decode)(const struct restart_point *point, const void *history, uint8_t *input,
                       size_t size, void *out, size_t len, struct error *err);

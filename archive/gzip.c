@@ -100,15 +100,10 @@ static bool gzip_probe(const void *head, size_t len)
         return len >= sizeof magic && memcmp(head, magic, sizeof magic) == 0;
 }
 
-static int inflater_open(struct inflater *f, struct source *source, uint64_t offset, uint64_t limit,
-                         struct error *err)
+/* F has its input, and is zeros otherwise. inflater_close in either case. */
+static int inflater_open(struct inflater *f, struct error *err)
 {
-        int rc;
-
-        *f = (struct inflater){.first = true, .between = true};
-        rc = input_init(&f->in, source, offset, limit, CHUNK, err);
-        if (rc < 0)
-                return rc;
+        f->first = f->between = true;
         if (inflateInit2(&f->z, GZIP_BITS) != Z_OK)
                 return error_set(err, ENOMEM, "out of memory");
         f->open = true;
@@ -249,7 +244,9 @@ static int gzip_pass_open(struct source *in, const struct codec_limits *limits, 
         (void)limits; /* a deflate window never exceeds 32 KiB */
         if (!p)
                 return error_set(err, ENOMEM, "out of memory");
-        rc = inflater_open(&p->f, in, 0, UINT64_MAX, err);
+        rc = input_init(&p->f.in, in, 0, UINT64_MAX, CHUNK, err);
+        if (rc == 0)
+                rc = inflater_open(&p->f, err);
         p->f.check = true;
         p->at_boundary = true;
         /* Up to the first block: nothing comes out yet. */
@@ -522,15 +519,16 @@ static int inflate_exactly(struct inflater *f, unsigned char *out, size_t len, s
         return 0;
 }
 
-static int gzip_segment(struct source *in, const struct restart_point *point, const void *history,
-                        uint64_t in_end, void *out, size_t len, struct error *err)
+static int gzip_decode(const struct restart_point *point, const void *history, uint8_t *input,
+                       size_t size, void *out, size_t len, struct error *err)
 {
-        struct inflater f;
+        struct inflater f = {0};
         int rc;
 
-        if (gzip_isal_segment(in, point, point->aux != AT_BLOCK, history, in_end, out, len) == 0)
+        if (gzip_isal_decode(point, point->aux != AT_BLOCK, history, input, size, out, len) == 0)
                 return 0;
-        rc = inflater_open(&f, in, point->in_bit / 8, in_end / 8 + (in_end % 8 != 0), err);
+        input_init_memory(&f.in, input, size, point->in_bit / 8);
+        rc = inflater_open(&f, err);
         if (rc == 0 && point->aux == AT_BLOCK)
                 rc = enter_block(&f, point->in_bit % 8, history, point->history_len, err);
         /* The caller's hash covers the whole segment, so CRCs are not computed again. */
@@ -547,5 +545,5 @@ const struct codec_ops gzip_codec = {
     .pass_close = gzip_pass_close,
     .pass = gzip_pass,
     .resume = gzip_resume,
-    .segment = gzip_segment,
+    .decode = gzip_decode,
 };

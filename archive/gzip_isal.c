@@ -13,11 +13,6 @@
 #include "archive/input.h"
 #include "archive/restart.h"
 
-/*
- * The input of a usual segment in one piece: each call of isal_inflate decodes its first 32 KiB at
- * least into a buffer of its own and copies them, and keeps as much at its end.
- */
-#define CHUNK   ((size_t)8 << 20)
 #define TRAILER 8 /* CRC-32 and length */
 #define HEADER  10
 
@@ -141,6 +136,10 @@ static int next_member(struct decoder *d)
         return rc < 0 ? rc : enter_member(d);
 }
 
+/*
+ * All the input in one piece: each call of isal_inflate decodes its first 32 KiB at least into a
+ * buffer of its own and copies them, and keeps as much at its end.
+ */
 static int inflate_all(struct decoder *d)
 {
         struct inflate_state *z = d->state;
@@ -171,8 +170,8 @@ static int inflate_all(struct decoder *d)
         return 0;
 }
 
-int gzip_isal_segment(struct source *in, const struct restart_point *point, bool member,
-                      const void *history, uint64_t in_end, void *out, size_t len)
+int gzip_isal_decode(const struct restart_point *point, bool member, const void *history,
+                     uint8_t *input, size_t size, void *out, size_t len)
 {
         cleanup_free struct inflate_state *state = malloc(sizeof *state);
         struct decoder d = {.state = state, .out = out, .len = len};
@@ -180,14 +179,10 @@ int gzip_isal_segment(struct source *in, const struct restart_point *point, bool
 
         if (!state)
                 return -ENOMEM;
-        rc = input_init(&d.in, in, point->in_bit / 8, in_end / 8 + (in_end % 8 != 0), CHUNK, NULL);
-        if (rc == 0)
-                rc = member ? enter_member(&d)
-                            : enter_block(&d, point->in_bit % 8, history, point->history_len);
-        if (rc == 0)
-                rc = inflate_all(&d);
-        input_fini(&d.in);
-        return rc;
+        input_init_memory(&d.in, input, size, point->in_bit / 8);
+        rc = member ? enter_member(&d)
+                    : enter_block(&d, point->in_bit % 8, history, point->history_len);
+        return rc < 0 ? rc : inflate_all(&d);
 }
 
 #endif

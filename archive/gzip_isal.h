@@ -13,25 +13,24 @@
 #include <stdint.h>
 
 struct restart_point;
-struct source;
 
 /*
- * As codec_ops.segment, from inside a member or from its header (MEMBER). -ENOSYS without ISA-L;
+ * As codec_ops.decode, from inside a member or from its header (MEMBER). -ENOSYS without ISA-L;
  * -EIO where the bytes are no gzip stream of LEN bytes, or too unusual a one.
  */
 #ifdef VMAFS_ISAL
-int gzip_isal_segment(struct source *in, const struct restart_point *point, bool member,
-                      const void *history, uint64_t in_end, void *out, size_t len);
+int gzip_isal_decode(const struct restart_point *point, bool member, const void *history,
+                     uint8_t *input, size_t size, void *out, size_t len);
 #else
-static inline int gzip_isal_segment(struct source *in, const struct restart_point *point,
-                                    bool member, const void *history, uint64_t in_end, void *out,
-                                    size_t len)
+static inline int gzip_isal_decode(const struct restart_point *point, bool member,
+                                   const void *history, uint8_t *input, size_t size, void *out,
+                                   size_t len)
 {
-        (void)in;
         (void)point;
         (void)member;
         (void)history;
-        (void)in_end;
+        (void)input;
+        (void)size;
         (void)out;
         (void)len;
         return -ENOSYS;

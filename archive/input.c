@@ -21,9 +21,16 @@ int input_init(struct input *in, struct source *source, uint64_t offset, uint64_
         return 0;
 }
 
+void input_init_memory(struct input *in, void *bytes, size_t size, uint64_t offset)
+{
+        *in = (struct input){
+            .limit = offset + size, .end = offset + size, .buf = bytes, .size = size, .last = size};
+}
+
 void input_fini(struct input *in)
 {
-        free(in->buf);
+        if (in->source)
+                free(in->buf);
         in->buf = NULL;
 }
 

@@ -19,7 +19,7 @@ struct error;
 struct source;
 
 struct input {
-        struct source *source; /* the caller's */
+        struct source *source; /* the caller's; NULL: buf is, and has everything */
         uint64_t limit;
         uint64_t end; /* of the source: how far was read */
         unsigned char *buf;
@@ -34,6 +34,12 @@ struct input {
 int input_init(struct input *in, struct source *source, uint64_t offset, uint64_t limit,
                size_t chunk, struct error *err);
 void input_fini(struct input *in);
+
+/*
+ * The same of what is in memory already: the SIZE bytes at BYTES, which stay the caller's and are
+ * all there is, are those of a source from byte OFFSET on. Cannot be sought in.
+ */
+void input_init_memory(struct input *in, void *bytes, size_t size, uint64_t offset);
 
 /*
  * Have WANT bytes available in one piece, or all that are left where there are fewer, which is

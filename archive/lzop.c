@@ -341,8 +341,9 @@ static int as_damage(int rc, struct error *err)
         return -EIO;
 }
 
-static int lzop_segment(struct source *in, const struct restart_point *point, const void *history,
-                        uint64_t in_end, void *out, size_t len, struct error *err)
+static int lzop_decode_segment(const struct restart_point *point, const void *history,
+                               uint8_t *input, size_t size, void *out, size_t len,
+                               struct error *err)
 {
         XXH3_state_t *sums = XXH3_createState();
         struct lzop_reader r;
@@ -352,9 +353,8 @@ static int lzop_segment(struct source *in, const struct restart_point *point, co
         if (!sums)
                 return error_set(err, ENOMEM, "out of memory");
         XXH3_64bits_reset(sums);
-        rc = lzop_reader_open(&r, in, point->in_bit / 8, in_end / 8 + (in_end % 8 != 0), err);
-        if (rc == 0)
-                rc = lzop_enter(&r, point, err);
+        lzop_reader_open_memory(&r, input, size, point->in_bit / 8);
+        rc = lzop_enter(&r, point, err);
         if (rc == 0)
                 rc = decode_exactly(&r, out, len, sums, err);
         if (rc == 0)
@@ -453,6 +453,6 @@ const struct codec_ops lzop_codec = {
     .pass = lzop_pass,
     .walk = lzop_walk,
     .resume = lzop_resume,
-    .segment = lzop_segment,
+    .decode = lzop_decode_segment,
     .piece = lzop_piece,
 };

@@ -62,6 +62,12 @@ int lzop_reader_open_sparse(struct lzop_reader *r, struct source *source, uint64
         return open_reader(r, source, offset, limit, SPARSE, err);
 }
 
+void lzop_reader_open_memory(struct lzop_reader *r, void *bytes, size_t size, uint64_t offset)
+{
+        *r = (struct lzop_reader){.first = true};
+        input_init_memory(&r->in, bytes, size, offset);
+}
+
 /* WANT bytes in one piece, or it is an error. */
 static int need(struct lzop_reader *r, size_t want, struct error *err)
 {

@@ -61,6 +61,9 @@ int lzop_reader_open(struct lzop_reader *r, struct source *source, uint64_t offs
 int lzop_reader_open_sparse(struct lzop_reader *r, struct source *source, uint64_t offset,
                             uint64_t limit, struct error *err);
 
+/* The same of the SIZE bytes at BYTES, as input_init_memory has them. lzop_enter comes next. */
+void lzop_reader_open_memory(struct lzop_reader *r, void *bytes, size_t size, uint64_t offset);
+
 /* Go on from POINT, which may come from a sidecar: it is judged like a header. */
 int lzop_enter(struct lzop_reader *r, const struct restart_point *point, struct error *err);
 

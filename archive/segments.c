@@ -195,7 +195,7 @@ static int decode_from_memory(const struct segments *s, const struct restart_poi
                               struct error *err)
 {
         uint64_t offset = point->in_bit / 8;
-        size_t size = (size_t)(in_end / 8 - offset);
+        size_t size = (size_t)(in_end / 8 + (in_end % 8 != 0) - offset);
         struct block *memory;
         uint8_t *input;
         int rc;
@@ -218,8 +218,6 @@ static int decode_from_memory(const struct segments *s, const struct restart_poi
 int segments_enter(const struct segments *s, const struct restart_point *point, const void *history,
                    uint64_t in_end, void *out, size_t len, struct error *err)
 {
-        if (!s->codec->decode)
-                return s->codec->segment(s->in, point, history, in_end, out, len, err);
         if (in_end < point->in_bit)
                 return -EINVAL;
         return decode_from_memory(s, point, history, in_end, out, len, err);

@@ -40,7 +40,10 @@ void segments_free(struct segments *s); /* NULL is allowed */
  */
 int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err);
 
-/* By POINT alone, which may be wrong in every way, unchecked: as codec_ops.segment. */
+/*
+ * By POINT alone, which may be wrong in every way, unchecked: as codec_ops.decode, of the input up
+ * to bit IN_END.
+ */
 int segments_enter(const struct segments *s, const struct restart_point *point, const void *history,
                    uint64_t in_end, void *out, size_t len, struct error *err);
 

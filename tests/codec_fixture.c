@@ -293,11 +293,30 @@ size_t record_segment_len(const struct record *r, size_t i)
         return (size_t)(end - r->points[i].point.out);
 }
 
+int codec_segment(const struct codec_ops *codec, struct source *in,
+                  const struct restart_point *point, const void *history, uint64_t in_end,
+                  void *out, size_t len, struct error *err)
+{
+        uint64_t start = point->in_bit / 8, end = in_end / 8 + (in_end % 8 != 0);
+        cleanup_free uint8_t *memory = NULL;
+        int rc;
+
+        if (end < start || end > in->size)
+                return -EIO;
+        memory = calloc(1, (size_t)(end - start) + 2 * (size_t)CODEC_MARGIN);
+        if (!memory)
+                return -ENOMEM;
+        rc = source_pread_all(in, memory + CODEC_MARGIN, (size_t)(end - start), start);
+        return rc < 0 ? rc
+                      : codec->decode(point, history, memory + CODEC_MARGIN, (size_t)(end - start),
+                                      out, len, err);
+}
+
 int record_segment(const struct record *r, const struct codec_ops *codec, struct source *in,
                    size_t i, void *out, struct error *err)
 {
         uint64_t in_end = i + 1 < r->count ? r->points[i + 1].point.in_bit : in->size * 8;
 
-        return codec->segment(in, &r->points[i].point, r->points[i].history, in_end, out,
-                              record_segment_len(r, i), err);
+        return codec_segment(codec, in, &r->points[i].point, r->points[i].history, in_end, out,
+                             record_segment_len(r, i), err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the codecs' tests and fuzz targets share: a source in memory, a builder that only records
- * the points a codec names, and a driver for pass() and segment().
+ * the points a codec names, and a driver for pass() and decode().
  *
  * The recorder defines restart_wanted and restart_here itself, so that a codec is tested alone;
  * it stands in front of the library on the link line.
@@ -75,7 +75,15 @@ void record_free(struct record *r);
 /* Bytes of output of segment I. */
 size_t record_segment_len(const struct record *r, size_t i);
 
-/* segment() for segment I into OUT. */
+/*
+ * decode() of the segment from POINT to bit IN_END of IN, which is read for it: -EIO where IN ends
+ * before.
+ */
+int codec_segment(const struct codec_ops *codec, struct source *in,
+                  const struct restart_point *point, const void *history, uint64_t in_end,
+                  void *out, size_t len, struct error *err);
+
+/* The same for segment I into OUT. */
 int record_segment(const struct record *r, const struct codec_ops *codec, struct source *in,
                    size_t i, void *out, struct error *err);
 

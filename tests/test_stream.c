@@ -482,17 +482,17 @@ static ssize_t copy_pass(void *pass, void *buf, size_t len, struct restart_build
         return n;
 }
 
-static int copy_segment(struct source *in, const struct restart_point *point, const void *history,
-                        uint64_t in_end, void *out, size_t len, struct error *err)
+static int copy_segment(const struct restart_point *point, const void *history, uint8_t *input,
+                        size_t size, void *out, size_t len, struct error *err)
 {
-        ssize_t n = source_pread(in, out, len, point->in_bit / 8);
         (void)history;
-        (void)in_end;
         (void)err;
 
+        if (size != len)
+                return -EIO;
         for (size_t i = 0; i < len; i++)
-                ((uint8_t *)out)[i] = (uint8_t)(((uint8_t *)out)[i] + point->aux);
-        return n == (ssize_t)len ? 0 : -EIO;
+                ((uint8_t *)out)[i] = (uint8_t)(input[i] + point->aux);
+        return 0;
 }
 
 static const struct codec_ops copy_codec = {
@@ -500,7 +500,7 @@ static const struct codec_ops copy_codec = {
     .pass_open = copy_open,
     .pass_close = free,
     .pass = copy_pass,
-    .segment = copy_segment,
+    .decode = copy_segment,
 };
 
 /* Returns how many points were left. */

@@ -41,14 +41,14 @@ static void fuzz_made_up_point(const struct codec_ops *codec, struct source *in,
         memcpy(&point.aux, data, sizeof point.aux);
         memcpy(&point.in_bit, data + 8, sizeof point.in_bit);
         memcpy(&in_end, data + 16, sizeof in_end);
-        codec->segment(in, &point, data, in_end, out, sizeof out, &err);
+        codec_segment(codec, in, &point, data, in_end, out, sizeof out, &err);
         /* The same within the file, where it does more. */
         point.in_bit %= size * 8;
         point.aux = data[0] % 3;
-        codec->segment(in, &point, data, size * 8, out, sizeof out, &err);
+        codec_segment(codec, in, &point, data, size * 8, out, sizeof out, &err);
         point.aux = UINT64_C(1) << 63 | (uint64_t)(data[1] % 17) << 32 | (data[2] & 1) |
                     (uint64_t)(data[2] & 2) << 7;
-        codec->segment(in, &point, data, size * 8, out, sizeof out, &err);
+        codec_segment(codec, in, &point, data, size * 8, out, sizeof out, &err);
 }
 
 static int fuzz_codec(const struct codec_ops *codec, const unsigned char *data, size_t size)

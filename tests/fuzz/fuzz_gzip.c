@@ -28,8 +28,8 @@ static void check_resumed(const unsigned char *data, size_t size)
                         struct restart_point point = {
                             .in_bit = gap.in_bit, .aux = gap.aux, .history_len = gap.history_len};
 
-                        fuzz_require(gzip_codec.segment(in, &point, history, size * 8, again,
-                                                        (size_t)n, NULL) == 0);
+                        fuzz_require(codec_segment(&gzip_codec, in, &point, history, size * 8,
+                                                   again, (size_t)n, NULL) == 0);
                         fuzz_require(memcmp(out, again, (size_t)n) == 0);
                 }
                 gap.lost = 0;
