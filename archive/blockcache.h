@@ -9,8 +9,8 @@
  *
  * A block is decoded once however many ask for it at the same time. Held blocks are never
  * evicted, so the bound can be passed by what is held; but who finds no room to load waits as long
- * as others load. What is loaded takes the memory of what is spent. A block larger than the bound is
- * freed as soon as nobody holds it. Thread-safe but for new and free.
+ * as others load. What is loaded takes the memory of what is spent. A block larger than the bound
+ * is freed as soon as nobody holds it. Thread-safe but for new and free.
  */
 #ifndef VMAFS_BLOCKCACHE_H
 #define VMAFS_BLOCKCACHE_H

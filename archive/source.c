@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "archive/bytes.h"
 #include "archive/checksum.h"
@@ -21,6 +22,8 @@ enum change {
         CHANGE_CUT,
         CHANGE_WRITTEN,
 };
+
+enum { GATHER_MAX = 64 }; /* pieces in one read */
 
 enum { PAGE = 4096 }; /* of what a medium fails to give, the least */
 
@@ -129,6 +132,67 @@ static ssize_t file_pread(struct source *s, void *buf, size_t len, uint64_t offs
         return rc < 0 ? rc : n;
 }
 
+/* Few, and most often in order already. */
+static void sort_pieces(struct source_piece *pieces, size_t count)
+{
+        for (size_t i = 1; i < count; i++) {
+                struct source_piece piece = pieces[i];
+                size_t at = i;
+
+                for (; at > 0 && pieces[at - 1].offset > piece.offset; at--)
+                        pieces[at] = pieces[at - 1];
+                pieces[at] = piece;
+        }
+}
+
+/* How many of the COUNT PIECES, at least one, follow one another in the file. */
+static size_t count_together(const struct source_piece *pieces, size_t count)
+{
+        size_t n = 1;
+
+        while (n < count && n < GATHER_MAX &&
+               pieces[n].offset == pieces[n - 1].offset + pieces[n - 1].len)
+                n++;
+        return n;
+}
+
+/* COUNT pieces that follow one another. */
+static int read_together(int fd, const struct source_piece *pieces, size_t count)
+{
+        struct iovec parts[GATHER_MAX];
+        size_t all = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                parts[i] = (struct iovec){.iov_base = pieces[i].buf, .iov_len = pieces[i].len};
+                all += pieces[i].len;
+        }
+        if (preadv(fd, parts, (int)count, (off_t)pieces[0].offset) == (ssize_t)all)
+                return 0;
+        for (size_t i = 0; i < count; i++) {
+                ssize_t n = read_fully(fd, pieces[i].buf, pieces[i].len, pieces[i].offset);
+
+                if (n < 0)
+                        return (int)n;
+                if ((size_t)n < pieces[i].len)
+                        return -EIO;
+        }
+        return 0;
+}
+
+static int file_gather(struct source *s, struct source_piece *pieces, size_t count)
+{
+        struct file_source *f = (struct file_source *)s;
+        int rc = 0, changed;
+
+        sort_pieces(pieces, count);
+        for (size_t i = 0, n; i < count && rc == 0; i += n) {
+                n = count_together(&pieces[i], count - i);
+                rc = read_together(f->fd, &pieces[i], n);
+        }
+        changed = check_change(f);
+        return changed < 0 ? changed : rc;
+}
+
 static void file_will_need(struct source *s, uint64_t offset, uint64_t len)
 {
         const struct file_source *f = (const struct file_source *)s;
@@ -147,6 +211,7 @@ static void file_close(struct source *s)
 static const struct source_ops file_ops = {
     .name = "file",
     .pread = file_pread,
+    .gather = file_gather,
     .will_need = file_will_need,
     .close = file_close,
     .is_file = true,
@@ -299,6 +364,20 @@ int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset)
         if (n < 0)
                 return (int)n;
         return (size_t)n == len ? 0 : -EIO;
+}
+
+int source_gather(struct source *s, struct source_piece *pieces, size_t count)
+{
+        int rc = 0;
+
+        for (size_t i = 0; i < count; i++)
+                if (!range_within(pieces[i].offset, pieces[i].len, s->size))
+                        return -EIO;
+        if (s->ops->gather)
+                return s->ops->gather(s, pieces, count);
+        for (size_t i = 0; i < count && rc == 0; i++)
+                rc = source_pread_all(s, pieces[i].buf, pieces[i].len, pieces[i].offset);
+        return rc;
 }
 
 void source_will_need(struct source *s, uint64_t offset, uint64_t len)

@@ -46,11 +46,21 @@ struct source_loan {
         size_t used;      /* bytes that the borrower has read: what all has been read can go */
 };
 
+/* Bytes of a stream that are wanted in memory. */
+struct source_piece {
+        uint64_t offset;
+        void *buf;
+        size_t len;
+};
+
 struct source_ops {
         const char *name; /* "file", "zstd": shown to people as the compression */
 
         /* As source_pread. */
         ssize_t (*pread)(struct source *s, void *buf, size_t len, uint64_t offset);
+
+        /* As source_gather. NULL: there is no better way than one read for each piece. */
+        int (*gather)(struct source *s, struct source_piece *pieces, size_t count);
 
         /* As source_borrow and source_give_back. NULL: it lends nothing. */
         int (*borrow)(struct source *s, uint64_t offset, bool wait, struct source_loan *loan);
@@ -116,6 +126,12 @@ ssize_t source_pread(struct source *s, void *buf, size_t len, uint64_t offset);
 
 /* source_pread of all LEN bytes. 0 or -errno; -EIO where the stream ends before. */
 int source_pread_all(struct source *s, void *buf, size_t len, uint64_t offset);
+
+/*
+ * source_pread_all of COUNT pieces, which are put in another order on the way: in as few reads as
+ * can be. What is in them after a failure is undefined.
+ */
+int source_gather(struct source *s, struct source_piece *pieces, size_t count);
 
 /*
  * LEN bytes at OFFSET will probably be read soon: begin to have them in memory, without waiting. A

@@ -15,19 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
-#include "archive/source.h"
 #include "index/map.h"
 
 struct archive;
 struct index;
 struct kept;
-
-enum {
-        DISK_LOAN_PIECES = 32,
-        DISK_LOAN_HELD = 4, /* few: what is held is memory that the cache cannot use */
-};
 
 struct disk {
         char *name;       /* safe, with the folders it is in: "snapshots/first/disk-a.raw" */
@@ -50,22 +43,6 @@ struct disk {
  * -EAGAIN for not seen yet.
  */
 ssize_t disk_read(struct disk *d, void *buf, size_t len, uint64_t offset);
-
-/* Bytes of a disk where they lie in memory. */
-struct disk_loan {
-        struct iovec pieces[DISK_LOAN_PIECES];
-        size_t count;
-        struct source_loan held[DISK_LOAN_HELD]; /* of the archive's source */
-        size_t held_count;
-};
-
-/*
- * Borrow LEN bytes at OFFSET, all of them below the disk's size. True: LOAN has exactly these, to
- * be given back soon. False: they cannot be had so, for whatever reason, which disk_read tells who
- * asks it; nothing is borrowed.
- */
-bool disk_borrow(struct disk *d, size_t len, uint64_t offset, struct disk_loan *loan);
-void disk_give_back(struct disk *d, struct disk_loan *loan);
 
 /*
  * The extent that holds POS, as map_find, which is below the size. MAP_KEPT: what the kept index
