@@ -42,7 +42,8 @@ struct source_gap {
 struct source_loan {
         uint64_t start, end;
         const char *data; /* of START */
-        void *held;       /* the source's */
+        void *held;       /* the source's … */
+        bool followed;    /* … and others will want it soon */
         size_t used;      /* bytes that the borrower has read: what all has been read can go */
 };
 

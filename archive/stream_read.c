@@ -19,6 +19,9 @@
 #include "archive/stream_internal.h"
 #include "archive/workers.h"
 
+/* What one reader's requests that are under way may be apart, bytes: the kernel's read-ahead. */
+#define IN_FLIGHT (UINT64_C(6) << 20)
+
 static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
 {
         struct stream *st = ctx;
@@ -55,23 +58,39 @@ static void read_ahead(void *ctx, size_t index)
 }
 
 /*
- * Segment INDEX is being read. Who moves from one to the next gets those behind it decoded; who
- * stops moving asks for nothing more.
+ * How many segments of LEN bytes a reader may be behind another so that the cache keeps for him
+ * what that one has read: what both have decoded ahead of them, and spare buffers, have room
+ * besides.
  */
-static void note_progress(struct stream *st, size_t index)
+static size_t follow_reach(const struct stream *st, uint64_t len)
 {
+        uint64_t room = st->cache_bytes - st->cache_bytes / 8, ahead = 2 * (st->depth + 1) * len;
+
+        return (size_t)((room - min_u64(room, ahead)) / len);
+}
+
+/*
+ * SEGMENT is being read. Who moves from one to the next gets those behind it decoded; who stops
+ * moving asks for nothing more. Returns whether somebody else will want it soon, and it can wait
+ * for him in the cache.
+ */
+static bool note_progress(struct stream *st, const struct restart_segment *segment)
+{
+        uint64_t len = segment->end - segment->point.out;
+        size_t near = (size_t)(1 + IN_FLIGHT / len);
         size_t first, end;
 
-        tracks_note(&st->tracks, index, st->depth, &first, &end);
+        tracks_note(&st->tracks, segment->index, near, st->depth, &first, &end);
         for (size_t i = first; i < end; i++) {
-                struct restart_segment segment;
+                struct restart_segment next;
 
                 /* What continues is decoded in order, which more threads cannot speed up. */
-                if (!restart_get(st->table, i, &segment) || !segment.point_held)
+                if (!restart_get(st->table, i, &next) || !next.point_held)
                         break;
-                if (!blockcache_contains(st->cache, segment.point.out))
+                if (!blockcache_contains(st->cache, next.point.out))
                         workers_submit(st->workers, WORK_SOON, read_ahead, st, i);
         }
+        return tracks_followed(&st->tracks, segment->index, near, follow_reach(st, len));
 }
 
 /* Hold the tail, if OFFSET lies in it. *START is where it begins. */
@@ -117,7 +136,7 @@ static int hold(struct stream *st, uint64_t offset, uint64_t frontier, bool wait
                         return IN_PIECES;
                 if (rc < 0)
                         return rc;
-                note_progress(st, segment.index);
+                loan->followed = note_progress(st, &segment);
         }
         loan->held = block;
         loan->data = block_data(block);
@@ -167,7 +186,8 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
                            : -EIO;
         len = (size_t)min_u64(len, part.end - offset);
         memcpy(buf, part.data + (offset - part.start), len);
-        blockcache_put_read(st->cache, part.held, len);
+        part.used = len;
+        stream_give_back(&st->base, &part);
         return (ssize_t)len;
 }
 
@@ -213,5 +233,6 @@ void stream_give_back(struct source *s, const struct source_loan *loan)
 {
         struct stream *st = (struct stream *)s;
 
-        blockcache_put_read(st->cache, loan->held, loan->used);
+        /* What all has been read goes, unless it would only be decoded again. */
+        blockcache_put_read(st->cache, loan->held, loan->followed ? 0 : loan->used);
 }
