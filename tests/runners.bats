@@ -43,6 +43,18 @@ run_unit() {
         [ "${lines[-1]}" = "5 passed, 1 failed" ]
 }
 
+@test "run-unit reports in order what ends in another" {
+        program test_a '[  PASSED  ] 1 test(s).' 0
+        sed -i '1a until [ -e ended ]; do sleep 0.05; done' "$BATS_TEST_TMPDIR/test_a"
+        program test_b '[  PASSED  ] 4 test(s).' 0
+        sed -i '1a touch ended' "$BATS_TEST_TMPDIR/test_b"
+        UNIT_JOBS=2 run_unit ./test_a ./test_b
+        [ "$status" -eq 0 ]
+        [ "${lines[0]}" = "== test_a" ]
+        [ "${lines[2]}" = "== test_b" ]
+        [ "${lines[-1]}" = "5 passed, 0 failed" ]
+}
+
 @test "run-unit counts a crash as a failure" {
         program test_a '[       OK ] first' 139
         run_unit ./test_a

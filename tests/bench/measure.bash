@@ -7,11 +7,15 @@
 #   sample SUBJECT COMMAND…   -> samples/SUBJECT    seconds, a line a round
 #   ratio, figure             -> figures            name, median, min, max, unit, op, target
 
+# More than any subject fills of the page cache at once, MiB.
+USED_MEMORY=3000
+
 # Runs the command and notes its time under SUBJECT. A command that fails ends everything.
 sample() {
         local subject=$1 begin end
 
         shift
+        "$BENCH/used_memory" "$USED_MEMORY" || die "no memory"
         begin=$EPOCHREALTIME
         "$@" || die "failed: $*"
         end=$EPOCHREALTIME
