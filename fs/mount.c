@@ -399,7 +399,9 @@ static int serve(struct mount *m)
                 _exit(STATUS_FAILED);
         }
         pthread_join(m->signals, NULL);
-        return rc < 0 ? STATUS_FAILED : STATUS_OK;
+        /* The kernel's other word for a mount that has gone: a request was on its way to us then.
+         */
+        return rc < 0 && rc != -ECONNABORTED ? STATUS_FAILED : STATUS_OK;
 }
 
 static int start_threads(struct mount *m)
