@@ -420,6 +420,36 @@ static int start_threads(struct mount *m)
         return status;
 }
 
+/* Does fusermount3 let users allow others? As it reads the file: a line that is the word alone. */
+static bool others_may_be_allowed(void)
+{
+        FILE *conf = fopen("/etc/fuse.conf", "re");
+        char line[256];
+        bool found = false;
+
+        while (conf && !found && fgets(line, sizeof line, conf))
+                found = strcmp(line, "user_allow_other\n") == 0;
+        if (conf)
+                fclose(conf);
+        return found;
+}
+
+/* What a person can do where nothing can be mounted; libfuse or fusermount3 has said why. */
+static const char *mount_hint(const struct mount *m)
+{
+        cleanup_close int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+        if (device < 0 && errno == ENOENT)
+                return "; there is no /dev/fuse: load the module fuse, or, in a container, allow "
+                       "it "
+                       "the device";
+        if (device < 0)
+                return "; /dev/fuse cannot be opened here";
+        return m->options.allow_other && getuid() != 0 && !others_may_be_allowed()
+                   ? "; allow_other needs user_allow_other in /etc/fuse.conf"
+                   : "";
+}
+
 /*
  * The mount, with the process that will unmount it: started first, so that it has neither the
  * archive's memory nor the FUSE device. Returns the exit status.
@@ -439,10 +469,7 @@ static int start_session(struct mount *m)
                 return STATUS_FAILED;
         }
         if (fuse_session_mount(m->session, mountpoint) != 0) {
-                report("%s: cannot be mounted on%s", mountpoint,
-                       m->options.allow_other && getuid() != 0
-                           ? "; allow_other needs user_allow_other in /etc/fuse.conf"
-                           : "");
+                report("%s: cannot be mounted on%s", mountpoint, mount_hint(m));
                 return STATUS_FAILED;
         }
         rc = unmounter_mounted(&m->unmounter, mountpoint);

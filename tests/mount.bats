@@ -36,6 +36,20 @@ CHANGES=(
         'setfattr -n user.x -v y guest.conf' 'setfattr -x user.vmafs.device disk-a.raw'
 )
 
+@test "without /dev/fuse it is said that there is none" {
+        need_root
+        : >null
+        mkdir mnt
+        # shellcheck disable=SC2016 # the inner shell expands them
+        run unshare --mount --propagation private sh -c '
+                mount --bind /dev/null null && mount -t tmpfs none /dev &&
+                        : >/dev/null && mount --bind null /dev/null && exec "$0" "$1" "$2"' \
+                "$VMAFS" "$DATA/good/tiny.vma" mnt
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [[ ${lines[-1]} == "vmafs: $PWD/mnt: cannot be mounted on; there is no /dev/fuse: "* ]]
+}
+
 @test "the genuine tiny archive shows its disk and its configuration, byte for byte" {
         mount_vmafs "$DATA/good/tiny.vma"
         [ "$(ls -A "$MNT")" = "$(printf 'disk-drive-scsi0.raw\nqemu-server.conf')" ]

@@ -73,6 +73,13 @@ as_nobody() {
         [[ ${lines[-1]} == "vmafs: "*"/own/mnt: cannot be mounted on; allow_other needs user_allow_other in /etc/fuse.conf" ]]
 }
 
+@test "where allow_other is not what is missing, nothing is said of it" {
+        echo user_allow_other >fuse.conf
+        FUSE_CONF=$PWD/fuse.conf run as_nobody './vmafs a.vma roots -o allow_other'
+        [ "$status" -eq 1 ]
+        [[ ${lines[-1]} == "vmafs: "*"/roots: cannot be mounted on" ]]
+}
+
 @test "with user_allow_other and allow_other, root reads nobody's mount" {
         echo user_allow_other >fuse.conf
         FUSE_CONF=$PWD/fuse.conf as_nobody './vmafs a.vma own/mnt -o allow_other' \
