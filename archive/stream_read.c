@@ -64,7 +64,8 @@ static void read_ahead(void *ctx, size_t index)
  */
 static size_t follow_reach(const struct stream *st, uint64_t len)
 {
-        uint64_t room = st->cache_bytes - st->cache_bytes / 8, ahead = 2 * (st->depth + 1) * len;
+        uint64_t room = st->cache_bytes - st->cache_bytes / 8,
+                 ahead = (UINT64_C(2) * st->depth + 2) * len;
 
         return (size_t)((room - min_u64(room, ahead)) / len);
 }
