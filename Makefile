@@ -80,7 +80,7 @@ LIBRARY   := $(BUILD)/libvmafs.a
 
 .PHONY: all setup demo check check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
         lint format bench matrix install \
-        uninstall clean unit e2e tools FORCE
+        uninstall clean unit e2e tools programs FORCE
 .SECONDARY:
 
 all: $(BUILD)/vmafs
@@ -174,6 +174,9 @@ demo: all
 	tests/demo $(BUILD)/vmafs
 
 tools: $(TOOL_BIN)
+
+# All that check runs, without running it: unlike that, it can be made by many jobs.
+programs: all tools $(UNIT_BIN) $(REPLAY)
 
 unit: $(UNIT_BIN)
 	tests/run-unit $(UNIT_BIN)
