@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
@@ -36,6 +37,15 @@ void index_unlock(struct index *index)
 
 void index_kept_failed(struct index *index, int rc)
 {
+        /*
+         * What was cut or written to is found out when it is opened again; this is not. Two threads
+         * may do it twice, so that neither goes on before it is done.
+         */
+        if (rc == -EBADMSG && index->condemned == 0) {
+                int failed = place_condemn(index->kept_fd);
+
+                index->condemned = failed < 0 ? failed : 1;
+        }
         index->kept_error = rc;
 }
 
@@ -149,6 +159,7 @@ static struct index *index_new(const struct index_options *options)
         if (!index)
                 return NULL;
         index->options = *options;
+        index->kept_fd = -1;
         pthread_mutex_init(&index->lock, NULL);
         pthread_cond_init(&index->changed, NULL);
         return index;
@@ -230,6 +241,8 @@ void index_close(struct index *index)
         for (size_t i = 0; i < index->disk_count; i++)
                 disk_free(index->disks[i]);
         source_close(index->kept_file);
+        if (index->kept_fd >= 0)
+                close(index->kept_fd);
         for (size_t i = 0; i < index->file_count; i++) {
                 free(index->files[i].name);
                 free(index->files[i].data);
@@ -374,9 +387,20 @@ size_t index_damages(const struct index *index, const struct index_damage **list
         return index->damages_kept;
 }
 
-static const char *kept_problem(int rc)
+static void tell_contradiction(const struct index *index, struct error *err)
 {
-        return rc == -ESTALE ? "it was written to" : "it contradicts itself";
+        int condemned = index->condemned;
+
+        if (condemned < 0)
+                error_fill(err, EBADMSG,
+                           "its index %s cannot be used any more, delete it: it contradicts "
+                           "itself, and cannot be marked: %s",
+                           index->kept_path, strerror(-condemned));
+        else
+                error_fill(err, EBADMSG,
+                           "its index %s cannot be used any more: it contradicts itself, and is "
+                           "marked so that it is not used again",
+                           index->kept_path);
 }
 
 /* It is told once, so that it does not stand in front of what fails later for another reason. */
@@ -386,9 +410,13 @@ static bool kept_failure(struct index *index, struct error *err)
 
         if (rc == -ENOMEM)
                 error_fill(err, ENOMEM, "out of memory");
-        else if (rc == -EBADMSG || rc == -ESTALE)
-                error_fill(err, -rc, "its index %s cannot be used any more, delete it: %s",
-                           index->kept_path, kept_problem(rc));
+        else if (rc == -EBADMSG)
+                tell_contradiction(index, err);
+        else if (rc == -ESTALE)
+                error_fill(err, ESTALE,
+                           "its index %s cannot be used any more: it was written to, and is "
+                           "looked at anew the next time",
+                           index->kept_path);
         else if (rc < 0)
                 error_fill(err, -rc, "its index %s cannot be read: %s", index->kept_path,
                            strerror(-rc));

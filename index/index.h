@@ -180,7 +180,10 @@ bool index_recover_zero(const struct index *index);
 bool index_lock_unless_sealed(struct index *index);
 void index_unlock(struct index *index);
 
-/* For disk.c: part of the kept index cannot be had; RC says why. Thread-safe. */
+/*
+ * For disk.c: part of the kept index cannot be had; RC says why. With -EBADMSG the index, if its
+ * file is still what it was, must not be used again: it is condemned. Thread-safe.
+ */
 void index_kept_failed(struct index *index, int rc);
 
 #endif

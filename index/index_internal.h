@@ -45,8 +45,10 @@ struct index {
         bool entered;             /* the scan decompresses with the sidecar's restart points */
         struct error sidecar_err; /* why one was not used or not kept */
         struct source *kept_file; /* the sidecar that the disks' maps are filled from, or NULL */
+        int kept_fd;              /* the same, for place_condemn; -1 */
         const char *kept_path;    /* its path, the place's */
         atomic_int kept_error;    /* why one of them could not be, the last time; -errno or 0 */
+        atomic_int condemned; /* 1: the file is, by us; -errno: it cannot be; 0: it need not be */
 
         const struct index_tap *tap; /* of the running scan */
         atomic_bool stopping;

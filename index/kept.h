@@ -13,7 +13,8 @@
  * span's place, length, count and hash. What its extents say is looked at when the span is filled:
  * that they cover it, lie within the stream and store as many blocks as the table says. That can
  * only fail where somebody has forged the hash too, or the file was overwritten in use: then the
- * span stays kept, and whatever needs it fails, each time.
+ * span stays kept, and whatever needs it fails, each time. A file whose hashes are right would pass
+ * kept_check the next time, too: whoever is told -EBADMSG condemns it (place.h).
  *
  * Any number of threads may fill; two that fill one span both decode it, and one of them in vain,
  * so that nobody waits for another's disk.

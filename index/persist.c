@@ -225,7 +225,7 @@ int persist_use(struct index *index, struct sidecar *sidecar)
                 rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);
         if (rc < 0)
                 return rc;
-        index->kept_file = sidecar_take_file(sidecar);
+        index->kept_file = sidecar_take_file(sidecar, &index->kept_fd);
         index->from_sidecar = true;
         index->sidecar_size = sidecar_size(sidecar);
         intake_seal(index);

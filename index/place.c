@@ -280,6 +280,23 @@ int place_open(const struct place *p, enum place_where where)
         return fd < 0 ? -errno : fd;
 }
 
+bool place_is_condemned(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && (st.st_mode & S_ISVTX);
+}
+
+int place_condemn(int fd)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0 || fchmod(fd, (st.st_mode & 07777) | S_ISVTX) < 0)
+                return -errno;
+        /* Some file systems take no such mode and say nothing. */
+        return place_is_condemned(fd) ? 0 : -ENOTSUP;
+}
+
 /* The folder itself is locked: a file for it would have to stay for ever. */
 int place_lock(const struct place *p)
 {

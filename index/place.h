@@ -15,6 +15,7 @@
 #ifndef VMAFS_PLACE_H
 #define VMAFS_PLACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct error;
@@ -53,6 +54,17 @@ int place_folder(const struct place *p);
 
 /* Open the sidecar for reading. The file descriptor, or -ENOENT and what else open says. */
 int place_open(const struct place *p, enum place_where where);
+
+/*
+ * Mark the sidecar that is open as FD: what it says cannot be true, and it is not to be used again.
+ * The mark is the file's sticky bit, which means nothing on Linux unless it is a directory's. It
+ * needs neither the right to write to the file, nor to its folder, nor a path; it can hit no other
+ * file that has the name by now; and it leaves the content as it is, with the record in it, and
+ * with what other mounts read of it. 0; -EPERM where the file is another user's and what else
+ * fchmod says, -ENOTSUP where the file system keeps no such bit. Thread-safe.
+ */
+int place_condemn(int fd);
+bool place_is_condemned(int fd);
 
 /*
  * Keep other processes from replacing sidecars in this folder, so that what is read of the one that

@@ -58,7 +58,7 @@ enum {
 
 struct sidecar {
         struct source *file;
-        int fd; /* the same, for the table's histories; -1: it has been given away */
+        int fd; /* the same; negative: there is none, or it has been given away */
         uint64_t size;
         char compression[NAME + 1];
         char format[NAME + 1];
@@ -354,7 +354,7 @@ static int load_table(struct sidecar *s, uint64_t window, struct error *err)
                 return error_set(err, ENOMEM, "out of memory");
         if (rc < 0)
                 return refuse(err, "its restart points contradict each other");
-        rc = source_open_fd(steal_fd(&s->fd), &store, err);
+        rc = source_open_fd(fcntl(s->fd, F_DUPFD_CLOEXEC, 3), &store, err);
         if (rc < 0)
                 return rc;
         restart_use_store(s->table, store, NULL);
@@ -393,13 +393,12 @@ static int load_start(struct place *place, enum place_where where, uint32_t olde
                       struct sidecar **out, struct error *err)
 {
         struct sidecar *s = calloc(1, sizeof *s);
-        int fd, rc;
+        int rc;
 
         if (!s)
                 return error_set(err, ENOMEM, "out of memory");
-        fd = place_open(place, where);
-        s->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        rc = fd < 0 ? fd : source_open_fd(fd, &s->file, err);
+        s->fd = place_open(place, where);
+        rc = s->fd < 0 ? s->fd : source_open_fd(fcntl(s->fd, F_DUPFD_CLOEXEC, 3), &s->file, err);
         if (rc == 0) {
                 s->size = s->file->size;
                 rc = load_header(s, place_identity(place), oldest, err);
@@ -420,7 +419,10 @@ int sidecar_load(struct place *place, enum place_where where, uint64_t window, s
 
         if (rc < 0)
                 return rc;
-        rc = load_tables(s, err);
+        if (place_is_condemned(s->fd))
+                rc = refuse(err, "its sticky bit is set: it was found to contradict itself");
+        if (rc == 0)
+                rc = load_tables(s, err);
         if (rc == 0)
                 rc = load_table(s, window, err);
         if (rc == 0)
@@ -507,8 +509,9 @@ uint64_t sidecar_size(const struct sidecar *s)
         return s->size;
 }
 
-struct source *sidecar_take_file(struct sidecar *s)
+struct source *sidecar_take_file(struct sidecar *s, int *fd)
 {
+        *fd = steal_fd(&s->fd);
         return steal_ptr(&s->file);
 }
 

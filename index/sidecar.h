@@ -11,7 +11,8 @@
  *
  * vmafs-index(5) describes every byte. A sidecar is input like any other: everything in it is
  * checked before it is believed, and whatever is wrong with it means a new scan. What can only be
- * known by decoding (kept.h, restart.h) is checked when that is done, and is an I/O error then.
+ * known by decoding (kept.h, restart.h) is checked when that is done, and is an I/O error then; an
+ * index whose extents turn out so is condemned (place.h), so that the next time there is a scan.
  */
 #ifndef VMAFS_SIDECAR_H
 #define VMAFS_SIDECAR_H
@@ -51,8 +52,8 @@ int sidecar_save(struct place *place, const struct sidecar_contents *contents, u
 /*
  * Read and check the sidecar of PLACE that is WHERE; one with a history over WINDOW bytes is
  * refused. Sets *OUT, freed by sidecar_free. -ENOENT where there is none, -EINVAL with the reason
- * in ERR for one that cannot be used, -ESTALE where the archive has other ends than the one it was
- * made of, and the same size.
+ * in ERR for one that cannot be used or is condemned, -ESTALE where the archive has other ends than
+ * the one it was made of, and the same size.
  */
 int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
                  struct error *err);
@@ -66,8 +67,8 @@ struct restart_table *sidecar_table(const struct sidecar *s);
 
 /*
  * The record in the sidecar of PLACE that is WHERE, whatever is wrong with its tables, also in one
- * of an older version. Sets *OUT, NULL where it has none. Fails as sidecar_load, and with -EBADMSG
- * where the record is damaged.
+ * of an older version or one that is condemned. Sets *OUT, NULL where it has none. Fails as
+ * sidecar_load, and with -EBADMSG where the record is damaged.
  */
 int sidecar_load_record(struct place *place, enum place_where where, struct record **out,
                         struct error *err);
@@ -81,8 +82,11 @@ const char *sidecar_format(const struct sidecar *s);
  */
 int sidecar_fill(struct sidecar *s, size_t disk_count, struct disk *d);
 
-/* The file that the extents are kept in, which becomes the caller's: once. */
-struct source *sidecar_take_file(struct sidecar *s);
+/*
+ * The file that the extents are kept in, and the same for place_condemn as *FD. Both become the
+ * caller's: once.
+ */
+struct source *sidecar_take_file(struct sidecar *s, int *fd);
 
 /* What it says of disk NUMBER; NULL: nothing. It stays the sidecar's. */
 const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number);
