@@ -226,21 +226,58 @@ static bool same_kind(const struct comparison *c)
                strcmp(sidecar_format(c->sidecar), index_format(c->index)) == 0;
 }
 
+static int pass_over(void *ctx, const struct extent *e)
+{
+        (void)ctx;
+        (void)e;
+        return 0;
+}
+
+/* As kept_walk: what cannot be true says nothing of the archive. */
+static int look_through(const struct comparison *c)
+{
+        int rc = 0;
+
+        for (size_t i = 0; i < c->index->disk_count && rc == 0; i++) {
+                const struct kept *kept = sidecar_disk_kept(c->sidecar, (uint32_t)i);
+
+                if (kept)
+                        rc = kept_walk(kept, pass_over, NULL);
+        }
+        return rc;
+}
+
+/* One that differs is left as it is, to be told of each time; this one would fail a mount. */
+static void tell_contradiction(const struct sidecar *sidecar, struct audit_sidecar *one)
+{
+        int rc = sidecar_condemn(sidecar);
+
+        if (rc == 0)
+                snprintf(one->problem, sizeof one->problem, "it contradicts itself, and is marked");
+        else
+                snprintf(one->problem, sizeof one->problem,
+                         "it contradicts itself, delete it: it cannot be marked: %s",
+                         strerror(-rc));
+}
+
 static int compare(struct index *index, const struct sidecar *sidecar, struct audit *a,
                    struct audit_sidecar *one)
 {
         struct comparison c = {.index = index, .sidecar = sidecar, .audit = a};
-        bool fits = same_kind(&c);
+        int rc = look_through(&c);
+        bool fits = rc == 0 && same_kind(&c);
 
         for (size_t i = 0; i < index->disk_count && fits; i++)
                 fits = compare_disk(&c, index->disks[i]);
-        if (!fits)
+        if (rc == -EBADMSG)
+                tell_contradiction(sidecar, one);
+        else if (!fits)
                 snprintf(one->problem, sizeof one->problem, "it does not fit the archive");
         compare_segments(&c);
         place_stretches(&c);
         free(c.stretches);
         one->differs = c.differs;
-        return c.error;
+        return rc == -ENOMEM ? rc : c.error;
 }
 
 static int audit_one(struct index *index, enum place_where where, struct audit *a)

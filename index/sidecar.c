@@ -515,6 +515,11 @@ struct source *sidecar_take_file(struct sidecar *s, int *fd)
         return steal_ptr(&s->file);
 }
 
+int sidecar_condemn(const struct sidecar *s)
+{
+        return place_condemn(s->fd);
+}
+
 const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number)
 {
         return number < s->disk_count ? s->disks[number] : NULL;

@@ -88,6 +88,9 @@ int sidecar_fill(struct sidecar *s, size_t disk_count, struct disk *d);
  */
 struct source *sidecar_take_file(struct sidecar *s, int *fd);
 
+/* As place_condemn. */
+int sidecar_condemn(const struct sidecar *s);
+
 /* What it says of disk NUMBER; NULL: nothing. It stays the sidecar's. */
 const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number);
 

@@ -19,8 +19,10 @@
 #include <cmocka.h>
 
 #include "archive/error.h"
+#include "index/audit.h"
 #include "index/hashtree.h"
 #include "index/index.h"
+#include "index/place.h"
 #include "index/record.h"
 #include "tests/forgery_fixture.h"
 
@@ -376,6 +378,30 @@ static void test_one_that_is_written_to_is_not_marked(void **state)
         forgery_end(&g);
 }
 
+/* ---- verify ---- */
+
+static void test_verify_marks_it(void **state)
+{
+        struct forgery g = begin(FIXTURE_ZSTD);
+        struct index_options options = {
+            .sidecar = INDEX_SIDECAR_LATER, .sidecar_path = g.f.index, .threads = 1};
+        struct error err = {0};
+        struct index *index;
+        struct audit audit;
+        (void)state;
+
+        assert_int_equal(index_open(g.f.archive, &options, &index, &err), 0);
+        assert_int_equal(index_scan(index, NULL, &err), 0);
+        assert_int_equal(audit_run(index, &audit), 0);
+        assert_non_null(strstr(audit.sidecars[PLACE_OWN].problem, "contradicts itself"));
+        assert_false(audit.sidecars[PLACE_OWN].differs);
+        assert_int_equal(audit.count, 0);
+        assert_true(is_marked(g.f.index));
+        audit_fini(&audit);
+        index_close(index);
+        forgery_end(&g);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -392,6 +418,7 @@ int main(void)
             cmocka_unit_test(test_one_that_cannot_be_marked_is_to_be_deleted),
             cmocka_unit_test(test_one_that_is_cut_is_not_marked),
             cmocka_unit_test(test_one_that_is_written_to_is_not_marked),
+            cmocka_unit_test(test_verify_marks_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
