@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Disks of several spans of 64 MiB, whose maps are filled from a kept index as they are asked for.
+# shellcheck disable=SC2016 # scripts for other shells
 # shellcheck disable=SC2030,SC2031 # status is what run sets in the same test
 load helpers
 bats_require_minimum_version 1.5.0
@@ -140,4 +141,76 @@ link_archives() {
         [[ $output == *"Input/output error"* ]]
         grep "its index $PWD/i cannot be read: " "$LOG"
         [ "$(wc -l <"$LOG")" -eq 1 ]
+}
+
+# What its mount has said is in LOG.
+unmount_kept() {
+        umount "$MNT" || fusermount3 -u "$MNT"
+        wait "$DAEMON"
+}
+
+@test "an index that contradicts itself costs one mount what it is about, and is made anew by the next" {
+        link_archives
+        "$VMAFS" verify --record --file=i a.vma.zst
+        "$TOOLS/forge" i
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        index_is complete
+        run -1 cat "$MNT/disk-a.raw"
+        [[ $output == *"Input/output error"* ]]
+        # The other spans are as they should be.
+        cmp <(tail -c +$((64 * 1024 * 1024 + 1)) "$MNT/disk-a.raw") <(tail -c +$((64 * 1024 * 1024 + 1)) "$RAW")
+        grep "its index $PWD/i cannot be used any more: it contradicts itself, and is marked" "$LOG"
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+        [ "$(stat -c %A i)" = -rw------T ]
+        unmount_kept
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        wait_indexed
+        cmp "$MNT/disk-a.raw" "$RAW"
+        wait_for 60 test ! -k i
+        grep "its index $PWD/i is not used: its sticky bit is set" "$LOG"
+        unmount_kept
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        index_is complete
+        cmp "$MNT/disk-a.raw" "$RAW"
+        [ ! -s "$LOG" ]
+        "$VMAFS" verify --file=i a.vma.zst | grep "^recorded: .*the disks are the same"
+}
+
+@test "map fails once with an index that contradicts itself, and verify puts another in its place" {
+        link_archives
+        "$VMAFS" map a.vma.zst disk-a.raw >truth
+        "$VMAFS" index --file=a.vma.zst.vmafs a.vma.zst
+        "$TOOLS/forge" a.vma.zst.vmafs
+        run --separate-stderr -1 "$VMAFS" map a.vma.zst disk-a.raw
+        # shellcheck disable=SC2154 # what run sets
+        [[ $stderr == *"a.vma.zst.vmafs cannot be used any more: it contradicts itself, and is marked"* ]]
+        [ -k a.vma.zst.vmafs ]
+        "$VMAFS" map a.vma.zst disk-a.raw | cmp - truth
+        "$VMAFS" index --file=i a.vma.zst
+        "$TOOLS/forge" i
+        "$VMAFS" verify --file=i a.vma.zst | grep "^index i: cannot be used: it contradicts itself, and is marked$"
+        [ ! -k i ]
+        "$VMAFS" verify --file=i a.vma.zst | grep '^index i: agrees$'
+}
+
+# Root in the sandbox has no right to another user's file, nor has anybody where nothing is written.
+@test "an index that cannot be marked is to be deleted, and the log says so" {
+        need_root
+        link_archives
+        "$VMAFS" index --file=i a.vma.zst
+        "$TOOLS/forge" i
+        mkdir ro
+        unshare -m bash -euc '
+                trap "umount -q mnt || true" EXIT
+                mount --bind . ro
+                mount -o remount,bind,ro ro
+                mkdir mnt
+                "$0" a.vma.zst mnt -f -o index="$PWD/ro/i" >log 2>&1 &
+                for _ in {1..600}; do mountpoint -q mnt && break; sleep 0.1; done
+                ! cat mnt/disk-a.raw >/dev/null
+                umount mnt
+                wait $!' "$VMAFS" 3>&-
+        grep "its index $PWD/ro/i cannot be used any more, delete it: it contradicts itself" log
+        grep 'cannot be marked: Read-only file system' log
+        [ ! -k i ]
 }

@@ -44,6 +44,24 @@ as_nobody() {
                 ! mountpoint -q own/mnt'
 }
 
+@test "nobody's index that contradicts itself is marked, and made anew" {
+        zstd -q a.vma -o a.zst
+        chmod 644 a.zst
+        "$VMAFS" index --file=own/i a.zst
+        "$TOOLS/forge" own/i
+        chown 65534:65534 own/i
+        as_nobody '
+                ./vmafs a.zst own/mnt -o index=own/i
+                ! cat own/mnt/disk-drive-scsi0.raw >/dev/null
+                fusermount3 -u own/mnt
+                [ "$(stat -c %A own/i)" = -rw------T ]
+                ./vmafs a.zst own/mnt -o index=own/i
+                [ "$(sha256sum <own/mnt/disk-drive-scsi0.raw | cut -c1-16)" = 6643d417e01a111d ]
+                for _ in {1..600}; do [ -k own/i ] || break; sleep 0.1; done
+                [ "$(stat -c %A own/i)" = -rw------- ]
+                fusermount3 -u own/mnt'
+}
+
 @test "SIGTERM ends nobody's mount" {
         as_nobody '
                 ./vmafs a.vma own/mnt -f &
