@@ -241,7 +241,10 @@ static bool evict(struct blockcache *c)
         return evict_from(c, SPENT) || evict_from(c, USED);
 }
 
-/* The memory of the oldest spent block but the last, where that suits LEN bytes. */
+/*
+ * The memory of the oldest spent block but the last, where that suits LEN bytes. It stays accounted
+ * for.
+ */
 static bool reuse_spent(struct blockcache *c, size_t len, struct buffer *out)
 {
         struct block *victim;
@@ -253,7 +256,6 @@ static bool reuse_spent(struct blockcache *c, size_t len, struct buffer *out)
                 return false;
         }
         *out = victim->buffer;
-        atomic_fetch_sub(&c->bytes, out->touched);
         free(victim);
         return true;
 }
@@ -301,16 +303,17 @@ static int begin_load(struct blockcache *c, struct block *b, size_t len)
 {
         scoped_lock(&c->load_lock);
         bool reused = reuse_spent(c, len, &b->buffer);
+        size_t had = b->buffer.touched;
         int rc = 0;
 
-        /* What is reused has its room, but for what of it was never touched. */
-        while (!make_room(c, max_u64(len, b->buffer.touched)) && c->loading > 0)
+        while (!make_room(c, len - min_u64(len, had)) && c->loading > 0)
                 pthread_cond_wait(&c->load_ended, &c->load_lock);
         if (!reused)
                 rc = spares_get(&c->spares, len, &b->buffer);
         if (rc < 0)
                 return rc;
         charge(c, b, len);
+        atomic_fetch_sub(&c->bytes, had);
         c->loading++;
         return 0;
 }
