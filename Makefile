@@ -114,11 +114,11 @@ $(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 # What a test of faults comes between.
-FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk malloc calloc realloc reallocarray \
-              strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
+FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk preadv64 malloc calloc realloc \
+              reallocarray strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
               XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
               renameat)
-FAULT_TESTS := $(filter %/test_faults %/test_lzop_ahead,$(UNIT_BIN))
+FAULT_TESTS := $(filter %/test_faults %/test_gather %/test_lzop_ahead,$(UNIT_BIN))
 $(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(call object,tests/inject.c) $(SUPPORT) \
                 $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zlib.h>
@@ -21,6 +22,7 @@
 static enum read_fault read_fault;
 static uint64_t read_offset;
 static struct stat read_file;
+static _Atomic uint64_t reads;
 
 static uint64_t fail_at; /* 0: never */
 static bool fail_rest;
@@ -69,11 +71,18 @@ bool inject_struck(void)
 
 /* ---- reads ---- */
 
+uint64_t inject_reads(void)
+{
+        return reads;
+}
+
 ssize_t __real_pread64(int fd, void *buf, size_t len, off_t offset);
 ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset);
 ssize_t __wrap___pread64_chk(int fd, void *buf, size_t len, off_t offset, size_t room);
+ssize_t __wrap_preadv64(int fd, const struct iovec *parts, int count, off_t offset);
 
-ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset)
+/* One buffer of a read. */
+static ssize_t read_part(int fd, void *buf, size_t len, off_t offset)
 {
         uint64_t at = (uint64_t)offset;
         struct stat st;
@@ -100,11 +109,35 @@ ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset)
         return __real_pread64(fd, buf, len, offset);
 }
 
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset)
+{
+        reads++;
+        return read_part(fd, buf, len, offset);
+}
+
 ssize_t __wrap___pread64_chk(int fd, void *buf, size_t len, off_t offset, size_t room)
 {
         if (len > room)
                 abort();
         return __wrap_pread64(fd, buf, len, offset);
+}
+
+/* As the kernel does it: what is in front of a failure counts. */
+ssize_t __wrap_preadv64(int fd, const struct iovec *parts, int count, off_t offset)
+{
+        ssize_t done = 0;
+
+        reads++;
+        for (int i = 0; i < count; i++) {
+                ssize_t n = read_part(fd, parts[i].iov_base, parts[i].iov_len, offset + done);
+
+                if (n < 0)
+                        return done > 0 ? done : n;
+                done += n;
+                if ((size_t)n < parts[i].iov_len)
+                        break;
+        }
+        return done;
 }
 
 /* ---- memory ---- */

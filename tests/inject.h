@@ -22,6 +22,9 @@ enum read_fault {
 void inject_read(const char *path, enum read_fault fault, uint64_t offset);
 void inject_nothing(void);
 
+/* Reads there were so far, of any file; one that has many buffers is one. */
+uint64_t inject_reads(void);
+
 /*
  * The NTH (from 1) request for memory from now on fails, and with REST all behind it. A thread or
  * a decoder is memory, too.
