@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A range that is gathered is what disk_read gives, in pieces, or nothing at all. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive/extent.h"
+#include "index/disk.h"
+#include "index/index.h"
+#include "index/loan.h"
+#include "tests/fixture_loan.h"
+#include "tests/ragged_fixture.h"
+#include "tests/vma_writer.h"
+
+enum {
+        BLOCK = BACKUP_BLOCK,
+        CLUSTER = BACKUP_CLUSTER,
+        LENT = RAGGED_LENT,
+        ZEROS = 65536,    /* that lie in one piece, by loan.c */
+        STORED_MAX = 128, /* pieces that are read for one range, likewise */
+        CLUSTERS_MAX = 48,
+        UNTOUCHED = 0xa5, /* memory into which nothing was written */
+        GUARD = 64,
+};
+
+static uint8_t memory[CLUSTERS_MAX * CLUSTER + GUARD], got[CLUSTERS_MAX * CLUSTER];
+
+/* ---- ranges ---- */
+
+static bool gather(struct disk *d, uint64_t offset, size_t len, struct disk_loan *loan)
+{
+        assert_true(len <= sizeof got && offset + len <= d->size);
+        memset(memory, UNTOUCHED, len + GUARD);
+        return disk_gather(d, memory, len, offset, loan);
+}
+
+static void expect_untouched(size_t from, size_t len)
+{
+        size_t i = from;
+
+        while (i < from + len && memory[i] == UNTOUCHED)
+                i++;
+        assert_int_equal(i, from + len);
+}
+
+/* Each piece is in its place of the memory, or elsewhere; then that place is as it was. */
+static void expect_in_place(const struct disk_loan *loan, size_t len)
+{
+        size_t done = 0;
+
+        for (size_t i = 0; i < loan->count; i++) {
+                const struct iovec *piece = &loan->pieces[i];
+                const uint8_t *base = piece->iov_base;
+
+                if (base >= memory && base < memory + sizeof memory)
+                        assert_ptr_equal(base, memory + done);
+                else
+                        expect_untouched(done, piece->iov_len);
+                done += piece->iov_len;
+        }
+        assert_int_equal(done, len);
+        expect_untouched(len, GUARD);
+}
+
+static void expect_gathered(struct disk *d, uint64_t offset, size_t len, struct disk_loan *loan)
+{
+        assert_true(gather(d, offset, len, loan));
+        expect_in_place(loan, len);
+        assert_int_equal(disk_read(d, got, len, offset), len);
+        assert_true(loan_equals(loan, got, len));
+}
+
+/* The same, where nobody cares for the pieces. */
+static void check_gathered(struct disk *d, uint64_t offset, size_t len)
+{
+        struct disk_loan loan;
+
+        expect_gathered(d, offset, len, &loan);
+}
+
+static void expect_not_gathered(struct disk *d, uint64_t offset, size_t len)
+{
+        struct disk_loan loan;
+
+        assert_false(gather(d, offset, len, &loan));
+}
+
+/* ---- gathering what is right ---- */
+
+static void test_gathers_any_range(void **state)
+{
+        struct backup f = ragged_backup();
+        (void)state;
+
+        ragged_ranges(backup_scan(&f), check_gathered);
+        backup_end(&f);
+}
+
+static void test_short_zeros_are_written(void **state)
+{
+        struct backup f = ragged_alike(0xff01, 1);
+        struct disk *d = backup_scan(&f);
+        struct disk_loan loan;
+        (void)state;
+
+        expect_gathered(d, 0, CLUSTER, &loan);
+        assert_int_equal(loan.count, 1);
+        assert_ptr_equal(loan.pieces[0].iov_base, memory);
+        backup_end(&f);
+}
+
+static void test_long_zeros_are_lent(void **state)
+{
+        struct backup f = ragged_alike(0xfe01, 1);
+        struct disk *d = backup_scan(&f);
+        struct disk_loan loan;
+        (void)state;
+
+        expect_gathered(d, 0, CLUSTER, &loan);
+        assert_int_equal(loan.count, 3);
+        assert_int_equal(loan.pieces[1].iov_len, LENT);
+        expect_untouched(BLOCK, LENT);
+        /* It is the range's that count, not the disk's. */
+        expect_gathered(d, BLOCK - 1, LENT, &loan);
+        assert_int_equal(loan.count, 1);
+        expect_gathered(d, BLOCK - 1, LENT + 1, &loan);
+        assert_int_equal(loan.count, 2);
+        backup_end(&f);
+}
+
+static void test_nothing_but_zeros(void **state)
+{
+        struct backup f = ragged_alike(0, 4);
+        struct disk *d = backup_scan(&f);
+        struct disk_loan loan;
+        (void)state;
+
+        expect_gathered(d, 5, 3 * ZEROS + 1, &loan);
+        assert_int_equal(loan.count, 4);
+        expect_untouched(0, 3 * ZEROS + 1);
+        backup_end(&f);
+}
+
+/* ---- what cannot be gathered ---- */
+
+static void test_too_many_pieces(void **state)
+{
+        struct backup f = ragged_alike(0x00ff, LOAN_PIECES / 2 + 1);
+        struct disk *d = backup_scan(&f);
+        const size_t most = LOAN_PIECES / 2 * CLUSTER;
+        struct disk_loan loan;
+        (void)state;
+
+        expect_gathered(d, 0, most, &loan);
+        assert_int_equal(loan.count, LOAN_PIECES);
+        expect_not_gathered(d, 0, most + 1);
+        expect_not_gathered(d, 1, most);
+        backup_end(&f);
+}
+
+/* Zeros between them are written: for the reply all of it is one piece. */
+static void test_too_many_stored_pieces(void **state)
+{
+        struct backup f = ragged_alike(0x5555, STORED_MAX / 8 + 1);
+        struct disk *d = backup_scan(&f);
+        const size_t most = STORED_MAX / 8 * CLUSTER;
+        struct disk_loan loan;
+        (void)state;
+
+        expect_gathered(d, 0, most, &loan);
+        assert_int_equal(loan.count, 1);
+        expect_not_gathered(d, 0, most + 1);
+        expect_not_gathered(d, 1, most);
+        backup_end(&f);
+}
+
+static void test_lost_is_not_gathered(void **state)
+{
+        struct backup f = ragged_gap();
+        struct disk *d = backup_scan(&f);
+        (void)state;
+
+        check_gathered(d, 0, CLUSTER);
+        check_gathered(d, 2 * CLUSTER, CLUSTER);
+        expect_not_gathered(d, CLUSTER - 1, 2);
+        expect_not_gathered(d, CLUSTER + 1, 1);
+        expect_not_gathered(d, 2 * CLUSTER - 1, 2);
+        expect_not_gathered(d, 0, 3 * CLUSTER);
+        backup_end(&f);
+}
+
+static void test_lost_is_zeros_where_that_is_wanted(void **state)
+{
+        struct backup f = ragged_gap();
+        struct disk *d = ragged_scan_recovering(&f);
+        (void)state;
+
+        ragged_ranges(d, check_gathered);
+        check_gathered(d, CLUSTER, CLUSTER);
+        for (unsigned i = 0; i < CLUSTER; i++)
+                assert_int_equal(got[i], 0);
+        backup_end(&f);
+}
+
+/* Cut off before it was opened: what is missing is lost. */
+static void test_truncated(void **state)
+{
+        struct backup f = ragged_alike(0xffff, 2);
+        uint64_t start = vma_writer_offset(f.w) + VMA_EXTENT_HEADER;
+        struct disk *d;
+        (void)state;
+
+        backup_finish(&f);
+        assert_int_equal(ftruncate(f.fd, (off_t)(start + CLUSTER + 2 * BLOCK + 1)), 0);
+        d = backup_scan(&f);
+        check_gathered(d, 0, CLUSTER + 2 * BLOCK);
+        expect_not_gathered(d, 0, CLUSTER + 2 * BLOCK + 1);
+        expect_not_gathered(d, CLUSTER + 3 * BLOCK, BLOCK);
+        backup_end(&f);
+}
+
+static void test_cut_while_it_is_open(void **state)
+{
+        struct backup f = ragged_backup();
+        struct disk *d = backup_scan(&f);
+        (void)state;
+
+        assert_int_equal(ftruncate(f.fd, lseek(f.fd, 0, SEEK_END) - 1), 0);
+        expect_not_gathered(d, 0, BLOCK);
+        assert_int_equal(disk_read(d, got, BLOCK, 0), -EIO);
+        backup_end(&f);
+}
+
+static void test_written_to_while_it_is_open(void **state)
+{
+        /* So long before it is opened that the clock, which ticks, shows a write behind that. */
+        static const struct timespec ticks = {.tv_nsec = 30000000};
+        struct backup f = ragged_backup();
+        struct disk *d;
+        (void)state;
+
+        nanosleep(&ticks, NULL);
+        d = backup_scan(&f);
+        check_gathered(d, 0, BLOCK);
+        assert_int_equal(pwrite(f.fd, "x", 1, lseek(f.fd, 0, SEEK_END) - 1), 1);
+        expect_not_gathered(d, 0, BLOCK);
+        assert_int_equal(disk_read(d, got, BLOCK, 0), -ESTALE);
+        backup_end(&f);
+}
+
+static void test_compressed(void **state)
+{
+        struct backup f = ragged_backup();
+        struct disk *d;
+        (void)state;
+
+        ragged_compress(&f, "zstd -qc");
+        d = backup_scan(&f);
+        expect_not_gathered(d, 0, BLOCK);
+        expect_not_gathered(d, 0, RAGGED_SIZE);
+        expect_untouched(0, RAGGED_SIZE);
+        backup_end(&f);
+}
+
+/* ---- while the scan is under way ---- */
+
+/* Also where what is lost is zeros: this may be stored yet. */
+static void test_not_scanned_yet(void **state)
+{
+        (void)state;
+        for (int zero = 0; zero < 2; zero++) {
+                struct backup f = ragged_backup();
+                struct disk *d;
+
+                assert_int_equal(backup_open(&f, zero), 0);
+                d = index_disk(f.index, 0);
+                expect_not_gathered(d, 0, BLOCK);
+                expect_not_gathered(d, CLUSTER + 5, BLOCK);
+                assert_int_equal(disk_read(d, got, BLOCK, 0), -EAGAIN);
+                backup_end(&f);
+        }
+}
+
+/* The extent that was scanned has the first cluster and the last but one. */
+static int check_half(void *ctx, struct disk *d, const struct extent *extents, size_t n)
+{
+        bool *checked = ctx;
+        (void)extents;
+        (void)n;
+
+        if (*checked)
+                return 0;
+        *checked = true;
+        check_gathered(d, 0, CLUSTER);
+        check_gathered(d, 2 * CLUSTER, CLUSTER);
+        expect_not_gathered(d, CLUSTER, 1);
+        expect_not_gathered(d, CLUSTER + 5, BLOCK);
+        expect_not_gathered(d, 0, CLUSTER + 1);
+        expect_not_gathered(d, 3 * CLUSTER - 1, 2);
+        return 0;
+}
+
+static void test_half_scanned(void **state)
+{
+        struct backup f = backup_start();
+        bool checked = false;
+        const struct index_tap tap = {.ctx = &checked, .extents = check_half};
+        (void)state;
+
+        backup_device(&f, 1, "a", 4 * CLUSTER);
+        backup_header(&f);
+        backup_cluster(&f, 1, 2, 0xffff);
+        backup_cluster(&f, 1, 0, 0x0f0f);
+        assert_int_equal(vma_writer_flush(f.w), 0);
+        backup_cluster(&f, 1, 1, 0xffff);
+        backup_cluster(&f, 1, 3, 0xffff);
+        assert_int_equal(backup_open(&f, false), 0);
+        assert_int_equal(index_scan(f.index, &tap, &f.err), 0);
+        assert_true(checked);
+        check_gathered(index_disk(f.index, 0), 0, 4 * CLUSTER);
+        backup_end(&f);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_gathers_any_range),
+            cmocka_unit_test(test_short_zeros_are_written),
+            cmocka_unit_test(test_long_zeros_are_lent),
+            cmocka_unit_test(test_nothing_but_zeros),
+            cmocka_unit_test(test_too_many_pieces),
+            cmocka_unit_test(test_too_many_stored_pieces),
+            cmocka_unit_test(test_lost_is_not_gathered),
+            cmocka_unit_test(test_lost_is_zeros_where_that_is_wanted),
+            cmocka_unit_test(test_truncated),
+            cmocka_unit_test(test_cut_while_it_is_open),
+            cmocka_unit_test(test_written_to_while_it_is_open),
+            cmocka_unit_test(test_compressed),
+            cmocka_unit_test(test_not_scanned_yet),
+            cmocka_unit_test(test_half_scanned),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
