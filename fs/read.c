@@ -78,6 +78,15 @@ static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
         return true;
 }
 
+/* Small reads are most often one piece, which takes no memory for a list of them. */
+static void reply(const struct request *r, const struct disk_loan *loan)
+{
+        if (loan->count == 1)
+                fuse_reply_buf(r->req, loan->pieces[0].iov_base, loan->pieces[0].iov_len);
+        else
+                fuse_reply_iov(r->req, loan->pieces, (int)loan->count);
+}
+
 /* From where the bytes lie, without a copy of our own. False: that does not go. */
 static bool lend_disk(const struct request *r)
 {
@@ -87,7 +96,7 @@ static bool lend_disk(const struct request *r)
 
         if (want == 0 || !disk_borrow(d, want, (uint64_t)r->offset, &loan))
                 return false;
-        fuse_reply_iov(r->req, loan.pieces, (int)loan.count);
+        reply(r, &loan);
         disk_give_back(d, &loan);
         return true;
 }
@@ -100,7 +109,7 @@ static bool gather_disk(const struct request *r, char *buf)
 
         if (want == 0 || !disk_gather(r->node->disk, buf, want, (uint64_t)r->offset, &loan))
                 return false;
-        fuse_reply_iov(r->req, loan.pieces, (int)loan.count);
+        reply(r, &loan);
         return true;
 }
 
