@@ -39,10 +39,10 @@ bench_image() {
         warm "$3"
         for ((i = 0; i < ROUNDS; i++)); do
                 mount_vmafs "$3"
-                sample "$1.seq" read_all "$MNT/disk-image.raw"
+                sample_filling "$1.seq" read_all "$MNT/disk-image.raw"
                 unmount
                 start_image_export "$2" "$3"
-                sample "$1.seq.qemu" read_all "$EXPORT"
+                sample_filling "$1.seq.qemu" read_all "$EXPORT"
                 stop_export
                 mount_vmafs "$3"
                 wait_for_index
@@ -64,7 +64,7 @@ bench_vmdkmount() {
 
         for ((i = 0; i < ROUNDS; i++)); do
                 vmdkmount "$1" "$MNT" >/dev/null
-                sample vmdkmount.seq read_all "$disk"
+                sample_filling vmdkmount.seq read_all "$disk"
                 unmount
                 vmdkmount "$1" "$MNT" >/dev/null
                 random_reads vmdkmount.random "$disk" "$IMAGES_READS"

@@ -7,19 +7,24 @@
 #   sample SUBJECT COMMAND…   -> samples/SUBJECT    seconds, a line a round
 #   ratio, figure             -> figures            name, median, min, max, unit, op, target
 
-# More than any subject fills of the page cache at once, MiB.
-USED_MEMORY=3000
-
 # Runs the command and notes its time under SUBJECT. A command that fails ends everything.
 sample() {
         local subject=$1 begin end
 
         shift
-        "$BENCH/used_memory" "$USED_MEMORY" || die "no memory"
         begin=$EPOCHREALTIME
         "$@" || die "failed: $*"
         end=$EPOCHREALTIME
         note "$subject" "$(awk -v a="$begin" -v b="$end" 'BEGIN { printf "%.4f", b - a }')"
+}
+
+# About what a subject fills of the page cache at once, MiB.
+USED_MEMORY=2048
+
+# The same for a command that takes much new memory, if only of the page cache.
+sample_filling() {
+        "$BENCH/used_memory" "$USED_MEMORY" || die "no memory"
+        sample "$@"
 }
 
 # note SUBJECT VALUE: one more round's value of SUBJECT.
