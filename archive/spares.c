@@ -46,8 +46,7 @@ static unsigned class_of(size_t capacity)
         return class;
 }
 
-/* Does A suit LEN bytes better than B: with less memory beyond them, or fewer pages that are new?
- */
+/* Does A suit LEN bytes better than B: with less memory beyond them, or fewer new pages? */
 static bool suits_better(const struct spare *a, const struct spare *b, size_t len)
 {
         if (a->touched >= len && b->touched >= len)

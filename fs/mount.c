@@ -399,8 +399,7 @@ static int serve(struct mount *m)
                 _exit(STATUS_FAILED);
         }
         pthread_join(m->signals, NULL);
-        /* The kernel's other word for a mount that has gone: a request was on its way to us then.
-         */
+        /* The kernel says this, too, of a mount that has gone: a request was on its way. */
         return rc < 0 && rc != -ECONNABORTED ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -440,9 +439,8 @@ static const char *mount_hint(const struct mount *m)
         cleanup_close int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
         if (device < 0 && errno == ENOENT)
-                return "; there is no /dev/fuse: load the module fuse, or, in a container, allow "
-                       "it "
-                       "the device";
+                return "; there is no /dev/fuse: the module fuse is not loaded, or a container "
+                       "does not have the device";
         if (device < 0)
                 return "; /dev/fuse cannot be opened here";
         return m->options.allow_other && getuid() != 0 && !others_may_be_allowed()
