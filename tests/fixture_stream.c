@@ -246,6 +246,22 @@ struct bytes fixture_pipe(struct bytes plain, const char *command)
         return result;
 }
 
+size_t fixture_lzop_block(struct bytes z, size_t i)
+{
+        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4;
+        uint32_t flags = load_be32(z.data + 17);
+        /* Of the data, and of what it is compressed to; the latter not where it is stored. */
+        uint32_t sum = flags & 0x101 ? 4 : 0, both = sum + (flags & 0x202 ? 4 : 0);
+
+        at += 1 + (size_t)z.data[at] + 4;
+        while (i-- > 0) {
+                uint32_t out = load_be32(z.data + at), in = load_be32(z.data + at + 4);
+
+                at += 8 + (size_t)(in == out ? sum : both) + in;
+        }
+        return at;
+}
+
 struct memory_source {
         struct source base;
         const uint8_t *data;

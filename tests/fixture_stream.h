@@ -44,6 +44,9 @@ struct bytes fixture_decompress(struct bytes z);
 /* PLAIN through the command line COMMAND, which reads its input from stdin. */
 struct bytes fixture_pipe(struct bytes plain, const char *command);
 
+/* Where block I of the first member of Z begins, which lzop made without a filter. */
+size_t fixture_lzop_block(struct bytes z, size_t i);
+
 /* A source of LEN bytes, which must outlive it. */
 struct source *fixture_source(const void *data, size_t len);
 

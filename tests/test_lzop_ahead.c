@@ -207,19 +207,6 @@ static void test_members_and_padding(void **state)
         free(z.data);
 }
 
-/* Where block I of the first member begins in the file. */
-static size_t block_at(struct bytes z, size_t i)
-{
-        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4;
-        size_t sums = load_be32(z.data + 17) & 2 ? 8 : 4;
-
-        at += 1 + (size_t)z.data[at] + 4;
-        while (i-- > 0)
-                at += 8 + (load_be32(z.data + at) == load_be32(z.data + at + 4) ? 4 : sums) +
-                      load_be32(z.data + at + 4);
-        return at;
-}
-
 /* With the byte at AT of Z changed. */
 static void check_changed(struct bytes z, size_t at, uint64_t plain_len)
 {
@@ -237,7 +224,7 @@ static void test_damaged_block(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
-                size_t at = block_at(z, blocks[i]);
+                size_t at = fixture_lzop_block(z, blocks[i]);
 
                 check_changed(z, at + 1, plain.len);  /* its length */
                 check_changed(z, at + 6, plain.len);  /* that of its data */
@@ -255,7 +242,7 @@ static void test_many_damaged_blocks(void **state)
 
         (void)state;
         for (size_t i = 7; i < 32; i += 3)
-                z.data[block_at(z, i) + 50] ^= 1;
+                z.data[fixture_lzop_block(z, i) + 50] ^= 1;
         assert_int_equal(check_same(z, plain.len), 9);
         free(plain.data);
         free(z.data);
@@ -268,7 +255,7 @@ static void test_truncation(void **state)
 
         (void)state;
         for (size_t i = ALONE; i < 12; i += 3) {
-                size_t at = block_at(z, i);
+                size_t at = fixture_lzop_block(z, i);
 
                 for (size_t n = 0; n < 16; n += 5)
                         assert_int_equal(check_same((struct bytes){z.data, at + n}, plain.len), 1);
@@ -325,7 +312,7 @@ static void test_page_that_cannot_be_read(void **state)
 
         (void)state;
         for (size_t i = ALONE; i < 16; i += 3) {
-                uint64_t bad = block_at(z, i) / 4096 * 4096;
+                uint64_t bad = fixture_lzop_block(z, i) / 4096 * 4096;
                 struct medium m = make_medium(z, bad), n = make_medium(z, bad);
                 struct source *alone, *s;
 

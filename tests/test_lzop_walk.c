@@ -120,19 +120,6 @@ static struct restart_table *copy_table(struct source *s, struct bytes z)
         return to;
 }
 
-/* Where block I of the first member begins in the file. */
-static size_t block_at(struct bytes z, size_t i)
-{
-        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4;
-        size_t sums = load_be32(z.data + 17) & 2 ? 8 : 4;
-
-        at += 1 + (size_t)z.data[at] + 4;
-        while (i-- > 0)
-                at += 8 + (load_be32(z.data + at) == load_be32(z.data + at + 4) ? 4 : sums) +
-                      load_be32(z.data + at + 4);
-        return at;
-}
-
 static void check_both_ways(struct bytes plain, struct bytes z)
 {
         struct source *walked = open_lzop(z, true, NULL), *decoded = open_lzop(z, false, NULL);
@@ -205,7 +192,7 @@ static void test_damage_is_left_to_who_reads_it(void **state)
         uint8_t buf[16];
 
         (void)state;
-        z.data[block_at(z, 10) + 5000] ^= 0x10;
+        z.data[fixture_lzop_block(z, 10) + 5000] ^= 0x10;
         s = open_lzop(z, true, NULL);
         go_to_the_end(s);
         assert_int_equal(stream_damage(s, &err), 0);
@@ -216,7 +203,7 @@ static void test_damage_is_left_to_who_reads_it(void **state)
         assert_int_equal(source_pread(s, buf, sizeof buf, 10 * BLOCK - 8), -EIO);
         check_range(s, plain, 11 * BLOCK, plain.len - 11 * BLOCK);
         assert_int_equal(stream_damage(s, &err), -EIO);
-        assert_int_equal(err.offset, block_at(z, 10));
+        assert_int_equal(err.offset, fixture_lzop_block(z, 10));
         source_close(s);
         free(plain.data);
         free(z.data);
@@ -227,14 +214,11 @@ static void test_without_checksums_all_is_decoded(void **state)
 {
         struct bytes plain = fixture_mixture(6 * MIB, 1);
         struct bytes z = fixture_pipe(plain, "lzop -F -c");
-        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4 + 1 + 4;
         struct source_gap gaps[GAPS];
         struct source *s;
 
         (void)state;
-        for (size_t i = 0; i < 10; i++)
-                at += 8 + load_be32(z.data + at + 4);
-        memset(z.data + at + 5000, 0xff, 5000);
+        memset(z.data + fixture_lzop_block(z, 10) + 5000, 0xff, 5000);
         s = open_lzop(z, true, NULL);
         assert_int_equal(go_through(s, gaps), 1);
         assert_int_equal(gaps[0].start, 10 * BLOCK);
@@ -271,7 +255,7 @@ static void test_a_damaged_length_is_never_followed(void **state)
 
         (void)state;
         for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
-                size_t at = block_at(z, blocks[b]);
+                size_t at = fixture_lzop_block(z, blocks[b]);
 
                 for (size_t i = 0; i < 64; i += 1 + i % 3) {
                         z.data[at + i / 8] ^= (uint8_t)(1 << i % 8);
@@ -287,8 +271,9 @@ static void test_missing_and_foreign_pieces(void **state)
 {
         struct bytes plain = fixture_mixture(6 * MIB, 1), junk = fixture_noise(70000, 2);
         struct bytes z = fixture_pipe(plain, "lzop -c");
-        size_t places[] = {block_at(z, 4), block_at(z, 8), block_at(z, 8) + 1000,
-                           block_at(z, 10) - 300, block_at(z, 21) + 20};
+        size_t places[] = {fixture_lzop_block(z, 4), fixture_lzop_block(z, 8),
+                           fixture_lzop_block(z, 8) + 1000, fixture_lzop_block(z, 10) - 300,
+                           fixture_lzop_block(z, 21) + 20};
 
         (void)state;
         for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -318,7 +303,8 @@ static void test_exchanged_blocks_are_noticed(void **state)
 {
         struct bytes plain = fixture_noise(6 * MIB, 1);
         struct bytes z = fixture_pipe(plain, "lzop -c");
-        size_t a = block_at(z, 9), b = block_at(z, 17), len = block_at(z, 10) - a;
+        size_t a = fixture_lzop_block(z, 9), b = fixture_lzop_block(z, 17),
+               len = fixture_lzop_block(z, 10) - a;
         struct source *s = open_lzop(z, true, NULL);
         struct restart_table *table;
         uint8_t *kept = malloc(len), buf[16];

@@ -192,15 +192,7 @@ enum { LZOP_BLOCK = 256 * 1024 };
 /* Where block I of the one member of P begins in the file. */
 static size_t lzop_block(const struct packed *p, size_t i)
 {
-        const uint8_t *z = p->sound;
-        size_t at = 9 + 2 + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 4;
-        size_t sums = load_be32(z + 17) & 2 ? 8 : 4;
-
-        at += 1 + (size_t)z[at] + 4;
-        while (i-- > 0)
-                at += 8 + (load_be32(z + at) == load_be32(z + at + 4) ? 4 : sums) +
-                      load_be32(z + at + 4);
-        return at;
+        return fixture_lzop_block((struct bytes){p->sound, p->sound_len}, i);
 }
 
 /* A flipped bit in its data costs the block, and what an extent header in it leads to. */
