@@ -119,8 +119,8 @@ FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk preadv64 ma
               XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
               renameat)
 FAULT_TESTS := $(filter %/test_faults %/test_gather %/test_lzop_ahead,$(UNIT_BIN))
-$(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(call object,tests/inject.c) $(SUPPORT) \
-                $(LIBRARY)
+$(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(call object,tests/inject.c) $(FIXTURES) \
+                $(SUPPORT) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(FIXTURES) $(SUPPORT) $(LIBRARY)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/rejoin_fixture.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,16 +20,7 @@ struct rejoined rejoin(struct bytes z)
 
         assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &r.s, &err), 0);
         stream_release(r.s);
-        while (source_reach(r.s, UINT64_MAX, &r.end, &err) < 0) {
-                int rc;
-
-                assert_int_equal(err.code, EIO);
-                assert_true(r.count < REJOIN_GAPS);
-                rc = source_resume(r.s, &r.gaps[r.count++], &err);
-                assert_true(rc >= 0);
-                if (rc == 0)
-                        break;
-        }
+        decoded_pass(r.s, &r.met);
         return r;
 }
 
@@ -51,9 +41,9 @@ static void check_same(struct source *s, uint64_t at, size_t len, const uint8_t 
 /* What lies between two gaps is a piece of PLAIN, wherever that was. */
 static void check_between(const struct rejoined *r, struct bytes plain)
 {
-        for (size_t i = 1; i < r->count; i++) {
-                uint64_t from = r->gaps[i - 1].end;
-                size_t len = (size_t)(r->gaps[i].start - min_u64(from, r->gaps[i].start));
+        for (size_t i = 1; i < r->met.count; i++) {
+                uint64_t from = r->met.gaps[i - 1].end;
+                size_t len = (size_t)(r->met.gaps[i].start - min_u64(from, r->met.gaps[i].start));
                 uint8_t *got = malloc(len + 1);
 
                 if (len > 0)
@@ -65,12 +55,12 @@ static void check_between(const struct rejoined *r, struct bytes plain)
 
 void rejoined_expect(const struct rejoined *r, struct bytes plain, size_t least)
 {
-        size_t front = (size_t)r->gaps[0].start, behind;
+        size_t front = (size_t)r->met.gaps[0].start, behind;
         const struct source_gap *last;
 
-        assert_true(r->count > 0);
-        last = &r->gaps[r->count - 1];
-        behind = (size_t)(r->end - last->end);
+        assert_true(r->met.count > 0);
+        last = &r->met.gaps[r->met.count - 1];
+        behind = (size_t)(r->met.end - last->end);
         assert_true(behind <= plain.len);
         assert_true(front + behind >= least);
         check_same(r->s, 0, front, plain.data);
@@ -104,9 +94,9 @@ size_t rejoin_random_damage(struct bytes plain, struct bytes z, int rounds, size
                 for (size_t i = 0; i < n; i++)
                         damaged.data[at + i] = (uint8_t)fixture_random(&seed);
                 r = rejoin(damaged);
-                if (r.count == 1) {
+                if (r.met.count == 1) {
                         rejoined_expect(&r, plain, 0);
-                        rejoined += r.end > r.gaps[0].end;
+                        rejoined += r.met.end > r.met.gaps[0].end;
                 }
                 source_close(r.s);
         }

@@ -9,16 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/source.h"
+#include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
-
-enum { REJOIN_GAPS = 32 };
 
 struct rejoined {
         struct source *s; /* closed by the caller */
-        struct source_gap gaps[REJOIN_GAPS];
-        size_t count;
-        uint64_t end; /* of what is there, by the stream's own reckoning */
+        struct passage met;
 };
 
 /* Go through Z, which must outlive it. */

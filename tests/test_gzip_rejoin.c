@@ -142,7 +142,7 @@ static void test_damage_at_several_places(void **state)
         for (size_t i = 0; i < 3; i++)
                 break_header(z, bits[i]);
         v = rejoin(z);
-        assert_int_equal(v.count, 3);
+        assert_int_equal(v.met.count, 3);
         rejoined_expect(&v, plain, 8 * MIB);
         source_close(v.s);
         free(plain.data);
@@ -162,7 +162,7 @@ static void test_damage_near_the_end(void **state)
         break_header(z, b.bit[b.count - 5]);
         v = rejoin(z);
         rejoined_expect(&v, plain, 4 * MIB);
-        assert_true(v.end > v.gaps[v.count - 1].end);
+        assert_true(v.met.end > v.met.gaps[v.met.count - 1].end);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -183,7 +183,7 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
         z = fixture_pipe(plain, "gzip -9 -c");
         break_header(z, block_at(z, 1000));
         v = rejoin(z);
-        assert_int_equal(v.count, 1);
+        assert_int_equal(v.met.count, 1);
         rejoined_expect(&v, plain, 0);
         source_close(v.s);
         free(plain.data);
@@ -235,7 +235,7 @@ static void check_embedded(int mem_level, const char *outer)
         v = rejoin(z);
         rejoined_expect(&v, plain, front / 2 + 3 * MIB);
         /* Not even for a moment. */
-        assert_int_equal(v.count, 1);
+        assert_int_equal(v.met.count, 1);
         source_close(v.s);
         free(content.data);
         free(plain.data);

@@ -24,86 +24,31 @@
 #include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
+#include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 #include "tests/inject.h"
 
 /* The first MiB of a member is decoded without looking ahead. */
-enum { BLOCK = 256 << 10, ALONE = 4, STOPS = 64, PIECE = 64 << 10 };
+enum { BLOCK = 256 << 10, ALONE = 4, PIECE = 64 << 10 };
 
-/* What stopped a pass, and what was lost by it. */
-struct stop {
-        struct error err;
-        struct source_gap gap;
-        int resumed;
-};
-
-struct stops {
-        struct stop stop[STOPS];
-        size_t count;
-};
-
-static int open_lzop(struct source *take_in, unsigned threads, bool walk, struct source **s)
+static struct source *open_lzop(struct source *take_in, unsigned threads, bool walk)
 {
         const struct stream_options o = {.threads = threads, .walk = walk};
-        int rc = stream_open(&lzop_codec, take_in, &o, s, NULL);
 
-        if (rc == 0)
-                stream_release(*s);
-        return rc;
+        return decoded_open(&lzop_codec, take_in, &o);
 }
 
-/* To the stream's end, behind whatever is damaged. */
-static void go_through(struct source *s, struct stops *stops)
-{
-        *stops = (struct stops){0};
-        for (; stops->count < STOPS; stops->count++) {
-                struct stop *stop = &stops->stop[stops->count];
-                uint64_t end;
-
-                if (source_reach(s, UINT64_MAX, &end, &stop->err) == 0)
-                        return;
-                stop->resumed = source_resume(s, &stop->gap, NULL);
-                if (stop->resumed <= 0) {
-                        stops->count++;
-                        return;
-                }
-        }
-        fail_msg("too much is damaged");
-}
-
-static void check_same_stops(const struct stops *a, const struct stops *b)
+static void check_same_passage(const struct passage *a, const struct passage *b)
 {
         assert_int_equal(a->count, b->count);
+        assert_int_equal(a->lost_the_end, b->lost_the_end);
         for (size_t i = 0; i < a->count; i++) {
-                const struct stop *p = &a->stop[i], *q = &b->stop[i];
+                const struct error *p = &a->errors[i], *q = &b->errors[i];
 
-                assert_int_equal(p->err.code, q->err.code);
-                assert_int_equal(p->err.offset, q->err.offset);
-                assert_string_equal(p->err.text, q->err.text);
-                assert_int_equal(p->resumed, q->resumed);
-                assert_int_equal(p->gap.start, q->gap.start);
-                assert_int_equal(p->gap.end, q->gap.end);
-        }
-}
-
-static void check_same_table(struct source *a, struct source *b)
-{
-        size_t count = restart_count(stream_table(a));
-
-        assert_int_equal(restart_count(stream_table(b)), count);
-        for (size_t i = 0; i < count; i++) {
-                struct restart_record p, q;
-                bool saved = restart_save(stream_table(a), i, &p);
-
-                assert_int_equal(restart_save(stream_table(b), i, &q), saved);
-                if (!saved)
-                        continue;
-                assert_int_equal(p.point.in_bit, q.point.in_bit);
-                assert_int_equal(p.point.out, q.point.out);
-                assert_int_equal(p.point.aux, q.point.aux);
-                assert_int_equal(p.point.hash, q.point.hash);
-                assert_int_equal(p.point.by_sums, q.point.by_sums);
-                assert_int_equal(p.enter, q.enter);
+                assert_int_equal(p->offset, q->offset);
+                assert_string_equal(p->text, q->text);
+                assert_int_equal(a->gaps[i].start, b->gaps[i].start);
+                assert_int_equal(a->gaps[i].end, b->gaps[i].end);
         }
 }
 
@@ -124,25 +69,22 @@ static void check_same_bytes(struct source *a, struct source *b, uint64_t len)
 static size_t check_same(struct bytes z, uint64_t plain_len)
 {
         static const unsigned threads[] = {2, 8};
-        static struct stops alone_stops, stops;
-        struct source *alone;
+        static struct passage by_one, by_many;
+        struct source *alone = open_lzop(fixture_source(z.data, z.len), 1, false);
 
-        assert_int_equal(open_lzop(fixture_source(z.data, z.len), 1, false, &alone), 0);
-        go_through(alone, &alone_stops);
+        decoded_pass(alone, &by_one);
         for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
-                struct source *s;
+                struct source *s = open_lzop(fixture_source(z.data, z.len), threads[i], false);
 
-                assert_int_equal(open_lzop(fixture_source(z.data, z.len), threads[i], false, &s),
-                                 0);
-                go_through(s, &stops);
-                check_same_stops(&alone_stops, &stops);
-                check_same_table(alone, s);
+                decoded_pass(s, &by_many);
+                check_same_passage(&by_one, &by_many);
+                decoded_expect_same_table(alone, s);
                 check_same_bytes(alone, s, plain_len);
                 assert_int_equal(s->size, alone->size);
                 source_close(s);
         }
         source_close(alone);
-        return alone_stops.count;
+        return by_one.count;
 }
 
 static void check_sound(struct bytes plain, const char *command)
@@ -153,7 +95,7 @@ static void check_sound(struct bytes plain, const char *command)
         uint64_t end;
 
         assert_int_equal(check_same(z, plain.len), 0);
-        assert_int_equal(open_lzop(fixture_source(z.data, z.len), 4, false, &s), 0);
+        s = open_lzop(fixture_source(z.data, z.len), 4, false);
         assert_int_equal(source_reach(s, UINT64_MAX, &end, NULL), 0);
         assert_int_equal(end, plain.len);
         for (uint64_t at = 0; at < plain.len; at += PIECE) {
@@ -306,7 +248,7 @@ static struct medium make_medium(struct bytes z, uint64_t bad)
 
 static void test_page_that_cannot_be_read(void **state)
 {
-        static struct stops alone_stops, stops;
+        static struct passage by_one, by_many;
         struct bytes plain = fixture_mixture(4 * MIB, 7);
         struct bytes z = fixture_pipe(plain, "lzop -c");
 
@@ -314,15 +256,14 @@ static void test_page_that_cannot_be_read(void **state)
         for (size_t i = ALONE; i < 16; i += 3) {
                 uint64_t bad = fixture_lzop_block(z, i) / 4096 * 4096;
                 struct medium m = make_medium(z, bad), n = make_medium(z, bad);
-                struct source *alone, *s;
+                struct source *alone = open_lzop(&m.base, 1, false);
+                struct source *s = open_lzop(&n.base, 4, false);
 
-                assert_int_equal(open_lzop(&m.base, 1, false, &alone), 0);
-                go_through(alone, &alone_stops);
-                assert_int_equal(open_lzop(&n.base, 4, false, &s), 0);
-                go_through(s, &stops);
-                assert_true(stops.count > 0);
-                check_same_stops(&alone_stops, &stops);
-                check_same_table(alone, s);
+                decoded_pass(alone, &by_one);
+                decoded_pass(s, &by_many);
+                assert_true(by_many.count > 0);
+                check_same_passage(&by_one, &by_many);
+                decoded_expect_same_table(alone, s);
                 source_close(s);
                 source_close(alone);
         }
@@ -336,13 +277,13 @@ static void test_reads_as_one_thread_does(void **state)
         struct bytes plain = fixture_mixture(16 * MIB, 8);
         struct bytes z = fixture_pipe(plain, "lzop -c");
         struct medium m = make_medium(z, UINT64_MAX / 2);
-        static struct stops stops;
+        static struct passage passage;
         struct source *s;
 
         (void)state;
-        assert_int_equal(open_lzop(&m.base, 4, false, &s), 0);
-        go_through(s, &stops);
-        assert_int_equal(stops.count, 0);
+        s = open_lzop(&m.base, 4, false);
+        decoded_pass(s, &passage);
+        assert_int_equal(passage.count, 0);
         assert_false(m.by_others);
         assert_in_range(m.bytes, z.len, z.len + z.len / 8);
         source_close(s);
@@ -355,15 +296,15 @@ static void test_a_walk_does_not_look_ahead(void **state)
         struct bytes plain = fixture_mixture(16 * MIB, 9);
         struct bytes z = fixture_pipe(plain, "lzop -c");
         struct medium alone = make_medium(z, UINT64_MAX / 2), m = alone;
-        static struct stops stops;
+        static struct passage passage;
         struct source *s;
 
         (void)state;
-        assert_int_equal(open_lzop(&alone.base, 1, true, &s), 0);
-        go_through(s, &stops);
+        s = open_lzop(&alone.base, 1, true);
+        decoded_pass(s, &passage);
         source_close(s);
-        assert_int_equal(open_lzop(&m.base, 4, true, &s), 0);
-        go_through(s, &stops);
+        s = open_lzop(&m.base, 4, true);
+        decoded_pass(s, &passage);
         source_close(s);
         assert_in_range(m.bytes, alone.bytes, alone.bytes + 1000);
         assert_true(m.bytes < z.len / 4);
@@ -380,13 +321,10 @@ static void test_closing_in_the_middle(void **state)
 
         (void)state;
         for (uint64_t to = MIB; to < plain.len; to += 100000) {
-                static uint8_t buf[1000];
-                struct source *s;
+                struct source *s = open_lzop(fixture_source(z.data, z.len), 5, false);
 
-                assert_int_equal(open_lzop(fixture_source(z.data, z.len), 5, false, &s), 0);
                 assert_int_equal(source_reach(s, to, &end, NULL), 0);
-                assert_int_equal(source_pread(s, buf, sizeof buf, to - 1000), 1000);
-                assert_memory_equal(buf, plain.data + to - 1000, sizeof buf);
+                decoded_expect(s, plain, to - 1000, 1000);
                 source_close(s);
         }
         free(plain.data);
@@ -414,8 +352,7 @@ static void test_segment_that_nobody_can_enter(void **state)
         memcpy(header.data, lengths, sizeof lengths);
         z.len -= 4;
         z = fixture_join(fixture_join(z, header), fixture_join(large, end_mark));
-        assert_int_equal(stream_open(&lzop_codec, fixture_source(z.data, z.len), &o, &s, NULL), 0);
-        stream_release(s);
+        s = decoded_open(&lzop_codec, fixture_source(z.data, z.len), &o);
         assert_int_equal(source_reach(s, UINT64_MAX, &end, NULL), 0);
         assert_int_equal(end, plain.len + LARGE);
         assert_int_equal(source_pread(s, buf, PIECE, at), PIECE);
@@ -472,6 +409,7 @@ static void test_memory(void **state)
 {
         struct bytes plain = fixture_mixture(3 * MIB, 12);
         struct bytes z = fixture_pipe(plain, "lzop -c");
+        const struct stream_options o = {.threads = 3};
         unsigned refused = 0, unharmed = 0;
         bool struck = true;
 
@@ -483,8 +421,9 @@ static void test_memory(void **state)
                         int rc;
 
                         inject_no_memory(nth, rest);
-                        rc = open_lzop(in, 3, false, &s);
+                        rc = stream_open(&lzop_codec, in, &o, &s, NULL);
                         if (rc == 0) {
+                                stream_release(s);
                                 rc = source_reach(s, UINT64_MAX, &end, NULL);
                                 source_close(s);
                         }

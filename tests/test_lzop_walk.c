@@ -20,53 +20,24 @@
 #include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
+#include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 
-enum { BLOCK = 256 << 10, GAPS = 64 };
+enum { BLOCK = 256 << 10 };
 
 static struct source *open_lzop(struct bytes z, bool walk, struct restart_table *take_table)
 {
         const struct stream_options o = {.threads = 2, .walk = walk, .take_table = take_table};
-        struct error err = {0};
-        struct source *s;
 
-        if (stream_open(&lzop_codec, fixture_source(z.data, z.len), &o, &s, &err) < 0)
-                fail_msg("%s", err.text);
-        stream_release(s);
-        return s;
-}
-
-/* To the stream's end, behind whatever is damaged. Returns how many GAPS there were. */
-static size_t go_through(struct source *s, struct source_gap gaps[GAPS])
-{
-        for (size_t n = 0; n < GAPS; n++) {
-                struct error err = {0};
-                uint64_t end;
-
-                if (source_reach(s, UINT64_MAX, &end, &err) == 0)
-                        return n;
-                assert_int_equal(err.code, EIO);
-                if (source_resume(s, &gaps[n], &err) == 0)
-                        return n + 1;
-        }
-        fail_msg("too many gaps");
-        return 0;
+        return decoded_open(&lzop_codec, fixture_source(z.data, z.len), &o);
 }
 
 static void go_to_the_end(struct source *s)
 {
-        struct source_gap gaps[GAPS];
+        struct passage p;
 
-        assert_int_equal(go_through(s, gaps), 0);
-}
-
-static void check_range(struct source *s, struct bytes plain, uint64_t offset, size_t len)
-{
-        uint8_t *buf = malloc(len);
-
-        assert_int_equal(source_pread(s, buf, len, offset), (ssize_t)len);
-        assert_memory_equal(buf, plain.data + offset, len);
-        free(buf);
+        decoded_pass(s, &p);
+        assert_int_equal(p.count, 0);
 }
 
 static void check_all(struct source *s, struct bytes plain)
@@ -75,7 +46,7 @@ static void check_all(struct source *s, struct bytes plain)
 
         assert_true(s->size == plain.len);
         for (size_t at = 0; at < plain.len; at += step)
-                check_range(s, plain, at, min_u64(step, plain.len - at));
+                decoded_expect(s, plain, at, min_u64(step, plain.len - at));
 }
 
 static size_t count_by_sums(struct source *s)
@@ -86,25 +57,6 @@ static size_t count_by_sums(struct source *s)
         for (size_t i = 0; restart_get(stream_table(s), i, &segment); i++)
                 n += segment.point.by_sums;
         return n;
-}
-
-static void check_same_table(struct source *a, struct source *b)
-{
-        size_t count = restart_count(stream_table(a));
-
-        assert_int_equal(restart_count(stream_table(b)), count);
-        for (size_t i = 0; i < count; i++) {
-                struct restart_record p, q;
-
-                assert_true(restart_save(stream_table(a), i, &p));
-                assert_true(restart_save(stream_table(b), i, &q));
-                assert_int_equal(p.point.in_bit, q.point.in_bit);
-                assert_int_equal(p.point.out, q.point.out);
-                assert_int_equal(p.point.aux, q.point.aux);
-                assert_int_equal(p.point.hash, q.point.hash);
-                assert_int_equal(p.point.by_sums, q.point.by_sums);
-                assert_int_equal(p.enter, q.enter);
-        }
 }
 
 /* As a sidecar would hold it. */
@@ -123,10 +75,12 @@ static struct restart_table *copy_table(struct source *s, struct bytes z)
 static void check_both_ways(struct bytes plain, struct bytes z)
 {
         struct source *walked = open_lzop(z, true, NULL), *decoded = open_lzop(z, false, NULL);
+        size_t saved;
 
         go_to_the_end(walked);
         go_to_the_end(decoded);
-        check_same_table(walked, decoded);
+        saved = decoded_expect_same_table(walked, decoded);
+        assert_int_equal(saved, restart_count(stream_table(walked)));
         check_all(walked, plain);
         source_close(walked);
         source_close(decoded);
@@ -172,8 +126,8 @@ static void test_reads_in_between(void **state)
 
                 assert_int_equal(source_reach(s, want, &end, &err), 0);
                 assert_true(end >= want);
-                check_range(s, plain, want - 512, 512);
-                check_range(s, plain, want / 2, 400000 < want / 2 ? 400000 : 1000);
+                decoded_expect(s, plain, want - 512, 512);
+                decoded_expect(s, plain, want / 2, 400000 < want / 2 ? 400000 : 1000);
         }
         assert_true(count_by_sums(s) >= 10);
         go_to_the_end(s);
@@ -197,11 +151,11 @@ static void test_damage_is_left_to_who_reads_it(void **state)
         go_to_the_end(s);
         assert_int_equal(stream_damage(s, &err), 0);
         /* The block alone, though it is decoded as one with its neighbours. */
-        check_range(s, plain, 0, 10 * BLOCK);
+        decoded_expect(s, plain, 0, 10 * BLOCK);
         assert_int_equal(source_pread(s, buf, sizeof buf, 10 * BLOCK), -EIO);
         assert_int_equal(source_pread(s, buf, sizeof buf, 11 * BLOCK - 16), -EIO);
         assert_int_equal(source_pread(s, buf, sizeof buf, 10 * BLOCK - 8), -EIO);
-        check_range(s, plain, 11 * BLOCK, plain.len - 11 * BLOCK);
+        decoded_expect(s, plain, 11 * BLOCK, plain.len - 11 * BLOCK);
         assert_int_equal(stream_damage(s, &err), -EIO);
         assert_int_equal(err.offset, fixture_lzop_block(z, 10));
         source_close(s);
@@ -214,15 +168,16 @@ static void test_without_checksums_all_is_decoded(void **state)
 {
         struct bytes plain = fixture_mixture(6 * MIB, 1);
         struct bytes z = fixture_pipe(plain, "lzop -F -c");
-        struct source_gap gaps[GAPS];
+        struct passage p;
         struct source *s;
 
         (void)state;
         memset(z.data + fixture_lzop_block(z, 10) + 5000, 0xff, 5000);
         s = open_lzop(z, true, NULL);
-        assert_int_equal(go_through(s, gaps), 1);
-        assert_int_equal(gaps[0].start, 10 * BLOCK);
-        assert_int_equal(gaps[0].end, 11 * BLOCK);
+        decoded_pass(s, &p);
+        assert_int_equal(p.count, 1);
+        assert_int_equal(p.gaps[0].start, 10 * BLOCK);
+        assert_int_equal(p.gaps[0].end, 11 * BLOCK);
         assert_int_equal(count_by_sums(s), 0);
         source_close(s);
         free(plain.data);
@@ -233,14 +188,15 @@ static void test_without_checksums_all_is_decoded(void **state)
 static void check_same_gaps(struct bytes z)
 {
         struct source *walked = open_lzop(z, true, NULL), *decoded = open_lzop(z, false, NULL);
-        struct source_gap a[GAPS], b[GAPS];
-        size_t n = go_through(walked, a);
+        struct passage a, b;
 
-        assert_true(n > 0);
-        assert_int_equal(go_through(decoded, b), n);
-        for (size_t i = 0; i < n; i++) {
-                assert_int_equal(a[i].start, b[i].start);
-                assert_int_equal(a[i].end, b[i].end);
+        decoded_pass(walked, &a);
+        decoded_pass(decoded, &b);
+        assert_true(a.count > 0);
+        assert_int_equal(b.count, a.count);
+        for (size_t i = 0; i < a.count; i++) {
+                assert_int_equal(a.gaps[i].start, b.gaps[i].start);
+                assert_int_equal(a.gaps[i].end, b.gaps[i].end);
         }
         assert_true(walked->size == decoded->size);
         source_close(walked);
@@ -317,10 +273,10 @@ static void test_exchanged_blocks_are_noticed(void **state)
         memcpy(z.data + a, z.data + b, len);
         memcpy(z.data + b, kept, len);
         s = open_lzop(z, true, table);
-        check_range(s, plain, 0, 8 * BLOCK);
+        decoded_expect(s, plain, 0, 8 * BLOCK);
         assert_int_equal(source_pread(s, buf, sizeof buf, 9 * BLOCK + 5), -EIO);
         assert_int_equal(source_pread(s, buf, sizeof buf, 17 * BLOCK + 5), -EIO);
-        check_range(s, plain, 20 * BLOCK, 4 * BLOCK);
+        decoded_expect(s, plain, 20 * BLOCK, 4 * BLOCK);
         source_close(s);
         free(kept);
         free(plain.data);

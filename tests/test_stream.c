@@ -21,18 +21,13 @@
 #include "archive/source.h"
 #include "archive/stream.h"
 #include "archive/zstd_parse.h"
+#include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 
 static struct source *open_with(const struct codec_ops *codec, struct bytes z,
                                 const struct stream_options *o)
 {
-        struct error err = {0};
-        struct source *s;
-
-        if (stream_open(codec, fixture_source(z.data, z.len), o, &s, &err) < 0)
-                fail_msg("%s", err.text);
-        stream_release(s);
-        return s;
+        return decoded_open(codec, fixture_source(z.data, z.len), o);
 }
 
 static struct source *open_zstd(struct bytes z, size_t cache_bytes)
@@ -52,20 +47,11 @@ static uint64_t reach(struct source *s, uint64_t offset)
         return end;
 }
 
-static void check_range(struct source *s, struct bytes plain, uint64_t offset, size_t len)
-{
-        uint8_t *buf = malloc(len);
-
-        assert_int_equal(source_pread(s, buf, len, offset), (ssize_t)len);
-        assert_memory_equal(buf, plain.data + offset, len);
-        free(buf);
-}
-
 static void check_all(struct source *s, struct bytes plain, size_t step)
 {
         assert_true(s->size == plain.len);
         for (size_t at = 0; at < plain.len; at += step)
-                check_range(s, plain, at, min_u64(step, plain.len - at));
+                decoded_expect(s, plain, at, min_u64(step, plain.len - at));
 }
 
 static void test_ahead_of_the_frontier_is_eagain(void **state)
@@ -82,7 +68,7 @@ static void test_ahead_of_the_frontier_is_eagain(void **state)
         assert_true(end >= MIB && end < 2 * MIB);
         assert_true(s->size == SOURCE_SIZE_UNKNOWN);
         assert_int_equal(source_pread(s, buf, sizeof buf, end - 8), -EAGAIN);
-        check_range(s, plain, end - 16, 16);
+        decoded_expect(s, plain, end - 16, 16);
         source_close(s);
         free(plain.data);
         free(z.data);
@@ -98,8 +84,8 @@ static void test_growing_part_is_readable(void **state)
         for (uint64_t want = 100000; want < plain.len; want += 100000) {
                 uint64_t end = reach(s, want);
 
-                check_range(s, plain, end - 100000, 100000);
-                check_range(s, plain, end / 2, 1000);
+                decoded_expect(s, plain, end - 100000, 100000);
+                decoded_expect(s, plain, end / 2, 1000);
         }
         assert_int_equal(reach(s, UINT64_MAX), plain.len);
         check_all(s, plain, 300000);
@@ -185,7 +171,8 @@ static void test_late_proofs(void **state)
         last = restart_count(stream_table(s)) - 1;
         for (size_t i = last + 1; i-- > 0;) {
                 assert_true(restart_get(stream_table(s), i, &segment));
-                check_range(s, plain, segment.point.out, (size_t)(segment.end - segment.point.out));
+                decoded_expect(s, plain, segment.point.out,
+                               (size_t)(segment.end - segment.point.out));
         }
         restart_entry(stream_table(s), last, &entry);
         assert_true(entry.index > 0);
@@ -214,7 +201,7 @@ static void *read_start(void *arg)
         struct lagging *r = arg;
 
         for (size_t at = 0; at < r->len; at += MIB)
-                check_range(r->s, r->plain, at, min_u64(MIB, r->len - at));
+                decoded_expect(r->s, r->plain, at, min_u64(MIB, r->len - at));
         return NULL;
 }
 
@@ -311,8 +298,8 @@ static void test_frame_without_points(void **state)
         restart_measure(stream_table(s), &stats);
         assert_true(stats.widest > RESTART_SEGMENT_MAX);
         check_all(s, plain, 7 * MIB);
-        check_range(s, plain, 20 * MIB, 1000);
-        check_range(s, plain, 2 * MIB, 1000);
+        decoded_expect(s, plain, 20 * MIB, 1000);
+        decoded_expect(s, plain, 2 * MIB, 1000);
         source_close(s);
         free(records.data);
         free(plain.data);
@@ -373,7 +360,7 @@ static void test_damage_ends_the_frontier(void **state)
         s = open_zstd((struct bytes){z.data, z.len / 2}, 0);
         assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
         assert_true(end > MIB);
-        check_range(s, plain, 0, (size_t)end);
+        decoded_expect(s, plain, 0, (size_t)end);
         assert_int_equal(source_pread(s, buf, sizeof buf, end - 8), -EIO);
         assert_int_equal(reach(s, end), end);
         assert_int_equal(source_reach(s, end + 1, &end, &err), -EIO);
@@ -420,13 +407,13 @@ static void test_damage_is_remembered_for_a_while(void **state)
 
         assert_int_equal(reach(s, UINT64_MAX), plain.len);
         assert_true(restart_get(stream_table(s), 1, &segment));
-        check_range(s, plain, plain.len - 16, 16);
+        decoded_expect(s, plain, plain.len - 16, 16);
         z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
         assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
         z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
         assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
         sleep(4);
-        check_range(s, plain, segment.point.out, 16);
+        decoded_expect(s, plain, segment.point.out, 16);
         source_close(s);
         free(plain.data);
         free(z.data);

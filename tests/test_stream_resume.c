@@ -15,6 +15,7 @@
 #include "archive/error.h"
 #include "archive/source.h"
 #include "archive/stream.h"
+#include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 
 enum { FRAME = 1 << 20, LEN = 16 };
@@ -30,15 +31,12 @@ static struct damaged open_damaged(void)
         struct damaged d = {.plain = fixture_mixture(FRAME, 1)};
         struct bytes second = fixture_mixture(FRAME, 2);
         struct bytes z = fixture_compress(d.plain, 1, 0, 0, 1);
-        struct error err = {0};
 
         memset(z.data + z.len / 2, 0xff, 64);
         d.z = fixture_join(z, fixture_compress(second, 1, 0, 0, 1));
         d.plain = fixture_join(d.plain, second);
-        if (stream_open(&zstd_codec, fixture_source(d.z.data, d.z.len), &(struct stream_options){0},
-                        &d.stream, &err) < 0)
-                fail_msg("%s", err.text);
-        stream_release(d.stream);
+        d.stream = decoded_open(&zstd_codec, fixture_source(d.z.data, d.z.len),
+                                &(struct stream_options){0});
         return d;
 }
 

@@ -104,7 +104,7 @@ static void test_damage_at_several_places(void **state)
         for (size_t i = 1; i < 4; i++)
                 z.data[block_at(z, z.len / 4 * i)] |= ZSTD_BLOCK_RESERVED << 1;
         v = rejoin(z);
-        assert_int_equal(v.count, 3);
+        assert_int_equal(v.met.count, 3);
         rejoined_expect(&v, plain, 15 * MIB);
         source_close(v.s);
         free(plain.data);
@@ -125,8 +125,8 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
         z = fixture_compress(plain, 3, 19, 0, 1);
         z.data[block_at(z, 1)] |= ZSTD_BLOCK_RESERVED << 1;
         v = rejoin(z);
-        assert_int_equal(v.count, 1);
-        assert_int_equal(v.end - v.gaps[0].end, 0);
+        assert_int_equal(v.met.count, 1);
+        assert_int_equal(v.met.end - v.met.gaps[0].end, 0);
         source_close(v.s);
         free(plain.data);
         free(z.data);
