@@ -13,6 +13,23 @@
 #define STEP ((size_t)256 << 10)
 #define ALL  SIZE_MAX
 
+struct bytes disk;
+const struct bytes content = {.data = (unsigned char[]){"content"}, .len = 7};
+
+int make_disk(void **state)
+{
+        (void)state;
+        disk = bytes_mixed(((size_t)5 << 20) + 123, 1);
+        return 0;
+}
+
+int free_disk(void **state)
+{
+        (void)state;
+        bytes_free(&disk);
+        return 0;
+}
+
 void need_program(const char *name)
 {
         char line[64];
@@ -73,6 +90,41 @@ size_t check_round_trip(const struct codec_ops *codec, const struct bytes *compr
         record_free(&r);
         source_close(in);
         return count;
+}
+
+size_t check_command(const struct codec_ops *codec, const struct bytes *original,
+                     const char *command, uint64_t spacing)
+{
+        struct bytes compressed = bytes_through(original, command);
+        size_t points = check_round_trip(codec, &compressed, original, spacing);
+
+        bytes_free(&compressed);
+        return points;
+}
+
+struct bytes disk_in_members(size_t count, const char *const *commands, size_t kinds)
+{
+        struct bytes all = {0};
+        size_t start = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                size_t end = (i + 1) * disk.len / count;
+                struct bytes part, member;
+
+                if (i + 1 == count)
+                        end = disk.len;
+                else if (i % 5 == 3)
+                        end = start + 1;
+                else if (i % 5 == 1)
+                        end = start;
+                part = bytes_copy(disk.data + start, end - start);
+                member = bytes_through(&part, commands[i % kinds]);
+                bytes_append(&all, member.data, member.len);
+                bytes_free(&part);
+                bytes_free(&member);
+                start = end;
+        }
+        return all;
 }
 
 /* Segments of a good pass over the damaged stream BAD. */

@@ -9,6 +9,13 @@
 
 #include "tests/codec_fixture.h"
 
+extern struct bytes disk;          /* 5 MiB of what disks hold, from make_disk to free_disk */
+extern const struct bytes content; /* a few, for what does not depend on them */
+
+/* Before and after all tests of a program. */
+int make_disk(void **state);
+int free_disk(void **state);
+
 /* Leave the test as skipped, with a word on stderr, where the shell has no program NAME. */
 void need_program(const char *name);
 
@@ -18,6 +25,16 @@ void need_program(const char *name);
  */
 size_t check_round_trip(const struct codec_ops *codec, const struct bytes *compressed,
                         const struct bytes *original, uint64_t spacing);
+
+/* The same of what the shell command COMMAND makes of ORIGINAL. */
+size_t check_command(const struct codec_ops *codec, const struct bytes *original,
+                     const char *command, uint64_t spacing);
+
+/*
+ * The disk as COUNT members, made by the KINDS shell commands in turn, with empty ones and such of
+ * one byte among them.
+ */
+struct bytes disk_in_members(size_t count, const char *const *commands, size_t kinds);
 
 /*
  * With one bit flipped at each of COUNT places the pass fails, naming a byte, or gives ORIGINAL

@@ -13,36 +13,10 @@
 
 #define MIB ((size_t)1 << 20)
 
-static struct bytes disk; /* 5 MiB of what disks hold */
-
-static int make_disk(void **state)
-{
-        (void)state;
-        disk = bytes_mixed(5 * MIB + 123, 1);
-        return 0;
-}
-
-static int free_disk(void **state)
-{
-        (void)state;
-        bytes_free(&disk);
-        return 0;
-}
-
-/* DATA through COMMAND and back; the number of points. */
-static size_t check_command(const struct bytes *data, const char *command, uint64_t spacing)
-{
-        struct bytes compressed = bytes_through(data, command);
-        size_t points = check_round_trip(&gzip_codec, &compressed, data, spacing);
-
-        bytes_free(&compressed);
-        return points;
-}
-
 static void check_program(const char *program, const char *command)
 {
         need_program(program);
-        assert_true(check_command(&disk, command, MIB / 2) >= 5);
+        assert_true(check_command(&gzip_codec, &disk, command, MIB / 2) >= 5);
 }
 
 static void test_rsyncable(void **state)
@@ -87,7 +61,7 @@ static void test_every_boundary(void **state)
 
         (void)state;
         need_program("pigz");
-        points = check_command(&disk, "pigz -b 128 -p 2", 1);
+        points = check_command(&gzip_codec, &disk, "pigz -b 128 -p 2", 1);
         assert_true(points > 20);
 }
 
@@ -96,7 +70,7 @@ static void test_empty(void **state)
         struct bytes none = bytes_copy("", 0);
 
         (void)state;
-        assert_int_equal(check_command(&none, "gzip", 1), 1);
+        assert_int_equal(check_command(&gzip_codec, &none, "gzip", 1), 1);
         bytes_free(&none);
 }
 
@@ -105,7 +79,7 @@ static void test_one_byte(void **state)
         struct bytes one = bytes_copy("x", 1);
 
         (void)state;
-        assert_int_equal(check_command(&one, "gzip", 1), 1);
+        assert_int_equal(check_command(&gzip_codec, &one, "gzip", 1), 1);
         bytes_free(&one);
 }
 
@@ -114,37 +88,20 @@ static void test_random_data(void **state)
         struct bytes data = bytes_random(3 * MIB, 2);
 
         (void)state;
-        assert_true(check_command(&data, "gzip", MIB / 2) >= 4);
+        assert_true(check_command(&gzip_codec, &data, "gzip", MIB / 2) >= 4);
         bytes_free(&data);
 }
 
-/* A member for each of COUNT parts of disk, with empty ones and a part of one byte among them. */
-static struct bytes make_members(size_t count)
+static struct bytes make_members(void)
 {
-        struct bytes all = {0};
-        size_t start = 0;
+        static const char *const commands[] = {"gzip -6", "gzip -1"};
 
-        for (size_t i = 0; i < count; i++) {
-                size_t end = i + 1 == count ? disk.len : (i + 1) * disk.len / count;
-                struct bytes part, member;
-
-                if (i % 5 == 3)
-                        end = start + 1;
-                if (i % 5 == 1)
-                        end = start;
-                part = bytes_copy(disk.data + start, end - start);
-                member = bytes_through(&part, i % 2 ? "gzip -1" : "gzip -6");
-                bytes_append(&all, member.data, member.len);
-                bytes_free(&part);
-                bytes_free(&member);
-                start = end;
-        }
-        return all;
+        return disk_in_members(23, commands, 2);
 }
 
 static void test_members(void **state)
 {
-        struct bytes all = make_members(23);
+        struct bytes all = make_members();
 
         (void)state;
         check_round_trip(&gzip_codec, &all, &disk, 1);
@@ -155,7 +112,7 @@ static void test_members(void **state)
 /* Points at members are free, so they come even where the budget allows none. */
 static void test_members_are_named_without_being_wanted(void **state)
 {
-        struct bytes all = make_members(23);
+        struct bytes all = make_members();
 
         (void)state;
         assert_in_range(check_round_trip(&gzip_codec, &all, &disk, UINT64_MAX), 4, 6);
@@ -165,7 +122,7 @@ static void test_members_are_named_without_being_wanted(void **state)
 static void test_blocks_are_not_named_unless_wanted(void **state)
 {
         (void)state;
-        assert_int_equal(check_command(&disk, "gzip", UINT64_MAX), 1);
+        assert_int_equal(check_command(&gzip_codec, &disk, "gzip", UINT64_MAX), 1);
 }
 
 /* A member as bgzf has it: at most 64 KiB, its compressed size in an extra field. */
@@ -274,76 +231,64 @@ static void test_endless_name(void **state)
 
 static void test_zero_padding(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes compressed = bytes_through(&data, "gzip; head -c 300000 /dev/zero");
+        struct bytes compressed = bytes_through(&content, "gzip; head -c 300000 /dev/zero");
 
         (void)state;
-        check_round_trip(&gzip_codec, &compressed, &data, 1);
+        check_round_trip(&gzip_codec, &compressed, &content, 1);
         bytes_free(&compressed);
-        bytes_free(&data);
 }
 
 static void test_trailing_garbage(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes compressed = bytes_through(&data, "gzip");
+        struct bytes compressed = bytes_through(&content, "gzip");
         size_t len = compressed.len;
 
         (void)state;
         bytes_append(&compressed, "garbage", 7);
-        check_failure(&gzip_codec, &compressed, EIO, len, 7);
+        check_failure(&gzip_codec, &compressed, EIO, len, content.len);
         bytes_free(&compressed);
-        bytes_free(&data);
 }
 
 static void test_garbage_after_padding(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes compressed = bytes_through(&data, "gzip; printf '\\0\\0\\0x'");
+        struct bytes compressed = bytes_through(&content, "gzip; printf '\\0\\0\\0x'");
 
         (void)state;
-        check_failure(&gzip_codec, &compressed, EIO, compressed.len - 1, 7);
+        check_failure(&gzip_codec, &compressed, EIO, compressed.len - 1, content.len);
         bytes_free(&compressed);
-        bytes_free(&data);
 }
 
 /* The header of a member in the middle is not taken for the end of the archive. */
 static void test_damaged_member_header(void **state)
 {
-        struct bytes first = bytes_copy("first", 5);
-        struct bytes compressed = bytes_through(&first, "gzip");
+        struct bytes compressed = bytes_through(&content, "gzip");
         size_t len = compressed.len;
 
         (void)state;
         bytes_append(&compressed, compressed.data, len);
         compressed.data[len + 1] ^= 4;
-        check_failure(&gzip_codec, &compressed, EIO, len, 5);
+        check_failure(&gzip_codec, &compressed, EIO, len, content.len);
         bytes_free(&compressed);
-        bytes_free(&first);
 }
 
 static void test_wrong_crc(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes compressed = bytes_through(&data, "gzip");
+        struct bytes compressed = bytes_through(&content, "gzip");
 
         (void)state;
         compressed.data[compressed.len - 8] ^= 1;
         check_failure(&gzip_codec, &compressed, EIO, compressed.len - 4, 0);
         bytes_free(&compressed);
-        bytes_free(&data);
 }
 
 static void test_wrong_length(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes compressed = bytes_through(&data, "gzip");
+        struct bytes compressed = bytes_through(&content, "gzip");
 
         (void)state;
         compressed.data[compressed.len - 1] ^= 1;
         check_failure(&gzip_codec, &compressed, EIO, compressed.len, 0);
         bytes_free(&compressed);
-        bytes_free(&data);
 }
 
 static void test_bit_flips(void **state)

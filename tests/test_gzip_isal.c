@@ -20,7 +20,6 @@
 #define MIB ((size_t)1 << 20)
 
 static struct codec_ops isal_codec;
-static struct bytes disk;
 
 static int isal_decode(const struct restart_point *point, const void *history, uint8_t *input,
                        size_t size, void *out, size_t len, struct error *err)
@@ -31,18 +30,9 @@ static int isal_decode(const struct restart_point *point, const void *history, u
 
 static int set_up(void **state)
 {
-        (void)state;
         isal_codec = gzip_codec;
         isal_codec.decode = isal_decode;
-        disk = bytes_mixed(5 * MIB + 123, 1);
-        return 0;
-}
-
-static int tear_down(void **state)
-{
-        (void)state;
-        bytes_free(&disk);
-        return 0;
+        return make_disk(state);
 }
 
 static void need_isal(void)
@@ -54,12 +44,8 @@ static void need_isal(void)
 
 static void check_data(const struct bytes *data, const char *command, size_t points)
 {
-        struct bytes compressed;
-
         need_isal();
-        compressed = bytes_through(data, command);
-        assert_true(check_round_trip(&isal_codec, &compressed, data, data->len / 10) >= points);
-        bytes_free(&compressed);
+        assert_true(check_command(&isal_codec, data, command, data->len / 10) >= points);
 }
 
 static void check(const char *command, size_t points)
@@ -213,5 +199,5 @@ int main(void)
             cmocka_unit_test(test_nothing_there),
         };
 
-        return cmocka_run_group_tests(tests, set_up, tear_down);
+        return cmocka_run_group_tests(tests, set_up, free_disk);
 }

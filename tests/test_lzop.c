@@ -12,37 +12,15 @@
 
 #define MIB ((size_t)1 << 20)
 
-static struct bytes disk; /* 5 MiB of what disks hold */
-
-static int make_disk(void **state)
+static size_t check_lzop(const struct bytes *data, const char *command, uint64_t spacing)
 {
-        (void)state;
-        disk = bytes_mixed(5 * MIB + 123, 1);
-        return 0;
-}
-
-static int free_disk(void **state)
-{
-        (void)state;
-        bytes_free(&disk);
-        return 0;
-}
-
-static size_t check_command(const struct bytes *data, const char *command, uint64_t spacing)
-{
-        struct bytes compressed;
-        size_t points;
-
         need_program("lzop");
-        compressed = bytes_through(data, command);
-        points = check_round_trip(&lzop_codec, &compressed, data, spacing);
-        bytes_free(&compressed);
-        return points;
+        return check_command(&lzop_codec, data, command, spacing);
 }
 
 static void check_disk(const char *command)
 {
-        assert_true(check_command(&disk, command, MIB / 2) >= 5);
+        assert_true(check_lzop(&disk, command, MIB / 2) >= 5);
 }
 
 static void test_fast(void **state)
@@ -89,7 +67,7 @@ static void test_real_filters(void **state)
         (void)state;
         for (int filter = 1; filter <= 16; filter++) {
                 snprintf(command, sizeof command, "lzop --filter=%d", filter);
-                check_command(&data, command, 1);
+                check_lzop(&data, command, 1);
         }
         bytes_free(&data);
 }
@@ -97,14 +75,14 @@ static void test_real_filters(void **state)
 static void test_every_block(void **state)
 {
         (void)state;
-        assert_int_equal(check_command(&disk, "lzop", 1), disk.len / (256 << 10) + 1);
+        assert_int_equal(check_lzop(&disk, "lzop", 1), disk.len / (256 << 10) + 1);
 }
 
 /* Points cost next to nothing, so they come even where the budget allows none. */
 static void test_points_without_being_wanted(void **state)
 {
         (void)state;
-        assert_int_equal(check_command(&disk, "lzop", UINT64_MAX), 6);
+        assert_int_equal(check_lzop(&disk, "lzop", UINT64_MAX), 6);
 }
 
 static void test_empty(void **state)
@@ -112,7 +90,7 @@ static void test_empty(void **state)
         struct bytes none = bytes_copy("", 0);
 
         (void)state;
-        assert_int_equal(check_command(&none, "lzop", 1), 1);
+        assert_int_equal(check_lzop(&none, "lzop", 1), 1);
         bytes_free(&none);
 }
 
@@ -121,7 +99,7 @@ static void test_one_byte(void **state)
         struct bytes one = bytes_copy("x", 1);
 
         (void)state;
-        assert_int_equal(check_command(&one, "lzop", 1), 1);
+        assert_int_equal(check_lzop(&one, "lzop", 1), 1);
         bytes_free(&one);
 }
 
@@ -130,8 +108,8 @@ static void test_stored_blocks(void **state)
         struct bytes data = bytes_random(3 * MIB + 5, 2);
 
         (void)state;
-        assert_true(check_command(&data, "lzop", MIB / 2) >= 6);
-        assert_true(check_command(&data, "lzop -F", MIB / 2) >= 6);
+        assert_true(check_lzop(&data, "lzop", MIB / 2) >= 6);
+        assert_true(check_lzop(&data, "lzop -F", MIB / 2) >= 6);
         bytes_free(&data);
 }
 
@@ -147,21 +125,11 @@ static void test_members(void **state)
 {
         static const char *const commands[] = {"lzop", "lzop -F", "lzop --crc32 -9",
                                                "lzop --filter=3"};
-        struct bytes all = {0};
-        size_t start = 0;
+        struct bytes all;
 
         (void)state;
         need_program("lzop");
-        for (size_t i = 0; i < 20; i++) {
-                size_t end = i == 19 ? disk.len : (i % 5 == 2 ? start : (i + 1) * disk.len / 20);
-                struct bytes part = bytes_copy(disk.data + start, end - start);
-                struct bytes member = bytes_through(&part, commands[i % 4]);
-
-                bytes_append(&all, member.data, member.len);
-                bytes_free(&part);
-                bytes_free(&member);
-                start = end;
-        }
+        all = disk_in_members(20, commands, 4);
         check_round_trip(&lzop_codec, &all, &disk, 1);
         check_round_trip(&lzop_codec, &all, &disk, MIB / 2);
         check_round_trip(&lzop_codec, &all, &disk, MIB * 4);

@@ -14,21 +14,10 @@
 
 #define MIB ((size_t)1 << 20)
 
-static struct bytes disk; /* 5 MiB of what disks hold */
-
-static int make_disk(void **state)
+static int set_up(void **state)
 {
-        (void)state;
         assert_int_equal(lzo_init(), LZO_E_OK);
-        disk = bytes_mixed(5 * MIB + 123, 1);
-        return 0;
-}
-
-static int free_disk(void **state)
-{
-        (void)state;
-        bytes_free(&disk);
-        return 0;
+        return make_disk(state);
 }
 
 static void check_made(const struct lzop_header *h, const struct bytes *data, size_t block)
@@ -154,12 +143,10 @@ static void test_block_without_sense(void **state)
 
 static void check_refused(const struct lzop_header *h)
 {
-        struct bytes data = bytes_copy("data", 4);
-        struct bytes made = lzop_make_member(h, &data, 4);
+        struct bytes made = lzop_make_member(h, &content, content.len);
 
         check_failure(&lzop_codec, &made, ENOTSUP, 0, 0);
         bytes_free(&made);
-        bytes_free(&data);
 }
 
 static void test_newer_version(void **state)
@@ -269,14 +256,12 @@ static void test_each_wrong_checksum(void **state)
 
 static void test_wrong_header_checksum(void **state)
 {
-        struct bytes data = bytes_copy("data", 4);
-        struct bytes made = lzop_make_member(&lzop_plain, &data, 4);
+        struct bytes made = lzop_make_member(&lzop_plain, &content, content.len);
 
         (void)state;
         made.data[30] ^= 1; /* the time */
         check_failure(&lzop_codec, &made, EIO, 0, 0);
         bytes_free(&made);
-        bytes_free(&data);
 }
 
 static void test_wrong_extra_checksum(void **state)
@@ -301,15 +286,13 @@ static void test_wrong_extra_checksum(void **state)
 
 static void test_zero_padding(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes made = lzop_make_member(&lzop_plain, &data, 7);
+        struct bytes made = lzop_make_member(&lzop_plain, &content, content.len);
         unsigned char zeros[600] = {0};
 
         (void)state;
         bytes_append(&made, zeros, sizeof zeros);
-        check_round_trip(&lzop_codec, &made, &data, 1);
+        check_round_trip(&lzop_codec, &made, &content, 1);
         bytes_free(&made);
-        bytes_free(&data);
 }
 
 /* Not only when it is tried a second time. */
@@ -331,29 +314,25 @@ static void test_member_behind_padding(void **state)
 
 static void test_trailing_garbage(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes made = lzop_make_member(&lzop_plain, &data, 7);
+        struct bytes made = lzop_make_member(&lzop_plain, &content, content.len);
         size_t len = made.len;
 
         (void)state;
         bytes_append(&made, "garbage", 7);
-        check_failure(&lzop_codec, &made, EIO, len, 7);
+        check_failure(&lzop_codec, &made, EIO, len, content.len);
         bytes_free(&made);
-        bytes_free(&data);
 }
 
 static void test_damaged_member_header(void **state)
 {
-        struct bytes data = bytes_copy("content", 7);
-        struct bytes made = lzop_make_member(&lzop_plain, &data, 7);
+        struct bytes made = lzop_make_member(&lzop_plain, &content, content.len);
         size_t len = made.len;
 
         (void)state;
         bytes_append(&made, made.data, len);
         made.data[len + 3] ^= 1;
-        check_failure(&lzop_codec, &made, EIO, len, 7);
+        check_failure(&lzop_codec, &made, EIO, len, content.len);
         bytes_free(&made);
-        bytes_free(&data);
 }
 
 static void test_every_byte_flipped(void **state)
@@ -462,5 +441,5 @@ int main(void)
             cmocka_unit_test(test_segment_with_unknown_flags),
         };
 
-        return cmocka_run_group_tests(tests, make_disk, free_disk);
+        return cmocka_run_group_tests(tests, set_up, free_disk);
 }
