@@ -21,7 +21,6 @@
 #include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
 #include "archive/source.h"
 #include "archive/stream.h"
 #include "tests/decoded_fixture.h"
