@@ -54,9 +54,9 @@ CFLAGS_ALL = -std=gnu17 $(WARNINGS) $(WERROR) -fPIE -pthread $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) $(SANITIZE)
 LIBS       = $(PKG_LIBS)
 
-ARCHIVE   := $(wildcard archive/*.c)
-INDEX     := $(wildcard index/*.c)
-FS        := $(wildcard fs/*.c)
+# A new file below a folder needs no line here.
+below      = $(sort $(shell find $(1) -name '$(2)'))
+PRODUCT   := $(call below,archive index fs,*.c)
 UNIT      := $(wildcard tests/test_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
 BENCH     := $(wildcard tests/bench/*.c)
@@ -75,7 +75,7 @@ SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/vmdk_writer.c tes
 FIXTURES  := $(BUILD)/libfixtures.a
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
 # of one of its members.
-OBJECTS   := $(call object,$(ARCHIVE) $(INDEX) $(filter-out fs/main.c,$(FS)))
+OBJECTS   := $(call object,$(filter-out fs/main.c,$(PRODUCT)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
 .PHONY: all setup demo check check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
@@ -242,7 +242,7 @@ lint:
 	tests/lint
 
 format:
-	clang-format -i $(wildcard */*.[ch] tests/*/*.[ch])
+	clang-format -i $(call below,archive index fs tests,*.[ch])
 
 matrix: all tools $(BENCH_BIN)
 	QCOW2_STEP=2 VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
