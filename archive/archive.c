@@ -10,7 +10,7 @@
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 static const struct archive_ops *const formats[] = {
     &vma_archive, &vmdk_archive, &tar_archive, &qcow2_archive, &qed_archive,

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 /* More damage than this, and a stream is taken for a hostile one. */
 enum { GAPS_MAX = 65536 };

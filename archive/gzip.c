@@ -28,10 +28,10 @@
 #include "archive/error.h"
 #include "archive/gzip_isal.h"
 #include "archive/gzip_rejoin.h"
-#include "archive/input.h"
 #include "archive/restart.h"
 #include "archive/resync.h"
-#include "archive/source.h"
+#include "archive/source/input.h"
+#include "archive/source/source.h"
 
 #define CHUNK     ((size_t)256 << 10)
 #define MAX_STEP  ((size_t)1 << 30) /* zlib counts in unsigned int */

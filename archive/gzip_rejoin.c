@@ -12,7 +12,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/deflate_find.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         VIEW = 256 * 1024,

@@ -17,7 +17,7 @@
 #include "archive/lzop_reader.h"
 #include "archive/lzop_survey.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 #define POINT_SPACING ((uint64_t)LZOP_SURVEY_RUN)
 #define RETURN_AFTER  ((size_t)256 << 10)

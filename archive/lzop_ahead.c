@@ -7,7 +7,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/workers.h"
 
 /* What blocks are worth a job and a copy, by their bytes of output. */

@@ -8,7 +8,7 @@
 #include "archive/cleanup.h"
 #include "archive/restart.h"
 #include "archive/resync.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum { NEED = 64 };
 

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/input.h"
+#include "archive/source/input.h"
 
 struct error;
 struct restart_point;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 /* The header at byte AT, if it is one of a block of USUAL bytes of output. */
 static bool read_header(struct source *source, uint64_t at, uint32_t flags, uint32_t usual,

@@ -22,7 +22,7 @@
 #include "archive/error.h"
 #include "archive/qcow2.h"
 #include "archive/qcow2_reader.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         TABLE_CACHE = 32 * 1024 * 1024,

@@ -16,7 +16,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2_reader.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         BITMAPS_MAX = 1024,

@@ -14,7 +14,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/qcow2.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/zlib_block.h"
 
 enum {

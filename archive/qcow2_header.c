@@ -19,7 +19,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         HEADER_V2 = 72,

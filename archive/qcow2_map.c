@@ -10,7 +10,7 @@
 #include "archive/blockcache.h"
 #include "archive/bytes.h"
 #include "archive/qcow2.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         SLICE_MIN = 4096,

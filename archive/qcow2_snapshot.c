@@ -15,7 +15,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2_reader.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         SNAPSHOTS_MAX = 4096, /* that are shown; QEMU makes no more than 65536 */

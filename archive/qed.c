@@ -15,7 +15,7 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/qcow2_reader.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         HEADER = 64,

@@ -21,7 +21,7 @@
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/restart_table.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 /* Histories are mostly zeros, which every level makes short; higher ones gain nothing more. */
 #define HISTORY_LEVEL 3

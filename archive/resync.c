@@ -6,7 +6,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 #define WINDOW ((size_t)256 << 10)
 

@@ -12,7 +12,7 @@
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 /* A segment with more input is not decoded in one shot, which takes all of it into memory. */
 #define ONE_SHOT_MAX (UINT64_C(64) << 20)

@@ -11,7 +11,7 @@
 #include "archive/error.h"
 #include "archive/restart.h"
 #include "archive/segments.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream_internal.h"
 #include "archive/workers.h"
 

@@ -12,7 +12,7 @@
 
 #include "archive/error.h"
 #include "archive/gaps.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/tracks.h"
 
 struct block;

@@ -4,7 +4,7 @@
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 
 #define PROBE_SIZE 64

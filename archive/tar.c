@@ -11,7 +11,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/tar_image.h"
 
 enum {

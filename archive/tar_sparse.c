@@ -6,7 +6,7 @@
 #include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/tar.h"
 
 enum {

@@ -17,7 +17,7 @@
 #include <time.h>
 
 #include "archive/bytes.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/vma_internal.h"
 
 /* The most that are asked for at once: more than a disk needs to be busy. */

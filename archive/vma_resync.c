@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "archive/bytes.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/vma_internal.h"
 
 enum { WINDOW = 256 * 1024 };

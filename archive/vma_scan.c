@@ -31,7 +31,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/vma_internal.h"
 
 /* One slot of an extent header: a cluster of a device. Or several, of whole clusters in a row. */

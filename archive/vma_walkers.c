@@ -33,7 +33,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/vma_internal.h"
 #include "archive/workers.h"
 

@@ -20,7 +20,7 @@
 #include "archive/error.h"
 #include "archive/restart.h"
 #include "archive/resync.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_pass.h"
 #include "archive/zstd_rejoin.h"

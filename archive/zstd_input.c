@@ -8,7 +8,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 #define MARGIN     64
 #define INPUT_SIZE ((size_t)512 << 10)

@@ -9,7 +9,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "index/index_internal.h"
 #include "index/kept.h"

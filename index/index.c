@@ -9,7 +9,7 @@
 #include "archive/cleanup.h"
 #include "archive/extent.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "index/index_internal.h"
 #include "index/place.h"

@@ -6,7 +6,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "index/index_internal.h"
 #include "index/kept.h"
 #include "index/names.h"

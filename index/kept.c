@@ -9,7 +9,7 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "index/extentcode.h"
 #include "index/map.h"
 #include "index/refill.h"

@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 struct disk;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "index/index_internal.h"
 #include "index/place.h"

@@ -18,7 +18,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum {
         SAMPLE = 65536,

@@ -14,7 +14,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "index/disk.h"
 #include "index/index.h"
 #include "index/kept.h"

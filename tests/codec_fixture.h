@@ -16,7 +16,7 @@
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 struct workers;
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "tests/fixture_stream.h"
 
 struct codec_ops;

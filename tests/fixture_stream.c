@@ -9,7 +9,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "tests/fixture_sidecar.h"
 
 void folder_make(struct folder *f)

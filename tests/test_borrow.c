@@ -11,7 +11,7 @@
 
 #include "archive/archive.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "index/index.h"
 #include "index/loan.h"
 #include "tests/fixture_loan.h"

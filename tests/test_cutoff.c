@@ -18,7 +18,7 @@
 #include "archive/bytes.h"
 #include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "tests/fixture_stream.h"
 

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "tests/fixture_stream.h"
 #include "tests/inject.h"
 

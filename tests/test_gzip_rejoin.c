@@ -17,7 +17,7 @@
 #include "archive/deflate_find.h"
 #include "archive/error.h"
 #include "archive/gzip_rejoin.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "tests/fixture_stream.h"
 #include "tests/rejoin_fixture.h"

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "index/index_internal.h"
 #include "index/kept.h"
 #include "tests/fixture_sidecar.h"

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "tests/fixture_sidecar.h"
 #include "tests/place_fixture.h"
 

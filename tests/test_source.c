@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 enum { SIZE = 20000 };
 

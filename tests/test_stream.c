@@ -18,7 +18,7 @@
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "archive/zstd_parse.h"
 #include "tests/decoded_fixture.h"

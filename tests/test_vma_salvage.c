@@ -16,7 +16,7 @@
 #include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "index/index.h"
 #include "tests/salvage_model.h"
 #include "tests/vma_writer.h"

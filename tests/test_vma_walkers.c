@@ -24,7 +24,7 @@
 #include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "tests/vma_writer.h"
 
 enum {

@@ -17,7 +17,7 @@
 #include "archive/error.h"
 #include "archive/restart.h"
 #include "archive/segments.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "archive/zstd_parse.h"
 #include "tests/fixture_stream.h"

@@ -12,7 +12,7 @@
 
 #include "archive/codec.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 #include "archive/zstd_segment.h"

@@ -21,7 +21,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/restart.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 
 #define CLUSTER (64 << 10)

@@ -10,7 +10,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "tests/fixture_stream.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/mutate_vma.h"

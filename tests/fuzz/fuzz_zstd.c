@@ -13,7 +13,7 @@
 #include "archive/error.h"
 #include "archive/restart.h"
 #include "archive/segments.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 #include "archive/stream.h"
 #include "tests/fixture_stream.h"
 #include "tests/fuzz/fuzz.h"

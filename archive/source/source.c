@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/input.h"
+#include "archive/source/input.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/source.h"
+#include "archive/source/source.h"
 
 int input_init(struct input *in, struct source *source, uint64_t offset, uint64_t limit,
                size_t chunk, struct error *err)
