@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2.h"

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/qcow2.h"
 #include "archive/source/source.h"

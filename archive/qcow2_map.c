@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/qcow2.h"
 #include "archive/source/source.h"
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/codec.h"

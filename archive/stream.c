@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/error.h"

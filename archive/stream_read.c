@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/restart.h"

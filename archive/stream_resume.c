@@ -8,8 +8,8 @@
  */
 #include <errno.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/codec.h"
 #include "archive/restart.h"
 #include "archive/stream_internal.h"

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/codec.h"
 #include "archive/restart.h"

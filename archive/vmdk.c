@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "archive/blockcache.h"
+#include "archive/cache/blockcache.h"
 
 #define SIZE 100000
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "archive/spares.h"
+#include "archive/cache/bufpool.h"
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include <zstd.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "archive/blockcache.h"
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/restart.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/spares.h"
+#include "archive/cache/bufpool.h"
 
 #include <errno.h>
 #include <stdatomic.h>

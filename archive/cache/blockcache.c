@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/blockcache.h"
+#include "archive/cache/blockcache.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "archive/bytes.h"
+#include "archive/cache/bufpool.h"
 #include "archive/cleanup.h"
-#include "archive/spares.h"
 
 #define SHARDS  8
 #define BUCKETS 128 /* a shard; blocks are megabytes, so there are few */
