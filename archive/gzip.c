@@ -23,15 +23,15 @@
 #include <zlib.h>
 
 #include "archive/bytes.h"
-#include "archive/codec.h"
-#include "archive/cutoff.h"
 #include "archive/error.h"
 #include "archive/gzip_isal.h"
 #include "archive/gzip_rejoin.h"
-#include "archive/restart.h"
-#include "archive/resync.h"
 #include "archive/source/input.h"
 #include "archive/source/source.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/resync.h"
+#include "archive/stream/truncation.h"
 
 #define CHUNK     ((size_t)256 << 10)
 #define MAX_STEP  ((size_t)1 << 30) /* zlib counts in unsigned int */

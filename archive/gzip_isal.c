@@ -10,8 +10,8 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/restart.h"
 #include "archive/source/input.h"
+#include "archive/stream/restart.h"
 
 #define TRAILER 8 /* CRC-32 and length */
 #define HEADER  10

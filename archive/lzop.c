@@ -10,14 +10,14 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
-#include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/lzop_ahead.h"
 #include "archive/lzop_find.h"
 #include "archive/lzop_reader.h"
 #include "archive/lzop_survey.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
 
 #define POINT_SPACING ((uint64_t)LZOP_SURVEY_RUN)
 #define RETURN_AFTER  ((size_t)256 << 10)

@@ -6,9 +6,9 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/restart.h"
-#include "archive/resync.h"
 #include "archive/source/source.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/resync.h"
 
 enum { NEED = 64 };
 

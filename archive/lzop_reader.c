@@ -10,7 +10,7 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/error.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 
 #define CHUNK     ((size_t)512 << 10)
 #define SPARSE    ((size_t)4 << 10)

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "archive/bytes.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "archive/zstd_input.h"
 #include "archive/zstd_parse.h"
 

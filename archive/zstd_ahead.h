@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "archive/workers.h"
 #include "archive/zstd_input.h"
 

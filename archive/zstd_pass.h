@@ -13,7 +13,7 @@
 #include <xxhash.h>
 #include <zstd.h>
 
-#include "archive/codec.h"
+#include "archive/stream/codec.h"
 #include "archive/zstd_ahead.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_input.h"

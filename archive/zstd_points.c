@@ -20,7 +20,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "archive/zstd_pass.h"
 #include "archive/zstd_segment.h"
 

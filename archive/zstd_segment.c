@@ -18,9 +18,9 @@
 #include <zstd.h>
 
 #include "archive/bytes.h"
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 

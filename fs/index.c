@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "archive/error.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "archive/archive.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "fs/json.h"
 #include "fs/manifest.h"
 #include "fs/opening.h"

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "archive/restart.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/stream.h"
 #include "index/index_internal.h"
 #include "index/place.h"
 #include "index/record.h"

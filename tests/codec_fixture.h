@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
 
 struct workers;
 

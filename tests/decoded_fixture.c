@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "archive/codec.h"
-#include "archive/restart.h"
-#include "archive/stream.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/stream.h"
 
 struct source *decoded_open(const struct codec_ops *codec, struct source *in,
                             const struct stream_options *o)

@@ -10,7 +10,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/stream.h"
+#include "archive/stream/stream.h"
 
 struct rejoined rejoin(struct bytes z)
 {

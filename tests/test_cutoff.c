@@ -16,10 +16,10 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
-#include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/stream.h"
 #include "tests/fixture_stream.h"
 
 enum { PLAIN = 6 * 1024 * 1024 };

@@ -14,7 +14,7 @@
 #include <zlib.h>
 
 #include "archive/gzip_isal.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "tests/codec_checks.h"
 
 #define MIB ((size_t)1 << 20)

@@ -18,7 +18,7 @@
 #include "archive/error.h"
 #include "archive/gzip_rejoin.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/stream.h"
 #include "tests/fixture_stream.h"
 #include "tests/rejoin_fixture.h"
 

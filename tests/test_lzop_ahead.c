@@ -19,10 +19,10 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/codec.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/stream.h"
 #include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 #include "tests/inject.h"

@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/stream.h"
 #include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "tests/fixture_stream.h"
 
 #define STEP (256 << 10)

@@ -20,7 +20,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "index/index.h"
 #include "tests/fixture_sidecar.h"
 #include "tests/vma_writer.h"

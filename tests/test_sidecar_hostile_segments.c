@@ -19,7 +19,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 #include "index/index.h"
 #include "tests/forgery_fixture.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "archive/tracks.h"
+#include "archive/stream/readahead.h"
 
 enum { NEAR = 2, DEPTH = 4, REACH = 20 };
 

@@ -10,9 +10,9 @@
 #include <cmocka.h>
 #include <zstd.h>
 
-#include "archive/codec.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 #include "archive/zstd_segment.h"

@@ -14,7 +14,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/stream.h"
+#include "archive/stream/stream.h"
 #include "archive/zstd_frame.h"
 #include "archive/zstd_parse.h"
 #include "tests/fixture_stream.h"

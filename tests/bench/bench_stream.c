@@ -20,9 +20,9 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/stream.h"
 
 #define CLUSTER (64 << 10)
 

@@ -9,12 +9,12 @@
 
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
-#include "archive/segments.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/segments.h"
+#include "archive/stream/stream.h"
 #include "tests/fixture_stream.h"
 #include "tests/fuzz/fuzz.h"
 

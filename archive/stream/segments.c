@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/segments.h"
+#include "archive/stream/segments.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,10 +9,10 @@
 #include "archive/cache/blockcache.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
 
 /* A segment with more input is not decoded in one shot, which takes all of it into memory. */
 #define ONE_SHOT_MAX (UINT64_C(64) << 20)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/cutoff.h"
+#include "archive/stream/truncation.h"
 
 #include <stdlib.h>
 #include <string.h>

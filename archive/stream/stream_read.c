@@ -14,9 +14,9 @@
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/restart.h"
-#include "archive/segments.h"
-#include "archive/stream_internal.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/segments.h"
+#include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
 
 /* What one reader's requests that are under way may be apart, bytes: the kernel's read-ahead. */

@@ -8,7 +8,7 @@
 #ifndef VMAFS_RESTART_TABLE_H
 #define VMAFS_RESTART_TABLE_H
 
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 
 enum restart_state {
         RESTART_CONTINUES, /* cannot be entered */

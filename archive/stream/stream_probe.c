@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
 #include "archive/source/source.h"
-#include "archive/stream.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/stream.h"
 
 #define PROBE_SIZE 64
 

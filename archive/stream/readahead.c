@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/tracks.h"
+#include "archive/stream/readahead.h"
 
 #include "archive/cleanup.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What stream.c, stream_read.c, stream_walk.c and stream_resume.c share; nobody else includes this.
+ * What stream.c, stream_read.c, stream_skip.c and stream_resume.c share; nobody else includes this.
  */
 #ifndef VMAFS_STREAM_INTERNAL_H
 #define VMAFS_STREAM_INTERNAL_H
@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "archive/error.h"
-#include "archive/gaps.h"
 #include "archive/source/source.h"
-#include "archive/tracks.h"
+#include "archive/stream/lost_ranges.h"
+#include "archive/stream/readahead.h"
 
 struct block;
 struct blockcache;
@@ -105,7 +105,7 @@ ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset);
 int stream_borrow(struct source *s, uint64_t offset, bool wait, struct source_loan *loan);
 void stream_give_back(struct source *s, const struct source_loan *loan);
 
-/* stream_walk.c: */
+/* stream_skip.c: */
 
 /* Pass over what comes next. 1; 0 where it has to be decoded, into the tail; -errno. */
 int stream_walk(struct stream *st, struct error *err);

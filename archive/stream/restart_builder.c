@@ -16,7 +16,7 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
-#include "archive/restart_table.h"
+#include "archive/stream/restart_table.h"
 
 /*
  * Distances between points, bytes of output. NARROW bounds the table's size in memory where a

@@ -10,9 +10,9 @@
 
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
-#include "archive/codec.h"
-#include "archive/restart.h"
-#include "archive/stream_internal.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/stream_internal.h"
 
 /* The tail ends at the frontier, and after LOST bytes that nobody has another begins. */
 static int skip_gap(struct stream *st, const struct codec_gap *gap)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/gaps.h"
+#include "archive/stream/lost_ranges.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/resync.h"
+#include "archive/stream/resync.h"
 
 #include <errno.h>
 #include <stdlib.h>

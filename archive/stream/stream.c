@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/stream.h"
+#include "archive/stream/stream.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -7,12 +7,12 @@
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
-#include "archive/codec.h"
 #include "archive/error.h"
-#include "archive/restart.h"
-#include "archive/segments.h"
 #include "archive/source/source.h"
-#include "archive/stream_internal.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/segments.h"
+#include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
 
 /* What one call of a codec may decode. */

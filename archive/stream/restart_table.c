@@ -10,7 +10,7 @@
  * A rwlock guards it all. Readers hold it for one binary search; the pass takes it for writing
  * a few times a second.
  */
-#include "archive/restart.h"
+#include "archive/stream/restart.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -20,8 +20,8 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
-#include "archive/restart_table.h"
 #include "archive/source/source.h"
+#include "archive/stream/restart_table.h"
 
 /* Histories are mostly zeros, which every level makes short; higher ones gain nothing more. */
 #define HISTORY_LEVEL 3

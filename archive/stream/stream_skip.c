@@ -17,10 +17,10 @@
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
-#include "archive/codec.h"
-#include "archive/restart.h"
-#include "archive/segments.h"
-#include "archive/stream_internal.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart.h"
+#include "archive/stream/segments.h"
+#include "archive/stream/stream_internal.h"
 
 /* What was decoded last ends at the frontier. */
 static int drop_tail(struct stream *st)
