@@ -10,8 +10,8 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 /* A fixture that cannot be made is no test result: stop. */
 static void require(int ok, const char *what)

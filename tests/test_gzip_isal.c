@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "archive/gzip_isal.h"
+#include "archive/stream/gzip/gzip_isal.h"
 #include "archive/stream/restart.h"
 #include "tests/codec_checks.h"
 

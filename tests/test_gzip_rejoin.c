@@ -14,10 +14,10 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
-#include "archive/deflate_find.h"
 #include "archive/error.h"
-#include "archive/gzip_rejoin.h"
 #include "archive/source/source.h"
+#include "archive/stream/gzip/deflate_find.h"
+#include "archive/stream/gzip/gzip_recover.h"
 #include "archive/stream/stream.h"
 #include "tests/fixture_stream.h"
 #include "tests/rejoin_fixture.h"

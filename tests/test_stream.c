@@ -20,7 +20,7 @@
 #include "archive/stream/codec.h"
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_parse.h"
 #include "tests/decoded_fixture.h"
 #include "tests/fixture_stream.h"
 

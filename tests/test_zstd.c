@@ -19,7 +19,7 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_parse.h"
 #include "tests/fixture_stream.h"
 
 static struct source *open_bytes(struct bytes z, uint64_t window)

@@ -13,9 +13,9 @@
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/restart.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_parse.h"
-#include "archive/zstd_segment.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_parse.h"
+#include "archive/stream/zstd/zstd_segment.h"
 #include "tests/fixture_stream.h"
 
 #define BOUNDARIES_MAX 4096

@@ -15,8 +15,8 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/stream/stream.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_parse.h"
 #include "tests/fixture_stream.h"
 #include "tests/rejoin_fixture.h"
 

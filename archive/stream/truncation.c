@@ -7,8 +7,8 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 enum { FILL = 16, GZIP_LENGTH = 4 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 
-#include "archive/gzip_rejoin.h"
+#include "archive/stream/gzip/gzip_recover.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_codec.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "archive/bytes.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 #define WINDOW (1 << 17)
 

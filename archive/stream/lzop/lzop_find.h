@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "archive/lzop_reader.h"
+#include "archive/stream/lzop/lzop_reader.h"
 
 struct source;
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/lzop_reader.h"
+#include "archive/stream/lzop/lzop_reader.h"
 
 struct source;
 

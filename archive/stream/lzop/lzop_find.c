@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/lzop_find.h"
+#include "archive/stream/lzop/lzop_find.h"
 
 #include <errno.h>
 #include <stdlib.h>

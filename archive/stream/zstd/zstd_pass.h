@@ -14,10 +14,10 @@
 #include <zstd.h>
 
 #include "archive/stream/codec.h"
-#include "archive/zstd_ahead.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_input.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_ahead.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_input.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 /* What a job's start is taken to refer to at first: a part of the window. */
 #define ZSTD_REACH_PART 8

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/lzop_reader.h"
+#include "archive/stream/lzop/lzop_reader.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -11,12 +11,12 @@
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/lzop_ahead.h"
-#include "archive/lzop_find.h"
-#include "archive/lzop_reader.h"
-#include "archive/lzop_survey.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
+#include "archive/stream/lzop/lzop_ahead.h"
+#include "archive/stream/lzop/lzop_find.h"
+#include "archive/stream/lzop/lzop_reader.h"
+#include "archive/stream/lzop/lzop_skip.h"
 #include "archive/stream/restart.h"
 
 #define POINT_SPACING ((uint64_t)LZOP_SURVEY_RUN)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/zstd_fse.h"
+#include "archive/stream/zstd/zstd_fse.h"
 
 #include <errno.h>
 #include <string.h>

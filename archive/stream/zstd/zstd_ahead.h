@@ -20,8 +20,8 @@
 #include <stdint.h>
 
 #include "archive/stream/restart.h"
+#include "archive/stream/zstd/zstd_input.h"
 #include "archive/workers.h"
-#include "archive/zstd_input.h"
 
 struct error;
 struct zstd_block_header;

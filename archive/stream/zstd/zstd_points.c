@@ -21,8 +21,8 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/stream/restart.h"
-#include "archive/zstd_pass.h"
-#include "archive/zstd_segment.h"
+#include "archive/stream/zstd/zstd_pass.h"
+#include "archive/stream/zstd/zstd_segment.h"
 
 /* So much output without a job's start, and a frame is taken to have no jobs: a job's, but … */
 #define JOB_MIN (UINT64_C(8) << 20)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/gzip_isal.h"
+#include "archive/stream/gzip/gzip_isal.h"
 
 #ifdef VMAFS_ISAL
 

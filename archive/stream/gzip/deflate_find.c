@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/deflate_find.h"
+#include "archive/stream/gzip/deflate_find.h"
 
 #include "archive/bytes.h"
 

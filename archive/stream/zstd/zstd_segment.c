@@ -10,7 +10,7 @@
  * bytes in front of it: no frame header is shorter. A piece that is cut gets an empty last block.
  * Frame checksums are left out; the segment's own hash covers all of it.
  */
-#include "archive/zstd_segment.h"
+#include "archive/stream/zstd/zstd_segment.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,8 +21,8 @@
 #include "archive/error.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/restart.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 static_assert(CODEC_MARGIN >= ZSTD_FRAME_STANDIN_SIZE && CODEC_MARGIN >= ZSTD_BLOCK_HEADER_SIZE,
               "what is written beside the input has room");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/lzop_ahead.h"
+#include "archive/stream/lzop/lzop_ahead.h"
 
 #include <pthread.h>
 #include <stdlib.h>

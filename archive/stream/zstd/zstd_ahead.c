@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/zstd_ahead.h"
+#include "archive/stream/zstd/zstd_ahead.h"
 
 #include <errno.h>
 
 #include "archive/bytes.h"
 #include "archive/stream/restart.h"
-#include "archive/zstd_input.h"
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_input.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 /* Compressed bytes in memory at most. */
 #define AHEAD_MAX ((size_t)30 << 20)

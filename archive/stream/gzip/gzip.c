@@ -24,11 +24,11 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/gzip_isal.h"
-#include "archive/gzip_rejoin.h"
 #include "archive/source/input.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
+#include "archive/stream/gzip/gzip_isal.h"
+#include "archive/stream/gzip/gzip_recover.h"
 #include "archive/stream/restart.h"
 #include "archive/stream/resync.h"
 #include "archive/stream/truncation.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/lzop_survey.h"
+#include "archive/stream/lzop/lzop_skip.h"
 
 #include <string.h>
 

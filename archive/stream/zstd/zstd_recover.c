@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/zstd_rejoin.h"
+#include "archive/stream/zstd/zstd_recover.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,10 +9,10 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/zstd_ahead.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_parse.h"
-#include "archive/zstd_pass.h"
+#include "archive/stream/zstd/zstd_ahead.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_parse.h"
+#include "archive/stream/zstd/zstd_pass.h"
 
 /*
  * Three random bytes are a possible block header with a chance of one in twenty. So many in a row,

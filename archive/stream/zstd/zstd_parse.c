@@ -9,7 +9,7 @@
  *     sizes    only whether       all of it, for offsets and lengths
  *              there is one
  */
-#include "archive/zstd_parse.h"
+#include "archive/stream/zstd/zstd_parse.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/zstd_fse.h"
+#include "archive/stream/zstd/zstd_fse.h"
 
 struct zstd_parse {
         uint64_t window;

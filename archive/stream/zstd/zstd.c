@@ -21,10 +21,10 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/resync.h"
 #include "archive/stream/truncation.h"
-#include "archive/zstd_frame.h"
-#include "archive/zstd_pass.h"
-#include "archive/zstd_rejoin.h"
-#include "archive/zstd_segment.h"
+#include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_pass.h"
+#include "archive/stream/zstd/zstd_recover.h"
+#include "archive/stream/zstd/zstd_segment.h"
 
 static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
 

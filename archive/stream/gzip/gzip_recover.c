@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/gzip_rejoin.h"
+#include "archive/stream/gzip/gzip_recover.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -11,8 +11,8 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/deflate_find.h"
 #include "archive/source/source.h"
+#include "archive/stream/gzip/deflate_find.h"
 
 enum {
         VIEW = 256 * 1024,
