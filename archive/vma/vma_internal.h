@@ -5,7 +5,7 @@
  *   vma.c          the header, and the vtable
  *   vma_scan.c     from extent header to extent header; what of each can be believed
  *   vma_ahead.c    headers that are asked for early
- *   vma_walkers.c  threads that read headers early
+ *   vma_prefetch.c  threads that read headers early
  *   vma_resync.c   where the chain of headers is broken: looks for where it goes on
  */
 #ifndef VMAFS_VMA_INTERNAL_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "archive/archive.h"
-#include "archive/md5.h"
+#include "archive/vma/md5.h"
 
 struct error;
 

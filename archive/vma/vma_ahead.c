@@ -12,13 +12,13 @@
  * It is a hint to the kernel and no more: a header is believed when it is reached, as ever, and a
  * wrong guess costs a page that nobody reads, at most as many as there were right ones before it.
  *
- * Where extents differ, and the scan does little but wait, threads go ahead of it: vma_walkers.c.
+ * Where extents differ, and the scan does little but wait, threads go ahead of it: vma_prefetch.c.
  */
 #include <time.h>
 
 #include "archive/bytes.h"
 #include "archive/source/source.h"
-#include "archive/vma_internal.h"
+#include "archive/vma/vma_internal.h"
 
 /* The most that are asked for at once: more than a disk needs to be busy. */
 #define MOST 64

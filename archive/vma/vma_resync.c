@@ -12,7 +12,7 @@
 
 #include "archive/bytes.h"
 #include "archive/source/source.h"
-#include "archive/vma_internal.h"
+#include "archive/vma/vma_internal.h"
 
 enum { WINDOW = 256 * 1024 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/md5.h"
+#include "archive/vma/md5.h"
 
 #include <errno.h>
 #include <string.h>

@@ -32,7 +32,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/vma_internal.h"
+#include "archive/vma/vma_internal.h"
 
 /* One slot of an extent header: a cluster of a device. Or several, of whole clusters in a row. */
 struct slot {

@@ -22,7 +22,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/vma_internal.h"
+#include "archive/vma/vma_internal.h"
 
 enum {
         HEADER_MIN = 12288,

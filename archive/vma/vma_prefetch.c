@@ -34,7 +34,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/vma_internal.h"
+#include "archive/vma/vma_internal.h"
 #include "archive/workers.h"
 
 /* Reads in flight: enough for 10,000 a second where each takes 1.6 ms. */
