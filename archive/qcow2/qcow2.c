@@ -20,8 +20,8 @@
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/qcow2.h"
-#include "archive/qcow2_reader.h"
+#include "archive/qcow2/qcow2_image.h"
+#include "archive/qcow2/qcow2_reader.h"
 #include "archive/source/source.h"
 
 enum {

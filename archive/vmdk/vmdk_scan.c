@@ -17,7 +17,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/vmdk.h"
+#include "archive/vmdk/vmdk.h"
 
 enum {
         STEP = 16 << 20, /* bytes of a compressed source between two looks at who wants to stop */

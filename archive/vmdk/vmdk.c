@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/vmdk.h"
+#include "archive/vmdk/vmdk.h"
 
 #include <errno.h>
 #include <inttypes.h>

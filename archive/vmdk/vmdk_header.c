@@ -9,7 +9,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/vmdk.h"
+#include "archive/vmdk/vmdk.h"
 
 /* ---- the sparse header ---- */
 

@@ -6,7 +6,7 @@
  *   header ──> L1 table ──> L2 table ──> cluster, or "zeros" (1), or nothing (0)
  *
  * Little-endian. All tables are of one size, some clusters. There are no snapshots, no compression
- * and no reference counts; all that is behind the header is qcow2's own (qcow2.h).
+ * and no reference counts; all that is behind the header is qcow2's own (qcow2_image.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/qcow2_reader.h"
+#include "archive/qcow2/qcow2_reader.h"
 #include "archive/source/source.h"
 
 enum {

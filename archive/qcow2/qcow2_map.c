@@ -9,7 +9,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
-#include "archive/qcow2.h"
+#include "archive/qcow2/qcow2_image.h"
 #include "archive/source/source.h"
 
 enum {

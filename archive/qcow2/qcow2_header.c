@@ -18,7 +18,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/qcow2.h"
+#include "archive/qcow2/qcow2_image.h"
 #include "archive/source/source.h"
 
 enum {

@@ -4,7 +4,7 @@
 #define VMAFS_QCOW2_READER_H
 
 #include "archive/archive.h"
-#include "archive/qcow2.h"
+#include "archive/qcow2/qcow2_image.h"
 
 /* See the picture of addresses in qcow2.c. */
 #define QCOW2_DISK_STEP UINT64_C(4096)

@@ -11,7 +11,7 @@
  *   qcow2_scan.c      which parts of the disks are data
  *   qcow2_map.c       from a byte of a disk to where it is, through L1 and L2 tables
  *   qcow2_cluster.c   compressed clusters
- *   qed.c             QED: another header, and little-endian tables without reference counts
+ *   qed_header.c             QED: another header, and little-endian tables without reference counts
  *
  * Big-endian. Every disk has a table of its own: the image's, or a snapshot's.
  *
@@ -138,7 +138,7 @@ struct qcow2_look {
 /* Parse the header of IMAGE's source. 0, or -EIO, -ENOTSUP with the reason in ERR, -ENOMEM. */
 int qcow2_read_header(struct qcow2_image *image, struct error *err);
 
-/* The same of a QED image, which has IMAGE->is_qed set (qed.c). */
+/* The same of a QED image, which has IMAGE->is_qed set (qed_header.c). */
 int qed_read_header(struct qcow2_image *image, struct error *err);
 
 /* ---- qcow2_map.c ---- */

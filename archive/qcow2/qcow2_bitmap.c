@@ -15,7 +15,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/qcow2_reader.h"
+#include "archive/qcow2/qcow2_reader.h"
 #include "archive/source/source.h"
 
 enum {
