@@ -13,10 +13,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"

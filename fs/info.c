@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "archive/archive.h"
+#include "archive/format.h"
 #include "archive/stream/restart.h"
 #include "fs/json.h"
 #include "fs/manifest.h"

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "archive/manifest.h"
+#include "archive/format.h"
+#include "archive/tar/manifest.h"
 #include "index/index.h"
 #include "index/names.h"
 

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "fs/opening.h"
 #include "fs/progress.h"
 #include "fs/report.h"

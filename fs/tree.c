@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
+#include "archive/format.h"
 #include "index/index.h"
 
 /* Where the entries of a folder are. */

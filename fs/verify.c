@@ -10,10 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "fs/manifest.h"
 #include "fs/opening.h"
 #include "fs/progress.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "archive/archive.h"
+#include "archive/format.h"
 #include "fs/json.h"
 #include "fs/manifest.h"
 #include "fs/report.h"

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "index/kept.h"
 

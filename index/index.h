@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/archive.h"
+#include "archive/format.h"
 #include "index/disk.h"
 
 struct archive_info;

@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "archive/archive.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "index/place.h"
 

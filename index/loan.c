@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
+#include "archive/format.h"
 #include "index/disk.h"
 #include "index/index.h"
 

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "archive/stream/restart.h"
 #include "index/disk.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
+#include "archive/format.h"
 
 static void assert_disk_name(const char *file, const char *disk)
 {

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "index/index.h"
 #include "index/loan.h"

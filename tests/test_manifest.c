@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "archive/manifest.h"
+#include "archive/tar/manifest.h"
 
 #define ABC_SHA1   "a9993e364706816aba3e25717850c26c9cd0d89d"
 #define ABC_SHA256 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

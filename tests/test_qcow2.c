@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "tests/cluster_fixture.h"
 

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "tests/image_fixture.h"
 #include "tests/vmdk_writer.h"

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "tests/vma_fixture.h"
 #include "tests/vma_writer.h"

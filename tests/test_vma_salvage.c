@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "index/index.h"
 #include "tests/salvage_model.h"

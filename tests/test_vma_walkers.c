@@ -21,9 +21,9 @@
 #include <pthread.h>
 #include <xxhash.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "tests/vma_writer.h"
 

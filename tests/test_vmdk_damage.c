@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "tests/vmdk_fixture.h"
 

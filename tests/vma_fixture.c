@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "archive/archive.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "tests/vma_writer.h"
 

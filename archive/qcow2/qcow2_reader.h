@@ -3,7 +3,7 @@
 #ifndef VMAFS_QCOW2_READER_H
 #define VMAFS_QCOW2_READER_H
 
-#include "archive/archive.h"
+#include "archive/format.h"
 #include "archive/qcow2/qcow2_image.h"
 
 /* See the picture of addresses in qcow2.c. */

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/archive.h"
+#include "archive/format.h"
 #include "archive/vma/md5.h"
 
 struct error;

@@ -20,7 +20,7 @@
 #ifndef VMAFS_VMDK_H
 #define VMAFS_VMDK_H
 
-#include "archive/archive.h"
+#include "archive/format.h"
 
 struct blockcache;
 

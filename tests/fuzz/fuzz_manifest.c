@@ -2,7 +2,7 @@
 /* Any bytes as a manifest: what is told of a line lies in it, and lines come in order. */
 #include <string.h>
 
-#include "archive/manifest.h"
+#include "archive/tar/manifest.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_line(const struct manifest_line *line, const char *text, size_t size)

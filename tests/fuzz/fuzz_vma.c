@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as an archive that is not compressed: header and extents. What the reader emits must
- * be what archive.h promises, whatever the archive says.
+ * be what format.h promises, whatever the archive says.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "tests/fixture_stream.h"
 #include "tests/fuzz/fuzz.h"

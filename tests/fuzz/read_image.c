@@ -5,9 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "archive/archive.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "index/index.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/read_disk.h"

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
-#include "archive/tar.h"
+#include "archive/tar/tar_member.h"
 
 enum {
         BLOCK = 4096,

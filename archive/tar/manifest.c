@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/manifest.h"
+#include "archive/tar/manifest.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/tar.h"
+#include "archive/tar/tar_member.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,12 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "archive/archive.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
-#include "archive/tar_image.h"
+#include "archive/tar/tar_image.h"
 
 enum {
         BLOCK = 4096,

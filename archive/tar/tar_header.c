@@ -8,7 +8,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/tar.h"
+#include "archive/tar/tar_member.h"
 
 enum {
         AT_NAME = 0,

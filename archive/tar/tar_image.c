@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/tar_image.h"
+#include "archive/tar/tar_image.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/tar.h"
+#include "archive/tar/tar_member.h"
 
 enum {
         BATCH = 256,
