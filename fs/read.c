@@ -10,7 +10,7 @@
 #include "fs/tree.h"
 #include "index/disk.h"
 #include "index/index.h"
-#include "index/loan.h"
+#include "index/pin.h"
 
 /* How many bytes R gets, if none of them is lost. */
 static size_t wanted(const struct request *r)

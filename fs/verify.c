@@ -22,8 +22,8 @@
 #include "fs/verbs.h"
 #include "fs/verify.h"
 #include "index/index.h"
-#include "index/record.h"
-#include "index/recorder.h"
+#include "index/verify/record.h"
+#include "index/verify/recorder.h"
 
 enum { READ_SIZE = 1024 * 1024 };
 

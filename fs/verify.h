@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "index/audit.h"
+#include "index/verify/audit.h"
 
 struct disk;
 struct index;

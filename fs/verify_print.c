@@ -12,8 +12,8 @@
 #include "fs/report.h"
 #include "fs/verify.h"
 #include "index/index.h"
-#include "index/record.h"
-#include "index/recorder.h"
+#include "index/verify/record.h"
+#include "index/verify/recorder.h"
 
 enum { CLUSTER = 65536 };
 

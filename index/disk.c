@@ -7,7 +7,7 @@
 #include "archive/bytes.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "index/kept.h"
+#include "index/sidecar/stored_map.h"
 
 /* Fill the part of the map that holds POS. False: it stays kept. */
 static bool fill(struct disk *d, uint64_t pos)

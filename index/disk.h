@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "index/map.h"
+#include "index/map/map.h"
 
 struct archive;
 struct index;

@@ -12,8 +12,8 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
-#include "index/place.h"
-#include "index/sidecar.h"
+#include "index/sidecar/location.h"
+#include "index/sidecar/sidecar.h"
 
 enum { STREAM_SHARE = 4 };
 

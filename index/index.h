@@ -57,7 +57,7 @@ struct index_options {
         size_t cache_bytes; /* decoded data of a compressed archive; 0: the default */
         unsigned threads;   /* that decode it; 0: one a processor */
         enum index_sidecar sidecar;
-        const char *sidecar_path;     /* NULL: where place.h says */
+        const char *sidecar_path;     /* NULL: where location.h says */
         enum archive_backing backing; /* which files an image may have behind it */
         uint64_t window; /* largest history a compressed archive may ask for; 0: the default */
 };

@@ -15,7 +15,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "index/place.h"
+#include "index/sidecar/location.h"
 
 struct sidecar;
 

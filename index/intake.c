@@ -8,8 +8,8 @@
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
 #include "index/index_internal.h"
-#include "index/kept.h"
 #include "index/names.h"
+#include "index/sidecar/stored_map.h"
 
 /* ---- what the archive's header emits ---- */
 

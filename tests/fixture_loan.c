@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "index/loan.h"
+#include "index/pin.h"
 
 bool loan_equals(const struct disk_loan *loan, const void *want, size_t len)
 {

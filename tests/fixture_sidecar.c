@@ -32,7 +32,7 @@ void fixture_write(const char *path, const void *data, size_t len)
         cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
         require(fd >= 0 && write(fd, data, len) == (ssize_t)len, path);
-        require(fchmod(fd, 0600) == 0, path); /* it may have been condemned (place.h) */
+        require(fchmod(fd, 0600) == 0, path); /* it may have been condemned (location.h) */
 }
 
 struct bytes fixture_copy(struct bytes b)

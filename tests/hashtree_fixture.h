@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "index/hashtree.h"
+#include "index/verify/hashtree.h"
 #include "tests/fixture_stream.h"
 
 /* Whole pieces, a part of one, and a part of a leaf. */

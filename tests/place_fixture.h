@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "archive/error.h"
-#include "index/place.h"
+#include "index/sidecar/location.h"
 
 struct source;
 

@@ -15,7 +15,7 @@
 enum {
         RAGGED = 24, /* clusters */
         RAGGED_SIZE = RAGGED * BACKUP_CLUSTER - 3 * BACKUP_BLOCK - 512,
-        RAGGED_LENT = 8 * BACKUP_BLOCK, /* zeros from which on they are lent, by loan.c */
+        RAGGED_LENT = 8 * BACKUP_BLOCK, /* zeros from which on they are lent, by pin.c */
 };
 
 /* Ragged and whole clusters, and up to three that are zeros; the disk ends inside the last one. */

@@ -13,7 +13,7 @@
 #include "archive/format.h"
 #include "archive/source/source.h"
 #include "index/index.h"
-#include "index/loan.h"
+#include "index/pin.h"
 #include "tests/fixture_loan.h"
 #include "tests/fixture_sidecar.h"
 #include "tests/ragged_fixture.h"

@@ -19,11 +19,11 @@
 #include <cmocka.h>
 
 #include "archive/error.h"
-#include "index/audit.h"
-#include "index/hashtree.h"
 #include "index/index.h"
-#include "index/place.h"
-#include "index/record.h"
+#include "index/sidecar/location.h"
+#include "index/verify/audit.h"
+#include "index/verify/hashtree.h"
+#include "index/verify/record.h"
 #include "tests/forgery_fixture.h"
 
 enum { NOBODY = 65534, SOMEBODY = 12345 };

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
-#include "index/extentcode.h"
-#include "index/map.h"
+#include "index/map/extentcode.h"
+#include "index/map/map.h"
 #include "tests/fixture_stream.h"
 
 enum { BLOCK = MAP_BLOCK, MANY = 20000 };

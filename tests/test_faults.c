@@ -21,7 +21,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "index/loan.h"
+#include "index/pin.h"
 #include "tests/fixture_loan.h"
 #include "tests/fixture_sidecar.h"
 #include "tests/inject.h"

@@ -19,9 +19,9 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "index/hashtree.h"
 #include "index/index.h"
-#include "index/record.h"
+#include "index/verify/hashtree.h"
+#include "index/verify/record.h"
 #include "tests/fixture_sidecar.h"
 
 enum { ROUNDS = 30, DISK_LEN = 3 * 1024 * 1024 };

@@ -15,7 +15,7 @@
 #include "archive/bytes.h"
 #include "archive/source/source.h"
 #include "index/index_internal.h"
-#include "index/kept.h"
+#include "index/sidecar/stored_map.h"
 #include "tests/fixture_sidecar.h"
 
 enum { CLUSTER = 65536, BLOCK = MAP_BLOCK };

@@ -15,7 +15,7 @@
 #include "archive/extent.h"
 #include "index/disk.h"
 #include "index/index.h"
-#include "index/loan.h"
+#include "index/pin.h"
 #include "tests/fixture_loan.h"
 #include "tests/ragged_fixture.h"
 #include "tests/vma_writer.h"
@@ -24,7 +24,7 @@ enum {
         BLOCK = BACKUP_BLOCK,
         CLUSTER = BACKUP_CLUSTER,
         LENT = RAGGED_LENT,
-        ZEROS = 65536,    /* that lie in one piece, by loan.c */
+        ZEROS = 65536,    /* that lie in one piece, by pin.c */
         STORED_MAX = 128, /* pieces that are read for one range, likewise */
         CLUSTERS_MAX = 48,
         UNTOUCHED = 0xa5, /* memory into which nothing was written */

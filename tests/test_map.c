@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "index/map.h"
+#include "index/map/map.h"
 
 enum { BLOCK = MAP_BLOCK, CLUSTER = 65536, CLUSTER_BLOCKS = 16 };
 

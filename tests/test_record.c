@@ -14,7 +14,7 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/index.h"
-#include "index/record.h"
+#include "index/verify/record.h"
 #include "tests/fixture_sidecar.h"
 #include "tests/hashtree_fixture.h"
 

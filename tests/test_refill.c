@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "index/map.h"
-#include "index/refill.h"
+#include "index/map/map.h"
+#include "index/map/span_builder.h"
 
 #define CLUSTER (16 * (uint64_t)MAP_BLOCK)
 #define SIZE    (200 * (UINT64_C(1) << 20) + 3 * MAP_BLOCK)

@@ -395,7 +395,7 @@ static void opens_nothing_else(void **state)
 
 /* ---- what goes on working ---- */
 
-/* As index/place.c does it. */
+/* As index/sidecar/location.c does it. */
 static int link_file(const struct fixture *f)
 {
         int fd = open(f->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "index/map.h"
+#include "index/map/map.h"
 
 enum { BLOCK = MAP_BLOCK, CLUSTER = 65536, EXTENT_CLUSTERS = 58, EXTENT_HEADER = 512 };
 

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "archive/bytes.h"
-#include "index/extentcode.h"
-#include "index/map.h"
+#include "index/map/extentcode.h"
+#include "index/map/map.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { EXTENTS_MAX = 4096 };

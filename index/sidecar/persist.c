@@ -6,9 +6,9 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
-#include "index/place.h"
-#include "index/record.h"
-#include "index/sidecar.h"
+#include "index/sidecar/location.h"
+#include "index/sidecar/sidecar.h"
+#include "index/verify/record.h"
 
 static bool wants_saving(const struct index *index)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/recorder.h"
+#include "index/verify/recorder.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,9 +8,9 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/workers.h"
-#include "index/hashtree.h"
 #include "index/index.h"
-#include "index/record.h"
+#include "index/verify/hashtree.h"
+#include "index/verify/record.h"
 
 enum {
         BATCH_LEAVES = 16,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/refill.h"
+#include "index/map/span_builder.h"
 
 #include <errno.h>
 

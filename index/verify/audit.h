@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "index/index.h"
-#include "index/place.h"
+#include "index/sidecar/location.h"
 
 /* One sidecar of the archive. */
 struct audit_sidecar {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/sidecar.h"
+#include "index/sidecar/sidecar.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 #include "archive/stream/restart.h"
 #include "index/disk.h"
 #include "index/index.h"
-#include "index/kept.h"
-#include "index/place.h"
-#include "index/record.h"
+#include "index/sidecar/location.h"
+#include "index/sidecar/stored_map.h"
+#include "index/verify/record.h"
 
 enum {
         HEADER = 128,

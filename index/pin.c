@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/loan.h"
+#include "index/pin.h"
 
 #include <string.h>
 

@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #include "archive/extent.h"
-#include "index/map.h"
+#include "index/map/map.h"
 
 enum { REFILL_EXTENTS = 16 }; /* a cluster's blocks: it cannot have more */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/record.h"
+#include "index/verify/record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
-#include "index/map.h"
+#include "index/map/map.h"
 
 enum {
         HEAD = 24,

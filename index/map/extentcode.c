@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/extentcode.h"
+#include "index/map/extentcode.h"
 
 #include <errno.h>
 
 #include "archive/bytes.h"
-#include "index/map.h"
+#include "index/map/map.h"
 
 enum kind { KIND_ZERO, KIND_NEXT, KIND_DATA, KIND_LOST };
 

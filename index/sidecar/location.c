@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/place.h"
+#include "index/sidecar/location.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/audit.h"
+#include "index/verify/audit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
-#include "index/kept.h"
-#include "index/sidecar.h"
+#include "index/sidecar/sidecar.h"
+#include "index/sidecar/stored_map.h"
 
 /* A stretch of the decompressed stream that is not what it was. */
 struct stretch {

@@ -3,7 +3,7 @@
  * Pieces are kept in chunks that are there once something of them was given: a hostile archive
  * can claim a disk of 256 TiB in a few bytes.
  */
-#include "index/hashtree.h"
+#include "index/verify/hashtree.h"
 
 #include <errno.h>
 #include <openssl/evp.h>

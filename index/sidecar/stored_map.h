@@ -14,7 +14,7 @@
  * that they cover it, lie within the stream and store as many blocks as the table says. That can
  * only fail where somebody has forged the hash too, or the file was overwritten in use: then the
  * span stays kept, and whatever needs it fails, each time. A file whose hashes are right would pass
- * kept_check the next time, too: whoever is told -EBADMSG condemns it (place.h).
+ * kept_check the next time, too: whoever is told -EBADMSG condemns it (location.h).
  *
  * Any number of threads may fill; two that fill one span both decode it, and one of them in vain,
  * so that nobody waits for another's disk.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/map.h"
+#include "index/map/map.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -8,7 +8,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "index/span.h"
+#include "index/map/span.h"
 
 enum { CHUNK_SPANS = 64 };
 

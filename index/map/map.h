@@ -10,7 +10,7 @@
  *                            in archive order, where a run is an archive extent's 59 clusters
  *                   packed   one word a cluster, 48 bits of address and a 16-bit mask of the
  *                            blocks that are stored: 8 bytes a cluster whatever the masks
- *                   kept     what is known of it is kept elsewhere (kept.h), until it is filled
+ *                   kept     what is known of it is kept elsewhere (stored_map.h), until it is filled
  *             +-- lost: one bit a block; only where something is lost, and then it wins
  *
  * A span starts as runs and turns packed when that is smaller and every cluster in it allows it.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/kept.h"
+#include "index/sidecar/stored_map.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,9 +10,9 @@
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "index/extentcode.h"
-#include "index/map.h"
-#include "index/refill.h"
+#include "index/map/extentcode.h"
+#include "index/map/map.h"
+#include "index/map/span_builder.h"
 
 enum {
         HEAD = 32,

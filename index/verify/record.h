@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "index/hashtree.h"
+#include "index/verify/hashtree.h"
 
 struct record_disk {
         uint64_t size; /* bytes */

@@ -11,8 +11,8 @@
  *
  * vmafs-index(5) describes every byte. A sidecar is input like any other: everything in it is
  * checked before it is believed, and whatever is wrong with it means a new scan. What can only be
- * known by decoding (kept.h, restart.h) is checked when that is done, and is an I/O error then; an
- * index whose extents turn out so is condemned (place.h), so that the next time there is a scan.
+ * known by decoding (stored_map.h, restart.h) is checked when that is done, and is an I/O error then; an
+ * index whose extents turn out so is condemned (location.h), so that the next time there is a scan.
  */
 #ifndef VMAFS_SIDECAR_H
 #define VMAFS_SIDECAR_H
@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "index/place.h"
+#include "index/sidecar/location.h"
 
 struct disk;
 struct error;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "index/span.h"
+#include "index/map/span.h"
 
 #include <errno.h>
 #include <stdlib.h>
