@@ -256,7 +256,7 @@ install: all
 	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(PREFIX)/bin/vmafs
 	$(INSTALL) -D -m 644 man/vmafs.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1
 	$(INSTALL) -D -m 644 man/vmafs-index.5 $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5
-	$(INSTALL) -D -m 644 fs/completion.bash \
+	$(INSTALL) -D -m 644 fs/dist/vmafs.bash \
 	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
 
 uninstall:

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/report.h"
-#include "fs/sandbox.h"
-#include "fs/unmounter.h"
-#include "fs/verbs.h"
+#include "fs/print/report.h"
+#include "fs/process/sandbox.h"
+#include "fs/process/unmounter.h"
+#include "fs/verbs/verbs.h"
 
 static const struct verb {
         const char *name;

@@ -3,7 +3,7 @@
 load helpers
 
 PAGE=$ROOT/man/vmafs.1
-COMPLETION=$ROOT/fs/completion.bash
+COMPLETION=$ROOT/fs/dist/vmafs.bash
 
 # ---- the manual page and --help ----
 

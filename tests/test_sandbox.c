@@ -33,7 +33,7 @@
 #include <cmocka.h>
 
 #include "archive/error.h"
-#include "fs/sandbox.h"
+#include "fs/process/sandbox.h"
 #include "index/index.h"
 
 #define TINY "tests/data/good/tiny.vma"

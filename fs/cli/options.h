@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The words of `vmafs mount`. */
+#ifndef VMAFS_OPTIONS_H
+#define VMAFS_OPTIONS_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+
+#include "fs/fuse/tree.h"
+#include "index/index.h"
+
+struct mount_options {
+        char *archive;    /* as given */
+        char *mountpoint; /* absolute, without links; as given until options_check_mountpoint */
+        int foreground;
+        int debug;
+        int single; /* one thread */
+        int direct_io;
+        int clone_fd; /* a descriptor of the FUSE device for each thread */
+        int nonempty;
+        int allow_other;
+        char *recover, *index, *cache, *threads, *window, *backing; /* as given, or NULL */
+        struct index_options opening;                               /* what they mean */
+        char *sandbox;                                              /* as given, or NULL */
+        bool sandboxed;                                             /* what it means */
+        char *uid, *gid, *umask;                                    /* as given, or NULL */
+        struct tree_owner owner;                                    /* what they mean */
+};
+
+/*
+ * Parse ARGV into *O and the words that libfuse is to get into *ARGS. Returns the exit status;
+ * reports what is wrong. options_fini frees both in any case.
+ */
+int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_args *args);
+
+/* Make the mount point absolute and refuse what cannot be mounted on. Returns the exit status. */
+int options_check_mountpoint(struct mount_options *o);
+
+void options_fini(struct mount_options *o, struct fuse_args *args);
+
+#endif

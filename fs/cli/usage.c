@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "fs/print/report.h"
+#include "fs/verbs/verbs.h"
+
+static const char help[] =
+    "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
+    "       vmafs info    [--json] [LIMIT...] ARCHIVE\n"
+    "       vmafs map     [--output=human|json] [LIMIT...] ARCHIVE FILE\n"
+    "       vmafs verify  [--json] [--record] [--file=PATH] [LIMIT...] ARCHIVE\n"
+    "       vmafs extract [-C DIR] [--force] [LIMIT...] ARCHIVE [FILE...]\n"
+    "       vmafs index   [--file=PATH] [LIMIT...] ARCHIVE\n"
+    "       vmafs --help | --version\n"
+    "\n"
+    "Mount a VM backup archive read-only: each disk and each configuration file in it is a\n"
+    "regular, sparse, seekable file. Nothing is unpacked.\n"
+    "\n"
+    "  info      what is in the archive, from its header alone\n"
+    "  map       where a disk's data and holes are, as qemu-img map prints it\n"
+    "  verify    read everything and name what is damaged or lost\n"
+    "  extract   restore without mounting: sparse files, in one pass\n"
+    "  index     scan now and keep the index, so that mounting is instant\n"
+    "\n"
+    "  -f                   stay in the foreground, log to stderr\n"
+    "  -d                   the same, and print every FUSE request\n"
+    "  -s                   answer with a single thread\n"
+    "  -o recover=eio|zero  what is lost is an I/O error (default), or zeros\n"
+    "  -o direct_io         bypass the page cache\n"
+    "  -o index=PATH|none   where the index is kept (default: the cache folder), or nowhere\n"
+    "  -o cache=SIZE        memory for decoded data of a compressed archive (default: 256M)\n"
+    "  -o threads=N         that decode a compressed archive (default: one a processor)\n"
+    "  -o window=SIZE       largest history a compressed archive may ask for (default: 128M)\n"
+    "  -o clone_fd          a descriptor of the FUSE device for each thread\n"
+    "  -o sandbox=on|off    keep no right that serving does not need (default: on)\n"
+    "  -o backing=dir|any   open the backing file that an image names, if it is below the image's\n"
+    "                       folder, or anywhere (default: refuse such images)\n"
+    "  -o nonempty          mount over a directory that is not empty\n"
+    "  -o uid=N,gid=N       owner of the files (default: who mounts)\n"
+    "  -o umask=OCTAL       permission bits to withhold from 0444 and 0555 (default: 0277)\n"
+    "  -o allow_other       let other users, root too, use the mount; and FUSE's other options\n"
+    "  --json               print JSON, for scripts\n"
+    "  --output=FORMAT      human or json\n"
+    "  -C DIR               extract into DIR\n"
+    "  --force              replace files that are there already\n"
+    "  --file=PATH          keep the index as PATH\n"
+    "  --record             keep the disks' SHA-256 too, for every later verify to compare\n"
+    "\n"
+    "LIMIT is one of these:\n"
+    "  --cache=SIZE         as -o cache\n"
+    "  --threads=N          as -o threads\n"
+    "  --window=SIZE        as -o window\n"
+    "  --backing=dir|any    as -o backing\n"
+    "\n"
+    "Exit status: 0 done, 1 the archive is damaged or the work failed, 2 wrong usage or no\n"
+    "such archive. An archive that is named like a verb is given as ./info.\n";
+
+void usage(void)
+{
+        fputs(help, stdout);
+}
+
+int usage_error(const char *what)
+{
+        report("%s; see vmafs --help", what);
+        return STATUS_USAGE;
+}
+
+int usage_option(char **argv)
+{
+        report("the option '%s' is unknown or needs a value; see vmafs --help", argv[optind - 1]);
+        return STATUS_USAGE;
+}

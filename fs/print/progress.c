@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/print/progress.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "archive/cleanup.h"
+#include "fs/print/report.h"
+#include "index/index.h"
+
+struct progress {
+        struct index *index;
+        const char *what;
+        pthread_t thread;
+        pthread_mutex_t lock;
+        pthread_cond_t stopped;
+        bool stop; /* lock */
+};
+
+static double now(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void show(const struct progress *p, double elapsed)
+{
+        uint64_t done = index_scanned(p->index);
+        unsigned percent = index_percent(p->index);
+        char size[32], rate[32];
+
+        fprintf(stderr, "\r\033[Kvmafs: %s %u%%, %s, %s/s", p->what, percent,
+                report_size(done, size), report_size((uint64_t)((double)done / elapsed), rate));
+        if (percent > 0) {
+                unsigned left = (unsigned)(elapsed / percent * (100 - percent));
+
+                fprintf(stderr, ", %u:%02u left", left / 60, left % 60);
+        }
+        fflush(stderr);
+}
+
+/* True when told to stop, false after a fifth of a second. */
+static bool pause_a_little(struct progress *p)
+{
+        struct timespec until;
+        scoped_lock(&p->lock);
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 200000000;
+        if (until.tv_nsec >= 1000000000) {
+                until.tv_nsec -= 1000000000;
+                until.tv_sec++;
+        }
+        if (!p->stop)
+                pthread_cond_timedwait(&p->stopped, &p->lock, &until);
+        return p->stop;
+}
+
+static void *run(void *arg)
+{
+        struct progress *p = arg;
+        double start = now();
+        bool shown = false;
+
+        while (!pause_a_little(p)) {
+                double elapsed = now() - start;
+
+                if (elapsed < 1)
+                        continue;
+                show(p, elapsed);
+                shown = true;
+        }
+        if (shown)
+                fputs("\r\033[K", stderr);
+        return NULL;
+}
+
+struct progress *progress_start(struct index *index, const char *what)
+{
+        struct progress *p;
+
+        if (!isatty(STDERR_FILENO))
+                return NULL;
+        p = calloc(1, sizeof *p);
+        if (!p)
+                return NULL;
+        p->index = index;
+        p->what = what;
+        pthread_mutex_init(&p->lock, NULL);
+        pthread_cond_init(&p->stopped, NULL);
+        if (pthread_create(&p->thread, NULL, run, p) != 0) {
+                free(p);
+                return NULL;
+        }
+        return p;
+}
+
+void progress_stop(struct progress *p)
+{
+        if (!p)
+                return;
+        {
+                scoped_lock(&p->lock);
+                p->stop = true;
+                pthread_cond_signal(&p->stopped);
+        }
+        pthread_join(p->thread, NULL);
+        pthread_cond_destroy(&p->stopped);
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "archive/format.h"
+#include "archive/stream/restart.h"
+#include "fs/cli/opening.h"
+#include "fs/print/json.h"
+#include "fs/print/report.h"
+#include "fs/process/sandbox.h"
+#include "fs/verbs/manifest.h"
+#include "fs/verbs/verbs.h"
+#include "index/index.h"
+
+static void print_time(int64_t seconds)
+{
+        time_t t = (time_t)seconds;
+        struct tm tm;
+        char text[64];
+
+        if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm))
+                printf("created:      %s\n", text);
+        else
+                printf("created:      %" PRId64 " seconds after 1970\n", seconds);
+}
+
+/* The kept index, where there is one; without it nothing is known of restart points. */
+static void print_index(const struct index *index)
+{
+        struct index_sidecar_state state = index_sidecar_state(index);
+        uint64_t archive = index_archive_size(index);
+        struct restart_stats stats;
+        char size[32];
+
+        if (!state.loaded) {
+                printf("index:        none; vmafs index builds one\n");
+                return;
+        }
+        printf("index:        %s, %.2f per mille of the archive\n", report_size(state.size, size),
+               archive ? (double)state.size * 1000 / (double)archive : 0);
+        index_restart_stats(index, &stats);
+        if (stats.segments)
+                printf("restart:      %zu points, at most %s apart\n", stats.points,
+                       report_size(stats.widest, size));
+}
+
+static void print_human(const struct index *index, const struct manifests *manifests,
+                        const char *path)
+{
+        const struct archive_info *info = index_info(index);
+        char size[32];
+
+        printf("archive:      %s\n", path);
+        printf("format:       %s\n", index_format(index));
+        printf("compression:  %s\n", index_compression(index));
+        printf("uuid:         %s\n", info->uuid);
+        print_time(info->ctime);
+        printf("size:         %s (%" PRIu64 " bytes)\n",
+               report_size(index_archive_size(index), size), index_archive_size(index));
+        if (info->note[0])
+                printf("note:         %s\n", info->note);
+        print_index(index);
+        manifests_print_names(manifests);
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                const struct disk *d = index_disk(index, i);
+
+                printf("disk:         %s, %s (%" PRIu64 " bytes%s)\n", d->name,
+                       report_size(d->size, size), d->size, d->late_size ? " or more" : "");
+        }
+        for (size_t i = 0; i < index_file_count(index); i++) {
+                const struct index_file *f = index_file(index, i);
+
+                printf("file:         %s, %s\n", f->name, report_size(f->len, size));
+        }
+}
+
+static json_t *disks_json(const struct index *index)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                const struct disk *d = index_disk(index, i);
+
+                json_array_append_new(
+                    list, json_pack("{s:s, s:s, s:I, s:b}", "name", d->name, "device", d->device,
+                                    "size", (json_int_t)d->size, "size-is-final", !d->late_size));
+        }
+        return list;
+}
+
+static json_t *files_json(const struct index *index)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < index_file_count(index); i++) {
+                const struct index_file *f = index_file(index, i);
+
+                json_array_append_new(
+                    list, json_pack("{s:s, s:I}", "name", f->name, "size", (json_int_t)f->len));
+        }
+        return list;
+}
+
+/* null where there is no index. */
+static json_t *index_json(const struct index *index)
+{
+        struct index_sidecar_state state = index_sidecar_state(index);
+        struct restart_stats stats;
+
+        if (!state.loaded)
+                return json_null();
+        index_restart_stats(index, &stats);
+        return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)state.size, "restart-points",
+                         (json_int_t)stats.points, "widest-segment", (json_int_t)stats.widest);
+}
+
+static int print_json(const struct index *index, const struct manifests *manifests,
+                      const char *path)
+{
+        const struct archive_info *info = index_info(index);
+        json_t *root = json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
+                                 "archive", json_text(path), "format", index_format(index),
+                                 "compression", index_compression(index), "uuid", info->uuid,
+                                 "ctime", (json_int_t)info->ctime, "note", info->note, "size",
+                                 (json_int_t)index_archive_size(index), "index", index_json(index),
+                                 "manifests", manifests_names_json(manifests), "disks",
+                                 disks_json(index), "files", files_json(index));
+
+        return json_print(root);
+}
+
+static int info(struct index *index, bool json, const char *path)
+{
+        struct manifests *manifests;
+        int status = STATUS_OK;
+
+        if (manifests_load(index, &manifests) < 0) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        if (json)
+                status = print_json(index, manifests, path);
+        else
+                print_human(index, manifests, path);
+        manifests_free(manifests);
+        return status;
+}
+
+int verb_info(int argc, char **argv)
+{
+        static const struct option options[] = {
+            {"json", no_argument, NULL, 'j'}, OPENING_LONG_OPTIONS, {0}};
+        struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
+        bool json = false;
+        struct index *index;
+        int c, status;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (c == 'j')
+                        json = true;
+                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        return STATUS_USAGE;
+        }
+        if (argc - optind != 1)
+                return usage_error("info needs one archive");
+        status = report_open(argv[optind], &opening, &index);
+        if (status != STATUS_OK)
+                return status;
+        sandbox_verb_opened(index, -1);
+        status = info(index, json, argv[optind]);
+        index_close(index);
+        return report_finish_output(status);
+}
