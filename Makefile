@@ -69,10 +69,10 @@ TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
 REPLAY    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay/%,$(FUZZ))
-# What tests, their tools and benchmarks share.
-SUPPORT   := $(call object,$(wildcard tests/vma_writer.c tests/vmdk_writer.c tests/fixture*.c))
-# What unit tests share. An archive, of which each takes what it names.
+# What tests, their tools and benchmarks share. An archive, of which each takes what it names.
 FIXTURES  := $(BUILD)/libfixtures.a
+# What stands in for a part of the library. Only the tests named below are linked with it.
+STANDINS  := $(call object,$(wildcard tests/fixtures/standins/*.c))
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
 # of one of its members.
 OBJECTS   := $(call object,$(filter-out fs/main.c,$(PRODUCT)))
@@ -92,7 +92,7 @@ $(LIBRARY): $(OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(FIXTURES): $(call object,$(filter-out tests/codec_% tests/lzop_%,$(wildcard tests/*_fixture.c)) tests/salvage_model.c)
+$(FIXTURES): $(call object,$(wildcard tests/fixtures/*.c))
 	rm -f $@
 	$(AR) rcs $@ $^
 
@@ -108,9 +108,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 
 # A codec is tested alone, with a builder that only records what it names.
 CODEC_TESTS := $(filter %/test_gzip %/test_gzip_isal %/test_lzop %/test_lzop_format,$(UNIT_BIN))
-$(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
-                $(call object,tests/codec_fixture.c tests/codec_checks.c tests/lzop_fixture.c) \
-                $(LIBRARY)
+$(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(STANDINS) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 # What a test of faults comes between.
@@ -119,18 +117,18 @@ FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk preadv64 ma
               XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
               renameat)
 FAULT_TESTS := $(filter %/test_faults %/test_gather %/test_lzop_ahead,$(UNIT_BIN))
-$(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(call object,tests/inject.c) $(FIXTURES) \
-                $(SUPPORT) $(LIBRARY)
+$(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
+                $(call object,tests/fixtures/faults/inject.c) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(FIXTURES) $(SUPPORT) $(LIBRARY)
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
-$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(SUPPORT) $(LIBRARY)
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(FIXTURES) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(LIBRARY)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(FIXTURES) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
@@ -149,19 +147,19 @@ FUZZ_SHARED := $(call object,tests/fuzz/dense_points.c tests/fuzz/mutate_vma.c t
 FUZZ_REPLAY := $(call object,tests/fuzz/replay.c)
 fuzz_part    = $(BUILD)/tests/fuzz/fuzz_%.o
 
-$(FUZZ_ALONE:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(fuzz_part) $(call object,tests/codec_fixture.c) \
+$(FUZZ_ALONE:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(fuzz_part) $(call object,tests/fixtures/standins/codec_fixture.c) \
                 $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-$(BUILD)/fuzz_%: $(fuzz_part) $(FUZZ_SHARED) $(SUPPORT) $(LIBRARY)
+$(BUILD)/fuzz_%: $(fuzz_part) $(FUZZ_SHARED) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 
 $(FUZZ_ALONE:%=$(BUILD)/tests/replay/fuzz_%): $(BUILD)/tests/replay/fuzz_%: $(fuzz_part) \
-                $(FUZZ_REPLAY) $(call object,tests/codec_fixture.c) $(LIBRARY)
+                $(FUZZ_REPLAY) $(call object,tests/fixtures/standins/codec_fixture.c) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(SUPPORT) $(LIBRARY)
+$(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(FIXTURES) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 

@@ -14,9 +14,9 @@
 #include "archive/source/source.h"
 #include "index/index.h"
 #include "index/pin.h"
-#include "tests/fixture_loan.h"
-#include "tests/fixture_sidecar.h"
-#include "tests/ragged_fixture.h"
+#include "tests/fixtures/pin_fixture.h"
+#include "tests/fixtures/ragged_fixture.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 enum { BLOCK = BACKUP_BLOCK, CLUSTER = BACKUP_CLUSTER };
 

@@ -24,7 +24,7 @@
 #include "index/verify/audit.h"
 #include "index/verify/hashtree.h"
 #include "index/verify/record.h"
-#include "tests/forgery_fixture.h"
+#include "tests/fixtures/forgery_fixture.h"
 
 enum { NOBODY = 65534, SOMEBODY = 12345 };
 

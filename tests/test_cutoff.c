@@ -20,7 +20,7 @@
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/stream.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { PLAIN = 6 * 1024 * 1024 };
 

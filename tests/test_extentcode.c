@@ -13,7 +13,7 @@
 #include "archive/bytes.h"
 #include "index/map/extentcode.h"
 #include "index/map/map.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { BLOCK = MAP_BLOCK, MANY = 20000 };
 

@@ -22,9 +22,9 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/pin.h"
-#include "tests/fixture_loan.h"
-#include "tests/fixture_sidecar.h"
-#include "tests/inject.h"
+#include "tests/fixtures/faults/inject.h"
+#include "tests/fixtures/pin_fixture.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 enum {
         DISK = 120000,

@@ -17,8 +17,8 @@
 
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "tests/fixture_stream.h"
-#include "tests/inject.h"
+#include "tests/fixtures/faults/inject.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum {
         SIZE = 40000,

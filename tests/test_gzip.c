@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "tests/codec_checks.h"
+#include "tests/fixtures/standins/codec_checks.h"
 
 #define MIB ((size_t)1 << 20)
 

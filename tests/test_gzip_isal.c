@@ -15,7 +15,7 @@
 
 #include "archive/stream/gzip/gzip_isal.h"
 #include "archive/stream/restart.h"
-#include "tests/codec_checks.h"
+#include "tests/fixtures/standins/codec_checks.h"
 
 #define MIB ((size_t)1 << 20)
 

@@ -19,8 +19,8 @@
 #include "archive/stream/gzip/deflate_find.h"
 #include "archive/stream/gzip/gzip_recover.h"
 #include "archive/stream/stream.h"
-#include "tests/fixture_stream.h"
-#include "tests/rejoin_fixture.h"
+#include "tests/fixtures/recover_fixture.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { BLOCKS_MAX = 1 << 16 };
 

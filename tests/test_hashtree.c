@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tests/hashtree_fixture.h"
+#include "tests/fixtures/hashtree_fixture.h"
 
 enum { THREADS = 4 };
 

@@ -22,7 +22,7 @@
 #include "index/index.h"
 #include "index/verify/hashtree.h"
 #include "index/verify/record.h"
-#include "tests/fixture_sidecar.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 enum { ROUNDS = 30, DISK_LEN = 3 * 1024 * 1024 };
 

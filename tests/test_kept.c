@@ -16,7 +16,7 @@
 #include "archive/source/source.h"
 #include "index/index_internal.h"
 #include "index/sidecar/stored_map.h"
-#include "tests/fixture_sidecar.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 enum { CLUSTER = 65536, BLOCK = MAP_BLOCK };
 

@@ -16,9 +16,9 @@
 #include "index/disk.h"
 #include "index/index.h"
 #include "index/pin.h"
-#include "tests/fixture_loan.h"
-#include "tests/ragged_fixture.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/pin_fixture.h"
+#include "tests/fixtures/ragged_fixture.h"
+#include "tests/fixtures/vma_writer.h"
 
 enum {
         BLOCK = BACKUP_BLOCK,

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/codec_checks.h"
+#include "tests/fixtures/standins/codec_checks.h"
 
 #define MIB ((size_t)1 << 20)
 

@@ -23,9 +23,9 @@
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/stream.h"
-#include "tests/decoded_fixture.h"
-#include "tests/fixture_stream.h"
-#include "tests/inject.h"
+#include "tests/fixtures/decoded_fixture.h"
+#include "tests/fixtures/faults/inject.h"
+#include "tests/fixtures/stream_fixture.h"
 
 /* The first MiB of a member is decoded without looking ahead. */
 enum { BLOCK = 256 << 10, ALONE = 4, PIECE = 64 << 10 };

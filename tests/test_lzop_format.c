@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <lzo/lzo1x.h>
 
-#include "tests/codec_checks.h"
-#include "tests/lzop_fixture.h"
+#include "tests/fixtures/standins/codec_checks.h"
+#include "tests/fixtures/standins/lzop_fixture.h"
 
 #define MIB ((size_t)1 << 20)
 

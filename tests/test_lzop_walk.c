@@ -20,8 +20,8 @@
 #include "archive/stream/codec.h"
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"
-#include "tests/decoded_fixture.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/decoded_fixture.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { BLOCK = 256 << 10 };
 

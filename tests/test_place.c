@@ -19,8 +19,8 @@
 
 #include "archive/bytes.h"
 #include "archive/source/source.h"
-#include "tests/fixture_sidecar.h"
-#include "tests/place_fixture.h"
+#include "tests/fixtures/location_fixture.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 static const char content[] = FOLDER_INDEX;
 

@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "tests/fixture_sidecar.h"
-#include "tests/place_fixture.h"
+#include "tests/fixtures/location_fixture.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 /* Keep, find it as PATH below the folder, mode 0600, its folder 0700. */
 static void require_kept(struct folder *f, const char *below, int line)

@@ -18,7 +18,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "tests/cluster_fixture.h"
+#include "tests/fixtures/cluster_fixture.h"
 
 #define COPIED     (UINT64_C(1) << 63)
 #define COMPRESSED (UINT64_C(1) << 62)

@@ -14,7 +14,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "tests/cluster_fixture.h"
+#include "tests/fixtures/cluster_fixture.h"
 
 enum {
         AT_CLUSTER_SIZE = 4,

@@ -15,8 +15,8 @@
 #include "archive/error.h"
 #include "index/index.h"
 #include "index/verify/record.h"
-#include "tests/fixture_sidecar.h"
-#include "tests/hashtree_fixture.h"
+#include "tests/fixtures/hashtree_fixture.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 enum { SC_RECORD = 112 };
 

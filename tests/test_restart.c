@@ -12,7 +12,7 @@
 #include <xxhash.h>
 
 #include "archive/stream/restart.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 
 #define STEP (256 << 10)
 

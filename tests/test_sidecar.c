@@ -22,8 +22,8 @@
 #include "archive/error.h"
 #include "archive/stream/restart.h"
 #include "index/index.h"
-#include "tests/fixture_sidecar.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/sidecar_fixture.h"
+#include "tests/fixtures/vma_writer.h"
 
 enum { PROCESSES = 6 };
 

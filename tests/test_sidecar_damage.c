@@ -12,7 +12,7 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/index.h"
-#include "tests/fixture_sidecar.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 #define SMALL (7 * MIB + 1536)
 

@@ -13,7 +13,7 @@
 
 #include "archive/bytes.h"
 #include "index/index.h"
-#include "tests/forgery_fixture.h"
+#include "tests/fixtures/forgery_fixture.h"
 
 static void test_true_sidecar_passes(void **state)
 {

@@ -18,7 +18,7 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "index/index.h"
-#include "tests/forgery_fixture.h"
+#include "tests/fixtures/forgery_fixture.h"
 
 static void test_disk_counts(void **state)
 {

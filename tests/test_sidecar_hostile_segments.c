@@ -21,7 +21,7 @@
 #include "archive/error.h"
 #include "archive/stream/restart.h"
 #include "index/index.h"
-#include "tests/forgery_fixture.h"
+#include "tests/fixtures/forgery_fixture.h"
 
 /* The last segment that has a history. */
 static uint32_t with_history(struct bytes *b)

@@ -21,7 +21,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "tests/fixture_sidecar.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 enum { READERS = 64, DISK = 24 << 20, LONGEST = 300000 };
 

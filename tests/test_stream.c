@@ -21,8 +21,8 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/stream.h"
 #include "archive/stream/zstd/zstd_parse.h"
-#include "tests/decoded_fixture.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/decoded_fixture.h"
+#include "tests/fixtures/stream_fixture.h"
 
 static struct source *open_with(const struct codec_ops *codec, struct bytes z,
                                 const struct stream_options *o)

@@ -15,8 +15,8 @@
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/stream.h"
-#include "tests/decoded_fixture.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/decoded_fixture.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { FRAME = 1 << 20, LEN = 16 };
 

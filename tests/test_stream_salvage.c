@@ -16,8 +16,8 @@
 
 #include "archive/bytes.h"
 #include "index/index.h"
-#include "tests/fixture_stream.h"
-#include "tests/salvage_model.h"
+#include "tests/fixtures/salvage_model.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { PIECE = 150000, PIECES = 32 };
 

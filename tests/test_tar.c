@@ -14,8 +14,8 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "tests/image_fixture.h"
-#include "tests/vmdk_writer.h"
+#include "tests/fixtures/image_fixture.h"
+#include "tests/fixtures/vmdk_writer.h"
 
 enum { BLOCK = 512, PAGE = 4096, MTIME = 1700000000 };
 

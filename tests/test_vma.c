@@ -15,8 +15,8 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "tests/vma_fixture.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/vma_fixture.h"
+#include "tests/fixtures/vma_writer.h"
 
 enum { BLOCK = BACKUP_BLOCK, CLUSTER = BACKUP_CLUSTER, CTIME = BACKUP_CTIME };
 

@@ -18,8 +18,8 @@
 #include "archive/format.h"
 #include "archive/source/source.h"
 #include "index/index.h"
-#include "tests/salvage_model.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/salvage_model.h"
+#include "tests/fixtures/vma_writer.h"
 
 /* ---- junk and overwritten headers ---- */
 

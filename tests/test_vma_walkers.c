@@ -25,7 +25,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/vma_writer.h"
 
 enum {
         PAGE = 4096,

@@ -17,7 +17,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/vma_writer.h"
 
 #define TINY "tests/data/good/tiny.vma"
 

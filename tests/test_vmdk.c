@@ -16,7 +16,7 @@
 #include "archive/bytes.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "tests/vmdk_fixture.h"
+#include "tests/fixtures/vmdk_fixture.h"
 
 static uint8_t buffer[VMDK_GRAIN];
 

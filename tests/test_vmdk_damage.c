@@ -14,7 +14,7 @@
 #include "archive/bytes.h"
 #include "archive/format.h"
 #include "index/index.h"
-#include "tests/vmdk_fixture.h"
+#include "tests/fixtures/vmdk_fixture.h"
 
 static void test_without_the_footer_the_directory_is_found(void **state)
 {

@@ -11,7 +11,7 @@
 #include <zlib.h>
 
 #include "archive/zlib_block.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 
 enum { LEN = 65536, ROOM = 2 * LEN };
 

@@ -20,7 +20,7 @@
 #include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
 #include "archive/stream/zstd/zstd_parse.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 
 static struct source *open_bytes(struct bytes z, uint64_t window)
 {

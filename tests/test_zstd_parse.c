@@ -16,7 +16,7 @@
 #include "archive/stream/zstd/zstd_frame.h"
 #include "archive/stream/zstd/zstd_parse.h"
 #include "archive/stream/zstd/zstd_segment.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 
 #define BOUNDARIES_MAX 4096
 

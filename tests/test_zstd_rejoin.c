@@ -17,8 +17,8 @@
 #include "archive/stream/stream.h"
 #include "archive/stream/zstd/zstd_frame.h"
 #include "archive/stream/zstd/zstd_parse.h"
-#include "tests/fixture_stream.h"
-#include "tests/rejoin_fixture.h"
+#include "tests/fixtures/recover_fixture.h"
+#include "tests/fixtures/stream_fixture.h"
 
 /* Where the first block at or behind byte FROM of Z begins. */
 static size_t block_at(struct bytes z, size_t from)

@@ -15,7 +15,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "index/index.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/mutate_vma.h"
 #include "tests/fuzz/read_disk.h"

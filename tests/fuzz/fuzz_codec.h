@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/codec_fixture.h"
+#include "tests/fixtures/standins/codec_fixture.h"
 
 #define FUZZ_OUTPUT  ((size_t)4 << 20) /* as much as one run looks at */
 #define FUZZ_SPACING 1000

@@ -15,7 +15,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "tests/fixture_sidecar.h"
+#include "tests/fixtures/sidecar_fixture.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/read_disk.h"
 

@@ -11,7 +11,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/mutate_vma.h"
 

@@ -15,7 +15,7 @@
 #include "archive/stream/restart.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
 #define OUTPUT  ((size_t)4 << 20) /* as much as one run looks at */

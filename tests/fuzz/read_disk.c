@@ -12,7 +12,7 @@
 #include "archive/error.h"
 #include "index/index.h"
 #include "index/names.h"
-#include "tests/fixture_stream.h"
+#include "tests/fixtures/stream_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { LOOKS = 12, PIECE = 3 * MAP_BLOCK };

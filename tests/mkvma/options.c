@@ -15,7 +15,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/vma_writer.h"
 
 static const char usage_text[] =
     "usage: mkvma -o OUT.vma [option]...\n"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "archive/bytes.h"
-#include "tests/vma_writer.h"
+#include "tests/fixtures/vma_writer.h"
 
 enum {
         LIVE_BURST = 16,   /* clusters */

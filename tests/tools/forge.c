@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "archive/bytes.h"
-#include "tests/fixture_sidecar.h"
+#include "tests/fixtures/sidecar_fixture.h"
 
 int main(int argc, char **argv)
 {

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "archive/bytes.h"
+#include "tests/fixtures/vma_writer.h"
 #include "tests/mkvma/job.h"
-#include "tests/vma_writer.h"
 
 #define CONFIG_MAX 65535u
 

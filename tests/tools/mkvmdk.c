@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/vmdk_writer.h"
+#include "tests/fixtures/vmdk_writer.h"
 
 int main(int argc, char **argv)
 {
