@@ -57,14 +57,14 @@ LIBS       = $(PKG_LIBS)
 # A new file below a folder needs no line here.
 below      = $(sort $(shell find $(1) -name '$(2)'))
 PRODUCT   := $(call below,archive index fs,*.c)
-UNIT      := $(wildcard tests/test_*.c)
+UNIT      := $(call below,tests/unit,test_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
 BENCH     := $(wildcard tests/bench/*.c)
 FUZZ      := $(wildcard tests/fuzz/fuzz_*.c)
 
 comma     := ,
 object     = $(patsubst %.c,$(BUILD)/%.o,$(1))
-UNIT_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT))
+UNIT_BIN  := $(UNIT:%.c=$(BUILD)/%)
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(TOOLS))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(BENCH))
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
@@ -108,7 +108,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 
 # A codec is tested alone, with a builder that only records what it names.
 CODEC_TESTS := $(filter %/test_gzip %/test_gzip_isal %/test_lzop %/test_lzop_format,$(UNIT_BIN))
-$(CODEC_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(STANDINS) $(LIBRARY)
+$(CODEC_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(STANDINS) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 # What a test of faults comes between.
@@ -117,11 +117,11 @@ FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk preadv64 ma
               XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
               renameat)
 FAULT_TESTS := $(filter %/test_faults %/test_gather %/test_lzop_ahead,$(UNIT_BIN))
-$(FAULT_TESTS): $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o \
+$(FAULT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o \
                 $(call object,tests/fixtures/faults/inject.c) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(FIXTURES) $(LIBRARY)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(FIXTURES) $(LIBRARY)
@@ -200,13 +200,13 @@ fault-log:
 check: fault-log all tools unit replay e2e
 	tests/fault-table $(FAULT_LOG)
 
-soak: fault-log all tools $(BUILD)/tests/test_faults
+soak: fault-log all tools $(filter %/test_faults,$(UNIT_BIN))
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
-	        SANITIZE='-fsanitize=thread' build/tsan/tests/test_soak
+	        SANITIZE='-fsanitize=thread' build/tsan/tests/unit/test_soak
 	SOAK_SECONDS=$(SOAK_SECONDS) UNIT_TIMEOUT=$$(($(SOAK_SECONDS) + 900)) \
 	        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
-	        tests/run-unit build/tsan/tests/test_soak
-	FAULT_STEP=97 UNIT_TIMEOUT=3600 tests/run-unit $(BUILD)/tests/test_faults
+	        tests/run-unit build/tsan/tests/unit/test_soak
+	FAULT_STEP=97 UNIT_TIMEOUT=3600 tests/run-unit $(filter %/test_faults,$(UNIT_BIN))
 	for round in 1 2 3; do \
 	        VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
 	                tests/run-e2e tests/lifetime.bats || exit; \
@@ -224,11 +224,14 @@ check-tsan:
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	        HARDEN= SANITIZE='-fsanitize=thread' $(SANITIZED)
 
+# test_NAME.c, wherever it lies, of each NAME in $(1).
+named      = $(foreach name,$(1),$(filter %/test_$(name).c,$(UNIT)))
+VALGRIND_BIN = $(patsubst %.c,build/valgrind/%,$(call named,$(VALGRINDED)))
+
 check-valgrind:
 	$(MAKE) BUILD=build/valgrind CFLAGS='-O1 -g' HARDEN= \
-	        $(VALGRINDED:%=build/valgrind/tests/test_%)
-	tests/run-unit --under 'valgrind -q --error-exitcode=99' \
-	        $(VALGRINDED:%=build/valgrind/tests/test_%)
+	        $(VALGRIND_BIN)
+	tests/run-unit --under 'valgrind -q --error-exitcode=99' $(VALGRIND_BIN)
 
 fuzz:
 	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \

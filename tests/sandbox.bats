@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What a process gives up while it works through an archive, and that it can do its work all the same.
-# What it refuses is tests/test_sandbox.c's.
+# What it refuses is tests/unit/fs/process/test_sandbox.c's.
 # shellcheck disable=SC2016 # scripts for other shells
 load helpers
 bats_require_minimum_version 1.5.0
