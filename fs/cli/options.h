@@ -7,7 +7,7 @@
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
 
-#include "fs/fuse/tree.h"
+#include "fs/fuse/view.h"
 #include "index/index.h"
 
 struct mount_options {
@@ -25,7 +25,7 @@ struct mount_options {
         char *sandbox;                                              /* as given, or NULL */
         bool sandboxed;                                             /* what it means */
         char *uid, *gid, *umask;                                    /* as given, or NULL */
-        struct tree_owner owner;                                    /* what they mean */
+        struct view_owner owner;                                    /* what they mean */
 };
 
 /*

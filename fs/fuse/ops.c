@@ -11,7 +11,7 @@
 #include "archive/cleanup.h"
 #include "fs/fuse/park.h"
 #include "fs/fuse/read.h"
-#include "fs/fuse/tree.h"
+#include "fs/fuse/view.h"
 #include "index/index.h"
 
 /* Seconds. Nothing in the tree ever changes but what an unfinished index makes provisional. */
@@ -51,9 +51,9 @@ static bool fill_entry(const struct ops_context *c, const struct node *n,
          * Asked first: an index that is sealed meanwhile must not make old numbers final. With
          * direct_io the kernel itself may get the size wrong, see reply_short.
          */
-        if (tree_stat_final(c->tree, n) && !(c->direct_io && n->kind == NODE_DISK))
+        if (view_stat_final(c->view, n) && !(c->direct_io && n->kind == NODE_DISK))
                 e->attr_timeout = FOREVER;
-        return tree_stat(c->tree, n, &e->attr);
+        return view_stat(c->view, n, &e->attr);
 }
 
 static bool answer_lookup(void *ctx, struct request *r)
@@ -69,7 +69,7 @@ static bool answer_lookup(void *ctx, struct request *r)
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
         struct ops_context *c = context(req);
-        const struct node *n = tree_lookup(c->tree, parent, name);
+        const struct node *n = view_lookup(c->view, parent, name);
         struct request r = {.req = req, .node = n, .answer = answer_lookup};
         struct fuse_entry_param none = {.entry_timeout = FOREVER};
 
@@ -106,7 +106,7 @@ static bool answer_getattr(void *ctx, struct request *r)
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        const struct node *n = tree_node(c->tree, ino);
+        const struct node *n = view_node(c->view, ino);
         struct request r = {.req = req, .node = n, .answer = answer_getattr};
 
         (void)fi;
@@ -127,16 +127,16 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
         struct statvfs st;
 
         (void)ino;
-        tree_statfs(context(req)->tree, &st);
+        view_statfs(context(req)->view, &st);
         fuse_reply_statfs(req, &st);
 }
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
         struct ops_context *c = context(req);
-        const struct node *n = tree_node(c->tree, ino);
+        const struct node *n = view_node(c->view, ino);
         char value[1024];
-        ssize_t len = n ? tree_getxattr(c->tree, n, name, value, sizeof value) : -ENOENT;
+        ssize_t len = n ? view_getxattr(c->view, n, name, value, sizeof value) : -ENOENT;
 
         if (len < 0)
                 fuse_reply_err(req, (int)-len);
@@ -150,9 +150,9 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-        const struct node *n = tree_node(context(req)->tree, ino);
+        const struct node *n = view_node(context(req)->view, ino);
         char names[1024];
-        ssize_t len = n ? tree_listxattr(n, names, sizeof names) : -ENOENT;
+        ssize_t len = n ? view_listxattr(n, names, sizeof names) : -ENOENT;
 
         if (len < 0)
                 fuse_reply_err(req, (int)-len);
@@ -168,7 +168,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        const struct node *n = tree_node(context(req)->tree, ino);
+        const struct node *n = view_node(context(req)->view, ino);
 
         if (!n || !node_is_folder(n)) {
                 fuse_reply_err(req, n ? ENOTDIR : ENOENT);
@@ -197,7 +197,7 @@ static size_t add_entry(fuse_req_t req, bool plus, const char *name, const struc
 }
 
 /* What is at OFFSET of FOLDER's list, and its name there; NULL behind the last. */
-static const struct node *listed(const struct tree *t, const struct node *folder, off_t offset,
+static const struct node *listed(const struct view *t, const struct node *folder, off_t offset,
                                  const char **name)
 {
         const struct node *n;
@@ -208,9 +208,9 @@ static const struct node *listed(const struct tree *t, const struct node *folder
                 return folder;
         case 1:
                 *name = "..";
-                return tree_parent(t, folder);
+                return view_parent(t, folder);
         default:
-                n = tree_entry(t, folder, (size_t)offset - 2);
+                n = view_entry(t, folder, (size_t)offset - 2);
                 *name = n ? n->name : NULL;
                 return n;
         }
@@ -219,7 +219,7 @@ static const struct node *listed(const struct tree *t, const struct node *folder
 static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
         struct ops_context *c = context(req);
-        const struct node *folder = tree_node(c->tree, ino), *n;
+        const struct node *folder = view_node(c->view, ino), *n;
         cleanup_free char *out = malloc(size);
         const char *name;
         size_t used = 0;
@@ -228,7 +228,7 @@ static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offse
                 fuse_reply_err(req, out ? ENOTDIR : ENOMEM);
                 return;
         }
-        for (offset = offset < 0 ? 0 : offset; (n = listed(c->tree, folder, offset, &name));
+        for (offset = offset < 0 ? 0 : offset; (n = listed(c->view, folder, offset, &name));
              offset++) {
                 size_t one = add_entry(req, plus, name, n, offset + 1, out + used, size - used);
 
@@ -257,7 +257,7 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        const struct node *n = tree_node(context(req)->tree, ino);
+        const struct node *n = view_node(context(req)->view, ino);
 
         if (!n || node_is_folder(n)) {
                 fuse_reply_err(req, n ? EISDIR : ENOENT);
@@ -277,7 +277,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        const struct node *n = tree_node(c->tree, ino);
+        const struct node *n = view_node(c->view, ino);
         struct request r = {
             .req = req, .node = n, .offset = offset, .size = size, .answer = answer_read};
 
@@ -302,7 +302,7 @@ static bool answer_lseek(void *ctx, struct request *r)
         struct stat st;
         int rc;
 
-        if (!tree_stat(c->tree, r->node, &st))
+        if (!view_stat(c->view, r->node, &st))
                 return false;
         if (r->whence == SEEK_DATA)
                 rc = disk_next_data(d, (uint64_t)r->offset, &found);
@@ -335,7 +335,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                      struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        const struct node *n = tree_node(c->tree, ino);
+        const struct node *n = view_node(c->view, ino);
         struct request r = {
             .req = req, .node = n, .offset = offset, .whence = whence, .answer = answer_lseek};
 

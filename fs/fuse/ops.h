@@ -9,11 +9,11 @@
 
 struct buffers;
 struct park;
-struct tree;
+struct view;
 
 /* What the operations work on: the session's userdata. */
 struct ops_context {
-        struct tree *tree;
+        struct view *view;
         struct park *park;
         struct buffers *buffers;
         bool direct_io; /* bypass the page cache */

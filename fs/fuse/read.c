@@ -7,7 +7,7 @@
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/ops.h"
 #include "fs/fuse/park.h"
-#include "fs/fuse/tree.h"
+#include "fs/fuse/view.h"
 #include "index/disk.h"
 #include "index/index.h"
 #include "index/pin.h"
@@ -58,7 +58,7 @@ static bool reply_short(const struct ops_context *c, const struct request *r, co
 static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
 {
         struct disk *d = r->node->disk;
-        bool final = tree_stat_final(c->tree, r->node);
+        bool final = view_stat_final(c->view, r->node);
         size_t want = wanted(r);
         ssize_t n;
 
@@ -120,7 +120,7 @@ bool answer_read(void *context, struct request *r)
         void *buf;
         bool done;
 
-        if (!tree_stat(c->tree, r->node, &st))
+        if (!view_stat(c->view, r->node, &st))
                 return false;
         if (lend_disk(r))
                 return true;

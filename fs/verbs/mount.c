@@ -29,7 +29,7 @@
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/ops.h"
 #include "fs/fuse/park.h"
-#include "fs/fuse/tree.h"
+#include "fs/fuse/view.h"
 #include "fs/print/report.h"
 #include "fs/process/daemon.h"
 #include "fs/process/log.h"
@@ -84,7 +84,7 @@ static void refresh_kernel(struct mount *m)
 
         if (m->ending)
                 return;
-        for (uint64_t ino = TREE_ROOT; (n = tree_node(m->ops.tree, ino)); ino++)
+        for (uint64_t ino = VIEW_ROOT; (n = view_node(m->ops.view, ino)); ino++)
                 if (n->kind == NODE_DISK)
                         fuse_lowlevel_notify_inval_inode(m->session, n->ino, from, 0);
 }
@@ -532,8 +532,8 @@ static int open_index(struct mount *m)
                         report_error(m->options.archive, &err);
                 return report_status(rc);
         }
-        m->ops.tree = tree_new(m->index, &m->options.owner);
-        if (m->ops.tree)
+        m->ops.view = view_new(m->index, &m->options.owner);
+        if (m->ops.view)
                 return STATUS_OK;
         report("out of memory");
         return STATUS_FAILED;
@@ -582,7 +582,7 @@ int verb_mount(int argc, char **argv)
                 close(m.abort_fd);
         park_free(m.ops.park);
         buffers_free(m.ops.buffers);
-        tree_free(m.ops.tree);
+        view_free(m.ops.view);
         index_close(m.index);
         options_fini(&m.options, &m.args);
         return status;

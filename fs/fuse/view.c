@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "fs/fuse/tree.h"
+#include "fs/fuse/view.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,9 +18,9 @@ struct listing {
         uint64_t ino;   /* of the folder */
 };
 
-struct tree {
+struct view {
         struct index *index;
-        struct tree_owner owner;
+        struct view_owner owner;
         struct node root;
         struct node *entries; /* sorted by folder and name; entry i is inode i + 2 */
         size_t count;
@@ -36,7 +36,7 @@ static int by_folder_and_name(const void *a, const void *b)
         return strcmp(x->name, y->name);
 }
 
-static void fill_entries(struct tree *t)
+static void fill_entries(struct view *t)
 {
         struct node *n = t->entries;
 
@@ -64,14 +64,14 @@ static void fill_entries(struct tree *t)
 }
 
 /* Number the inodes, and find what is in each folder. */
-static void fill_listings(struct tree *t)
+static void fill_listings(struct view *t)
 {
-        t->listings[FOLDER_ROOT].ino = TREE_ROOT;
+        t->listings[FOLDER_ROOT].ino = VIEW_ROOT;
         for (size_t i = 0; i < t->count; i++) {
                 struct node *n = &t->entries[i];
                 struct listing *l = &t->listings[n->parent];
 
-                n->ino = TREE_ROOT + 1 + i;
+                n->ino = VIEW_ROOT + 1 + i;
                 if (l->count++ == 0)
                         l->first = i;
                 if (n->kind == NODE_FOLDER) {
@@ -81,20 +81,20 @@ static void fill_listings(struct tree *t)
         }
 }
 
-struct tree *tree_new(struct index *index, const struct tree_owner *owner)
+struct view *view_new(struct index *index, const struct view_owner *owner)
 {
-        struct tree *t = calloc(1, sizeof *t);
+        struct view *t = calloc(1, sizeof *t);
 
         if (!t)
                 return NULL;
         t->index = index;
         t->owner = *owner;
-        t->root = (struct node){.ino = TREE_ROOT, .kind = NODE_ROOT, .name = "/"};
+        t->root = (struct node){.ino = VIEW_ROOT, .kind = NODE_ROOT, .name = "/"};
         t->count = index_folder_count(index) + index_disk_count(index) + index_file_count(index);
         t->entries = calloc(t->count + 1, sizeof *t->entries);
         t->listings = calloc(index_folder_count(index) + 1, sizeof *t->listings);
         if (!t->entries || !t->listings) {
-                tree_free(t);
+                view_free(t);
                 return NULL;
         }
         fill_entries(t);
@@ -102,7 +102,7 @@ struct tree *tree_new(struct index *index, const struct tree_owner *owner)
         return t;
 }
 
-void tree_free(struct tree *t)
+void view_free(struct view *t)
 {
         if (!t)
                 return;
@@ -111,29 +111,29 @@ void tree_free(struct tree *t)
         free(t);
 }
 
-const struct node *tree_parent(const struct tree *t, const struct node *n)
+const struct node *view_parent(const struct view *t, const struct node *n)
 {
-        return tree_node(t, t->listings[n->parent].ino);
+        return view_node(t, t->listings[n->parent].ino);
 }
 
-const struct node *tree_entry(const struct tree *t, const struct node *folder, size_t number)
+const struct node *view_entry(const struct view *t, const struct node *folder, size_t number)
 {
         const struct listing *l = &t->listings[folder->number];
 
         return number < l->count ? &t->entries[l->first + number] : NULL;
 }
 
-const struct node *tree_node(const struct tree *t, uint64_t ino)
+const struct node *view_node(const struct view *t, uint64_t ino)
 {
-        if (ino == TREE_ROOT)
+        if (ino == VIEW_ROOT)
                 return &t->root;
-        return ino > TREE_ROOT && ino - TREE_ROOT <= t->count ? &t->entries[ino - TREE_ROOT - 1]
+        return ino > VIEW_ROOT && ino - VIEW_ROOT <= t->count ? &t->entries[ino - VIEW_ROOT - 1]
                                                               : NULL;
 }
 
-const struct node *tree_lookup(const struct tree *t, uint64_t parent, const char *name)
+const struct node *view_lookup(const struct view *t, uint64_t parent, const char *name)
 {
-        const struct node *folder = tree_node(t, parent);
+        const struct node *folder = view_node(t, parent);
         struct node key = {.name = name};
 
         if (!folder || !node_is_folder(folder))
@@ -144,7 +144,7 @@ const struct node *tree_lookup(const struct tree *t, uint64_t parent, const char
 
 /* ---- attributes ---- */
 
-bool tree_stat_final(const struct tree *t, const struct node *n)
+bool view_stat_final(const struct view *t, const struct node *n)
 {
         return n->kind != NODE_DISK || index_sealed(t->index);
 }
@@ -161,7 +161,7 @@ static void stat_file(const struct index_file *f, struct stat *st)
         st->st_blocks = (blkcnt_t)(round_up(f->len, 4096) / 512);
 }
 
-bool tree_stat(const struct tree *t, const struct node *n, struct stat *st)
+bool view_stat(const struct view *t, const struct node *n, struct stat *st)
 {
         mode_t allowed = ~t->owner.umask;
 
@@ -193,7 +193,7 @@ bool tree_stat(const struct tree *t, const struct node *n, struct stat *st)
         return false;
 }
 
-void tree_statfs(const struct tree *t, struct statvfs *st)
+void view_statfs(const struct view *t, struct statvfs *st)
 {
         uint64_t blocks = 0;
 
@@ -236,7 +236,7 @@ static const char *const *xattr_names(const struct node *n, size_t *count)
 }
 
 /* Value of the attribute NUMBER of the root. */
-static int format_root_xattr(const struct tree *t, size_t number, char *out, size_t size)
+static int format_root_xattr(const struct view *t, size_t number, char *out, size_t size)
 {
         const struct archive_info *info = index_info(t->index);
 
@@ -256,7 +256,7 @@ static int format_root_xattr(const struct tree *t, size_t number, char *out, siz
         }
 }
 
-ssize_t tree_getxattr(const struct tree *t, const struct node *n, const char *name, char *out,
+ssize_t view_getxattr(const struct view *t, const struct node *n, const char *name, char *out,
                       size_t size)
 {
         size_t count;
@@ -279,7 +279,7 @@ ssize_t tree_getxattr(const struct tree *t, const struct node *n, const char *na
         return -ENODATA;
 }
 
-ssize_t tree_listxattr(const struct node *n, char *out, size_t size)
+ssize_t view_listxattr(const struct node *n, char *out, size_t size)
 {
         size_t count, len = 0;
         const char *const *names = xattr_names(n, &count);

@@ -4,8 +4,8 @@
  * and nothing of FUSE. Inode 1 is the root; the others follow folder by folder, in the order of
  * their names.
  */
-#ifndef VMAFS_TREE_H
-#define VMAFS_TREE_H
+#ifndef VMAFS_VIEW_H
+#define VMAFS_VIEW_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,9 +17,9 @@
 struct disk;
 struct index;
 struct index_file;
-struct tree;
+struct view;
 
-#define TREE_ROOT UINT64_C(1)
+#define VIEW_ROOT UINT64_C(1)
 
 enum node_kind { NODE_ROOT, NODE_FOLDER, NODE_DISK, NODE_FILE };
 
@@ -38,42 +38,42 @@ static inline bool node_is_folder(const struct node *n)
         return n->kind == NODE_ROOT || n->kind == NODE_FOLDER;
 }
 
-struct tree_owner {
+struct view_owner {
         unsigned uid;
         unsigned gid;
         unsigned umask; /* bits withheld from 0444 and 0555 */
 };
 
-/* The tree of INDEX, which outlives it. Freed by tree_free. NULL: out of memory. */
-struct tree *tree_new(struct index *index, const struct tree_owner *owner);
-void tree_free(struct tree *t);
+/* The tree of INDEX, which outlives it. Freed by view_free. NULL: out of memory. */
+struct view *view_new(struct index *index, const struct view_owner *owner);
+void view_free(struct view *t);
 
 /* NULL where there is none. Nodes live as long as the tree. */
-const struct node *tree_node(const struct tree *t, uint64_t ino);
-const struct node *tree_lookup(const struct tree *t, uint64_t parent, const char *name);
+const struct node *view_node(const struct view *t, uint64_t ino);
+const struct node *view_lookup(const struct view *t, uint64_t parent, const char *name);
 
 /* The folder that N is in; the root is in itself. */
-const struct node *tree_parent(const struct tree *t, const struct node *n);
+const struct node *view_parent(const struct view *t, const struct node *n);
 
 /* The entry NUMBER of FOLDER, from 0, or NULL behind the last. */
-const struct node *tree_entry(const struct tree *t, const struct node *folder, size_t number);
+const struct node *view_entry(const struct view *t, const struct node *folder, size_t number);
 
 /* Attributes of N now. False where its size is not known yet: its index is not sealed. */
-bool tree_stat(const struct tree *t, const struct node *n, struct stat *st);
+bool view_stat(const struct view *t, const struct node *n, struct stat *st);
 
 /* May these attributes be kept for ever? */
-bool tree_stat_final(const struct tree *t, const struct node *n);
+bool view_stat_final(const struct view *t, const struct node *n);
 
-void tree_statfs(const struct tree *t, struct statvfs *st);
+void view_statfs(const struct view *t, struct statvfs *st);
 
 /*
  * The value of the attribute NAME of N into OUT of SIZE bytes. Returns its length, also where
  * that is more than SIZE (then OUT is not meant), or -ENODATA.
  */
-ssize_t tree_getxattr(const struct tree *t, const struct node *n, const char *name, char *out,
+ssize_t view_getxattr(const struct view *t, const struct node *n, const char *name, char *out,
                       size_t size);
 
-/* The names, each with its NUL. As tree_getxattr. */
-ssize_t tree_listxattr(const struct node *n, char *out, size_t size);
+/* The names, each with its NUL. As view_getxattr. */
+ssize_t view_listxattr(const struct node *n, char *out, size_t size);
 
 #endif
