@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make                 build vmafs into build/
-# make setup           install what a fresh Debian 12 lacks (apt-get, as root or through sudo)
+# make setup           install what building and the demo need (apt-get, as root or through sudo)
+# make setup-tests     the same, and what the tests need; neither removes a package
 # make demo            mount a genuine archive, show it, check a disk's SHA-256, unmount
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -78,7 +79,7 @@ STANDINS  := $(call object,$(wildcard tests/fixtures/standins/*.c))
 OBJECTS   := $(call object,$(filter-out fs/main.c,$(PRODUCT)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup demo check check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
+.PHONY: all setup setup-tests demo check check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
         lint format bench matrix install \
         uninstall clean unit e2e tools programs FORCE
 .SECONDARY:
@@ -166,7 +167,10 @@ $(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(FIXTU
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 setup:
-	tests/setup
+	tests/setup build
+
+setup-tests:
+	tests/setup tests
 
 demo: all
 	tests/demo $(BUILD)/vmafs

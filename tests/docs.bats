@@ -114,7 +114,7 @@ same() {
 
 @test "README names the two commands to begin with" {
         grep -q '^ *make setup demo\b' "$ROOT/README.md"
-        grep -q '^ *make setup check\b' "$ROOT/README.md"
+        grep -q '^ *make setup-tests check\b' "$ROOT/README.md"
 }
 
 @test "every make target that README names exists" {
