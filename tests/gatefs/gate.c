@@ -50,7 +50,8 @@ static bool is_blocked(const struct gate *g, const struct parked *p)
 {
         size_t len = readable(g, p);
 
-        return len > 0 && p->offset + len > g->open;
+        return len > 0 && (p->offset + len > g->open ||
+                           (p->offset < g->hold_end && p->offset + len > g->hold_start));
 }
 
 /*
@@ -200,6 +201,36 @@ static enum verdict judge_or_park(struct gate *g, struct parked *p)
         return VERDICT_WAIT;
 }
 
+/* Has the thread PID given up its capabilities, and a filter of system calls? */
+static bool is_confined(pid_t pid)
+{
+        bool filtered = false;
+        bool powerless = false;
+        char path[32];
+        char line[128];
+        FILE *f;
+
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+        f = fopen(path, "re");
+        while (f && fgets(line, sizeof line, f)) {
+                if (strncmp(line, "Seccomp:", 8) == 0)
+                        filtered = strtol(line + 8, NULL, 10) == 2;
+                if (strncmp(line, "CapEff:", 7) == 0)
+                        powerless = strtoull(line + 7, NULL, 16) == 0;
+        }
+        if (f)
+                fclose(f);
+        return filtered && powerless;
+}
+
+static void note_reader(struct gate *g, fuse_req_t req)
+{
+        bool confined = is_confined(fuse_req_ctx(req)->pid);
+        scoped_lock(&g->lock);
+
+        g->unconfined += !confined;
+}
+
 void gate_read(struct gate *g, fuse_req_t req, size_t len, off_t offset)
 {
         struct parked *p = calloc(1, sizeof *p);
@@ -209,6 +240,7 @@ void gate_read(struct gate *g, fuse_req_t req, size_t len, off_t offset)
                 fuse_reply_err(req, ENOMEM);
                 return;
         }
+        note_reader(g, req);
         p->req = req;
         p->len = (size_t)min_u64(len, READ_MAX);
         p->offset = (uint64_t)offset;
@@ -219,7 +251,7 @@ void gate_read(struct gate *g, fuse_req_t req, size_t len, off_t offset)
                 answer(g, p, verdict);
 }
 
-/* A number, or EVERYTHING for WORD. Moves *TEXT behind it. */
+/* A number, or EVERYTHING for WORD. Moves *TEXT after it. */
 static bool parse_position(char **text, const char *word, uint64_t *out)
 {
         char *token = strsep(text, " ");
@@ -235,8 +267,8 @@ static bool parse_position(char **text, const char *word, uint64_t *out)
         return token[0] >= '0' && token[0] <= '9' && !*end;
 }
 
-/* Obey "fail N M" or "fail none". Caller holds the lock. */
-static bool set_failing(struct gate *g, char *args)
+/* Set [*FROM, *TO) to "N M" or to "none". Caller holds the lock. */
+static bool set_range(uint64_t *from, uint64_t *to, char *args)
 {
         uint64_t start = 0;
         uint64_t end = 0;
@@ -246,8 +278,8 @@ static bool set_failing(struct gate *g, char *args)
         if (strcmp(args, "none") != 0 &&
             (!parse_position(&args, NULL, &start) || !parse_position(&args, NULL, &end) || args))
                 return false;
-        g->fail_start = start;
-        g->fail_end = end;
+        *from = start;
+        *to = end;
         return true;
 }
 
@@ -274,7 +306,9 @@ static bool obey(struct gate *g, char *line)
         if (strcmp(command, "delay") == 0)
                 return set_one(&g->delay_ms, line, NULL);
         if (strcmp(command, "fail") == 0)
-                return set_failing(g, line);
+                return set_range(&g->fail_start, &g->fail_end, line);
+        if (strcmp(command, "hold") == 0)
+                return set_range(&g->hold_start, &g->hold_end, line);
         return false;
 }
 
@@ -288,6 +322,14 @@ int gate_move(struct gate *g, char *text)
                 good = !*line || obey(g, line);
         pthread_cond_signal(&g->moved);
         return good ? 0 : -EINVAL;
+}
+
+static void print_range(FILE *f, const char *name, uint64_t start, uint64_t end)
+{
+        if (end > start)
+                fprintf(f, "%s %" PRIu64 " %" PRIu64 "\n", name, start, end);
+        else
+                fprintf(f, "%s none\n", name);
 }
 
 static void print_position(FILE *f, const char *name, uint64_t value, const char *word)
@@ -312,13 +354,12 @@ char *gate_describe(struct gate *g)
                 blocked += is_blocked(g, p);
         print_position(f, "open", g->open, "all");
         print_position(f, "short", g->end, "off");
-        if (g->fail_end > g->fail_start)
-                fprintf(f, "fail %" PRIu64 " %" PRIu64 "\n", g->fail_start, g->fail_end);
-        else
-                fputs("fail none\n", f);
+        print_range(f, "hold", g->hold_start, g->hold_end);
+        print_range(f, "fail", g->fail_start, g->fail_end);
         fprintf(f, "delay %" PRIu64 "\n", g->delay_ms);
         fprintf(f, "served %" PRIu64 "\nbytes %" PRIu64 "\nblocked %" PRIu64 "\nmost %" PRIu64 "\n",
                 g->served, g->bytes, blocked, g->most);
+        fprintf(f, "unconfined %" PRIu64 "\n", g->unconfined);
         fclose(f);
         return text;
 }

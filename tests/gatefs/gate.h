@@ -26,12 +26,15 @@ struct gate {
         pthread_mutex_t lock; /* guards everything below */
         bool ended;
         uint64_t open;       /* reads up to here are served */
+        uint64_t hold_start; /* reads of any of [hold_start, hold_end) wait */
+        uint64_t hold_end;
         uint64_t fail_start; /* [fail_start, fail_end) cannot be read; empty: everything can */
         uint64_t fail_end;
         uint64_t end; /* reads stop here; EVERYTHING: at the end of the file */
         uint64_t delay_ms;
         uint64_t served;
         uint64_t bytes;
+        uint64_t unconfined;   /* reads by threads that have capabilities, or no filter of calls */
         uint64_t parked_count; /* reads that wait, for whatever reason … */
         uint64_t most;         /* … and how many did at once */
         struct parked *parked; /* oldest first */

@@ -17,7 +17,7 @@
 #define DEVICE_MAX 255u /* as many as ids other than 0; 255 is no device, which tests want too */
 #define LIST_MAX   64u
 
-enum order { ORDER_SEQ, ORDER_REVERSE, ORDER_INTERLEAVE, ORDER_SHUFFLE, ORDER_LIVE };
+enum order { ORDER_SEQ, ORDER_REVERSE, ORDER_INTERLEAVE, ORDER_SHUFFLE, ORDER_LIVE, ORDER_BUSY };
 
 struct device {
         uint8_t id;
@@ -90,7 +90,7 @@ __attribute__((noreturn, format(printf, 2, 3))) void die(int status, const char 
 /* Fill JOB from the command line, which it keeps pointing into. Opens raw images. */
 void parse_command_line(int argc, char **argv, struct job *job);
 
-/* Put every cluster of JOB into PLAN, in the order asked for, and what is wrong behind. */
+/* Put every cluster of JOB into PLAN, in the order asked for, and what is wrong after. */
 void make_plan(struct job *job, struct plan *plan);
 
 /* xorshift64*: the next number of the sequence that *STATE, not 0, is in. */

@@ -30,15 +30,16 @@ static const char usage_text[] =
     "  --synthetic SIZE            a device drive-scsi0 whose stored blocks are holes of OUT.vma\n"
     "  --pattern=dense|ragged      its masks: all blocks (default), or random ones\n"
     "how it is written:\n"
-    "  --order=seq|reverse|interleave|shuffle|live   of clusters; device by device by default\n"
-    "  --seed=N                    for shuffle, live and ragged (1)\n"
+    "  --order=seq|reverse|interleave|shuffle|live|busy\n"
+    "                              of clusters; device by device by default\n"
+    "  --seed=N                    for shuffle, live, busy and ragged (1)\n"
     "  --slots=N                   per extent, 1 to 59 (58)\n"
     "  --uuid=HEX --ctime=SECONDS  identity and time of the backup\n"
     "  --header-size=SIZE          with padding, need not be a multiple of 512\n"
     "what is wrong with it (may be repeated; DEV is a name or an id):\n"
     "  --drop DEV:CLUSTER          leave the cluster out\n"
     "  --duplicate DEV:CLUSTER     write it again at the end\n"
-    "  --beyond DEV:CLUSTER        write a cluster behind the device's end, with data\n"
+    "  --beyond DEV:CLUSTER        write a cluster after the device's end, with data\n"
     "  --damage-extent N:WHAT      WHAT: magic, uuid, md5, reserved, count+1, count-1;\n"
     "                              N counts from 0\n"
     "  --truncate=BYTES            cut the archive there\n"
@@ -125,12 +126,13 @@ static enum order parse_order(const char *text)
             [ORDER_INTERLEAVE] = "interleave",
             [ORDER_SHUFFLE] = "shuffle",
             [ORDER_LIVE] = "live",
+            [ORDER_BUSY] = "busy",
         };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(text, names[i]) == 0)
                         return (enum order)i;
-        die(2, "--order: '%s' is not seq, reverse, interleave, shuffle or live", text);
+        die(2, "--order: '%s' is not seq, reverse, interleave, shuffle, live or busy", text);
 }
 
 static bool parse_ragged(const char *text)

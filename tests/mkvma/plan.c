@@ -11,6 +11,7 @@
 enum {
         LIVE_BURST = 16,   /* clusters */
         LIVE_FORWARD = 64, /* one burst in so many is brought forward */
+        BUSY_STRAYS = 3,   /* in 100 clusters */
 };
 
 uint64_t next_random(uint64_t *state)
@@ -78,7 +79,7 @@ static void shuffle(struct plan *plan, uint64_t seed)
         shuffle_items(plan->items, plan->count, &state);
 }
 
-/* Move the burst at FROM in front of the one at TO, which comes earlier. */
+/* Move the burst at FROM before the one at TO, which comes earlier. */
 static void bring_forward(struct plan *plan, size_t from, size_t to)
 {
         struct item burst[LIVE_BURST];
@@ -102,6 +103,45 @@ static void enliven(struct plan *plan, uint64_t seed)
                         bring_forward(plan, at,
                                       next_random(&state) % (at / LIVE_BURST + 1) * LIVE_BURST);
         }
+}
+
+/* A cluster and the place that it is stored before; those in their own place come after strays. */
+struct stray {
+        struct item item;
+        size_t before, own;
+};
+
+static int compare_strays(const void *a, const void *b)
+{
+        const struct stray *x = a, *y = b;
+
+        if (x->before != y->before)
+                return x->before < y->before ? -1 : 1;
+        if ((x->before == x->own) != (y->before == y->own))
+                return x->before == x->own ? 1 : -1;
+        return x->own < y->own ? -1 : 1;
+}
+
+/*
+ * As from a guest with a database: single clusters, each about to be overwritten at any time since
+ * the backup began, are stored that early.
+ */
+static void scatter(struct plan *plan, uint64_t seed)
+{
+        struct stray *all = calloc(plan->count + 1, sizeof *all);
+        uint64_t state = seed * 2 + 1;
+
+        if (!all)
+                die(1, "out of memory");
+        for (size_t i = 0; i < plan->count; i++) {
+                all[i] = (struct stray){.item = plan->items[i], .before = i, .own = i};
+                if (i > 0 && next_random(&state) % 100 < BUSY_STRAYS)
+                        all[i].before = next_random(&state) % i;
+        }
+        qsort(all, plan->count, sizeof *all, compare_strays);
+        for (size_t i = 0; i < plan->count; i++)
+                plan->items[i] = all[i].item;
+        free(all);
 }
 
 /* A stream's clusters come in order, at whatever places the order left for them. */
@@ -192,6 +232,8 @@ void make_plan(struct job *job, struct plan *plan)
                 shuffle(plan, job->seed);
         if (job->order == ORDER_LIVE)
                 enliven(plan, job->seed);
+        if (job->order == ORDER_BUSY)
+                scatter(plan, job->seed);
         number_streams(job, plan);
         add_what_is_wrong(job, plan);
 }

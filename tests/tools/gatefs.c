@@ -32,12 +32,14 @@
 static const char usage_text[] =
     "usage: gatefs FILE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
     "Shows FILE read-only in MOUNTPOINT, and a file .gate that takes commands, a line each:\n"
-    "  open N|all   serve reads below byte N; those that touch what is behind it wait\n"
+    "  open N|all   serve reads below byte N; those that touch what is after it wait\n"
+    "  hold N M     reads that touch [N, M) wait; 'hold none' ends that\n"
     "  fail N M     reads that touch [N, M) get EIO; 'fail none' ends that\n"
     "  short N|off  the file reads as if it ended at byte N; its size stays\n"
     "  delay MS     every read waits so long\n"
     "Reading .gate gives these and the counters: served, bytes (reads answered and their bytes),\n"
-    "blocked (reads that wait for the gate now) and most (that ever waited together).\n"
+    "blocked (reads that wait for the gate now) most (that ever waited together)\n"
+    "and unconfined (reads by threads that have capabilities or no seccomp filter).\n"
     "With -o cached the kernel keeps what was read, until the file is opened anew.\n"
     "Exit status: 0 unmounted, 1 failed, 2 wrong usage.\n";
 

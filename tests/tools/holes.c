@@ -48,7 +48,7 @@ static void extend(struct range *r, off_t start, off_t end)
         *r = (struct range){.start = start, .end = end};
 }
 
-/* The next data range at or behind FROM: 1 and OUT is set, 0 there is none, or -errno. */
+/* The next data range at or after FROM: 1 and OUT is set, 0 there is none, or -errno. */
 static int next_data(int fd, off_t from, struct range *out)
 {
         out->start = lseek(fd, from, SEEK_DATA);
