@@ -5,6 +5,7 @@
 # make setup-tests     the same, and what the tests need; neither removes a package
 # make demo            mount a genuine archive, show it, check a disk's SHA-256, unmount
 # make check           unit tests and end-to-end tests (as root: real mounts, loop devices)
+# make check-fast      unit tests, but for the slowest, and the corpora: for between two edits
 # make check-asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-tsan      the same under ThreadSanitizer
 # make check-valgrind  the readers of formats under valgrind, which sees what was never initialised
@@ -79,7 +80,7 @@ STANDINS  := $(call object,$(wildcard tests/fixtures/standins/*.c))
 OBJECTS   := $(call object,$(filter-out fs/main.c,$(PRODUCT)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
-.PHONY: all setup setup-tests demo check check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
+.PHONY: all setup setup-tests demo check check-fast check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
         lint format bench matrix install \
         uninstall clean unit e2e tools programs FORCE
 .SECONDARY:
@@ -115,11 +116,11 @@ $(CODEC_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(STANDINS) $(LIB
 # What a test of faults comes between.
 FAULT_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,pread64 __pread64_chk preadv64 malloc calloc realloc \
               reallocarray strdup asprintf __asprintf_chk open_memstream mmap64 pthread_create ZSTD_createDCtx \
-              XXH64_createState XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
+              XXH3_createState EVP_MD_CTX_new inflateInit2_ pwrite64 fsync flock linkat \
               renameat)
 FAULT_TESTS := $(filter %/test_faults %/test_gather %/test_lzop_ahead,$(UNIT_BIN))
-$(FAULT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o \
-                $(call object,tests/fixtures/faults/inject.c) $(FIXTURES) $(LIBRARY)
+$(FAULT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call object,tests/fixtures/faults/inject.c) \
+                $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(FIXTURES) $(LIBRARY)
@@ -204,6 +205,14 @@ fault-log:
 check: fault-log all tools unit replay e2e
 	tests/fault-table $(FAULT_LOG)
 
+# Unit tests that take about as long as all others together.
+SLOW      := zstd tree_scale sidecar_damage gzip_recover zstd_recover sidecar_hostile_segments gather faults gzip
+
+FAST_BIN   = $(filter-out $(foreach name,$(SLOW),%/test_$(name)),$(UNIT_BIN))
+
+check-fast: replay $(FAST_BIN)
+	tests/run-unit $(FAST_BIN)
+
 soak: fault-log all tools $(filter %/test_faults,$(UNIT_BIN))
 	$(MAKE) BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' HARDEN= \
 	        SANITIZE='-fsanitize=thread' build/tsan/tests/unit/test_soak
@@ -257,17 +266,21 @@ matrix: all tools $(BENCH_BIN)
 bench: all tools $(BENCH_BIN)
 	BUILD=$(abspath $(BUILD)) tests/bench/run
 
+# Where each file goes, below DESTDIR.
+BINDIR    := $(PREFIX)/bin
+MANDIR    := $(PREFIX)/share/man
+BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+
 install: all
-	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(PREFIX)/bin/vmafs
-	$(INSTALL) -D -m 644 man/vmafs.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1
-	$(INSTALL) -D -m 644 man/vmafs-index.5 $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5
-	$(INSTALL) -D -m 644 fs/dist/vmafs.bash \
-	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
+	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(BINDIR)/vmafs
+	$(INSTALL) -D -m 644 man/vmafs.1 $(DESTDIR)$(MANDIR)/man1/vmafs.1
+	$(INSTALL) -D -m 644 man/vmafs-index.5 $(DESTDIR)$(MANDIR)/man5/vmafs-index.5
+	$(INSTALL) -D -m 644 fs/dist/vmafs.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/vmafs $(DESTDIR)$(PREFIX)/share/man/man1/vmafs.1 \
-	        $(DESTDIR)$(PREFIX)/share/man/man5/vmafs-index.5 \
-	        $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmafs
+	rm -f $(DESTDIR)$(BINDIR)/vmafs \
+	        $(DESTDIR)$(MANDIR)/man1/vmafs.1 $(DESTDIR)$(MANDIR)/man5/vmafs-index.5 \
+	        $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
 
 clean:
 	rm -rf build

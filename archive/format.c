@@ -2,41 +2,51 @@
 #include "archive/format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/probe.h"
 #include "archive/source/source.h"
 
-static const struct archive_ops *const formats[] = {
-    &vma_archive, &vmdk_archive, &tar_archive, &qcow2_archive, &qed_archive,
-};
+#define ENTRY(ops) &ops,
+static const struct format *const formats[] = {FORMATS(ENTRY)};
+#undef ENTRY
+
+const struct format *format_find(struct probe *p, bool image)
+{
+        for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+                if ((!image || formats[i]->is_image) && formats[i]->probe(p))
+                        return formats[i];
+        return NULL;
+}
+
+/* The format of SOURCE, by its beginning and its end. */
+static int find_format(struct source *source, const struct format **out, struct error *err)
+{
+        struct probe p;
+        int rc = probe_init(&p, source, err);
+
+        if (rc == 0 && p.len == 0)
+                rc = error_set(err, EMEDIUMTYPE, "is empty, so it is not an archive");
+        if (rc == 0)
+                *out = format_find(&p, false);
+        if (rc == 0 && !*out)
+                rc = error_set_at(err, EMEDIUMTYPE, 0,
+                                  "is not an archive that vmafs knows: no known magic number");
+        probe_fini(&p);
+        return rc;
+}
 
 int archive_open(struct source *source, const struct archive_origin *origin,
                  const struct archive_sink *sink, struct archive **out, struct error *err)
 {
-        unsigned char head[512] = {0};
-        uint64_t end;
-        ssize_t len;
-        int rc;
+        const struct format *format = NULL;
+        int rc = find_format(source, &format, err);
 
-        rc = source_reach(source, sizeof head, &end, err);
-        if (rc < 0)
-                return rc;
-        len = source_pread(source, head, sizeof head, 0);
-        if (len < 0)
-                return error_set_at(err, (int)-len, 0, "cannot be read: %s", strerror((int)-len));
-        if (len == 0)
-                return error_set(err, EMEDIUMTYPE, "is empty, so it is not an archive");
-        for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-                if (formats[i]->probe(head, (size_t)len))
-                        return formats[i]->open(source, origin, sink, out, err);
-        return error_set_at(err, EMEDIUMTYPE, 0,
-                            "is not an archive that vmafs knows: no known magic number");
+        return format ? format->open(source, origin, sink, out, err) : rc;
 }
 
 /* LEN without EXTENSION, where the LEN bytes at NAME end in it and are more than that. */
@@ -64,23 +74,37 @@ char *archive_disk_name(const char *name)
         return out;
 }
 
-int archive_open_beside(const struct archive_origin *origin, const char *name, struct source **out,
+static int refuse_named(const char *says, const char *name, enum neighbour_reach reach, int code,
                         struct error *err)
 {
-        cleanup_close int dirfd = -1;
-        int fd;
+        if (code == EXDEV)
+                return error_set(err, EPERM, "%s %.200s, which is not %s", says, name,
+                                 reach == NEIGHBOUR_BESIDE
+                                     ? "in its own folder"
+                                     : "below its own folder; backing=any allows that");
+        return error_set(err, code, "%s %.200s, which cannot be opened: %s", says, name,
+                         code == ELOOP && reach == NEIGHBOUR_BESIDE ? "it is a link"
+                                                                    : strerror(code));
+}
 
-        if (!origin->dir || strchr(name, '/') || strcmp(name, "..") == 0)
+int archive_open_named(const struct archive_origin *origin, const char *says, const char *name,
+                       enum neighbour_reach reach, struct source **out, struct error *err)
+{
+        const struct neighbours *n = origin->neighbours;
+        int fd, rc;
+
+        if (!n)
                 return error_set(err, EPERM,
-                                 "names the file %.200s, which is not in its own folder", name);
-        dirfd = open(origin->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (dirfd < 0)
-                return error_set(err, errno, "its folder cannot be opened: %s", strerror(errno));
-        fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+                                 "%s %.60s; of an image inside of an archive no other file is "
+                                 "opened",
+                                 says, name);
+        fd = n->open(n, name, reach);
         if (fd < 0)
-                return error_set(err, errno, "names the file %.200s, which cannot be opened: %s",
-                                 name, errno == ELOOP ? "it is a link" : strerror(errno));
-        return source_open_fd(fd, out, err);
+                return refuse_named(says, name, reach, -fd, err);
+        rc = source_open_fd(fd, out, err);
+        if (rc == 0)
+                source_watch(*out, origin->file);
+        return rc;
 }
 
 void archive_close(struct archive *a)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A container format: what vmafs needs to know of one, and the array of those it knows.
+ * The interface of a container format, and the list of all formats.
  *
- * A reader tells what it finds to a sink, and knows nothing of who listens. open() parses the
- * header and emits every disk and file; scan() goes through the whole archive once and emits
- * where each disk's bytes are; read() turns such an address back into bytes.
+ * A reader reports what it finds to a sink. open() parses the header and emits every entry; scan()
+ * goes through the whole archive once and emits where each disk's bytes are; read() turns such an
+ * address back into bytes.
  */
-#ifndef VMAFS_ARCHIVE_H
-#define VMAFS_ARCHIVE_H
+#ifndef VMAFS_FORMAT_H
+#define VMAFS_FORMAT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,71 +15,56 @@
 #include <sys/types.h>
 
 #include "archive/extent.h"
+#include "archive/source/neighbours.h"
 
 struct archive;
+struct entry;
 struct error;
+struct probe;
+struct shared;
 struct source;
+struct volume;
 
 #define DISK_NONE UINT32_MAX
 
-#define FOLDER_ROOT 0 /* number of the tree's root; those that are emitted are 1, 2 … */
-
-struct archive_folder {
-        const char *name; /* not yet made safe */
-        uint32_t parent;  /* number of the folder that it is in */
-};
-
-struct archive_disk {
-        const char *name;   /* as the tree is to show it, not yet made safe */
-        uint32_t folder;    /* number of the folder that it is in */
-        const char *device; /* the archive's own name for it */
-        uint64_t size;      /* bytes */
-        bool late_size;     /* size is a guess until the scan's end */
-        bool sparse;        /* what no extent covers reads as zeros; otherwise it is lost */
-};
-
-struct archive_file {
-        const char *name; /* not yet made safe */
-        uint32_t folder;  /* number of the folder that it is in */
-        const void *data;
-        size_t len;
-};
-
-/* One thing that is wrong with the archive. */
+/* One fault of the archive. */
 struct damage {
         uint64_t offset; /* byte of the archive's stream that is the cause */
         uint32_t disk;   /* number of the disk that lost something, DISK_NONE where unknown */
         uint64_t start;  /* what it lost: a guest range, len 0 where unknown */
         uint64_t len;
+        bool doubt;       /* nothing is known to be lost, and nothing proves that all is there */
         const char *text; /* a sentence without a full stop, valid during the call */
 };
 
 /*
- * Who listens. Each returns 0, or -errno to end the call it came from with that value. Nothing
- * that is passed may be kept. Disks and files are numbered from 0 in the order they are emitted.
+ * The receiver. Each function returns 0, or -errno, with which the caller ends. Arguments are valid
+ * only during the call. Disks are numbered from 0 in the order in which they are emitted.
  */
 struct archive_sink {
         void *ctx;
-        int (*folder)(void *ctx, const struct archive_folder *folder); /* before what is in it */
-        int (*disk)(void *ctx, const struct archive_disk *disk);
-        int (*file)(void *ctx, const struct archive_file *file);
+        int (*entry)(void *ctx, const struct entry *entry); /* a folder, a disk, a file … */
 
         /*
          * N extents of one disk, each a multiple of 4 KiB but at the disk's end; origin is the
-         * byte of the archive's stream that says so. Addresses increase with the guest offset
-         * within an extent, byte for byte.
+         * byte of the archive's stream that says so, as an address is the one where an extent
+         * begins. What the source has lost or is to lose of them needs
+         * no word from a format.
+         *
+         * Of a disk with a volume only start and len count, and only to those who want the bytes in
+         * the stream's order: the volume knows these ranges by now, or never will. Either all of
+         * such a disk is told so in its scan, or nothing, and it is gone through afterwards.
          */
         int (*extents)(void *ctx, uint32_t disk, const struct extent *extents, size_t n,
                        uint64_t origin);
 
-        /*
-         * The bytes from START to END of the archive's stream cannot be read, or not be believed:
-         * what extents, emitted before or after, say is there is lost. They come in order, but one
-         * may begin in front of the end of those before it.
-         */
-        int (*gone)(void *ctx, uint64_t start, uint64_t end);
+        int (*size)(void *ctx, uint32_t disk, uint64_t size); /* settles a provisional size */
 
-        int (*size)(void *ctx, uint32_t disk, uint64_t size); /* settles a late size */
+        /*
+         * For a disk with a volume: bytes of the blocks that are stored and of those that are lost.
+         * Where no such word comes before the scan's end, the volume is gone through.
+         */
+        int (*totals)(void *ctx, uint32_t disk, uint64_t stored, uint64_t lost);
 
         /* Not all of a sparse disk could be looked at: what no extent covers is lost after all. */
         int (*incomplete)(void *ctx, uint32_t disk);
@@ -90,43 +75,27 @@ struct archive_sink {
         int (*progress)(void *ctx, uint64_t done);
 };
 
-/* Which other files an archive may read that it names. */
-enum archive_backing {
-        ARCHIVE_BACKING_NONE, /* none */
-        ARCHIVE_BACKING_DIR,  /* those below its own folder */
-        ARCHIVE_BACKING_ANY,
-};
-
-/* What is known of an archive besides its bytes, for formats that do not say it themselves. */
+/* What is known about an archive beyond its bytes, for formats that do not say it themselves. */
 struct archive_origin {
-        const char *name; /* its file's, without folders */
-        const char *dir;  /* the folder of that; NULL where it is not a file of its own */
-        enum archive_backing backing; /* what may be done about backing files */
-        size_t cache_bytes; /* what decoded data may take in memory; what is in use comes on top */
-        int64_t mtime;      /* when it was last written, seconds since 1970; 0 where unknown */
+        const char *name;                    /* its file's, without folders */
+        const struct neighbours *neighbours; /* NULL where it is not a file of its own */
+        struct shared *shared;               /* outlives the archive */
+        int64_t mtime;       /* when it was last written, seconds since 1970; 0 where unknown */
+        struct source *file; /* the file, which others are watched with (source_watch), or NULL */
 };
 
 struct archive_info {
-        char uuid[37]; /* "" where the format has none */
-        int64_t ctime; /* when the backup was made, seconds since 1970 */
-        char note[96]; /* what else a person should know: a sentence, or "" */
+        char uuid[37];  /* "" where the format has none */
+        int64_t ctime;  /* when the backup was made, seconds since 1970 */
+        char note[256]; /* anything else worth knowing: a sentence, or "" */
 };
 
-/* A range of a disk as the format has it, in the words of qemu-img map. */
-struct archive_detail {
-        uint64_t len;
-        unsigned depth;  /* 0: the archive itself has it, 1: its backing file … */
-        bool present;    /* it is allocated there */
-        bool zero;       /* it reads as zeros */
-        bool has_offset; /* it lies in the archive as it is … */
-        uint64_t offset; /* … from this byte on */
-};
-
-struct archive_ops {
+struct format {
         const char *name; /* "vma" */
+        bool is_image;    /* it is also looked for in the members of other archives */
 
-        /* Does an archive that starts with these LEN bytes (up to 512) have this format? */
-        bool (*probe)(const void *head, size_t len);
+        /* Is it this format? By the head, and if that does not say, by the tail or more. */
+        bool (*probe)(struct probe *p);
 
         /*
          * Parse the header of SOURCE, which stays the caller's; ORIGIN is not kept. Fails with
@@ -136,68 +105,73 @@ struct archive_ops {
                     const struct archive_sink *sink, struct archive **out, struct error *err);
 
         /*
-         * Emit every extent. Damage is emitted, not returned: fails only with what a sink
-         * returned, or -ENOMEM. Once, by one thread.
+         * Go through all of the archive, and emit the extents of every disk without a volume.
+         * Damage is emitted, not returned: fails only with what a sink returned, or -ENOMEM. Once,
+         * by one thread.
          */
         int (*scan)(struct archive *a, const struct archive_sink *sink, struct error *err);
 
         /*
-         * Read LEN bytes from SKIP bytes into EXTENT, which is (part of) an emitted one with a
-         * real address; both its start and its address may be used. 0 or -errno: -EIO where the
-         * bytes cannot be had. Thread-safe.
+         * There will be no scan: one has found the archive sound before, and its index was kept.
+         * Until this or the end of the scan, volumes may answer VOLUME_UNKNOWN. NULL: they do not.
          */
-        int (*read)(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
-                    size_t len);
+        void (*skip_scan)(struct archive *a);
 
         /*
-         * The byte of the stream from which EXTENT, as for read, is stored as it is. False: it is
-         * not stored so. NULL: an address is that byte, unless addr_end is set.
+         * Have the files that A reads changed since they were opened? 0 or as source_check. For
+         * what is read without a read of theirs. NULL: there is none but its source.
          */
-        bool (*locate)(struct archive *a, const struct extent *extent, uint64_t *offset);
-
-        /*
-         * What [START, START + LEN) of disk number DISK, LEN not 0, begins with, after the scan.
-         * 0 or -errno. NULL, or -ENOTSUP: no more is known than what was emitted, and locate.
-         */
-        int (*detail)(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
-                      struct archive_detail *out);
+        int (*check)(struct archive *a);
 
         void (*close)(struct archive *a);
 };
 
 /* What every reader's own struct starts with. */
 struct archive {
-        const struct archive_ops *ops;
+        const struct format *ops;
         struct source *source;
         struct archive_info info;
-        uint64_t addr_end; /* addresses lie below; 0: they are bytes of the stream */
         /* It is of a kind that is also written to, in place: an index of what it was does harm. */
-        bool in_place;
-        bool many_files; /* the disks are in other files besides: an index is of one alone */
+        bool mutable_image;
+        bool many_files; /* the disks are in other files, too: an index is of one alone */
 };
 
-extern const struct archive_ops vma_archive, vmdk_archive, tar_archive, qcow2_archive, qed_archive;
+/* All formats, in the order in which they are probed. A new format is one more line here. */
+#define FORMATS(F)                                                                                 \
+        F(vma_format)                                                                              \
+        F(vmdk_format)                                                                             \
+        F(tar_format)                                                                              \
+        F(qcow2_format)                                                                            \
+        F(qed_format)
+
+#define DECLARE_FORMAT(ops) extern const struct format ops;
+FORMATS(DECLARE_FORMAT)
+#undef DECLARE_FORMAT
+
+/* The format of P's source, only among images if IMAGE; NULL: unknown. */
+const struct format *format_find(struct probe *p, bool image);
 
 /*
- * Find the format of SOURCE by its first bytes and open it. SOURCE stays the caller's and
- * outlives the archive. -EMEDIUMTYPE where no format knows it.
+ * Find the format of SOURCE and open it. The caller keeps SOURCE, which must outlive the archive.
+ * -EMEDIUMTYPE if the format is unknown, with what it seems to be in ERR.
  */
 int archive_open(struct source *source, const struct archive_origin *origin,
                  const struct archive_sink *sink, struct archive **out, struct error *err);
 
 /*
- * "disk-STEM.raw" for the one disk of an image file that is called NAME: without what says that it
- * is compressed, and without what says its format. A new string, or NULL (out of memory).
+ * The name "disk-STEM.raw" for the single disk of an image file named NAME. STEM is NAME without
+ * its suffixes for compression and format. A new string, or NULL if out of memory.
  */
 char *archive_disk_name(const char *name);
 
 /*
- * Open the file NAME, which an archive has named, in the archive's own folder. Sets *OUT, which the
- * caller closes. An archive can name any file: -EPERM for one elsewhere, -ELOOP for a link, and
- * as source_open_file.
+ * Open the file NAME, of which the archive of ORIGIN says what SAYS is ("names the file"), where it
+ * is within REACH of the archive. Sets *OUT, which the caller closes. An archive can name any file:
+ * -EPERM for one that is farther away, or where none is opened, -ELOOP for a link beside the
+ * archive, and as source_open_file; with a sentence that begins with SAYS in ERR.
  */
-int archive_open_beside(const struct archive_origin *origin, const char *name, struct source **out,
-                        struct error *err);
+int archive_open_named(const struct archive_origin *origin, const char *says, const char *name,
+                       enum neighbour_reach reach, struct source **out, struct error *err);
 
 /* NULL is allowed. */
 void archive_close(struct archive *a);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "archive/workers.h"
 
-#include <stdbool.h>
+#include <sys/queue.h>
 
 #include "archive/cleanup.h"
 
-#define URGENCIES   2
+#define URGENCIES   3
 #define THREADS_MAX 64
+/* Reads in flight: enough for 10,000 a second where each takes 1.6 ms. */
+#define DISK_THREADS 16
 
 struct job {
-        struct job *next;
+        TAILQ_ENTRY(job) next;
         work_fn fn;
         void *ctx;
         size_t arg;
@@ -17,16 +19,31 @@ struct job {
 };
 
 struct workers {
+        struct worker_pool *pool;
+
+        /* Guarded by the pool's lock. */
+        TAILQ_HEAD(, job) jobs[URGENCIES];
+        unsigned running[URGENCIES];
+        TAILQ_ENTRY(workers) turn; /* in the order in which their jobs last ran */
+};
+
+/* Threads that do the same kinds of work. */
+struct crew {
+        struct worker_pool *pool;
+        unsigned wanted, started;
+        bool for_disks;
+        pthread_cond_t submitted; /* with the pool's lock */
+        pthread_t threads[THREADS_MAX];
+};
+
+struct worker_pool {
+        unsigned size;
         pthread_mutex_t lock; /* guards everything below */
-        pthread_cond_t submitted;
         pthread_cond_t finished;
-        struct job *first[URGENCIES];
-        struct job **last[URGENCIES];
-        unsigned running_later;
+        TAILQ_HEAD(turns, workers) turns;
         bool released;
         bool stopping;
-        unsigned wanted, started;
-        pthread_t threads[THREADS_MAX];
+        struct crew decoders, readers;
 };
 
 unsigned workers_processors(void)
@@ -36,110 +53,218 @@ unsigned workers_processors(void)
         return n > 0 ? (unsigned)n : 1;
 }
 
-int workers_new(unsigned threads, struct workers **out)
+static void init_crew(struct crew *c, struct worker_pool *p, unsigned threads, bool for_disks)
+{
+        c->pool = p;
+        c->wanted = threads;
+        c->for_disks = for_disks;
+        pthread_cond_init(&c->submitted, NULL);
+}
+
+int worker_pool_new(unsigned threads, struct worker_pool **out)
+{
+        struct worker_pool *p = calloc(1, sizeof *p);
+
+        if (!p)
+                return -ENOMEM;
+        p->size = threads < THREADS_MAX ? threads : THREADS_MAX;
+        pthread_mutex_init(&p->lock, NULL);
+        pthread_cond_init(&p->finished, NULL);
+        TAILQ_INIT(&p->turns);
+        init_crew(&p->decoders, p, p->size, false);
+        init_crew(&p->readers, p, DISK_THREADS, true);
+        *out = p;
+        return 0;
+}
+
+static void end_crew(struct crew *c)
+{
+        for (unsigned i = 0; i < c->started; i++)
+                pthread_join(c->threads[i], NULL);
+        pthread_cond_destroy(&c->submitted);
+}
+
+void worker_pool_free(struct worker_pool *p)
+{
+        if (!p)
+                return;
+        pthread_mutex_lock(&p->lock);
+        p->stopping = true;
+        pthread_cond_broadcast(&p->decoders.submitted);
+        pthread_cond_broadcast(&p->readers.submitted);
+        pthread_mutex_unlock(&p->lock);
+        end_crew(&p->decoders);
+        end_crew(&p->readers);
+        pthread_cond_destroy(&p->finished);
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+}
+
+unsigned worker_pool_threads(const struct worker_pool *p)
+{
+        return p->size;
+}
+
+/* ---- running jobs: the caller holds the pool's lock ---- */
+
+static struct job *take(struct workers *w, enum urgency urgency)
+{
+        struct job *job = TAILQ_FIRST(&w->jobs[urgency]);
+
+        if (job)
+                TAILQ_REMOVE(&w->jobs[urgency], job, next);
+        return job;
+}
+
+/* The lock is released while the job runs. */
+static void run(struct workers *w, struct job *job, enum urgency urgency)
+{
+        struct worker_pool *p = w->pool;
+
+        w->running[urgency]++;
+        pthread_mutex_unlock(&p->lock);
+        job->fn(job->ctx, job->arg);
+        pthread_mutex_lock(&p->lock);
+        w->running[urgency]--;
+        if (job->task)
+                job->task->done = true;
+        pthread_cond_broadcast(&p->finished);
+        free(job);
+}
+
+/* Run the next job of URGENCY of whose turn it is. False: there is none. */
+static bool run_next(struct worker_pool *p, enum urgency urgency)
+{
+        struct workers *w = NULL;
+
+        TAILQ_FOREACH(w, &p->turns, turn)
+        {
+                struct job *job = take(w, urgency);
+
+                if (!job)
+                        continue;
+                TAILQ_REMOVE(&p->turns, w, turn);
+                TAILQ_INSERT_TAIL(&p->turns, w, turn);
+                run(w, job, urgency);
+                return true;
+        }
+        return false;
+}
+
+static bool run_any(struct crew *c)
+{
+        if (c->for_disks)
+                return run_next(c->pool, WORK_DISK);
+        return run_next(c->pool, WORK_SOON) || run_next(c->pool, WORK_LATER);
+}
+
+static void *work(void *arg)
+{
+        struct crew *c = arg;
+        scoped_lock(&c->pool->lock);
+
+        while (!c->pool->stopping)
+                if (!run_any(c))
+                        pthread_cond_wait(&c->submitted, &c->pool->lock);
+        return NULL;
+}
+
+/* A thread that cannot be had is done without: see workers_drain. */
+static void start_threads(struct crew *c)
+{
+        while (c->started < c->wanted) {
+                if (pthread_create(&c->threads[c->started], NULL, work, c) != 0)
+                        c->wanted = c->started;
+                else
+                        c->started++;
+        }
+}
+
+static struct crew *crew_of(struct worker_pool *p, enum urgency urgency)
+{
+        return urgency == WORK_DISK ? &p->readers : &p->decoders;
+}
+
+void worker_pool_release(struct worker_pool *p)
+{
+        struct workers *w;
+        scoped_lock(&p->lock);
+
+        p->released = true;
+        TAILQ_FOREACH(w, &p->turns, turn)
+        for (int i = 0; i < URGENCIES; i++)
+                if (!TAILQ_EMPTY(&w->jobs[i]))
+                        start_threads(crew_of(p, (enum urgency)i));
+}
+
+/* ---- queues ---- */
+
+int workers_new(struct worker_pool *p, struct workers **out)
 {
         struct workers *w = calloc(1, sizeof *w);
 
         if (!w)
                 return -ENOMEM;
-        pthread_mutex_init(&w->lock, NULL);
-        pthread_cond_init(&w->submitted, NULL);
-        pthread_cond_init(&w->finished, NULL);
+        w->pool = p;
         for (size_t i = 0; i < URGENCIES; i++)
-                w->last[i] = &w->first[i];
-        w->wanted = threads < THREADS_MAX ? threads : THREADS_MAX;
+                TAILQ_INIT(&w->jobs[i]);
+        scoped_lock(&p->lock);
+        TAILQ_INSERT_TAIL(&p->turns, w, turn);
         *out = w;
         return 0;
 }
 
-/* Caller holds the lock. */
-static struct job *take(struct workers *w, enum urgency urgency)
+/* Forget W's jobs that were not begun. Caller holds the lock. Does none run? */
+static bool forget_jobs(struct workers *w)
 {
-        struct job *job = w->first[urgency];
+        unsigned running = 0;
 
-        if (!job)
-                return NULL;
-        w->first[urgency] = job->next;
-        if (!job->next)
-                w->last[urgency] = &w->first[urgency];
-        return job;
-}
+        for (int i = 0; i < URGENCIES; i++) {
+                struct job *job;
 
-/* Caller holds the lock, which is released while the job runs. */
-static void run(struct workers *w, struct job *job, enum urgency urgency)
-{
-        if (urgency == WORK_LATER)
-                w->running_later++;
-        pthread_mutex_unlock(&w->lock);
-        job->fn(job->ctx, job->arg);
-        pthread_mutex_lock(&w->lock);
-        if (urgency == WORK_LATER)
-                w->running_later--;
-        if (job->task)
-                job->task->done = true;
-        if (urgency == WORK_LATER || job->task)
-                pthread_cond_broadcast(&w->finished);
-        free(job);
-}
-
-static void *work(void *arg)
-{
-        struct workers *w = arg;
-        scoped_lock(&w->lock);
-
-        while (!w->stopping) {
-                enum urgency urgency = w->first[WORK_SOON] ? WORK_SOON : WORK_LATER;
-                struct job *job = take(w, urgency);
-
-                if (job)
-                        run(w, job, urgency);
-                else
-                        pthread_cond_wait(&w->submitted, &w->lock);
+                while ((job = take(w, (enum urgency)i)))
+                        free(job);
+                running += w->running[i];
         }
-        return NULL;
+        return running == 0;
 }
 
-/* Caller holds the lock. A thread that cannot be had is done without: see workers_drain. */
-static void start_threads(struct workers *w)
+void workers_free(struct workers *w)
 {
-        while (w->started < w->wanted) {
-                if (pthread_create(&w->threads[w->started], NULL, work, w) != 0)
-                        w->wanted = w->started;
-                else
-                        w->started++;
-        }
+        struct worker_pool *p;
+
+        if (!w)
+                return;
+        p = w->pool;
+        pthread_mutex_lock(&p->lock);
+        while (!forget_jobs(w))
+                pthread_cond_wait(&p->finished, &p->lock);
+        TAILQ_REMOVE(&p->turns, w, turn);
+        pthread_mutex_unlock(&p->lock);
+        free(w);
 }
 
 unsigned workers_threads(struct workers *w)
 {
-        scoped_lock(&w->lock);
+        scoped_lock(&w->pool->lock);
 
-        return w->released ? w->wanted : 0;
-}
-
-void workers_release(struct workers *w)
-{
-        scoped_lock(&w->lock);
-
-        w->released = true;
-        if (w->first[WORK_SOON] || w->first[WORK_LATER])
-                start_threads(w);
+        return w->pool->released ? w->pool->decoders.wanted : 0;
 }
 
 static int submit(struct workers *w, enum urgency urgency, const struct job *model)
 {
+        struct crew *crew = crew_of(w->pool, urgency);
         struct job *job = malloc(sizeof *job);
 
         if (!job)
                 return -ENOMEM;
         *job = *model;
-        pthread_mutex_lock(&w->lock);
-        if (w->released)
-                start_threads(w);
-        *w->last[urgency] = job;
-        w->last[urgency] = &job->next;
-        pthread_cond_signal(&w->submitted);
-        pthread_mutex_unlock(&w->lock);
+        pthread_mutex_lock(&w->pool->lock);
+        if (w->pool->released)
+                start_threads(crew);
+        TAILQ_INSERT_TAIL(&w->jobs[urgency], job, next);
+        pthread_cond_signal(&crew->submitted);
+        pthread_mutex_unlock(&w->pool->lock);
         return 0;
 }
 
@@ -147,6 +272,8 @@ int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ct
 {
         return submit(w, urgency, &(struct job){.fn = fn, .ctx = ctx, .arg = arg});
 }
+
+/* ---- tasks ---- */
 
 void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx)
 {
@@ -160,18 +287,16 @@ void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx)
 /* Take T's job out of the queue. Caller holds the lock. False: it was not there. */
 static bool withdraw(struct workers *w, const struct task *t)
 {
-        for (struct job **link = &w->first[WORK_SOON]; *link; link = &(*link)->next) {
-                struct job *job = *link;
+        struct job *job;
 
-                if (job->task != t)
-                        continue;
-                *link = job->next;
-                if (!job->next)
-                        w->last[WORK_SOON] = link;
-                free(job);
-                return true;
-        }
-        return false;
+        TAILQ_FOREACH(job, &w->jobs[WORK_SOON], next)
+        if (job->task == t)
+                break;
+        if (!job)
+                return false;
+        TAILQ_REMOVE(&w->jobs[WORK_SOON], job, next);
+        free(job);
+        return true;
 }
 
 void workers_join(struct workers *w, struct task *t)
@@ -182,11 +307,11 @@ void workers_join(struct workers *w, struct task *t)
                 return;
         t->started = false;
         if (!run_here) {
-                scoped_lock(&w->lock);
+                scoped_lock(&w->pool->lock);
 
                 run_here = withdraw(w, t);
                 while (!run_here && !t->done)
-                        pthread_cond_wait(&w->finished, &w->lock);
+                        pthread_cond_wait(&w->pool->finished, &w->pool->lock);
         }
         if (run_here)
                 t->fn(t->ctx, 0);
@@ -194,36 +319,16 @@ void workers_join(struct workers *w, struct task *t)
 
 void workers_drain(struct workers *w)
 {
-        scoped_lock(&w->lock);
+        scoped_lock(&w->pool->lock);
 
         for (;;) {
                 struct job *job = take(w, WORK_LATER);
 
                 if (job)
                         run(w, job, WORK_LATER);
-                else if (w->running_later > 0)
-                        pthread_cond_wait(&w->finished, &w->lock);
+                else if (w->running[WORK_LATER] > 0)
+                        pthread_cond_wait(&w->pool->finished, &w->pool->lock);
                 else
                         return;
         }
-}
-
-void workers_free(struct workers *w)
-{
-        struct job *job;
-
-        if (!w)
-                return;
-        pthread_mutex_lock(&w->lock);
-        w->stopping = true;
-        pthread_cond_broadcast(&w->submitted);
-        pthread_mutex_unlock(&w->lock);
-        for (unsigned i = 0; i < w->started; i++)
-                pthread_join(w->threads[i], NULL);
-        while ((job = take(w, WORK_SOON)) || (job = take(w, WORK_LATER)))
-                free(job);
-        pthread_cond_destroy(&w->submitted);
-        pthread_cond_destroy(&w->finished);
-        pthread_mutex_destroy(&w->lock);
-        free(w);
 }

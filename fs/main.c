@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -7,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/cli/usage.h"
 #include "fs/print/report.h"
-#include "fs/process/sandbox.h"
-#include "fs/process/unmounter.h"
+#include "fs/process/descriptors.h"
 #include "fs/verbs/verbs.h"
 
 static const struct verb {
@@ -28,7 +27,7 @@ static bool wants_help(int argc, char **argv)
         return false;
 }
 
-/* Only mounting knows -o: `vmafs info DIR -o ro`, as mount(8) calls it, mounts an archive. */
+/* Only mount has -o. mount(8) calls `vmafs info DIR -o ro` to mount an archive named info. */
 static bool has_mount_options(int argc, char **argv)
 {
         for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -45,36 +44,30 @@ static const struct verb *find_verb(const char *name)
         return NULL;
 }
 
+static int report_no_archive(const char *name)
+{
+        report("%s takes no -o, which is for mounting, and there is no archive of that name; see "
+               "vmafs --help",
+               name);
+        return STATUS_USAGE;
+}
+
 /*
- * malloc learns from a large buffer that is freed to keep the next ones, for each thread: decoding
- * on a dozen threads would hold some 80 MiB of compressed input that nobody uses any more.
+ * When a large buffer is freed, malloc raises its threshold and keeps later ones for each thread. A
+ * dozen decoding threads would then hold some 80 MiB of compressed input that nobody uses.
  */
 static void return_large_buffers(void)
 {
         mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 }
 
-/* Descriptors 0 to 2 are standard ones, also where whoever ran us had closed them. */
-static void open_standard_descriptors(void)
-{
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDWR);
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        if (fd > STDERR_FILENO)
-                close(fd);
-}
-
 int main(int argc, char **argv)
 {
         const struct verb *verb;
 
-        open_standard_descriptors();
-        if (unmounter_is_called(argv[0]))
-                return unmounter_run();
+        descriptors_claim(argc, argv);
         return_large_buffers();
-        opterr = 0; /* wrong options are reported by usage_option */
+        opterr = 0; /* usage_option reports wrong options */
         if (argc < 2)
                 return usage_error("an archive and a mount point are needed");
         if (wants_help(argc, argv)) {
@@ -86,10 +79,11 @@ int main(int argc, char **argv)
                 return report_finish_output(STATUS_OK);
         }
         verb = find_verb(argv[1]);
-        if (verb && verb->run != verb_mount && !has_mount_options(argc, argv)) {
-                sandbox_verb();
+        if (verb && verb->run != verb_mount && !has_mount_options(argc, argv))
                 return verb->run(argc - 1, argv + 1);
-        }
-        return verb && verb->run == verb_mount ? verb_mount(argc - 1, argv + 1)
-                                               : verb_mount(argc, argv);
+        if (verb && verb->run == verb_mount)
+                return verb_mount(argc - 1, argv + 1);
+        if (verb && access(verb->name, F_OK) < 0)
+                return report_no_archive(verb->name);
+        return verb_mount(argc, argv);
 }

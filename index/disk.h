@@ -2,11 +2,12 @@
 /*
  * One disk of an index: reading a range of it, and finding its data and holes.
  *
- *   disk_read -> map_find -> archive->ops->read -> source_pread
- *                  | kept_fill, where that part of the map is kept still
+ *   disk_read -> disk_extent ─┬─> volume: the archive's, or the map that the index has of the disk
+ *                             └─> what a source has lost of it, or not decoded yet
+ *             -> source_pread of what is stored as it is, or volume->read
  *
- * Everything here is thread-safe, also while the index grows: what is not seen yet is -EAGAIN,
- * which index_wait turns into an answer later.
+ * Everything here is thread-safe, even while the index grows. What is not known yet is -EAGAIN; use
+ * index_wait and try again.
  */
 #ifndef VMAFS_DISK_H
 #define VMAFS_DISK_H
@@ -16,48 +17,83 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "archive/volume.h"
 #include "index/map/map.h"
+#include "index/map_volume.h"
 
-struct archive;
 struct index;
-struct kept;
+struct node;
+struct stored_map;
 
 struct disk {
-        char *name;       /* safe, with the folders it is in: "snapshots/first/disk-a.raw" */
-        uint32_t folder;  /* the number of the innermost one, 0 for the root … */
-        const char *leaf; /* … and the name without them */
+        int kind; /* CONTENT_DISK, index.h */
+        struct node *node;
+        char *name;       /* made safe, with its folders: "snapshots/first/disk-a.raw" */
+        uint32_t folder;  /* the number of its folder, 0 for the root … */
+        const char *leaf; /* … and the name without folders */
         char *device;     /* the archive's own name for it, made safe */
         uint32_t number;
-        bool late_size;        /* size is a guess until the index is sealed */
-        _Atomic uint64_t size; /* bytes */
-        struct index *index;   /* whose lock guards map until it is sealed */
-        struct extent_map *map;
-        struct kept *kept;        /* fills map as it is needed; NULL where nothing is kept */
+        bool provisional_size;    /* size is a guess until the index is sealed */
+        _Atomic uint64_t size;    /* bytes */
+        struct index *index;      /* its lock guards told until it is sealed */
+        struct volume *volume;    /* its content: the archive's volume, or … */
+        struct map_volume own;    /* … this one, whose map stays empty otherwise */
+        bool told;                /* of the archive's volume: the scan has emitted ranges */
+        bool counted;             /* likewise; totals are known */
         struct map_totals totals; /* once sealed */
 };
 
 /*
- * Read LEN bytes at OFFSET into BUF. Returns the bytes read: LEN, or fewer at the disk's end or in
- * front of the first byte that cannot be had. 0 at or behind the end. Where already the first
- * byte cannot be had: -EIO for lost or unreadable, -ESTALE where the archive file was written to,
- * -EAGAIN for not seen yet.
+ * What [POS, POS + LEN) begins with, as volume_find. POS is below the size. Once the index is
+ * sealed nothing is unknown: what still was, is lost. 0, or -errno for OUT->len bytes, none of
+ * which can be read: they are neither zeros nor known to be lost.
+ */
+int disk_extent(struct disk *d, uint64_t pos, uint64_t len, struct volume_extent *out);
+
+/* Does the scan find where the disk's bytes are? Otherwise the archive's volume knows. */
+bool disk_is_scanned(const struct disk *d);
+
+/*
+ * Read LEN bytes from byte SKIP of E, which begins at POS and is raw or coded. 0 or -errno; -EAGAIN
+ * if they are not decoded yet.
+ */
+int disk_fetch(struct disk *d, const struct volume_extent *e, uint64_t pos, uint64_t skip,
+               void *buf, size_t len);
+
+/*
+ * Read LEN bytes at OFFSET into BUF. Returns the bytes read: LEN, or fewer at the disk's end or
+ * before the first byte that cannot be read; 0 at or past the end. If the first byte cannot be
+ * read: -EIO if it is lost or unreadable, -ESTALE if the archive file was written to, -EAGAIN if it
+ * is not known yet.
  */
 ssize_t disk_read(struct disk *d, void *buf, size_t len, uint64_t offset);
 
 /*
- * The extent that holds POS, as map_find, which is below the size. MAP_KEPT: what the kept index
- * says of it cannot be had, nor can its bytes.
+ * disk_read of E, which begins at POS, whatever its kind. SEALED: the index was sealed before E was
+ * looked up.
  */
-void disk_find(struct disk *d, uint64_t pos, struct extent *out);
+ssize_t disk_read_extent(struct disk *d, const struct volume_extent *e, bool sealed, uint64_t pos,
+                         void *buf);
 
-/* As map_next_data and map_next_hole. What cannot be had of the kept index is data. */
+/*
+ * The first byte in [POS, END) that is not known yet, or is withheld until its checksum is seen;
+ * END if there is none. What is known stays known.
+ */
+uint64_t disk_first_unknown(struct disk *d, uint64_t pos, uint64_t end);
+
+/*
+ * The first offset at or after POS that is data (a reader must try it) or a hole, in blocks of 4
+ * KiB; a block with any non-zero byte is data. The end counts as a hole. 0 with *OUT; -EAGAIN if
+ * that is not known yet, with the offset to ask again from in *OUT; -ENXIO if POS is at or past the
+ * end, or no data follows.
+ */
 int disk_next_data(struct disk *d, uint64_t pos, uint64_t *out);
 int disk_next_hole(struct disk *d, uint64_t pos, uint64_t *out);
 
 /*
- * What stat is to say in st_blocks (units of 512 bytes). While the index grows it is a number
- * that keeps both tar -S and cp from taking the file for empty or for full; then the stored and
- * lost blocks, so that nobody skips what cannot be read.
+ * The value for st_blocks (in units of 512 bytes). While the index grows, it is a number for which
+ * neither tar -S nor cp takes the file for empty or full. Then it counts stored and lost blocks, so
+ * that nobody skips what cannot be read.
  */
 uint64_t disk_allocated(const struct disk *d);
 

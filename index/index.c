@@ -1,21 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/extent.h"
+#include "archive/shared.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
+#include "index/names.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/sidecar.h"
+#include "index/site.h"
+#include "index/tree/tree.h"
 
-enum { STREAM_SHARE = 4 };
+struct shared *index_shared(const struct index *index)
+{
+        return index->options.shared;
+}
+
+size_t index_cache_bytes(const struct index *index)
+{
+        return blockcache_bound(index->options.shared->cache);
+}
 
 bool index_sealed(const struct index *index)
 {
@@ -35,18 +49,18 @@ void index_unlock(struct index *index)
         pthread_mutex_unlock(&index->lock);
 }
 
-void index_kept_failed(struct index *index, int rc)
+void index_stored_map_failed(struct index *index, int rc)
 {
         /*
          * What was cut or written to is found out when it is opened again; this is not. Two threads
          * may do it twice, so that neither goes on before it is done.
          */
-        if (rc == -EBADMSG && index->condemned == 0) {
-                int failed = place_condemn(index->kept_fd);
+        if (rc == -EBADMSG && index->quarantined == 0) {
+                int failed = location_quarantine(index->location, index->stored_where);
 
-                index->condemned = failed < 0 ? failed : 1;
+                index->quarantined = failed < 0 ? failed : 1;
         }
-        index->kept_error = rc;
+        index->stored_error = rc;
 }
 
 static const char *scan_problem(int rc)
@@ -61,17 +75,29 @@ static const char *scan_problem(int rc)
         }
 }
 
-int index_scan(struct index *index, const struct index_tap *tap, struct error *err)
+/*
+ * A complete pass has hashed each segment, and every later decode is compared with that. So even a
+ * file that cannot be watched may be renamed or removed while it is in use.
+ */
+static void trust_hashes(struct index *index)
+{
+        if (stream_table(index->source) && index->damage_count == 0)
+                source_set_verified(index->file);
+}
+
+int index_scan(struct index *index, const struct index_observer *observer, struct error *err)
 {
         struct archive_sink sink = intake_sink(index);
         int rc, change;
 
-        stream_release(index->source);
+        shared_release(index->options.shared);
         if (index->from_sidecar)
-                return tap ? -EINVAL : 0;
-        index->tap = tap;
+                return observer ? -EINVAL : 0;
+        index->observer = observer;
         rc = index->archive->ops->scan(index->archive, &sink, err);
-        index->tap = NULL;
+        if (rc == 0)
+                rc = observe_finish(index);
+        index->observer = NULL;
         /* What a scan of two archives has found is neither's, and no loss. */
         change = source_check(index->file, rc == -ECANCELED ? NULL : err);
         if (change < 0 && rc != -ECANCELED)
@@ -79,6 +105,8 @@ int index_scan(struct index *index, const struct index_tap *tap, struct error *e
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
                 error_fill_at(err, -rc, index->scanned, "indexing failed: %s", scan_problem(rc));
         index->incomplete = rc < 0;
+        if (rc == 0)
+                trust_hashes(index);
         intake_seal(index);
         if (rc == 0)
                 persist_save(index);
@@ -97,31 +125,34 @@ static bool wants_all(const struct index *index)
                index->options.sidecar == INDEX_SIDECAR_LATER || index->options.recover_zero;
 }
 
-/* Open TAKE_FILE as what it is, and fill in what SIDECAR (NULL: none) knows. */
+/* Open TAKE_FILE as what it is, and fill in what SIDECAR knows (NULL: there is none). */
 static int open_archive(struct index *index, const struct archive_origin *origin,
                         struct source *take_file, struct sidecar *sidecar, struct error *err)
 {
         struct stream_options options = {
-            .cache_bytes = index->options.cache_bytes,
-            .threads = index->options.threads,
+            .shared = index->options.shared,
             .window = index->options.window,
             .late_proofs = index->options.sidecar == INDEX_SIDECAR_NONE,
-            .walk = !wants_all(index),
+            .skip = !wants_all(index),
             .take_table = sidecar ? sidecar_take_table(sidecar) : NULL};
         struct archive_sink sink = intake_sink(index);
-        struct archive_origin here = *origin;
         int rc = stream_probe(take_file, &options, &index->source, err);
 
-        here.cache_bytes = options.cache_bytes ? options.cache_bytes : STREAM_CACHE_DEFAULT;
-        /* What an image decodes of what a stream has decoded comes on top of that. */
-        if (rc == 0 && stream_table(index->source))
-                here.cache_bytes /= STREAM_SHARE;
+        if (rc == 0) {
+                intake_observe(index);
+                rc = intake_begin(index) < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
+        }
         if (rc == 0)
-                rc = archive_open(index->source, &here, &sink, &index->archive, err);
+                rc = archive_open(index->source, origin, &sink, &index->archive, err);
+        if (rc == 0 && intake_settle(index) < 0)
+                rc = error_set(err, ENOMEM, "out of memory");
         if (rc == 0 && sidecar && index->options.sidecar == INDEX_SIDECAR_ENTER)
                 rc = persist_enter(index, sidecar);
-        else if (rc == 0 && sidecar)
+        else if (rc == 0 && sidecar) {
                 rc = persist_use(index, sidecar);
+                if (rc == 0)
+                        trust_hashes(index);
+        }
         return rc;
 }
 
@@ -134,21 +165,17 @@ static int check_size(const struct source *file, struct error *err)
                          file->size);
 }
 
-/* The same, of the file PATH. */
-static int open_file(struct index *index, const char *path, struct source *take_file,
+/* The same, of the file at SITE. */
+static int open_file(struct index *index, const struct site *site, struct source *take_file,
                      struct sidecar *sidecar, struct error *err)
 {
-        const char *slash = strrchr(path, '/');
-        struct archive_origin origin = {.name = slash ? slash + 1 : path,
-                                        .backing = index->options.backing,
-                                        .mtime = source_mtime(take_file)};
-        cleanup_free char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+        const char *slash = strrchr(site->path, '/');
+        struct archive_origin origin = {.name = slash ? slash + 1 : site->path,
+                                        .neighbours = &site->neighbours,
+                                        .shared = index->options.shared,
+                                        .mtime = source_mtime(take_file),
+                                        .file = take_file};
 
-        if (!dir) {
-                source_close(take_file);
-                return error_set(err, ENOMEM, "out of memory");
-        }
-        origin.dir = dir;
         return open_archive(index, &origin, take_file, sidecar, err);
 }
 
@@ -159,70 +186,94 @@ static struct index *index_new(const struct index_options *options)
         if (!index)
                 return NULL;
         index->options = *options;
-        index->kept_fd = -1;
+        if (!options->shared) {
+                if (shared_new(options->cache_bytes, options->threads, &index->own, NULL) < 0) {
+                        free(index);
+                        return NULL;
+                }
+                index->options.shared = index->own;
+        }
+        backlog_init(&index->backlog);
         pthread_mutex_init(&index->lock, NULL);
         pthread_cond_init(&index->changed, NULL);
         return index;
 }
 
-/* With the first sidecar from FROM on that can be read. *WHERE is its place; PLACES: there is none.
+/*
+ * With the first sidecar from FROM on that can be read. *WHERE is its place; LOCATIONS: there is
+ * none.
  */
-static int open_once(struct index *index, const char *path, enum place_where from,
-                     enum place_where *where, struct error *err)
+static int open_once(struct index *index, struct site *site, enum location_where from,
+                     enum location_where *where, struct error *err)
 {
         struct sidecar *sidecar = NULL;
-        struct source *file;
-        int rc = source_open_file(path, &file, err);
+        struct source *file = NULL;
+        int fd = fcntl(site->archive, F_DUPFD_CLOEXEC, 3), rc;
 
-        *where = PLACES;
+        *where = LOCATIONS;
+        if (fd < 0)
+                return error_set(err, errno, "cannot be opened: %s", strerror(errno));
+        rc = source_open_fd(fd, &file, err);
         if (rc < 0)
                 return rc;
+        if (!index->options.unwatched)
+                source_watch(file, NULL);
         index->file = file;
         index->archive_size = file->size;
         rc = check_size(file, err);
-        if (rc == 0 && index->options.sidecar != INDEX_SIDECAR_NONE)
-                rc = place_new(path, file, index->options.sidecar_path, &index->place, err);
+        if (rc == 0 && site->shelf)
+                rc = location_new(site->shelf, file, &index->location, err);
         if (rc < 0) {
                 source_close(file);
                 return rc;
         }
-        if (from < PLACES)
+        if (from < LOCATIONS)
                 *where = persist_load(index, from, &sidecar);
-        rc = open_file(index, path, file, sidecar, err);
+        rc = open_file(index, site, file, sidecar, err);
         sidecar_free(sidecar);
         return rc;
 }
 
-int index_open(const char *path, const struct index_options *options, struct index **out,
-               struct error *err)
+int index_open_site(struct site *site, const struct index_options *options, struct index **out,
+                    struct error *err)
 {
         bool reads =
             options->sidecar == INDEX_SIDECAR_USE || options->sidecar == INDEX_SIDECAR_ENTER;
-        enum place_where from = reads ? PLACE_BESIDE : PLACES;
-        struct error unfit = {0}, failure = {0};
+        enum location_where from = reads ? LOCATION_BESIDE : LOCATIONS;
+        struct error unfit = {0}, failure = {0}, why = {0};
 
         /* Whatever is wrong with a sidecar, the archive may be sound. */
         for (;;) {
                 struct index *index = index_new(options);
-                enum place_where where;
+                enum location_where where;
                 int rc;
 
                 if (!index)
                         return error_set(err, ENOMEM, "out of memory");
                 failure = (struct error){0};
-                rc = open_once(index, path, from, &where, &failure);
+                rc = open_once(index, site, from, &where, &failure);
                 if (rc == 0) {
                         if (unfit.code)
                                 index->sidecar_err = unfit;
                         *out = index;
                         return 0;
                 }
-                if (where < PLACES)
+                /* Its hashes say that the archive is not what it was: a scan would not know. */
+                if (where < LOCATIONS && rc == -EIO && source_damage(index->source, &why) < 0) {
+                        error_fill_at(
+                            err, EIO, why.offset,
+                            "%.200s; to read what is wrong all the same, delete its index "
+                            "%.150s",
+                            failure.text, location_path(index->location, where));
+                        index_close(index);
+                        return rc;
+                }
+                if (where < LOCATIONS)
                         error_fill(&unfit, EINVAL,
                                    "its index %s is not used: it does not fit the archive",
-                                   place_path(index->place, where));
+                                   location_path(index->location, where));
                 index_close(index);
-                if (where == PLACES) {
+                if (where == LOCATIONS) {
                         if (err)
                                 *err = failure;
                         return rc;
@@ -231,31 +282,37 @@ int index_open(const char *path, const struct index_options *options, struct ind
         }
 }
 
+int index_open(const char *path, const struct index_options *options, struct index **out,
+               struct error *err)
+{
+        struct site *site;
+        int rc = site_open(path, options, &site, err);
+
+        if (rc < 0)
+                return rc;
+        rc = index_open_site(site, options, out, err);
+        if (rc < 0)
+                site_close(site);
+        else
+                (*out)->site = site;
+        return rc;
+}
+
 void index_close(struct index *index)
 {
         if (!index)
                 return;
+        intake_free(index); /* before the archive that owns the volumes of its files */
         archive_close(index->archive);
         source_close(index->source);
-        place_free(index->place);
-        for (size_t i = 0; i < index->disk_count; i++)
-                disk_free(index->disks[i]);
-        source_close(index->kept_file);
-        if (index->kept_fd >= 0)
-                close(index->kept_fd);
-        for (size_t i = 0; i < index->file_count; i++) {
-                free(index->files[i].name);
-                free(index->files[i].data);
-        }
-        for (size_t i = 0; i < index->folder_count; i++)
-                free(index->folders[i].name);
-        free(index->folders);
-        free(index->disks);
-        free(index->files);
-        free(index->damages);
-        free(index->gone);
+        location_free(index->location);
+        site_close(index->site);
+        source_close(index->stored_file);
+        array_free(&index->damages);
+        backlog_clear(&index->backlog);
         pthread_cond_destroy(&index->changed);
         pthread_mutex_destroy(&index->lock);
+        shared_free(index->own);
         free(index);
 }
 
@@ -278,7 +335,7 @@ void index_wait(struct index *index, uint64_t *seen)
         *seen = index->generation;
 }
 
-void index_nudge(struct index *index)
+void index_wake(struct index *index)
 {
         scoped_lock(&index->lock);
 
@@ -312,10 +369,12 @@ uint64_t index_scanned(const struct index *index)
 
 struct index_sidecar_state index_sidecar_state(const struct index *index)
 {
+        const char *own = index->location ? location_path(index->location, LOCATION_OWN) : NULL;
+
         return (struct index_sidecar_state){
             .loaded = index->from_sidecar,
             .size = index->sidecar_size,
-            .path = index->place ? place_path(index->place, PLACE_OWN) : NULL,
+            .path = index->from_sidecar ? index->stored_path : own,
             .problem = index->sidecar_err.code ? index->sidecar_err.text : NULL,
         };
 }
@@ -327,6 +386,11 @@ void index_restart_stats(const struct index *index, struct restart_stats *out)
         *out = (struct restart_stats){0};
         if (table)
                 restart_measure(table, out);
+}
+
+uint64_t index_decoded(const struct index *index)
+{
+        return stream_work(index->source);
 }
 
 const struct archive_info *index_info(const struct index *index)
@@ -346,24 +410,74 @@ const char *index_compression(const struct index *index)
         return strcmp(name, "file") == 0 ? "none" : name;
 }
 
+struct tree *index_tree(const struct index *index)
+{
+        return index->tree;
+}
+
+/* The node in FOLDER whose name is the LEN bytes of NAME, or NULL. */
+static struct node *find_in(struct node *folder, const char *name, size_t len)
+{
+        char leaf[NAME_LEN_MAX + 1];
+        struct node *n;
+
+        if (len > NAME_LEN_MAX)
+                return NULL;
+        memcpy(leaf, name, len);
+        leaf[len] = '\0';
+        if (tree_lookup(folder, leaf, &n) < 0)
+                return NULL;
+        /* Of this tree all nodes stay. */
+        tree_release(n, 1);
+        return n;
+}
+
+const struct node *index_find(const struct index *index, const char *path)
+{
+        struct node *n = tree_root(index->tree);
+
+        for (;;) {
+                const char *end = strchrnul(path, '/');
+
+                n = find_in(n, path, (size_t)(end - path));
+                if (!n || !*end)
+                        return n;
+                path = end + 1;
+        }
+}
+
+struct disk *index_disk_of(const struct node *n)
+{
+        const struct disk *d = n->content;
+
+        return d && d->kind == CONTENT_DISK ? n->content : NULL;
+}
+
+const struct index_file *index_file_of(const struct node *n)
+{
+        const struct index_file *f = n->content;
+
+        return f && f->kind == CONTENT_FILE ? f : NULL;
+}
+
 size_t index_folder_count(const struct index *index)
 {
-        return index->folder_count;
+        return index->folders.count;
 }
 
 const struct index_folder *index_folder(const struct index *index, size_t i)
 {
-        return &index->folders[i];
+        return index->folders.items[i];
 }
 
 size_t index_disk_count(const struct index *index)
 {
-        return index->disk_count;
+        return index->disks.count;
 }
 
 struct disk *index_disk(const struct index *index, size_t i)
 {
-        return index->disks[i];
+        return index->disks.items[i];
 }
 
 size_t index_file_count(const struct index *index)
@@ -371,42 +485,42 @@ size_t index_file_count(const struct index *index)
         return index->file_count;
 }
 
-const struct index_file *index_file(const struct index *index, size_t i)
-{
-        return &index->files[i];
-}
-
 size_t index_damage_count(const struct index *index)
 {
         return index->damage_count;
 }
 
+size_t index_doubt_count(const struct index *index)
+{
+        return index->doubt_count;
+}
+
 size_t index_damages(const struct index *index, const struct index_damage **list)
 {
-        *list = index->damages;
-        return index->damages_kept;
+        *list = index->damages.items;
+        return index->damages.count;
 }
 
 static void tell_contradiction(const struct index *index, struct error *err)
 {
-        int condemned = index->condemned;
+        int quarantined = index->quarantined;
 
-        if (condemned < 0)
+        if (quarantined < 0)
                 error_fill(err, EBADMSG,
                            "its index %s cannot be used any more, delete it: it contradicts "
                            "itself, and cannot be marked: %s",
-                           index->kept_path, strerror(-condemned));
+                           index->stored_path, strerror(-quarantined));
         else
                 error_fill(err, EBADMSG,
                            "its index %s cannot be used any more: it contradicts itself, and is "
                            "marked so that it is not used again",
-                           index->kept_path);
+                           index->stored_path);
 }
 
-/* It is told once, so that it does not stand in front of what fails later for another reason. */
+/* It is told once, so that it does not stand before what fails later for another reason. */
 static bool kept_failure(struct index *index, struct error *err)
 {
-        int rc = atomic_exchange(&index->kept_error, 0);
+        int rc = atomic_exchange(&index->stored_error, 0);
 
         if (rc == -ENOMEM)
                 error_fill(err, ENOMEM, "out of memory");
@@ -416,9 +530,9 @@ static bool kept_failure(struct index *index, struct error *err)
                 error_fill(err, ESTALE,
                            "its index %s cannot be used any more: it was written to, and is "
                            "looked at anew the next time",
-                           index->kept_path);
+                           index->stored_path);
         else if (rc < 0)
-                error_fill(err, -rc, "its index %s cannot be read: %s", index->kept_path,
+                error_fill(err, -rc, "its index %s cannot be read: %s", index->stored_path,
                            strerror(-rc));
         return rc < 0;
 }
@@ -426,12 +540,19 @@ static bool kept_failure(struct index *index, struct error *err)
 bool index_read_failure(struct index *index, struct error *err)
 {
         return source_check(index->file, err) != 0 || kept_failure(index, err) ||
-               stream_damage(index->source, err) != 0;
+               source_damage(index->source, err) != 0;
 }
 
 struct archive *index_archive(const struct index *index)
 {
         return index->archive;
+}
+
+int index_check(const struct index *index)
+{
+        struct archive *a = index->archive;
+
+        return a->ops->check ? a->ops->check(a) : source_check(index->file, NULL);
 }
 
 bool index_recover_zero(const struct index *index)

@@ -18,48 +18,41 @@
 
 #include "archive/format.h"
 #include "index/disk.h"
+#include "index/options.h"
+#include "index/owner.h"
 
 struct archive_info;
 struct error;
 struct index;
+struct node;
 struct record;
+struct shared;
+struct site;
 struct source;
+struct tree;
+struct volume;
 
-/* Folder number N is element N - 1; the root has none. */
+/* The contents of the tree's nodes. Each struct begins with its kind. */
+enum content_kind { CONTENT_FOLDER, CONTENT_DISK, CONTENT_FILE, CONTENT_PLACE };
+
+#define FOLDER_ROOT 0 /* number of the tree's root */
+
+/* Folder number N is element N - 1. */
 struct index_folder {
-        char *name;       /* as a disk's */
+        enum content_kind kind;
+        struct node *node;
+        char *name; /* as a disk's */
+        uint32_t number;
         uint32_t parent;  /* number */
         const char *leaf; /* as a disk's */
 };
 
+/* There may be millions. */
 struct index_file {
-        char *name;       /* as a disk's */
-        uint32_t folder;  /* number */
-        const char *leaf; /* as a disk's */
-        void *data;
-        size_t len;
-};
-
-/* What the persisted index (sidecar.h) is used for. */
-enum index_sidecar {
-        INDEX_SIDECAR_NONE,  /* nothing */
-        INDEX_SIDECAR_USE,   /* spare the scan; keep the scan of a compressed archive */
-        INDEX_SIDECAR_WRITE, /* scan in any case; keep the scan of a compressed archive */
-        /* As WRITE, but decompress through its restart points, on all threads, where it is there.
-         */
-        INDEX_SIDECAR_ENTER,
-        INDEX_SIDECAR_BUILD, /* scan in any case and keep it */
-        INDEX_SIDECAR_LATER, /* scan in any case; index_keep keeps it */
-};
-
-struct index_options {
-        bool recover_zero;  /* what is lost reads as zeros instead of -EIO */
-        size_t cache_bytes; /* decoded data of a compressed archive; 0: the default */
-        unsigned threads;   /* that decode it; 0: one a processor */
-        enum index_sidecar sidecar;
-        const char *sidecar_path;     /* NULL: where location.h says */
-        enum archive_backing backing; /* which files an image may have behind it */
-        uint64_t window; /* largest history a compressed archive may ask for; 0: the default */
+        enum content_kind kind;
+        uint32_t folder;       /* number */
+        char *name;            /* as a disk's; in the root it is the node's */
+        struct volume *volume; /* its bytes */
 };
 
 struct index_damage {
@@ -67,26 +60,28 @@ struct index_damage {
         uint32_t disk;   /* number, or DISK_NONE */
         uint64_t start;  /* guest range, len 0 where unknown */
         uint64_t len;
+        bool doubt; /* as struct damage has it */
         char text[96];
 };
 
-enum { INDEX_DAMAGE_MAX = 1000 }; /* as many are kept; the rest are counted */
+enum { INDEX_DAMAGE_MAX = 1000 }; /* so many are kept; the rest are only counted */
 
 /*
- * Sees each extent of the scan in the archive's order, after the index has taken it in. For
- * those who want the bytes in one pass. An error ends the scan.
+ * Sees each extent of the scan in the archive's order, after the index has taken it in, or a disk's
+ * one after the other once the scan is over. For those who want the bytes in one pass: E, which
+ * begins at POS of DISK, is not unknown, and disk_fetch reads it. An error ends the scan.
  */
-struct index_tap {
+struct index_observer {
         void *ctx;
-        int (*extents)(void *ctx, struct disk *disk, const struct extent *extents, size_t n);
+        int (*extent)(void *ctx, struct disk *disk, uint64_t pos, const struct volume_extent *e);
 };
 
-/* How the index stands to its sidecar. */
+/* The state of the sidecar. */
 struct index_sidecar_state {
         bool loaded;         /* it came from the sidecar: no scan is needed */
-        uint64_t size;       /* bytes of the sidecar that was loaded or saved; 0: none was */
-        const char *path;    /* where it would be; NULL without one */
-        const char *problem; /* why one was not used or not kept; NULL where all is well */
+        uint64_t size;       /* size of the sidecar that was loaded or stored; 0: none */
+        const char *path;    /* where it is, or would be; NULL without one */
+        const char *problem; /* why one was not used or not stored; NULL: no problem */
 };
 
 /*
@@ -96,36 +91,48 @@ struct index_sidecar_state {
 int index_open(const char *path, const struct index_options *options, struct index **out,
                struct error *err);
 
+/* The same for an open site (site.h). The caller keeps SITE, which must outlive *OUT. */
+int index_open_site(struct site *site, const struct index_options *options, struct index **out,
+                    struct error *err);
+
 /* NULL is allowed. No scan may be running. */
 void index_close(struct index *index);
 
-/*
- * Go through the archive once, then seal. TAP may be NULL. Damage of the archive is not an
- * error: see index_damage. Fails with -ECANCELED after index_stop, with what the tap returned, as
- * source_check where the file has changed, or -ENOMEM; it seals even then, so that nobody waits
- * for ever. Of an index that came from a sidecar nothing is scanned. Threads that decode start
- * here at the earliest: fork before.
- */
-int index_scan(struct index *index, const struct index_tap *tap, struct error *err);
+/* What it shares with other archives. */
+struct shared *index_shared(const struct index *index);
 
 /*
- * What verify --record has kept of the archive, in the first sidecar that has it. Sets *OUT, freed
- * by record_free; NULL where nothing was recorded. -EBADMSG with the reason in ERR where the record
- * is damaged; -ENOMEM.
+ * Go through the archive once, then seal the index. OBSERVER may be NULL. Damage of the archive is
+ * not an error: see index_damage. Fails with -ECANCELED after index_stop, with what the observer
+ * returned, as source_check if the file has changed, or with -ENOMEM; it seals the index even then,
+ * so that nobody waits for ever. An index from a sidecar needs no scan. Decoding threads start here
+ * at the earliest, so fork before.
+ */
+int index_scan(struct index *index, const struct index_observer *observer, struct error *err);
+
+/*
+ * Load what verify --record has stored about the archive, from the first sidecar that has it. Sets
+ * *OUT, which record_free frees, or NULL if nothing was recorded. Where a sidecar may hold a record
+ * that cannot be had: -EBADMSG if the record is damaged, -EPERM if the sidecar is not trusted,
+ * -ESTALE if it was made of an archive with other ends, another -errno if it cannot be read; each
+ * with the reason in ERR. -ENOMEM.
  */
 int index_load_record(struct index *index, struct record **out, struct error *err);
 
 /*
- * Keep what the scan has found, as INDEX_SIDECAR_BUILD does, and with it RECORD; NULL: the record
- * that is there already. How that went says index_sidecar_state.
+ * Store what the scan has found, as INDEX_SIDECAR_BUILD does, together with RECORD, or with the
+ * existing record if that is NULL. index_sidecar_state has the result.
  */
 void index_keep(struct index *index, const struct record *record);
 
+/*
+ * Before the scan: could its result be stored? 0 if it could, or need not be; -errno with the
+ * reason in ERR if the file cannot be created.
+ */
+int index_try_keeping(struct index *index, struct error *err);
+
 /* Make a running or future index_scan end soon, and index_wait return. Thread-safe. */
 void index_stop(struct index *index);
-
-/* No map will change any more. Thread-safe. */
-bool index_sealed(const struct index *index);
 
 /*
  * Wait until the index has changed since *SEEN (0 at first), is sealed or was stopped; *SEEN is
@@ -134,7 +141,7 @@ bool index_sealed(const struct index *index);
 void index_wait(struct index *index, uint64_t *seen);
 
 /* Make index_wait return once, as if the index had changed. Thread-safe. */
-void index_nudge(struct index *index);
+void index_wake(struct index *index);
 
 /* How much of the archive has been scanned, 0 to 100; 100 only when sealed. Thread-safe. */
 unsigned index_percent(const struct index *index);
@@ -143,19 +150,35 @@ unsigned index_percent(const struct index *index);
 uint64_t index_archive_size(const struct index *index);
 uint64_t index_scanned(const struct index *index);
 
+/* Why an index of this archive is never stored, or NULL. */
+const char *index_unkept(const struct index *index);
+
+/* Is the archive scanned each time, so that an index saves nothing, except for its record? */
+bool index_scanned_always(const struct index *index);
+
 /* Complete once sealed. */
 struct index_sidecar_state index_sidecar_state(const struct index *index);
 
-/* The open folder in which the sidecar is kept, by the scan or index_keep; -1: none is. */
-int index_sidecar_folder(const struct index *index);
-
-/* Restart points of a compressed archive, so far; all 0 where nothing is compressed. */
+/* The restart points of a compressed archive so far; all 0 if it is not compressed. */
 struct restart_stats;
 void index_restart_stats(const struct index *index, struct restart_stats *out);
+
+/* As stream_work. */
+uint64_t index_decoded(const struct index *index);
 
 const struct archive_info *index_info(const struct index *index);
 const char *index_format(const struct index *index);
 const char *index_compression(const struct index *index); /* "none" where there is none */
+
+/* The tree of the archive, complete once the index is open. */
+struct tree *index_tree(const struct index *index);
+
+/* What is named PATH in the tree, "snapshots/first/disk-a.raw"; NULL: nothing. */
+const struct node *index_find(const struct index *index, const char *path);
+
+/* What the node N of that tree is, or NULL. */
+struct disk *index_disk_of(const struct node *n);
+const struct index_file *index_file_of(const struct node *n);
 
 size_t index_folder_count(const struct index *index);
 const struct index_folder *index_folder(const struct index *index, size_t i);
@@ -164,26 +187,28 @@ struct disk *index_disk(const struct index *index, size_t i);
 size_t index_file_count(const struct index *index);
 const struct index_file *index_file(const struct index *index, size_t i);
 
+/* The name of F without folders. */
+const char *index_file_leaf(const struct index_file *f);
+
+/*
+ * Read LEN bytes at POS of F, all within it. 0; -EAGAIN if they are not decoded or not trusted yet;
+ * -EIO if they cannot be read; -ESTALE, -ENOMEM. Thread-safe.
+ */
+int index_file_read(const struct index *index, const struct index_file *f, void *buf, size_t len,
+                    uint64_t pos);
+
+/* The first LEN bytes of F as a new string, followed by a NUL; or NULL, with errno as above. */
+char *index_file_load(const struct index *index, const struct index_file *f, size_t len);
+
 /* What the scan found wrong; complete once sealed. The list is valid until index_close. */
-size_t index_damage_count(const struct index *index); /* all, also those that were not kept */
+size_t index_damage_count(const struct index *index); /* all, including those that were not kept */
+size_t index_doubt_count(const struct index *index);  /* those of them that are doubts alone */
 size_t index_damages(const struct index *index, const struct index_damage **list);
 
 /*
- * Why a read failed, the last time one did, if the archive file was changed or is compressed, or
- * its index is at fault, which is told once: false where none is so, or none did. Thread-safe.
+ * Why the last failed read failed, if the archive file was changed or is compressed, or its index
+ * is at fault, which is reported only once. False: no such failure. Thread-safe.
  */
 bool index_read_failure(struct index *index, struct error *err);
-
-/* For disk.c: read part of an extent; hold the lock unless sealed. */
-struct archive *index_archive(const struct index *index);
-bool index_recover_zero(const struct index *index);
-bool index_lock_unless_sealed(struct index *index);
-void index_unlock(struct index *index);
-
-/*
- * For disk.c: part of the kept index cannot be had; RC says why. With -EBADMSG the index, if its
- * file is still what it was, must not be used again: it is condemned. Thread-safe.
- */
-void index_kept_failed(struct index *index, int rc);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What index.c, intake.c and persist.c share; nobody else includes this.
+ * What index.c, intake.c, observe.c and persist.c share; nobody else includes this.
  *
  *   intake.c    takes in what the archive emits, and seals
+ *   file.c      the content of a file
+ *   observe.c   tells the observer of it
  *   persist.c   takes over a sidecar, and keeps one
  *   index.c     the rest
  */
@@ -12,45 +14,48 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "archive/array.h"
 #include "archive/error.h"
 #include "archive/format.h"
+#include "index/backlog.h"
 #include "index/index.h"
 #include "index/sidecar/location.h"
 
+struct builder;
 struct sidecar;
+struct site;
 
-/* Bytes of the archive's stream. */
-struct gone {
-        uint64_t start, end;
-};
+enum { FILES_PER_BLOCK = 1024 };
 
 struct index {
         struct index_options options;
+        struct shared *own; /* what options.shared is where that was NULL */
         struct source *source;
         struct source *file; /* source, or what it decompresses: it belongs to source */
         struct archive *archive;
         uint64_t archive_size; /* bytes of the file */
 
         /* Fixed once index_open has returned. */
-        struct index_folder *folders;
-        size_t folder_count;
-        struct disk **disks;
-        size_t disk_count;
-        struct index_file *files;
+        struct tree *tree;
+        struct builder *builder; /* NULL once the tree is complete */
+        ARRAY(struct index_folder *) folders;
+        ARRAY(struct disk *) disks;
+        ARRAY(struct index_file *) file_blocks; /* of FILES_PER_BLOCK each: they do not move */
         size_t file_count;
 
-        struct place *place;      /* of the sidecar, or NULL */
-        uint64_t sidecar_size;    /* bytes; 0: none loaded or saved */
-        bool from_sidecar;        /* no scan is needed */
-        bool entered;             /* the scan decompresses with the sidecar's restart points */
-        struct error sidecar_err; /* why one was not used or not kept */
-        struct source *kept_file; /* the sidecar that the disks' maps are filled from, or NULL */
-        int kept_fd;              /* the same, for place_condemn; -1 */
-        const char *kept_path;    /* its path, the place's */
-        atomic_int kept_error;    /* why one of them could not be, the last time; -errno or 0 */
-        atomic_int condemned; /* 1: the file is, by us; -errno: it cannot be; 0: it need not be */
+        struct site *site;          /* closed with the index, or NULL */
+        struct location *location;  /* of the sidecar, or NULL */
+        uint64_t sidecar_size;      /* bytes; 0: none loaded or saved */
+        bool from_sidecar;          /* no scan is needed */
+        bool entered;               /* the scan decompresses with the sidecar's restart points */
+        struct error sidecar_err;   /* why one was not used or not kept */
+        struct source *stored_file; /* the sidecar that the disks' maps are filled from, or NULL */
+        enum location_where stored_where; /* which of the place's it is */
+        const char *stored_path;          /* its path, the place's */
+        atomic_int stored_error; /* why one of them could not be, the last time; -errno or 0 */
+        atomic_int quarantined; /* 1: the file is, by us; -errno: it cannot be; 0: it need not be */
 
-        const struct index_tap *tap; /* of the running scan */
+        const struct index_observer *observer; /* of the running scan */
         atomic_bool stopping;
         bool incomplete;    /* the scan did not come to its end; settled before sealed */
         atomic_bool sealed; /* stored with release, after the last change of any map */
@@ -62,29 +67,53 @@ struct index {
         unsigned waiters;       /* lock */
 
         /* Every map and the damages: lock, until sealed. */
-        struct index_damage *damages;
-        size_t damages_kept;
-        size_t damage_count;
-        size_t twice_count; /* places that were stored twice */
+        ARRAY(struct index_damage) damages;
+        size_t damage_count; /* with those that were not kept */
+        size_t doubt_count;  /* those of them that are doubts alone */
+        size_t twice_count;  /* places that were stored twice */
 
-        /* The scan alone: what of the archive's stream is lost. */
-        struct gone *gone;
-        size_t gone_count;
+        struct backlog backlog; /* the scan alone: of OBSERVER */
 };
+
+/* A volume of its own for LEN bytes of DATA, which it copies. NULL: out of memory. */
+struct volume *file_volume_new(const void *data, size_t len);
+
+/* An empty tree for INDEX. 0 or -ENOMEM. */
+int intake_begin(struct index *index);
+
+/* The archive's header is parsed: the tree is complete. 0 or -ENOMEM. */
+int intake_settle(struct index *index);
 
 /* A sink that fills INDEX. */
 struct archive_sink intake_sink(struct index *index);
 
+/* The scan has emitted N extents of D, and there is an observer. 0, or -errno to end the scan. */
+int observe_extents(struct index *index, struct disk *d, const struct extent *extents, size_t n);
+
+/*
+ * The scan is over, or there is none: the observer, if there is one, is given what it still has to
+ * get, and volumes are counted. As observe_extents.
+ */
+int observe_finish(struct index *index);
+
+/* What of E, which was emitted, is lost first, by what the archive's source has lost. */
+bool observe_first_gone(const struct index *index, const struct extent *e, struct extent *lost);
+
+/* INDEX is told of damage of its source. */
+void intake_observe(struct index *index);
+
 /* Nothing will be added any more. */
 void intake_seal(struct index *index);
 
-void disk_free(struct disk *d); /* NULL is allowed */
+/* The tree and all that its nodes are. */
+void intake_free(struct index *index);
 
 /*
- * The sidecar of INDEX's place, from FROM on. Returns where it was, or PLACES, with *OUT as it is
- * and the reason kept where there is one.
+ * The sidecar of INDEX's place, from FROM on. Returns where it was, or LOCATIONS, with *OUT as it
+ * is and the reason kept where there is one.
  */
-enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out);
+enum location_where persist_load(struct index *index, enum location_where from,
+                                 struct sidecar **out);
 
 /* The archive is open: take over what SIDECAR knows of it and seal. 0 or -errno. */
 int persist_use(struct index *index, struct sidecar *sidecar);

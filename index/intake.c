@@ -6,68 +6,87 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
+#include "archive/error.h"
 #include "archive/source/source.h"
 #include "index/index_internal.h"
 #include "index/names.h"
 #include "index/sidecar/stored_map.h"
+#include "index/tree/builder.h"
+#include "index/tree/tree.h"
 
 /* ---- what the archive's header emits ---- */
 
-static bool name_taken(const struct index *index, const char *name)
+/* The number of the folder that N is in. */
+static uint32_t folder_of(const struct node *n)
 {
-        for (size_t i = 0; i < index->disk_count; i++)
-                if (strcmp(index->disks[i]->name, name) == 0)
-                        return true;
-        for (size_t i = 0; i < index->file_count; i++)
-                if (strcmp(index->files[i].name, name) == 0)
-                        return true;
-        for (size_t i = 0; i < index->folder_count; i++)
-                if (strcmp(index->folders[i].name, name) == 0)
-                        return true;
-        return false;
+        const struct index_folder *f = n->parent->content;
+
+        return f ? f->number : FOLDER_ROOT;
 }
 
-/* LEAF behind the name of FOLDER. A new string, or NULL: out of memory. */
-static char *join(const struct index *index, uint32_t folder, const char *leaf)
+/* The path of N. In the root that is its name, of which there may be millions: no copy is made. */
+static char *name_of(struct node *n)
 {
-        const char *above = folder ? index->folders[folder - 1].name : "";
-        char *name;
-
-        if (!leaf || asprintf(&name, "%s%s%s", above, folder ? "/" : "", leaf) < 0)
-                return NULL;
-        return name;
+        return folder_of(n) == FOLDER_ROOT ? n->name : tree_path(n);
 }
 
-/*
- * A safe name in FOLDER that no other disk, file or folder has, and *LEAF, its last part. NULL: out
- * of memory.
- */
-static char *unique_name(const struct index *index, uint32_t folder, const char *raw,
-                         const char **leaf)
+static void free_name(char *name, uint32_t folder)
 {
-        cleanup_free char *safe = name_make_safe(raw);
-        char *name = join(index, folder, safe);
-
-        for (unsigned n = 2; name && name_taken(index, name); n++) {
-                cleanup_free char *numbered = name_number(safe, n);
-
+        if (folder != FOLDER_ROOT)
                 free(name);
-                name = join(index, folder, numbered);
-        }
-        if (name)
-                *leaf = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-        return name;
 }
 
-void disk_free(struct disk *d)
+static void folder_free(struct index_folder *f)
+{
+        if (!f)
+                return;
+        free(f->name);
+        free(f);
+}
+
+static void file_fini(struct index_file *f)
+{
+        free_name(f->name, f->folder);
+        if (f->volume->ops->close)
+                f->volume->ops->close(f->volume);
+}
+
+static void disk_free(struct disk *d)
 {
         if (!d)
                 return;
-        kept_free(d->kept);
-        map_free(d->map);
-        free(d->name);
+        map_volume_fini(&d->own);
+        free_name(d->name, d->folder);
         free(d->device);
         free(d);
+}
+
+static struct index_file *file_at(const struct index *index, size_t i)
+{
+        return &(*array_at(&index->file_blocks, i / FILES_PER_BLOCK))[i % FILES_PER_BLOCK];
+}
+
+const struct index_file *index_file(const struct index *index, size_t i)
+{
+        return file_at(index, i);
+}
+
+void intake_free(struct index *index)
+{
+        for (size_t i = 0; i < index->disks.count; i++)
+                disk_free(index->disks.items[i]);
+        for (size_t i = 0; i < index->file_count; i++)
+                file_fini(file_at(index, i));
+        for (size_t i = 0; i < index->file_blocks.count; i++)
+                free(index->file_blocks.items[i]);
+        for (size_t i = 0; i < index->folders.count; i++)
+                folder_free(index->folders.items[i]);
+        array_free(&index->disks);
+        array_free(&index->file_blocks);
+        array_free(&index->folders);
+        builder_free(index->builder);
+        tree_free(index->tree);
 }
 
 static void cleanup_disk_fn(struct disk **d)
@@ -75,81 +94,143 @@ static void cleanup_disk_fn(struct disk **d)
         disk_free(*d);
 }
 
-/* Room for one more element of SIZE bytes behind the COUNT there are. */
-static int grow(void *array, size_t count, size_t size)
+static void cleanup_folder_fn(struct index_folder **f)
 {
-        void **at = array;
-        void *grown = reallocarray(*at, count + 1, size);
-
-        if (!grown)
-                return -ENOMEM;
-        *at = grown;
-        return 0;
+        folder_free(*f);
 }
 
-static int take_folder(void *ctx, const struct archive_folder *folder)
+static int place_folder(struct index *index, struct node *n)
 {
-        struct index *index = ctx;
-        struct index_folder f = {.parent = folder->parent};
+        __attribute__((cleanup(cleanup_folder_fn))) struct index_folder *f = calloc(1, sizeof *f);
         int rc;
 
-        f.name = unique_name(index, f.parent, folder->name, &f.leaf);
-        if (!f.name)
+        if (!f)
                 return -ENOMEM;
-        rc = grow(&index->folders, index->folder_count, sizeof *index->folders);
+        *f = (struct index_folder){.kind = CONTENT_FOLDER,
+                                   .node = n,
+                                   .name = tree_path(n),
+                                   .number = (uint32_t)index->folders.count + 1,
+                                   .parent = folder_of(n),
+                                   .leaf = n->name};
+        if (!f->name)
+                return -ENOMEM;
+        rc = array_add(&index->folders, f);
         if (rc == 0)
-                index->folders[index->folder_count++] = f;
-        else
-                free(f.name);
+                n->content = steal_ptr(&f);
         return rc;
 }
 
-static int take_disk(void *ctx, const struct archive_disk *disk)
+/* N has come into the tree: tell its content. */
+static int placed(void *ctx, struct node *n)
 {
-        struct index *index = ctx;
+        struct disk *d = n->content;
+        struct index_file *f = n->content;
+
+        if (node_is_folder(n))
+                return place_folder(ctx, n);
+        if (!n->content)
+                return 0;
+        if (d->kind == CONTENT_DISK) {
+                d->node = n;
+                d->folder = folder_of(n);
+                d->leaf = n->name;
+                d->name = name_of(n);
+                return d->name ? 0 : -ENOMEM;
+        }
+        f->folder = folder_of(n);
+        f->name = name_of(n);
+        return f->name ? 0 : -ENOMEM;
+}
+
+int intake_begin(struct index *index)
+{
+        index->tree = tree_new(NULL, NULL, false);
+        if (!index->tree)
+                return -ENOMEM;
+        index->builder = builder_new(tree_root(index->tree), TREE_ROOT_INO + 1, placed, index);
+        return index->builder ? 0 : -ENOMEM;
+}
+
+int intake_settle(struct index *index)
+{
+        int rc = builder_finish(index->builder);
+
+        builder_free(steal_ptr(&index->builder));
+        return rc;
+}
+
+/* A disk of E. 0, -ENOMEM, or -EFBIG: no map is so large. */
+static int disk_new(struct index *index, const struct entry *e, struct disk **out)
+{
         __attribute__((cleanup(cleanup_disk_fn))) struct disk *d = calloc(1, sizeof *d);
+        struct extent_map *map;
         int rc;
 
         if (!d)
                 return -ENOMEM;
-        rc = map_new(disk->size, disk->sparse ? MAP_GAP_ZERO : MAP_GAP_LOST, &d->map);
+        d->kind = CONTENT_DISK;
+        d->size = e->size;
+        d->provisional_size = e->disk->provisional_size;
+        d->index = index;
+        d->number = (uint32_t)index->disks.count;
+        rc = map_new(e->size, e->disk->sparse ? MAP_GAP_ZERO : MAP_GAP_LOST, &map);
         if (rc < 0)
                 return rc;
-        d->folder = disk->folder;
-        d->name = unique_name(index, d->folder, disk->name, &d->leaf);
-        d->device = name_make_safe(disk->device);
-        d->size = disk->size;
-        d->late_size = disk->late_size;
-        d->index = index;
-        d->number = (uint32_t)index->disk_count;
-        if (!d->name || !d->device)
+        map_volume_init(&d->own, index, map);
+        d->volume = e->disk->volume ? e->disk->volume : &d->own.base;
+        d->device = name_make_safe(e->disk->device);
+        if (!d->device)
                 return -ENOMEM;
-        rc = grow(&index->disks, index->disk_count, sizeof(*index->disks));
-        if (rc == 0)
-                index->disks[index->disk_count++] = steal_ptr(&d);
-        return rc;
+        *out = steal_ptr(&d);
+        return 0;
 }
 
-static int take_file(void *ctx, const struct archive_file *file)
+static int take_disk(struct index *index, const struct entry *e)
+{
+        __attribute__((cleanup(cleanup_disk_fn))) struct disk *d = NULL;
+        int rc = disk_new(index, e, &d);
+
+        if (rc == 0)
+                rc = array_add(&index->disks, d);
+        return rc < 0 ? rc : builder_add(index->builder, e, steal_ptr(&d));
+}
+
+/* Room for one more file. 0 or -ENOMEM. */
+static int reserve_file(struct index *index)
+{
+        struct index_file *block;
+
+        if (index->file_count < index->file_blocks.count * FILES_PER_BLOCK)
+                return 0;
+        if (array_reserve(&index->file_blocks, 1) < 0)
+                return -ENOMEM;
+        block = calloc(FILES_PER_BLOCK, sizeof *block);
+        return block ? array_add(&index->file_blocks, block) : -ENOMEM;
+}
+
+/* A file of E's data or volume. */
+static int take_file(struct index *index, const struct entry *e)
+{
+        struct index_file *f;
+
+        if (reserve_file(index) < 0)
+                return -ENOMEM;
+        f = file_at(index, index->file_count);
+        f->kind = CONTENT_FILE;
+        f->volume = e->volume ? e->volume : file_volume_new(e->data, e->size);
+        if (!f->volume)
+                return -ENOMEM;
+        index->file_count++;
+        return builder_add(index->builder, e, f);
+}
+
+static int take_entry(void *ctx, const struct entry *e)
 {
         struct index *index = ctx;
-        const char *leaf;
-        cleanup_free char *name = unique_name(index, file->folder, file->name, &leaf);
-        cleanup_free void *data = malloc(file->len + 1);
-        int rc;
 
-        if (!name || !data)
-                return -ENOMEM;
-        if (file->len)
-                memcpy(data, file->data, file->len);
-        rc = grow(&index->files, index->file_count, sizeof *index->files);
-        if (rc == 0)
-                index->files[index->file_count++] = (struct index_file){.name = steal_ptr(&name),
-                                                                        .folder = file->folder,
-                                                                        .leaf = leaf,
-                                                                        .data = steal_ptr(&data),
-                                                                        .len = file->len};
-        return rc;
+        if (e->disk)
+                return take_disk(index, e);
+        return e->data || e->volume ? take_file(index, e) : builder_add(index->builder, e, NULL);
 }
 
 /* ---- what its scan emits ---- */
@@ -157,20 +238,18 @@ static int take_file(void *ctx, const struct archive_file *file)
 /* Under lock. */
 static int keep_damage(struct index *index, const struct damage *damage)
 {
-        struct index_damage *kept;
+        struct index_damage kept = {.offset = damage->offset,
+                                    .disk = damage->disk,
+                                    .start = damage->start,
+                                    .len = damage->len,
+                                    .doubt = damage->doubt};
 
         index->damage_count++;
-        if (index->damages_kept == INDEX_DAMAGE_MAX)
+        index->doubt_count += damage->doubt;
+        if (index->damages.count == INDEX_DAMAGE_MAX)
                 return 0;
-        if (grow(&index->damages, index->damages_kept, sizeof *index->damages) < 0)
-                return -ENOMEM;
-        kept = &index->damages[index->damages_kept++];
-        *kept = (struct index_damage){.offset = damage->offset,
-                                      .disk = damage->disk,
-                                      .start = damage->start,
-                                      .len = damage->len};
-        snprintf(kept->text, sizeof kept->text, "%s", damage->text);
-        return 0;
+        snprintf(kept.text, sizeof kept.text, "%s", damage->text);
+        return array_add(&index->damages, kept);
 }
 
 static int take_damage(void *ctx, const struct damage *damage)
@@ -192,11 +271,11 @@ static int add_extents(struct index *index, struct disk *d, const struct extent 
 
         while (n) {
                 struct map_twice twice;
-                ssize_t added = map_add(d->map, extents, n, &twice);
+                ssize_t added = map_add(d->own.map, extents, n, &twice);
 
                 if (added < 0)
                         return (int)added;
-                /* Each may cost 2 KiB of memory, for 16 bytes of the archive. */
+                /* Each may cost 2 KiB of memory for 16 bytes of the archive. */
                 if (twice.len && ++index->twice_count > TWICE_MAX)
                         return -E2BIG;
                 if (twice.len && damage.len && damage.start + damage.len == twice.first) {
@@ -217,39 +296,52 @@ static int take_extents(void *ctx, uint32_t disk, const struct extent *extents, 
                         uint64_t origin)
 {
         struct index *index = ctx;
-        struct disk *d = index->disks[disk];
-        int rc;
+        struct disk *d = index->disks.items[disk];
+        int rc = 0;
 
-        {
+        d->told |= !disk_is_scanned(d);
+        if (disk_is_scanned(d)) {
                 scoped_lock(&index->lock);
                 rc = add_extents(index, d, extents, n, origin);
         }
-        if (rc == 0 && index->tap)
-                rc = index->tap->extents(index->tap->ctx, d, extents, n);
-        return rc;
+        return rc == 0 && index->observer ? observe_extents(index, d, extents, n) : rc;
 }
 
-static int take_gone(void *ctx, uint64_t start, uint64_t end)
+static int take_totals(void *ctx, uint32_t disk, uint64_t stored, uint64_t lost)
 {
-        struct index *index = ctx;
+        const struct index *index = ctx;
+        struct disk *d = index->disks.items[disk];
 
-        while (index->gone_count && index->gone[index->gone_count - 1].end >= start)
-                start = min_u64(start, index->gone[--index->gone_count].start);
-        if (grow(&index->gone, index->gone_count, sizeof *index->gone) < 0)
-                return -ENOMEM;
-        index->gone[index->gone_count++] = (struct gone){start, end};
+        d->counted = !disk_is_scanned(d);
+        d->totals = (struct map_totals){.stored = stored, .lost = lost};
         return 0;
+}
+
+/* The archive's source is damaged. What it has lost by that is asked for when all is sealed. */
+static int take_damaged(void *ctx, uint64_t at, const struct error *why)
+{
+        struct damage d = {
+            .offset = why->has_offset ? why->offset : at, .disk = DISK_NONE, .text = why->text};
+
+        return take_damage(ctx, &d);
+}
+
+void intake_observe(struct index *index)
+{
+        struct source_observer o = {.ctx = index, .damaged = take_damaged};
+
+        source_observe(index->source, &o);
 }
 
 static int take_size(void *ctx, uint32_t disk, uint64_t size)
 {
         struct index *index = ctx;
-        struct disk *d = index->disks[disk];
+        struct disk *d = index->disks.items[disk];
         scoped_lock(&index->lock);
-        int rc = map_resize(d->map, size);
+        int rc = map_resize(d->own.map, size);
 
         if (rc == 0)
-                d->size = size;
+                d->size = d->own.base.size = size;
         return rc;
 }
 
@@ -258,7 +350,7 @@ static int take_incomplete(void *ctx, uint32_t disk)
         struct index *index = ctx;
         scoped_lock(&index->lock);
 
-        map_set_gap(index->disks[disk]->map, MAP_GAP_LOST);
+        map_set_gap(index->disks.items[disk]->own.map, MAP_GAP_LOST);
         return 0;
 }
 
@@ -282,12 +374,10 @@ struct archive_sink intake_sink(struct index *index)
 {
         return (struct archive_sink){
             .ctx = index,
-            .folder = take_folder,
-            .disk = take_disk,
-            .file = take_file,
+            .entry = take_entry,
             .extents = take_extents,
-            .gone = take_gone,
             .size = take_size,
+            .totals = take_totals,
             .incomplete = take_incomplete,
             .damage = take_damage,
             .progress = take_progress,
@@ -302,44 +392,22 @@ static uint64_t scanned_to(const struct index *index)
         return index->scanned || size == SOURCE_SIZE_UNKNOWN ? index->scanned : size;
 }
 
-/* The part of E that is lost first, by what is gone of the stream, in whole blocks. */
-static bool first_gone(const struct index *index, const struct extent *e, struct extent *lost)
-{
-        size_t low = 0, high = index->gone_count;
-        uint64_t start, end;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (index->gone[middle].end > e->addr)
-                        high = middle;
-                else
-                        low = middle + 1;
-        }
-        if (low == index->gone_count || index->gone[low].start >= e->addr + e->len)
-                return false;
-        start = max_u64(index->gone[low].start, e->addr) - e->addr;
-        end = min_u64(index->gone[low].end - e->addr, e->len);
-        lost->start = e->start + start / MAP_BLOCK * MAP_BLOCK;
-        lost->len = min_u64(e->start + round_up(end, MAP_BLOCK), e->start + e->len) - lost->start;
-        lost->addr = EXTENT_LOST;
-        return true;
-}
-
 /*
- * Under lock, before the map of D is sealed: what is gone of the archive's stream is lost, whatever
+ * Under lock, before the map of D is sealed: what is lost of the archive's source is lost, whatever
  * extents say. Without the memory to note it, reading it still fails.
  */
 static void drop_gone(const struct index *index, struct disk *d)
 {
+        struct source_lost_range gap;
+        bool any = source_find_lost(index->source, 0, &gap);
         struct map_twice twice;
         struct extent e, lost;
 
-        for (uint64_t at = 0; index->gone_count && at < d->size; at = e.start + e.len) {
-                map_find(d->map, at, &e);
-                if (e.addr > EXTENT_ADDR_MAX || !first_gone(index, &e, &lost))
+        for (uint64_t at = 0; any && at < d->size; at = e.start + e.len) {
+                map_find(d->own.map, at, &e);
+                if (!observe_first_gone(index, &e, &lost))
                         continue;
-                if (map_add(d->map, &lost, 1, &twice) < 0)
+                if (map_add(d->own.map, &lost, 1, &twice) < 0)
                         return;
                 e.len = lost.start + lost.len - e.start;
         }
@@ -353,32 +421,44 @@ static void note_missing(struct index *index, struct disk *d)
                                 .text = "the archive ends here, and clusters are missing from it"};
         struct extent e = {0};
 
-        damage.len = map_totals(d->map).absent;
-        if (!damage.len || map_gap(d->map) == MAP_GAP_ZERO)
+        damage.len = map_totals(d->own.map).absent;
+        if (!damage.len || map_gap(d->own.map) == MAP_GAP_ZERO)
                 return;
         do
-                map_find(d->map, e.start + e.len, &e);
+                map_find(d->own.map, e.start + e.len, &e);
         while (e.addr != MAP_UNKNOWN);
         damage.start = e.start;
         keep_damage(index, &damage);
+}
+
+/* Under lock. */
+static void seal_disk(struct index *index, struct disk *d)
+{
+        if (!disk_is_scanned(d)) {
+                map_seal(d->own.map);
+                /* What was not examined must not be skipped. */
+                if (!d->counted)
+                        d->totals = (struct map_totals){.lost = round_up(d->size, MAP_BLOCK)};
+                return;
+        }
+        drop_gone(index, d);
+        /* What was not searched must not read as zeros. */
+        if (index->incomplete)
+                map_set_gap(d->own.map, MAP_GAP_LOST);
+        note_missing(index, d);
+        map_seal(d->own.map);
+        d->totals = map_totals(d->own.map);
+        /* Nothing in a stored index is lost. */
+        if (d->own.stored_map)
+                d->totals.stored = stored_map_stored(d->own.stored_map);
 }
 
 void intake_seal(struct index *index)
 {
         scoped_lock(&index->lock);
 
-        for (size_t i = 0; i < index->disk_count; i++) {
-                drop_gone(index, index->disks[i]);
-                /* What was not looked for is not zeros. */
-                if (index->incomplete)
-                        map_set_gap(index->disks[i]->map, MAP_GAP_LOST);
-                note_missing(index, index->disks[i]);
-                map_seal(index->disks[i]->map);
-                index->disks[i]->totals = map_totals(index->disks[i]->map);
-                /* Nothing of what is kept is lost. */
-                if (index->disks[i]->kept)
-                        index->disks[i]->totals.stored = kept_stored(index->disks[i]->kept);
-        }
+        for (size_t i = 0; i < index->disks.count; i++)
+                seal_disk(index, index->disks.items[i]);
         index->generation++;
         atomic_store_explicit(&index->sealed, true, memory_order_release);
         pthread_cond_broadcast(&index->changed);

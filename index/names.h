@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Names from an archive are data from a stranger. These become file names that are safe to show,
- * to create and to put into JSON:
+ * Names from an archive cannot be trusted. These functions turn them into file names that are safe
+ * to show, to create and to put into JSON:
  *
  *   '/'  NUL  control bytes  bytes that are not UTF-8   %XX for each byte
  *   ""  "."  ".."                                       "%", "%2E", "%2E%2E"

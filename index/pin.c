@@ -1,190 +1,273 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "index/pin.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "archive/bytes.h"
 #include "archive/format.h"
 #include "index/disk.h"
-#include "index/index.h"
+#include "index/owner.h"
 
 enum {
-        READS = 128, /* stored pieces of one range */
+        READS = 128, /* stored pieces that are read in one go */
         /* Fewer zeros than these are written between what is read, or they would be many pieces. */
         ZEROS_MIN = 32 << 10,
 };
 
-/* A range that is being read. */
+/* A range that is being put together. */
 struct gathering {
-        struct disk_loan *loan;
-        char *memory; /* for the range, from its beginning */
+        struct disk *d;
+        uint64_t offset; /* of the disk, where it begins */
+        bool sealed;     /* the index was, before */
+        struct disk_pin *pin;
+        char *memory; /* for all of it */
+        size_t done;  /* so much of it is in pieces */
+        bool copies;  /* nothing more is lent */
+        bool aside;   /* some of it was answered without a look at the archive's file */
+
+        /* What is still to be read, of one source: parts of the memory from PENDING on. */
+        struct source *source;
         struct source_piece reads[READS];
-        size_t count;
+        size_t count, pending;
 };
 
-/* Add N bytes at DATA, which may go on where the last ones ended. False: there is no room. */
-static bool add_piece(struct disk_loan *loan, const void *data, size_t n)
-{
-        struct iovec *last = loan->count ? &loan->pieces[loan->count - 1] : NULL;
+/* ---- pieces ---- */
 
-        if (last && (const char *)last->iov_base + last->iov_len == data) {
+/* Add N bytes at DATA, which may go on where the last ones ended. */
+static void add_piece(struct gathering *g, const void *data, size_t n)
+{
+        struct disk_pin *pin = g->pin;
+        struct iovec *last = pin->count ? &pin->pieces[pin->count - 1] : NULL;
+
+        g->done += n;
+        if (last && (const char *)last->iov_base + last->iov_len == data)
                 last->iov_len += n;
-                return true;
-        }
-        if (loan->count == LOAN_PIECES)
-                return false;
-        loan->pieces[loan->count++] =
-            (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
-        return true;
+        else
+                pin->pieces[pin->count++] =
+                    (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
 }
 
-/* N bytes that read as zeros. */
-static bool add_zeros(struct disk_loan *loan, size_t n)
+/* May another piece be lent? The last one is left for the memory, which all can be put into. */
+static bool may_lend(const struct gathering *g)
 {
-        static const char zeros[65536];
-
-        while (n > 0) {
-                size_t piece = (size_t)min_u64(n, sizeof zeros);
-
-                if (!add_piece(loan, zeros, piece))
-                        return false;
-                n -= piece;
-        }
-        return true;
+        return !g->copies && g->pin->count < PIN_PIECES - 1;
 }
 
-/* The loan that has byte AT of SOURCE; NULL: none can be had. */
-static struct source_loan *find_loan(struct disk_loan *loan, struct source *source, uint64_t at)
+/* The next N bytes are in the memory, or will be. */
+static void add_memory(struct gathering *g, size_t n)
 {
-        for (size_t i = 0; i < loan->held_count; i++)
-                if (at >= loan->held[i].start && at < loan->held[i].end)
-                        return &loan->held[i];
-        if (loan->held_count == LOAN_HELD)
+        add_piece(g, g->memory + g->done, n);
+}
+
+/* Only the first LEN bytes can be had. */
+static void cut(struct gathering *g, size_t len)
+{
+        struct disk_pin *pin = g->pin;
+        size_t at = 0, i = 0;
+
+        for (; i < pin->count && at + pin->pieces[i].iov_len <= len; i++)
+                at += pin->pieces[i].iov_len;
+        if (i < pin->count && at < len)
+                pin->pieces[i++].iov_len = len - at;
+        pin->count = i;
+        g->done = len;
+}
+
+/* What was lent is copied, and given back: whoever waits must not hold any. */
+static void take_copies(struct gathering *g)
+{
+        struct disk_pin *pin = g->pin;
+        size_t at = 0, done = g->done;
+
+        if (pin->held_count == 0)
+                return;
+        g->copies = true;
+        for (size_t i = 0; i < pin->count; at += pin->pieces[i++].iov_len)
+                if (pin->pieces[i].iov_base != g->memory + at)
+                        memcpy(g->memory + at, pin->pieces[i].iov_base, pin->pieces[i].iov_len);
+        disk_unpin(pin);
+        pin->count = 0;
+        g->done = 0;
+        if (done)
+                add_memory(g, done);
+}
+
+/* ---- the ways to get what is stored ---- */
+
+/* The pin that has byte AT of SOURCE; NULL: none can be had. */
+static struct source_pin *find_pin(struct disk_pin *pin, struct source *source, uint64_t at)
+{
+        for (size_t i = 0; i < pin->held_count; i++)
+                if (at >= pin->held[i].start && at < pin->held[i].end)
+                        return &pin->held[i];
+        if (pin->held_count == PIN_HELD)
                 return NULL;
         /* Whoever holds some already does not wait for more. */
-        if (source_borrow(source, at, loan->held_count == 0, &loan->held[loan->held_count]) <= 0)
+        if (source_pin(source, at, pin->held_count == 0, &pin->held[pin->held_count]) <= 0)
                 return NULL;
-        return &loan->held[loan->held_count++];
+        return &pin->held[pin->held_count++];
 }
 
-/* N bytes at byte AT of SOURCE. */
-static bool borrow_stored(struct disk_loan *loan, struct source *source, uint64_t at, size_t n)
+/* As much of E as can be pinned, how much. */
+static size_t pin_raw(struct gathering *g, const struct volume_extent *e)
 {
-        while (n > 0) {
-                struct source_loan *from = find_loan(loan, source, at);
+        struct disk_pin *pin = g->pin;
+        size_t n = 0;
+
+        if (!source_can_pin(e->source) || (pin->held_count && pin->source != e->source))
+                return 0;
+        pin->source = e->source;
+        while (n < e->len && may_lend(g)) {
+                uint64_t at = e->offset + n;
+                struct source_pin *from = find_pin(pin, e->source, at);
                 size_t piece;
 
                 if (!from)
-                        return false;
-                piece = (size_t)min_u64(n, from->end - at);
-                if (!add_piece(loan, from->data + (at - from->start), piece))
-                        return false;
+                        break;
+                piece = (size_t)min_u64(e->len - n, from->end - at);
+                add_piece(g, from->data + (at - from->start), piece);
                 from->used += piece;
-                at += piece;
-                n -= piece;
+                n += piece;
         }
-        return true;
-}
-
-/* N bytes at byte AT of the file, which are DONE bytes behind the range's beginning. */
-static bool gather_stored(struct gathering *g, uint64_t at, size_t done, size_t n)
-{
-        if (g->count == READS)
-                return false;
-        g->reads[g->count++] = (struct source_piece){at, g->memory + done, n};
-        return add_piece(g->loan, g->memory + done, n);
-}
-
-static bool gather_zeros(struct gathering *g, size_t done, size_t n)
-{
-        if (n >= ZEROS_MIN)
-                return add_zeros(g->loan, n);
-        memset(g->memory + done, 0, n);
-        return add_piece(g->loan, g->memory + done, n);
+        return n;
 }
 
 /*
- * The first of LEN bytes at POS, as many as are alike: *N of them, at byte *AT of the stream or,
- * EXTENT_ZERO, zeros. False: they are neither.
+ * Read what is pending. Where that fails, what can be had is found block by block: 0 where all of
+ * it is there after all, or -errno with what is cut.
  */
-static bool find_part(struct disk *d, uint64_t pos, size_t len, uint64_t *at, size_t *n)
+static int flush(struct gathering *g)
 {
-        struct extent e;
+        size_t len = g->done - g->pending;
+        ssize_t n;
 
-        disk_find(d, pos, &e);
-        *n = (size_t)min_u64(len, e.start + e.len - pos);
-        *at = EXTENT_ZERO;
-        if (e.addr == EXTENT_ZERO || (e.addr == EXTENT_LOST && index_recover_zero(d->index)))
-                return true;
-        if (e.addr == MAP_UNKNOWN || e.addr == MAP_KEPT || e.addr == EXTENT_LOST)
-                return false;
-        *at = e.addr + (pos - e.start);
-        return true;
-}
-
-/* An address is the byte of the stream only where the format has no other use for it. */
-static bool has_plain_addresses(const struct archive *a)
-{
-        return !a->addr_end && !a->ops->locate;
-}
-
-static bool borrow_all(struct disk *d, size_t len, uint64_t offset, struct disk_loan *loan)
-{
-        struct source *source = index_archive(d->index)->source;
-        uint64_t at;
-        size_t n;
-
-        for (size_t done = 0; done < len; done += n) {
-                if (!find_part(d, offset + done, len - done, &at, &n))
-                        return false;
-                if (at == EXTENT_ZERO ? !add_zeros(loan, n) : !borrow_stored(loan, source, at, n))
-                        return false;
+        if (g->count == 0)
+                return 0;
+        if (source_gather(g->source, g->reads, g->count) == 0) {
+                g->count = 0;
+                return 0;
         }
-        return true;
+        g->count = 0;
+        n = disk_read(g->d, g->memory + g->pending, len, g->offset + g->pending);
+        if (n == (ssize_t)len)
+                return 0;
+        cut(g, g->pending + (n > 0 ? (size_t)n : 0));
+        return n < 0 ? (int)n : -EIO;
 }
 
-bool disk_borrow(struct disk *d, size_t len, uint64_t offset, struct disk_loan *loan)
+/* E is to be read, together with what else is of the same file. */
+static int add_read(struct gathering *g, const struct volume_extent *e)
 {
-        const struct archive *a = index_archive(d->index);
+        int rc = g->source != e->source || g->count == READS ? flush(g) : 0;
 
-        loan->count = loan->held_count = 0;
-        if (!has_plain_addresses(a) || !source_lends(a->source))
-                return false;
-        if (borrow_all(d, len, offset, loan))
-                return true;
-        for (size_t i = 0; i < loan->held_count; i++)
-                loan->held[i].used = 0;
-        disk_give_back(d, loan);
-        return false;
+        if (rc < 0)
+                return rc;
+        if (g->count == 0)
+                g->pending = g->done;
+        g->source = e->source;
+        g->reads[g->count++] = (struct source_piece){e->offset, g->memory + g->done, e->len};
+        add_memory(g, e->len);
+        return 0;
 }
 
-void disk_give_back(struct disk *d, struct disk_loan *loan)
+/* Read E now. */
+static int copy(struct gathering *g, const struct volume_extent *e)
 {
-        struct source *source = index_archive(d->index)->source;
+        ssize_t n;
 
-        while (loan->held_count > 0)
-                source_give_back(source, &loan->held[--loan->held_count]);
+        take_copies(g);
+        n = disk_read_extent(g->d, e, g->sealed, g->offset + g->done, g->memory + g->done);
+        if (n > 0)
+                add_memory(g, (size_t)n);
+        if (n < 0)
+                return (int)n;
+        return (size_t)n == e->len ? 0 : -EIO;
 }
 
-bool disk_gather(struct disk *d, void *memory, size_t len, uint64_t offset, struct disk_loan *loan)
+/* Zeros are lent where they are many, or beside what is pinned. */
+static void add_zeros(struct gathering *g, size_t n)
 {
-        const struct archive *a = index_archive(d->index);
+        static const char zeros[65536];
+        bool lend = n >= ZEROS_MIN || g->pin->held_count;
+
+        while (n > 0 && lend && may_lend(g)) {
+                size_t piece = (size_t)min_u64(n, sizeof zeros);
+
+                add_piece(g, zeros, piece);
+                n -= piece;
+        }
+        memset(g->memory + g->done, 0, n);
+        if (n)
+                add_memory(g, n);
+}
+
+/* ---- together ---- */
+
+static bool is_zeros(const struct gathering *g, const struct volume_extent *e)
+{
+        return e->kind == VOLUME_ZERO ||
+               (e->kind == VOLUME_LOST && index_recover_zero(g->d->index));
+}
+
+/* What comes next, E, by the first way that goes. 0, or -errno: it ends here. */
+static int add_extent(struct gathering *g, struct volume_extent *e)
+{
+        size_t pinned;
+
+        g->aside |= e->kind != VOLUME_RAW || e->source != index_archive(g->d->index)->source;
+        if (is_zeros(g, e)) {
+                add_zeros(g, e->len);
+                return 0;
+        }
+        if (e->kind == VOLUME_UNKNOWN || e->kind == VOLUME_LOST)
+                return e->kind == VOLUME_LOST ? -EIO : -EAGAIN;
+        if (e->kind == VOLUME_RAW && source_is_file(e->source))
+                return add_read(g, e);
+        pinned = e->kind == VOLUME_RAW && may_lend(g) ? pin_raw(g, e) : 0;
+        if (pinned == e->len)
+                return 0;
+        *e = volume_part(e, pinned, e->len - pinned);
+        return copy(g, e);
+}
+
+ssize_t disk_gather(struct disk *d, void *memory, size_t len, uint64_t offset, struct disk_pin *pin)
+{
         struct gathering g;
-        uint64_t at;
-        size_t n;
+        int rc = 0, failed;
 
-        loan->count = loan->held_count = 0;
-        if (!has_plain_addresses(a) || !source_is_file(a->source))
-                return false;
-        g.loan = loan;
+        pin->count = pin->held_count = 0;
+        g.d = d;
+        g.offset = offset;
+        g.sealed = index_sealed(d->index);
+        g.pin = pin;
         g.memory = memory;
-        g.count = 0;
-        for (size_t done = 0; done < len; done += n) {
-                if (!find_part(d, offset + done, len - done, &at, &n))
-                        return false;
-                if (at == EXTENT_ZERO ? !gather_zeros(&g, done, n)
-                                      : !gather_stored(&g, at, done, n))
-                        return false;
+        g.source = NULL;
+        g.done = g.pending = g.count = 0;
+        g.copies = g.aside = false;
+        while (g.done < len && rc == 0) {
+                struct volume_extent e;
+
+                rc = disk_extent(d, offset + g.done, len - g.done, &e);
+                if (rc == 0)
+                        rc = add_extent(&g, &e);
         }
-        return source_gather(a->source, g.reads, g.count) == 0;
+        failed = flush(&g);
+        rc = failed < 0 ? failed : rc;
+        if (g.done && g.aside) {
+                failed = index_check(d->index);
+                if (failed < 0)
+                        g.done = 0;
+                rc = failed < 0 ? failed : rc;
+        }
+        if (g.done)
+                return (ssize_t)g.done;
+        disk_unpin(pin);
+        return rc;
+}
+
+void disk_unpin(struct disk_pin *pin)
+{
+        while (pin->held_count > 0)
+                source_unpin(pin->source, &pin->held[--pin->held_count]);
 }

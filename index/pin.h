@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A range of a disk as a list of pieces in memory, for writev: with fewer copies and reads than
- * disk_read takes, where that can be.
+ * A range of a disk as a list of pieces in memory, for writev, with fewer copies and reads than
+ * disk_read. How each part is obtained is decided once, by what its volume says:
  *
- *   disk      | stored | zeros | stored | stored |
- *   borrowed      |        |       \        /        from where the archive's source has it decoded
- *   gathered      |        |        \______/         from the caller's memory, filled by one read
- *   pieces    [   ^   ][   ^   ][      ^       ]     of what follows one another in the archive
- *                   a page of zeros
+ *   disk      | raw | raw | zeros | raw | coded | raw |
+ *   pinned    |  ^  |                                        from where a stream has it decoded
+ *   gathered        |  \_____________/                       one read, of whatever lies in one file
+ *   copied                                |   ^   |          decoded, or read for want of a better way
+ *   pieces    [  ^  ][  ^  ][   ^  ][  ^  |       |    ]     of what follows one another in memory
+ *                            pages of zeros
  *
- * Both are for the usual case alone, and leave every other one to disk_read: what is not seen yet,
- * lost, or cannot be read, and formats whose addresses are not bytes of the stream. Thread-safe, as
- * disk.h.
+ * Thread-safe, as disk.h.
  */
-#ifndef VMAFS_LOAN_H
-#define VMAFS_LOAN_H
+#ifndef VMAFS_PIN_H
+#define VMAFS_PIN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "archive/source/source.h"
@@ -26,28 +25,25 @@
 struct disk;
 
 enum {
-        LOAN_PIECES = 80,
-        LOAN_HELD = 4, /* few: what is held is memory that the cache cannot use */
+        PIN_PIECES = 80,
+        PIN_HELD = 4, /* few, since the cache cannot use memory that is held */
 };
 
-struct disk_loan {
-        struct iovec pieces[LOAN_PIECES];
+struct disk_pin {
+        struct iovec pieces[PIN_PIECES];
         size_t count;
-        struct source_loan held[LOAN_HELD]; /* of the archive's source */
+        struct source *source; /* that the pins are of */
+        struct source_pin held[PIN_HELD];
         size_t held_count;
 };
 
 /*
- * Borrow LEN bytes at OFFSET, all of them below the disk's size. True: LOAN has exactly these, to
- * be given back soon. False: they cannot be had so; nothing is borrowed.
+ * Pin LEN bytes at OFFSET, all below the disk's size; LEN is not 0. What has to be read goes to
+ * MEMORY, of LEN bytes. Returns as disk_read: how many bytes PIN has, which should be unpinned
+ * soon; or -errno, with nothing pinned.
  */
-bool disk_borrow(struct disk *d, size_t len, uint64_t offset, struct disk_loan *loan);
-void disk_give_back(struct disk *d, struct disk_loan *loan);
-
-/*
- * The same by reading what is stored into MEMORY, of LEN bytes, which the pieces refer to: there is
- * nothing to be given back.
- */
-bool disk_gather(struct disk *d, void *memory, size_t len, uint64_t offset, struct disk_loan *loan);
+ssize_t disk_gather(struct disk *d, void *memory, size_t len, uint64_t offset,
+                    struct disk_pin *pin);
+void disk_unpin(struct disk_pin *pin);
 
 #endif

@@ -30,7 +30,7 @@ expect_lost() {
         done
 }
 
-# Reads the disk block by block, goes on behind errors, and gives their number.
+# Reads the disk block by block, goes on after errors, and gives their number.
 read_over_errors() {
         dd if="$MNT/disk-a.raw" of=got bs=4096 conv=noerror,sync 2>&1 |
                 grep -c 'Input/output error'
@@ -52,7 +52,7 @@ no_wrong_byte() {
         cmp got expected
 }
 
-@test "a lost cluster does not shorten the file: what is behind it is there" {
+@test "a lost cluster does not shorten the file: what is after it is there" {
         mount_damaged --drop a:20
         run cat "$MNT/disk-a.raw"
         [ "$status" -ne 0 ]
@@ -60,7 +60,7 @@ no_wrong_byte() {
         dd if="$MNT/disk-a.raw" bs=65536 skip=21 status=none | cmp - <(tail -c +$((21 * 65536 + 1)) a.raw)
 }
 
-@test "reads of 1 MiB around a lost cluster give what is in front of it, and an error" {
+@test "reads of 1 MiB around a lost cluster give what is before it, and an error" {
         mount_damaged --drop a:20
         dd if="$MNT/disk-a.raw" bs=1M count=1 status=none | cmp -n 1048576 - a.raw
         run dd if="$MNT/disk-a.raw" of=got bs=1M skip=1 count=1
@@ -88,7 +88,7 @@ no_wrong_byte() {
         cmp -n "$(stat -c %s got)" got a.raw
 }
 
-@test "direct_io gives the bytes in front of a lost cluster, then the error, then what is behind" {
+@test "direct_io gives the bytes before a lost cluster, then the error, then what is after" {
         make_damaged --drop a:20
         mount_vmafs d.vma -o direct_io
         wait_indexed
@@ -271,9 +271,9 @@ is_no_archive() {
         done
 }
 
-@test "what is no archive is named, with its byte" {
+@test "what is no archive is named" {
         echo "this is a text, and not an archive at all" >text
-        is_no_archive text "is not an archive that vmafs knows: no known magic number, at byte 0"
+        is_no_archive text "is not an archive that vmafs knows"
 }
 
 @test "an empty file is named" {
@@ -282,8 +282,14 @@ is_no_archive() {
 }
 
 @test "a directory is named" {
+        local verb
+
         mkdir dir
-        is_no_archive dir "is a directory, not an archive"
+        for verb in extract map; do
+                run --separate-stderr timeout 60 "$VMAFS" $verb dir disk-a.raw
+                echo "$verb"
+                [ "$status" -eq 2 ] && one_line_says "dir: is a directory, not an archive"
+        done
 }
 
 @test "a FIFO is named and does not hang" {
@@ -325,7 +331,7 @@ is_no_archive() {
         [[ $output == *"second time (disk-a.raw from 1966080, 131072 bytes)"* ]]
 }
 
-@test "a duplicate in the RAM state, behind its declared size, is found" {
+@test "a duplicate in the RAM state, after its declared size, is found" {
         make_data ram 3145728
         mkvma -o s.vma --vmstate ram --vmstate-size=1M --duplicate vmstate:40
         run --separate-stderr timeout 60 "$VMAFS" verify --json s.vma
@@ -361,7 +367,7 @@ only_lost() {
         umount "$MNT"
 }
 
-@test "behind an extent header that is damaged, the rest is there" {
+@test "after an extent header that is damaged, the rest is there" {
         make_small_extents
         printf x | dd of=s.vma bs=1 seek=$(($(extent_at 5) + 100)) conv=notrunc status=none
         only_lost s.vma 10 11
@@ -369,12 +375,12 @@ only_lost() {
         [[ $output == *"archive byte $(extent_at 5): an extent header is damaged"* ]]
 }
 
-@test "behind overwritten extent headers the rest is there, and what nothing vouches for is lost" {
+@test "after overwritten extent headers the rest is there, and what nothing vouches for is lost" {
         local i
 
         make_small_extents
         for i in 5 6 20; do
-                head -c 512 /dev/urandom |
+                noise 512 $i |
                         dd of=s.vma bs=1 seek="$(extent_at $i)" conv=notrunc status=none
         done
         only_lost s.vma 8 9 10 11 12 13 38 39 40 41
@@ -383,21 +389,21 @@ only_lost() {
         [[ $output == *"archive byte $(extent_at 5): no extent header is where one should be"* ]]
 }
 
-@test "behind a missing piece and behind junk the rest is there" {
+@test "after a missing piece and after junk the rest is there" {
         local at
 
         make_small_extents
         at=$(($(extent_at 7) + 70001))
         { head -c $at s.vma && tail -c +$((at + 4097)) s.vma; } >missing.vma
         only_lost missing.vma 14 15
-        { head -c $at s.vma && head -c 12345 /dev/urandom && tail -c +$((at + 1)) s.vma; } >junk.vma
+        { head -c $at s.vma && noise 12345 && tail -c +$((at + 1)) s.vma; } >junk.vma
         only_lost junk.vma 14 15
         at=$(($(extent_at 7) - 2048))
         { head -c $at s.vma && tail -c +$((at + 4097)) s.vma; } >across.vma
         only_lost across.vma 12 13 14 15
 }
 
-@test "extract of what is found behind damage is right, and holes stand for the rest" {
+@test "extract of what is found after damage is right, and holes stand for the rest" {
         make_small_extents
         dd if=/dev/zero of=s.vma bs=512 seek=$(($(extent_at 5) / 512)) count=1 conv=notrunc status=none
         run --separate-stderr "$VMAFS" extract s.vma
@@ -406,7 +412,7 @@ only_lost() {
         cmp disk-a.raw.partial expected
 }
 
-# Each byte of the disk of FILE that can be read is right, and what is behind byte N of it is there.
+# Each byte of the disk of FILE that can be read is right, and what is after byte N of it is there.
 rest_is_served() {
         local lost
 
@@ -425,7 +431,7 @@ rest_is_served() {
         umount "$MNT"
 }
 
-@test "behind a damaged block of lzop the rest is there" {
+@test "after a damaged block of lzop the rest is there" {
         make_small_extents
         lzop -c s.vma >s.vma.lzo
         printf xxxx | dd of=s.vma.lzo bs=1 seek=$(($(stat -c %s s.vma.lzo) / 2)) conv=notrunc status=none
@@ -452,7 +458,7 @@ rest_is_served() {
         [[ $output == *"an lzop block is damaged"* ]]
 }
 
-@test "behind a damaged member of gzip or frame of zstd the rest is there" {
+@test "after a damaged member of gzip or frame of zstd the rest is there" {
         local i tool
 
         make_small_extents
@@ -470,18 +476,18 @@ rest_is_served() {
         done
 }
 
-@test "behind damage inside of a single gzip member the rest is there" {
+@test "after damage inside of a single gzip member the rest is there" {
         local command file
 
         # Not of numbers that differ in their last digits: those repeat what is lost for ever.
-        base64 -w 64 /dev/urandom | head -c 12582912 >a.raw
+        noise 58720256 | base64 -w 64 | head -c 58720256 >a.raw
         mkvma -o big.vma --device a=a.raw
         for command in "gzip -1" "pigz -p2 -1" "pigz -p2 -1 --rsyncable"; do
                 file=${command//[^a-z]/}.gz
                 $command -c big.vma >"$file"
                 # Long enough for what decodes it to notice, whatever it makes of it.
-                head -c 200000 /dev/urandom | dd of="$file" bs=1 \
+                noise 200000 2 | dd of="$file" bs=1 \
                         seek=$(($(stat -c %s "$file") / 2)) conv=notrunc status=none
-                rest_is_served "$file" 8388608 8388608
+                rest_is_served "$file" 37748736 25165824
         done
 }

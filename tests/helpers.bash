@@ -54,6 +54,11 @@ TINY_DISK=6643d417e01a111d42aedafdc44dfa85bff813309f518a42cafe1116927ef56d
 # shellcheck disable=SC2034 # for the tests
 TINY_CONF=29ca81c5d853bb97a6c3d2e3824270f8b4e5739f8d13d3507956ad82d72330b5
 
+# Writes SIZE bytes of noise, the same in each run for the same SEED: noise SIZE [SEED]
+noise() {
+        head -c "$1" /dev/zero | openssl enc -aes-128-ctr -K "$(printf %032x "${2:-1}")" -iv 0
+}
+
 # Writes SIZE bytes to FILE, no two blocks of them alike: make_data FILE SIZE [FIRST-NUMBER]
 make_data() {
         seq -f '%015.0f' "${3:-1}" $((${3:-1} + $2 / 16)) | head -c "$2" >"$1"
@@ -129,9 +134,24 @@ has_ended() {
         ! ps -L -o stat= -p "$1" 2>/dev/null | grep -qv Z
 }
 
+has_refused() {
+        grep -q 'not unmounted' "$LOG"
+}
+
+ended_or_refused() {
+        has_ended "$DAEMON" || has_refused
+}
+
+# Sends the signal $1 to the mount of start_vmafs, files of which are open, until it is obeyed.
+insist() {
+        kill -"$1" "$DAEMON"
+        wait_for 60 ended_or_refused
+        has_ended "$DAEMON" || kill -"$1" "$DAEMON"
+}
+
 # Kills a mount's process with its unmounter, which leaves a stale mount.
 kill_for_good() {
-        kill -9 "$(pgrep -P "$1")"
+        pgrep -P "$1" | xargs kill -9
         kill -9 "$1"
         wait_for 60 has_ended "$1"
 }
@@ -187,7 +207,7 @@ reads_blocked() {
         [ "$(gate_status blocked)" -eq "$1" ]
 }
 
-# Waits until the command succeeds, at most SECONDS: wait_for 5 test -e file
+# Waits until the command succeeds, at most SECONDS: wait_for 60 test -e file
 wait_for() {
         local end=$((SECONDS + $1 + 1))
 
@@ -201,7 +221,7 @@ wait_for() {
         done
 }
 
-# Mount points below the directory, newest first, each with a NUL behind it.
+# Mount points below the directory, newest first, each with a NUL after it.
 mounts_below() {
         awk -v dir="$1/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | tac |
                 while IFS= read -r path; do printf '%b\0' "$path"; done
@@ -212,7 +232,7 @@ open_gates() {
         local gate
 
         for gate in "$1"/gate.*/.gate; do
-                [ -e "$gate" ] && printf 'open all\ndelay 0\n' >"$gate"
+                [ -e "$gate" ] && printf 'open all\nhold none\ndelay 0\n' >"$gate"
         done
         return 0
 }
@@ -227,10 +247,10 @@ unmount_one() {
         umount "$1" 2>/dev/null || fusermount3 -u "$1" 2>/dev/null
 }
 
-# Unmounts everything the test has mounted. What is still in use after some seconds is taken
+# Unmounts everything the test has mounted. What is still in use after a minute is taken
 # away, named, and a failure.
 unmount_all() {
-        local dir=$BATS_TEST_TMPDIR left path end=$((SECONDS + ${E2E_PATIENCE:-5}))
+        local dir=$BATS_TEST_TMPDIR left path end=$((SECONDS + ${E2E_PATIENCE:-60}))
 
         open_gates "$dir"
         while mapfile -d '' left < <(mounts_below "$dir") && [ "${#left[@]}" -gt 0 ] &&

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Images and tars that other tools have made: the same bytes, and the same holes, as they say.
-# shellcheck disable=SC2154 # what run sets
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # what run sets
 load helpers
+load qcow2
 bats_require_minimum_version 1.5.0
 
 setup() {
@@ -91,12 +92,84 @@ holds_disk() {
         [[ $output == *"Input/output error"* ]]
 }
 
+# A descriptor whose extents are LINES, which are in the order of the disk.
+descriptor() {
+        printf '%s\n' '# Disk DescriptorFile' version=1 CID=fffffffe parentCID=ffffffff "$@"
+}
+
+@test "a VMDK as other tools write it: one file with a flat disk inside, parts of 63 sectors" {
+        local sectors=$(($(stat -c %s disk.raw) / 512))
+
+        {
+                printf 'KDMV\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+                printf '\x80\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\x14\0\0\0\0\0\0\0\0\2\0\0'
+        } >one.vmdk
+        truncate -s 512 one.vmdk
+        descriptor "RW $sectors FLAT \"other-name.vmdk\" 128" >>one.vmdk
+        truncate -s 64K one.vmdk
+        cat disk.raw >>one.vmdk
+        holds_disk one.vmdk disk-one.raw
+
+        cp disk.raw all-flat.vmdk
+        descriptor 'RW 63 FLAT "./all-flat.vmdk" 0' \
+                "RW $((sectors - 63)) FLAT \"./all-flat.vmdk\" 63" >parts.vmdk
+        holds_disk parts.vmdk disk-parts.raw
+}
+
+@test "an image without its descriptor is refused, and so is one part of a disk" {
+        make_vmdk monolithicSparse
+        dd if=/dev/zero of=monolithicSparse.vmdk bs=512 seek=1 count=20 conv=notrunc status=none
+        run --separate-stderr "$VMAFS" info monolithicSparse.vmdk
+        [ "$status" -eq 1 ]
+        one_line_says "has no descriptor"
+        make_vmdk twoGbMaxExtentSparse
+        run --separate-stderr "$VMAFS" info twoGbMaxExtentSparse-s001.vmdk
+        [ "$status" -eq 1 ]
+        one_line_says "open the descriptor that names all of them, twoGbMaxExtentSparse.vmdk"
+}
+
+@test "tables of zeros: grains are found by their markers, or are an error" {
+        local format
+
+        for format in streamOptimized monolithicSparse; do
+                make_vmdk "$format"
+                # Between the descriptor and the grains.
+                dd if=/dev/zero of="$format.vmdk" bs=512 seek=21 count=107 conv=notrunc status=none
+                run "$VMAFS" verify "$format.vmdk"
+                [ "$status" -eq 1 ]
+                [[ $output == *"$format.vmdk: DAMAGED" ]]
+                mount_vmafs "$format.vmdk"
+                wait_indexed
+                if [ "$format" = streamOptimized ]; then
+                        cmp <(head -c 12288 disk.raw) <(head -c 12288 "$MNT/disk-$format.raw")
+                else
+                        run head -c 4096 "$MNT/disk-$format.raw"
+                        [[ $output == *"Input/output error"* ]]
+                fi
+                # Nothing is known of what the tables had as zeros.
+                run dd if="$MNT/disk-$format.raw" of=/dev/null bs=4096 skip=2048 count=1
+                [[ $output == *"Input/output error"* ]]
+                unmount_all
+        done
+}
+
 @test "a compressed VMDK, without and with an index" {
         make_vmdk monolithicSparse
         zstd -q monolithicSparse.vmdk
         holds_disk monolithicSparse.vmdk.zst disk-monolithicSparse.raw
         run "$VMAFS" info monolithicSparse.vmdk.zst
         [[ $output == *"index:        "*"per mille"* ]]
+}
+
+@test "the tables of a plain image are judged each time: an index is no faster" {
+        "$TOOLS/mkvmdk" disk.raw plain.vmdk
+        "$VMAFS" index plain.vmdk
+        run "$VMAFS" info plain.vmdk
+        [[ $output == *"none, and none is needed"* ]]
+        "$VMAFS" verify --record plain.vmdk
+        holds_disk plain.vmdk disk-plain.raw
+        run "$VMAFS" verify plain.vmdk
+        [[ $output == *"the disks are the same"* ]]
 }
 
 @test "an image of several files is not indexed for good" {
@@ -118,7 +191,7 @@ holds_disk() {
         one_line_says COWD
 }
 
-@test "an OVA shows its members, and its disk besides" {
+@test "an OVA shows its members, and its disk, too" {
         "$TOOLS/mkvmdk" disk.raw web-disk1.vmdk
         echo '<Envelope/>' >web.ovf
         tar --format=ustar -cf web.ova web.ovf web-disk1.vmdk

@@ -22,7 +22,7 @@ make_archive() {
         EXTENT=$((HEADER + 512 + 29 * 65536))
 }
 
-# Mounts it behind a gate that is open up to there: header or extent, and the header behind it, which
+# Mounts it behind a gate that is open up to there: header or extent, and the header after it, which
 # vouches for it.
 mount_behind() {
         make_archive
@@ -235,13 +235,39 @@ is_sparse_copy() {
         timeout 60 stat "$MNT/disk-a.raw"
 }
 
+has_opened() {
+        [ -s opened ] && all_wait
+}
+
+# Starts a reader that goes on when SIGINT interrupts it, and says how its read ended. A signal
+# that met its open would not be there for its read.
+start_handling_reader() {
+        # shellcheck disable=SC2016 # it is Perl
+        perl -e '$SIG{INT} = sub { };
+                sysopen(my $file, $ARGV[0], 0) or die;
+                syswrite(STDERR, "opened");
+                print defined sysread($file, my $bytes, 4096) ? "read" : "$!"' \
+                "$MNT/disk-a.raw" >said 2>opened 3>&- &
+        READERS=($!)
+        wait_for 60 has_opened
+}
+
+# Through the page cache the kernel would wait on.
+@test "with direct_io a waiting read is interrupted even for a reader that handles the signal" {
+        mount_behind header -o direct_io
+        start_handling_reader
+        kill -INT "${READERS[@]}"
+        wait_for 60 all_ended
+        [ "$(cat said)" = "Interrupted system call" ]
+}
+
 @test "SIGTERM ends a mount on which readers wait, and their reads fail" {
         make_archive
         mount_gatefs g.vma
         gate open "$HEADER"
         start_vmafs "$GATED" -o index=none
         start_readers 5
-        kill -TERM "$DAEMON"
+        insist TERM
         wait_for 60 is_gone "$MNT"
         wait_for 60 all_ended
         wait_for 60 has_ended "$DAEMON"
@@ -311,11 +337,11 @@ is_sparse_copy() {
                 wait_indexed
                 gate open 4096
                 start_readers 15
-                timeout 20 stat "$MNT/disk-a.raw" "$MNT/guest.conf" >/dev/null
-                timeout 20 ls -l "$MNT" >/dev/null
-                timeout 20 df "$MNT" >/dev/null
-                timeout 20 getfattr -n user.vmafs.index "$MNT" >/dev/null 2>&1
-                [ "$(timeout 20 cat "$MNT/guest.conf")" = "name: guest" ]
+                timeout 60 stat "$MNT/disk-a.raw" "$MNT/guest.conf" >/dev/null
+                timeout 60 ls -l "$MNT" >/dev/null
+                timeout 60 df "$MNT" >/dev/null
+                timeout 60 getfattr -n user.vmafs.index "$MNT" >/dev/null 2>&1
+                [ "$(timeout 60 cat "$MNT/guest.conf")" = "name: guest" ]
                 gate open all
                 wait_for 60 all_ended
                 got_block 0
@@ -326,7 +352,7 @@ is_sparse_copy() {
         fault_tried "15 reads that the archive does not answer" 2 "names, attributes, files answered at once"
 }
 
-@test "an extent header that cannot be read loses what is behind it, not what is in front" {
+@test "an extent header that cannot be read loses what is after it, not what is before it" {
         make_archive
         mount_gatefs g.vma
         gate fail "$EXTENT" $((EXTENT + 1))
@@ -356,7 +382,7 @@ is_sparse_copy() {
         gate open $((last + 512))
         wait_for 60 index_is complete
         wait_for 60 reads_blocked 1
-        kill -TERM "$DAEMON"
+        insist TERM
         wait_for 60 has_ended "$DAEMON"
         wait_for 60 all_ended
         is_gone "$MNT"

@@ -112,7 +112,7 @@ ended_with() {
 @test "SIGTERM under load: the mount goes, the readers get errors, the status is 0" {
         start_vmafs a.vma
         start_load
-        kill -TERM "$DAEMON"
+        insist TERM
         wait_for 60 is_gone "$MNT"
         wait_for 60 load_has_ended
         ended_with 0
@@ -121,16 +121,28 @@ ended_with() {
 @test "SIGTERM under load, with a single thread" {
         start_vmafs a.vma -s
         start_load
-        kill -TERM "$DAEMON"
+        insist TERM
         wait_for 60 is_gone "$MNT"
         wait_for 60 load_has_ended
         ended_with 0
 }
 
-@test "SIGTERM with an open file: the mount goes, the file gives errors" {
+@test "SIGTERM is refused while a file is open, and obeyed when it is closed" {
         start_vmafs a.vma
         exec 5<"$MNT/disk-a.raw"
         kill -TERM "$DAEMON"
+        wait_for 60 grep -q "not unmounted: files of it are open" "$LOG"
+        cmp a.raw "$MNT/disk-a.raw"
+        exec 5<&-
+        kill -TERM "$DAEMON"
+        ended_with 0
+        is_gone "$MNT"
+}
+
+@test "a second SIGTERM with an open file: the mount goes, the file gives errors" {
+        start_vmafs a.vma
+        exec 5<"$MNT/disk-a.raw"
+        insist TERM
         ended_with 0
         is_gone "$MNT"
         run dd iflag=direct bs=4096 count=1 <&5
@@ -174,12 +186,13 @@ ended_with() {
         local pid
 
         start_vmafs a.vma
-        pid=$(pgrep -P "$DAEMON")
+        pid=$(pgrep -x -P "$DAEMON" unmount-helper)
         [ "$(cat "/proc/$pid/comm")" = unmount-helper ]
         [ "$(tr -d '\0' <"/proc/$pid/cmdline")" = "unmount-helper: for process $DAEMON" ]
-        # The end of a pipe and /dev/null: neither the archive, nor FUSE, nor the folder of an index.
-        [ "$(readlink "/proc/$pid/fd/"* | grep -cv '^pipe:')" -eq 2 ]
-        [ "$(readlink "/proc/$pid/fd/"* | grep -v '^pipe:' | sort -u)" = /dev/null ]
+        # A socket, /dev/null, the mount point with the folder that it is in, and, where there is
+        # fusectl, what ends the connection: neither the archive, nor FUSE, nor an index.
+        readlink "/proc/$pid/fd/"* | grep -v -e '^socket:' -e ^/sys/fs/fuse/connections/ | sort >open
+        diff open <(printf '%s\n' /dev/null /dev/null /dev/null "$BATS_TEST_TMPDIR" "$MNT" | sort)
         [ "$(readlink "/proc/$pid/cwd")" = / ]
         [ "$(ps -o sid= -p "$pid" | tr -d ' ')" -eq "$pid" ]
         umount "$MNT"
@@ -191,7 +204,7 @@ ended_with() {
         local pid signal
 
         start_vmafs a.vma
-        pid=$(pgrep -P "$DAEMON")
+        pid=$(pgrep -x -P "$DAEMON" unmount-helper)
         for signal in HUP INT QUIT TERM PIPE; do
                 kill -$signal "$pid"
         done
@@ -204,7 +217,7 @@ ended_with() {
 # UNMOUNTER to the one that is still to find that out.
 kill_and_umount() {
         start_vmafs a.vma
-        UNMOUNTER=$(pgrep -P "$DAEMON")
+        UNMOUNTER=$(pgrep -x -P "$DAEMON" unmount-helper)
         kill -STOP "$UNMOUNTER"
         kill -9 "$DAEMON"
         wait_for 60 has_ended "$DAEMON"
@@ -227,7 +240,7 @@ let_unmounter_end() {
 @test "the unmounter leaves alone what has been mounted over the mount" {
         need_root
         start_vmafs a.vma
-        UNMOUNTER=$(pgrep -P "$DAEMON")
+        UNMOUNTER=$(pgrep -x -P "$DAEMON" unmount-helper)
         mount -t tmpfs none "$MNT"
         touch "$MNT/file"
         kill -9 "$DAEMON"
@@ -237,6 +250,40 @@ let_unmounter_end() {
         umount "$MNT"
 }
 
+@test "a folder above the mount point is renamed: SIGKILL leaves no mount behind" {
+        need_root
+        mkdir -p a/mnt
+        "$VMAFS" a.vma a/mnt -f 3>&- &
+        DAEMON=$!
+        wait_for 60 mountpoint -q a/mnt
+        UNMOUNTER=$(pgrep -x -P "$DAEMON" unmount-helper)
+        mv a b
+        kill -9 "$DAEMON"
+        wait_for 60 has_ended "$UNMOUNTER"
+        is_gone b/mnt
+}
+
+# Whoever owns a folder above swaps two mount points between the unmounter's look and its umount2.
+@test "nobody can have the unmounter take another mount by renaming a folder above" {
+        need_root
+        mkdir -p a/mnt c/mnt
+        mount -t tmpfs none c/mnt
+        "$VMAFS" a.vma a/mnt -f 3>&- &
+        DAEMON=$!
+        wait_for 60 mountpoint -q a/mnt
+        UNMOUNTER=$(pgrep -x -P "$DAEMON" unmount-helper)
+        strace -qq -o calls -e trace=umount2 -e inject=umount2:delay_enter=2s -p "$UNMOUNTER" 3>&- &
+        wait_for 60 grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$UNMOUNTER/status"
+        kill -9 "$DAEMON"
+        wait_for 60 grep -q umount2 calls
+        mv a b
+        mv c a
+        wait_for 60 has_ended "$UNMOUNTER"
+        grep -q '= 0' calls
+        mountpoint -q a/mnt
+        is_gone b/mnt
+}
+
 @test "the unmounter leaves alone a new mount of the same archive" {
         kill_and_umount
         "$VMAFS" a.vma "$MNT" 3>&-
@@ -244,7 +291,28 @@ let_unmounter_end() {
         cmp a.raw "$MNT/disk-a.raw"
 }
 
-@test "SIGKILL right behind the mount leaves neither it nor a process that waits for itself" {
+@test "a daemon whose parent is told to end while it reads the header ends, too, and mounts nothing" {
+        local parent daemon
+
+        mount_gatefs a.vma
+        gate open 0
+        mkdir late
+        "$VMAFS" "$GATED" late 3>&- &
+        parent=$!
+        wait_for 60 reads_blocked 1
+        daemon=$(pgrep -P "$parent")
+        kill "$parent"
+        wait_for 60 has_ended "$daemon"
+        gate open all
+        wait_for 60 has_no_helpers "$daemon"
+        is_gone late
+}
+
+has_no_helpers() {
+        ! pgrep -f -- "-helper: for process $1\$" >/dev/null
+}
+
+@test "SIGKILL right after the mount leaves neither it nor a process that waits for itself" {
         local i
 
         for i in {1..20}; do
@@ -298,7 +366,8 @@ let_unmounter_end() {
                 wait_for 60 some_blocked
                 case $way in
                 umount*) umount -l "$MNT" ;;
-                *) $way "$DAEMON" ;;
+                "kill -9") kill -9 "$DAEMON" ;;
+                *) insist "${way#kill -}" ;;
                 esac
                 # What hangs in the archive's own file system can go when that answers.
                 [ "$way" != "kill -9" ] || gate open all

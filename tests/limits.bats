@@ -71,6 +71,8 @@ peak() {
 }
 
 # Of each segment a part, so that none of it is done with; direct, so that nothing more is asked for.
+# What such a reader passes by may be kept in smaller units than segments, so not all of the room is
+# taken.
 read_parts() {
         local mib
 
@@ -83,7 +85,7 @@ read_parts() {
         local small large
 
         ! grep -qaE '__(asan|tsan)_init' "$VMAFS" || skip "a sanitizer has memory of its own"
-        head -c 80M /dev/urandom >b.raw
+        noise 80M >b.raw
         mkvma -o b.vma --device b=b.raw
         zstd -q -1 b.vma
         start_vmafs b.vma.zst -o index=none,cache=16M,threads=1,direct_io
@@ -94,6 +96,6 @@ read_parts() {
         read_parts
         large=$(peak "$DAEMON")
         echo "$small KiB with 16 MiB of cache, $large KiB with 80 MiB"
-        [ $((large - small)) -gt $((40 * 1024)) ]
+        [ $((large - small)) -gt $((16 * 1024)) ]
         [ "$small" -lt $((128 * 1024)) ]
 }

@@ -45,6 +45,15 @@ results() {
         done
 }
 
+@test "the names in a manifest are those of its own folder" {
+        digest sha256 web.ovf web-disk1.img notes.txt
+        mkdir vm
+        mv web.ovf web-disk1.img notes.txt web.mf vm
+        tar --format=ustar -cf web.ova vm
+        verify_says 0
+        [[ $output == *"manifest vm%2Fweb.mf: 3 of 3 files agree"*"web.ova: sound" ]]
+}
+
 @test "a changed byte of a disk or a file is named, and the archive is not sound" {
         digest sha256 web.ovf web-disk1.img notes.txt
         printf X | dd of=web-disk1.img bs=1 seek=2999999 conv=notrunc status=none

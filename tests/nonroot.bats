@@ -18,7 +18,7 @@ setup() {
 
 # Runs a script as nobody, where everybody may open /dev/fuse, and then as root what is to be seen
 # from outside: as_nobody SCRIPT [ROOT'S-SCRIPT]. The mount lives in a namespace of its own and is
-# gone behind it.
+# gone after it.
 as_nobody() {
         unshare -m bash -euc '
                 trap "umount -q own/mnt || umount -ql own/mnt || true" EXIT
@@ -39,7 +39,7 @@ as_nobody() {
                 ./vmafs a.vma own/mnt
                 [ "$(sha256sum <own/mnt/disk-drive-scsi0.raw | cut -c1-16)" = 6643d417e01a111d ]
                 [ "$(sha256sum <own/mnt/qemu-server.conf | cut -c1-16)" = 29ca81c5d853bb97 ]
-                [ "$(stat -c "%U %a" own/mnt/qemu-server.conf)" = "nobody 400" ]
+                [ "$(stat -c "%U %a" own/mnt/qemu-server.conf)" = "nobody 600" ]
                 fusermount3 -u own/mnt
                 ! mountpoint -q own/mnt'
 }
@@ -60,6 +60,31 @@ as_nobody() {
                 for _ in {1..600}; do [ -k own/i ] || break; sleep 0.1; done
                 [ "$(stat -c %A own/i)" = -rw------- ]
                 fusermount3 -u own/mnt'
+}
+
+@test "nobody extracts into a folder of root's: one message, for all files" {
+        printf 'memory: 64\n' >guest.conf
+        make_data a.raw 102400
+        mkvma -o several.vma --config guest.conf=guest.conf --config fw=guest.conf --device a=a.raw \
+                --device b=a.raw
+        chmod 644 several.vma
+        run --separate-stderr as_nobody './vmafs extract -C roots several.vma'
+        [ "$status" -eq 1 ]
+        one_line_says "roots: cannot be written into: Permission denied"
+        [ -z "$(names_in roots)" ]
+}
+
+@test "nobody extracts over what another user has left: that file is named, and the others are made" {
+        printf 'memory: 64\n' >guest.conf
+        make_data a.raw 102400
+        mkvma -o several.vma --config guest.conf=guest.conf --config fw=guest.conf --device a=a.raw
+        chmod 644 several.vma
+        : >own/guest.conf.partial
+        run --separate-stderr as_nobody './vmafs extract -C own several.vma'
+        [ "$status" -eq 1 ]
+        one_line_says "own/guest.conf.partial: cannot be created: Permission denied"
+        cmp own/disk-a.raw a.raw
+        cmp own/fw guest.conf
 }
 
 @test "SIGTERM ends nobody's mount" {

@@ -20,7 +20,7 @@ shows_tiny() {
                 [ "$(sha "$1/qemu-server.conf")" = "$TINY_CONF" ]
 }
 
-# Runs a script in which mount(8) finds vmafs as if it were installed, and unmounts mnt behind it.
+# Runs a script in which mount(8) finds vmafs as if it were installed, and unmounts mnt after it.
 # mount(8) drops PATH, and sh then looks into /usr/local/bin first.
 when_installed() {
         mkdir bin
@@ -54,9 +54,10 @@ mount_options() {
 @test "no arguments, too few and too many are wrong usage" {
         local words
 
-        for words in "" "a.vma" "mount" "mount a.vma" "a.vma mnt third" "info" "info a.vma mnt" \
+        for words in "" "a.vma" "mount" "mount a.vma" "a.vma mnt third" "info" "index" \
                 "map a.vma" "map a.vma b c" "verify" "extract" "info --nonsense a.vma" \
-                "map --output=xml a.vma disk-drive-scsi0.raw" "verify --json=x a.vma"; do
+                "map --output=xml a.vma disk-drive-scsi0.raw" "verify --json=x a.vma" \
+                "verify --file=i a.vma a.vma" "index --file=i a.vma a.vma"; do
                 # shellcheck disable=SC2086 # words
                 run --separate-stderr "$VMAFS" $words
                 echo "vmafs $words"
@@ -75,7 +76,66 @@ mount_options() {
         wrong_usage_says nonsense
 }
 
-@test "mount options may stand in front of, between and behind the paths" {
+@test "what is like no verb is a file that is not there" {
+        run --separate-stderr "$VMAFS" backup mnt
+        wrong_usage_says "backup: cannot be opened: No such file or directory"
+        run --separate-stderr "$VMAFS" moutn mnt -o rw,dev,suid
+        wrong_usage_says "moutn: cannot be opened: No such file or directory"
+        run --separate-stderr "$VMAFS" verify a.vma -o ro
+        wrong_usage_says "verify takes no -o"
+}
+
+@test "an unknown option, one without its value and one with a value too many have their messages" {
+        local words
+
+        for words in "info --nonsense a.vma" "extract -x a.vma" "a.vma mnt -o nonsense" "a.vma mnt --x"; do
+                # shellcheck disable=SC2086 # words
+                run --separate-stderr "$VMAFS" $words
+                echo "vmafs $words"
+                wrong_usage_says "' is unknown; see vmafs --help"
+        done
+        for words in "info --cache" "extract -C" "index --file" \
+                "a.vma mnt -o recover" "a.vma mnt -o"; do
+                # shellcheck disable=SC2086 # words
+                run --separate-stderr "$VMAFS" $words
+                echo "vmafs $words"
+                wrong_usage_says "the option '${words##* -}' needs a value" ||
+                        wrong_usage_says "the option '-${words##* -}' needs a value"
+        done
+        for words in "info --json=x a.vma" "a.vma mnt -o direct_io=1"; do
+                # shellcheck disable=SC2086 # words
+                run --separate-stderr "$VMAFS" $words
+                echo "vmafs $words"
+                wrong_usage_says "' takes no value"
+        done
+}
+
+@test "-o rw is refused with the reason, but not from mount(8)" {
+        run --separate-stderr "$VMAFS" a.vma mnt -o rw
+        wrong_usage_says "-o rw: a mount is read-only"
+        run --separate-stderr "$VMAFS" a.vma mnt -o noatime,rw -o umask=022
+        wrong_usage_says "-o rw: a mount is read-only"
+        "$VMAFS" a.vma mnt -o rw,nosuid,nodev 3>&-
+        shows_tiny mnt
+}
+
+@test "mount -t fuse.vmafs with nosuid and nodev, or for users, mounts" {
+        need_root
+        when_installed 'mount -t fuse.vmafs -o nosuid,nodev "$PWD/a.vma" mnt
+                shows_tiny mnt
+                umount mnt
+                mount -t fuse.vmafs -o rw,user "$PWD/a.vma" mnt
+                shows_tiny mnt'
+}
+
+@test "no threads at all are refused, with what is meant without a number" {
+        run --separate-stderr "$VMAFS" a.vma mnt -o threads=0
+        wrong_usage_says "-o threads is a number from 1 to 1024; without it"
+        run --separate-stderr "$VMAFS" verify --threads=0 a.vma
+        wrong_usage_says "--threads is a number from 1 to 1024"
+}
+
+@test "mount options may stand before, between and after the paths" {
         "$VMAFS" -o ro a.vma -s mnt 3>&-
         shows_tiny mnt
         umount mnt
@@ -127,7 +187,7 @@ mount_options() {
         shows_tiny mnt
 }
 
-@test "a path behind -- may begin with a dash" {
+@test "a path after -- may begin with a dash" {
         cp a.vma ./-a.vma
         "$VMAFS" -o ro -- -a.vma mnt 3>&-
         shows_tiny mnt
@@ -199,7 +259,7 @@ daemon_of() {
         when_installed 'mount -t fuse.vmafs -o noatime,ro,nofail,x-systemd.automount \
                         -o noexec,_netdev,user,comment=x,umask=022 "$PWD/a.vma" mnt
                 shows_tiny mnt
-                [ "$(stat -c %a mnt)" = 555 ]
+                [ "$(stat -c %a mnt)" = 755 ]
                 [[ ,$(mount_options mnt), == *,noexec,* ]]'
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# For the tests of qcow2 and QED: images with a history, and what qemu-img has to say of them.
+# Images with a history, and what qemu-img has to say of them.
 
 # A number from 0 to $1 - 1, in RANDOM_NUMBER: of two RANDOMs, since one has 15 bits.
 pick() {
@@ -14,7 +14,7 @@ disk_size() {
 }
 
 # Adds a random command of qemu-io to COMMANDS: add_command SIZE CLUSTER-SIZE KIND, where KIND says
-# what is done besides plain writes: "zeros", "compress", both or neither.
+# what is done apart from plain writes: "zeros", "compress", both or neither.
 add_command() {
         local size=$1 cluster=$2 kind=$3 offset len word number
 
@@ -46,7 +46,7 @@ add_command() {
         fi
 }
 
-# Lives through N random commands: live IMAGE SIZE CLUSTER-SIZE KIND N
+# Lives through N random commands: live IMAGE SIZE CLUSTER-SIZE KIND N [OPTION OF qemu-io...]
 live() {
         local i
 
@@ -57,7 +57,7 @@ live() {
                 add_command "$2" "$3" "$4"
         done
         # What it says of a cluster that was written before is not of interest.
-        qemu-io -d unmap "${COMMANDS[@]}" "$1" >/dev/null 2>&1 || true
+        qemu-io -d unmap "${@:6}" "${COMMANDS[@]}" "$1" >/dev/null 2>&1 || true
 }
 
 # What `qemu-img map` and `vmafs map` must agree in. Where an image was made with
@@ -78,9 +78,9 @@ same_disk() {
         cmp "$out/expected" "$out/$name"
 }
 
-# Do the maps of IMAGE agree? same_map IMAGE NAME
+# Do the maps of IMAGE agree? same_map IMAGE NAME [OPTION OF qemu-img...]
 same_map() {
-        diff <(qemu-img map --output=json "$1" | comparable) \
+        diff <(qemu-img map --output=json "${@:3}" "$1" | comparable) \
                 <("$VMAFS" map "${BACKING[@]}" --output=json "$1" "$2" | comparable)
 }
 

@@ -162,6 +162,6 @@ put() {
         truncate -s -1000000 "$image"
         run "$VMAFS" verify "$image"
         [ "$status" -eq 1 ]
-        [[ $output == *"behind the end of the file"* ]]
+        [[ $output == *"past the end of the file"* ]]
         [ "$("$VMAFS" verify --json "$image" | jq '.disks[0].lost')" -eq 1003520 ]
 }

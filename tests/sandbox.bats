@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What a process gives up while it works through an archive, and that it can do its work all the same.
 # What it refuses is tests/unit/fs/process/test_sandbox.c's.
-# shellcheck disable=SC2016 # scripts for other shells
+# shellcheck disable=SC2016,SC2030,SC2031 # scripts for other shells; a test is a process
 load helpers
 bats_require_minimum_version 1.5.0
 
@@ -63,6 +63,41 @@ many_readers() {
         [ ! -s "$LOG" ]
 }
 
+@test "what whoever ran it left open is open in none of a mount's processes" {
+        local pid
+
+        exec 7<a.raw 250>left
+        start_vmafs a.vma
+        exec 7<&- 250>&-
+        cmp a.raw "$MNT/disk-a.raw"
+        for pid in "$DAEMON" $(pgrep -P "$DAEMON"); do
+                ls -l "/proc/$pid/fd" >open
+                grep -q '/dev/null' open
+                [ "$(grep -c -e a.raw -e left open)" -eq 0 ]
+        done
+}
+
+@test "no file gets the number of a standard descriptor that is closed" {
+        local fd pid
+
+        MNT=$BATS_TEST_TMPDIR/mnt
+        mkdir "$MNT"
+        "$VMAFS" a.vma "$MNT" <&- >&- 2>&- 3>&-
+        pid=$(pgrep -x -f -- "$VMAFS a.vma $MNT")
+        for fd in 0 1 2; do
+                [ "$(readlink "/proc/$pid/fd/$fd")" = /dev/null ]
+        done
+        "$VMAFS" verify a.vma <&- >&- 2>&-
+}
+
+@test "an archive may be a descriptor that was inherited" {
+        "$VMAFS" verify /dev/fd/7 7<a.vma.zst
+        "$VMAFS" info /proc/self/fd/7 7<a.vma
+        run --separate-stderr "$VMAFS" info <(cat a.vma)
+        [ "$status" -eq 2 ]
+        one_line_says "cannot be read at random; save it"
+}
+
 @test "threads that are started later are in the sandbox, too" {
         local option threads
 
@@ -78,6 +113,82 @@ many_readers() {
                 wait "$DAEMON"
                 [ ! -s "$LOG" ]
         done
+}
+
+# Runs each verb on FILE through a gate, and sees to it that only confined threads read it:
+# reads_confined FILE DISK. Without INDEX none is built, as of an image none is.
+reads_confined() {
+        local verb
+
+        mount_gatefs "$1"
+        mkdir -p out
+        for verb in info 'map DISK' 'extract --force -C out' 'extract -O DISK' $INDEX verify; do
+                # shellcheck disable=SC2046,SC2086 # words
+                "$VMAFS" ${verb/DISK/} "$GATED" $([[ $verb != *DISK ]] || echo "$2") >/dev/null
+                expect_confined "$1: $verb"
+        done
+        start_vmafs "$GATED"
+        cat "$MNT/$2" >/dev/null
+        umount "$MNT"
+        wait_for 60 has_ended "$DAEMON"
+        expect_confined "$1: mount"
+        umount "$GATE_DIR"
+}
+
+expect_confined() {
+        echo "$1: $(tr '\n' ' ' <"$GATE_DIR/.gate")"
+        [ "$(gate_status served)" -gt 0 ] && [ "$(gate_status unconfined)" -eq 0 ]
+}
+
+@test "no verb reads a byte of an archive before it has given up its rights" {
+        local file
+
+        need_sandbox
+        INDEX=index
+        cp a.raw disk.raw
+        cp a.vma b.vma
+        gzip -k b.vma
+        lzop -q -o b.vma.lzo b.vma
+        tar -cf b.tar disk.raw
+        zstd -q b.tar
+        gzip -k b.tar
+        qemu-img convert -f raw -O qcow2 a.raw b.qcow2
+        qemu-img convert -f raw -O qed a.raw b.qed
+        qemu-img convert -f raw -O vmdk a.raw b.vmdk
+        qemu-img convert -f raw -O vmdk -o subformat=streamOptimized a.raw s.vmdk
+        gzip -k b.qcow2
+        for file in b.vma a.vma.zst b.vma.gz b.vma.lzo; do
+                reads_confined $file disk-a.raw
+        done
+        for file in b.tar b.tar.zst b.tar.gz; do
+                reads_confined $file disk.raw
+        done
+        INDEX=
+        for file in b.qcow2 b.qcow2.gz b.qed b.vmdk; do
+                reads_confined $file disk-b.raw
+        done
+        reads_confined s.vmdk disk-s.raw
+}
+
+@test "no verb reads a byte of a file that an archive names before it has given up its rights" {
+        local verb
+
+        need_sandbox
+        cp a.raw base.raw
+        mount_gatefs base.raw
+        qemu-img create -q -f qcow2 -F raw -b "$GATED" top.qcow2
+        # qemu-img has read some.
+        umount "$GATE_DIR"
+        "$TOOLS/gatefs" base.raw "$GATE_DIR" 3>&-
+        for verb in info 'map DISK' 'extract --force -C .' verify; do
+                # shellcheck disable=SC2046,SC2086 # words
+                "$VMAFS" ${verb/DISK/} --backing=any top.qcow2 $([[ $verb != *DISK ]] || echo disk-top.raw) >/dev/null
+                [ "$(gate_status unconfined)" -eq 0 ]
+        done
+        start_vmafs top.qcow2 -o backing=any
+        cmp a.raw "$MNT/disk-top.raw" || cmp a.raw <(head -c "$(stat -c %s a.raw)" "$MNT/disk-top.raw")
+        umount "$MNT"
+        expect_confined "the base"
 }
 
 @test "sandbox=off turns it off, and nothing else" {
@@ -105,7 +216,8 @@ many_readers() {
                         many_readers
                         case $way in
                         umount) umount "$MNT" ;;
-                        *) kill -$way "$DAEMON" ;;
+                        KILL) kill -KILL "$DAEMON" ;;
+                        *) insist $way ;;
                         esac
                         wait_for 60 is_gone "$MNT"
                         wait_for 60 has_ended "$DAEMON"
@@ -132,6 +244,31 @@ many_readers() {
         [ "$(names_in d)" = i ]
         cmp a.raw "$MNT/disk-a.raw"
         [ ! -s "$LOG" ]
+}
+
+@test "a mount whose index-helper is killed reads on, and says that no index is kept" {
+        noise 16M >a.raw
+        mkvma -o b.vma --device a=a.raw
+        zstd -q b.vma
+        mount_gatefs b.vma.zst
+        gate hold 12000000 13000000
+        start_vmafs "$GATED" -o index="$PWD/i"
+        pgrep -x -P "$DAEMON" index-helper | xargs kill -9
+        gate hold none
+        cmp a.raw "$MNT/disk-a.raw"
+        wait_for 60 grep -q "its index cannot be kept as $PWD/i: Broken pipe" "$LOG"
+        [ ! -e i ]
+}
+
+@test "a helper that is not needed any more is gone" {
+        start_vmafs a.vma.zst -o index="$PWD/i"
+        wait_for 60 test -s i
+        wait_for 60 has_one_child "$DAEMON"
+        [ "$(pgrep -l -P "$DAEMON" | cut -d' ' -f2)" = unmount-helper ]
+}
+
+has_one_child() {
+        [ "$(pgrep -P "$1" | wc -l)" -eq 1 ]
 }
 
 @test "root keeps an index in a folder of another user's" {
@@ -167,8 +304,9 @@ many_readers() {
         wait_for 60 is_gone "$MNT"
 }
 
-@test "a read that fails is logged to syslog by a daemon in the sandbox" {
-        need_root
+# Mounts cut.vma.gz, of which something is lost, with a syslog whose lines go to the file log, and
+# PID to the daemon's.
+mount_with_syslog() {
         mkvma -o b.vma --device a=a.raw
         gzip b.vma
         head -c 3000 b.vma.gz >cut.vma.gz
@@ -183,9 +321,24 @@ many_readers() {
                         \$| = 1; print \"\$m\n\" while \$s->recv(\$m, 4096) || 1" >log 2>&1 &
                 until [ -S /dev/log ]; do sleep 0.1; done
                 "$VMAFS" cut.vma.gz mnt -o index=none
+                pgrep -fx "$VMAFS cut.vma.gz mnt -o index=none" >pid
                 for _ in {1..600}; do grep -q "verify names them" log && break; sleep 0.1; done' 3>&-
         cat log
-        grep -q 'vmafs: .*bytes are lost and read as I/O errors' log
+}
+
+@test "a read that fails is logged to syslog by a daemon in the sandbox" {
+        need_root
+        mount_with_syslog
+        grep -q 'vmafs.*: .*bytes are lost and read as I/O errors' log
+}
+
+@test "each line of the log has the process id of the mount, and the archive's whole path" {
+        need_root
+        mount_with_syslog
+        grep -q . log
+        run grep -vF "vmafs[$(cat pid)]: $PWD/cut.vma.gz: " log
+        echo "others: $output, pid $(cat pid)"
+        [ "$status" -eq 1 ]
 }
 
 @test "the verbs do their work in the sandbox" {

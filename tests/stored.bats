@@ -5,9 +5,9 @@
 load helpers
 bats_require_minimum_version 1.5.0
 
-# Puts SIZE KiB of random data at OFFSET KiB of FILE: put FILE OFFSET SIZE
+# Puts SIZE KiB of noise at OFFSET KiB of FILE: put FILE OFFSET SIZE
 put() {
-        dd if=/dev/urandom of="$1" bs=1K seek="$2" count="$3" conv=notrunc iflag=fullblock status=none
+        noise "$3K" "$(($2 + 1))" | dd of="$1" bs=1K seek="$2" conv=notrunc iflag=fullblock status=none
 }
 
 # Spans with little in them, with nothing, all data, and an end within a cluster and a block.
@@ -60,7 +60,7 @@ link_archives() {
 
         for sectors in 1 6 7 8 15; do
                 rm -rf -- * && mkdir cache
-                head -c $((4096 * 20 + 512 * sectors)) /dev/urandom >disk.raw
+                noise $((4096 * 20 + 512 * sectors)) >disk.raw
                 tar --format=ustar -cf t.tar disk.raw
                 gzip -k t.tar
                 qemu-img convert -O qcow2 disk.raw q.qcow2

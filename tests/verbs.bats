@@ -44,6 +44,27 @@ data_ranges() {
                 .files == [{"name": "qemu-server.conf", "size": 116}]'
 }
 
+@test "info of an image without an index does not advise one that is refused" {
+        qemu-img create -q -f qcow2 x.qcow2 1M
+        run --separate-stderr "$VMAFS" info x.qcow2
+        [ "$status" -eq 0 ]
+        [[ $output != *'vmafs index'* ]]
+        run ! grep -q '^uuid:' <<<"$output"
+        "$VMAFS" info --json x.qcow2 | jq -e '
+                .index == null'
+}
+
+@test "info names the kept index by its path" {
+        make_data a.raw 1048576
+        mkvma -o i.vma --device a=a.raw
+        zstd -q i.vma
+        "$VMAFS" index --file="$PWD/i.vma.zst.vmafs" i.vma.zst
+        run --separate-stderr "$VMAFS" info i.vma.zst
+        grep -qx "index path: *.*i.vma.zst.vmafs" <<<"$output"
+        grep -qx 'restart: *1 point, .*' <<<"$output"
+        "$VMAFS" info --json i.vma.zst | jq -e '.index.path | endswith("i.vma.zst.vmafs")'
+}
+
 # The archive's ends are what its index is known by.
 @test "info reads no more than the header and the archive's ends" {
         local header size
@@ -155,6 +176,77 @@ clip() {
         [ "$(names_in sub)" = guest.conf ]
         (cd sub && "$VMAFS" extract ../r.vma disk-a.raw)
         cmp a.raw sub/disk-a.raw
+}
+
+@test "extract and map take a disk by its device" {
+        make_ragged
+        "$VMAFS" extract r.vma a
+        [ "$(names_in . | grep -c '^disk-')" -eq 1 ]
+        cmp a.raw disk-a.raw
+        diff <("$VMAFS" map r.vma a) <("$VMAFS" map r.vma disk-a.raw)
+}
+
+@test "extract takes patterns, and a name with wildcards in it by itself" {
+        make_data a.raw 65536
+        make_data b.raw 65536
+        echo star >star
+        echo other >other
+        mkvma -o p.vma --device a=a.raw --device b=b.raw --config 'x*.conf=star' --config x1.conf=other
+        mkdir disks conf one
+        "$VMAFS" extract -C disks p.vma 'disk-?.raw'
+        [ "$(names_in disks)" = "$(printf 'disk-a.raw\ndisk-b.raw')" ]
+        "$VMAFS" extract -C conf p.vma '*.conf'
+        [ "$(names_in conf)" = "$(printf 'x*.conf\nx1.conf')" ]
+        "$VMAFS" extract -C one p.vma x1.conf
+        [ "$(names_in one)" = x1.conf ]
+        run --separate-stderr "$VMAFS" extract p.vma 'z*'
+        [ "$status" -eq 2 ]
+        one_line_says "holds no file named z*"
+}
+
+@test "a name goes before a device of that name" {
+        make_data a.raw 65536
+        echo conf >conf
+        mkvma -o n.vma --device a=a.raw --config a=conf
+        mkdir out
+        "$VMAFS" extract -C out n.vma a
+        [ "$(names_in out)" = a ]
+        cmp conf out/a
+}
+
+@test "extract -O writes one file to standard output" {
+        make_ragged
+        "$VMAFS" extract -O r.vma guest.conf >got
+        cmp got <("$VMAFS" extract -O r.vma '*.conf')
+        (mkdir sub && cd sub && "$VMAFS" extract ../r.vma guest.conf)
+        cmp sub/guest.conf got
+        "$VMAFS" extract -O r.vma a | cmp - a.raw
+        zstd -q r.vma
+        "$VMAFS" extract -O r.vma.zst disk-a.raw | cmp - a.raw
+}
+
+@test "extract -O of several files, or of none, is wrong usage" {
+        make_ragged
+        run --separate-stderr "$VMAFS" extract -O r.vma
+        [ "$status" -eq 2 ] && one_line_says "extract -O needs one file"
+        run --separate-stderr "$VMAFS" extract -O r.vma '*'
+        [ "$status" -eq 2 ] && one_line_says "means 2 files; -O takes one"
+        [ -z "$output" ]
+}
+
+@test "extract -O ends at what is lost, and says where" {
+        make_data a.raw 262144
+        mkvma -o l.vma --device a=a.raw --drop a:2
+        run bash -c '"$VMAFS" extract -O l.vma disk-a.raw 2>err | cmp -n 131072 - a.raw; echo "${PIPESTATUS[0]}"'
+        [ "${lines[-1]}" -eq 1 ]
+        grep -q 'disk-a.raw cannot be read from byte 131072 on' err
+}
+
+@test "extract -O to a full disk fails with a line that says so" {
+        make_ragged
+        run bash -c '"$VMAFS" extract -O r.vma disk-a.raw 2>err >/dev/full'
+        [ "$status" -eq 1 ]
+        [ "$(wc -l <err)" -eq 1 ]
 }
 
 @test "extract keeps the RAM state's length and zeros" {

@@ -194,9 +194,9 @@ is_sound() {
         flip i $(($(number_at i 72) + 5))
         start_vmafs a.vma.zst -o index="$PWD/i"
         wait_indexed
-        wait_for 10 grep -q 'its tables are damaged' "$LOG"
+        wait_for 60 grep -q 'its tables are damaged' "$LOG"
         unmount_one "$MNT"
-        wait_for 10 has_ended "$DAEMON"
+        wait_for 60 has_ended "$DAEMON"
         verify --file=i a.vma.zst
         is_sound a.vma.zst
         [[ $output == *"index i: agrees"*", and the disks are the same"* ]]
@@ -210,6 +210,7 @@ is_sound() {
         verify --file=i a.vma
         [ "$status" -eq 0 ]
         one_line_says "a.vma: its index i is not used: what it has recorded is damaged"
+        [[ $output == *"recorded: something, but the record is damaged and cannot be compared"* ]]
         run --separate-stderr "$VMAFS" index --file=i a.vma
         [ "$status" -eq 1 ]
         one_line_says "its index i is not replaced: what it has recorded is damaged"
@@ -298,6 +299,7 @@ is_sound() {
                 verify a.vma
                 [ "$status" -eq 1 ]
                 [[ $output == *"index a.vma.vmafs: cannot be used: "*"the first or the last 64 KiB of this one have changed"* ]]
+                [[ $output == *"recorded: something that does not fit this archive and cannot be compared"* ]]
                 [ "${lines[-1]}" = "a.vma: DAMAGED" ]
         done
 }
@@ -305,7 +307,7 @@ is_sound() {
 @test "a bit that a stream without checksums does not notice is found by its index" {
         local at before
 
-        head -c 16M /dev/urandom >a.raw
+        noise 16M >a.raw
         mkvma -o a.vma --device a=a.raw
         zstd -q --no-check a.vma
         "$VMAFS" index --file=i a.vma.zst
@@ -351,6 +353,18 @@ is_sound() {
                 .differences[0].start == 6553600 and .differences[0].length == 131072' <<<"$output"
         verify --file=i swapped
         [[ $output == *": the archive holds this elsewhere than its index says (disk-a.raw from 6553600, 131072 bytes)"* ]]
+}
+
+@test "an index whose header is damaged may hold a record: verify does not say that there is none" {
+        make_full
+        "$VMAFS" verify --record --file=i a.vma
+        flip i 60
+        verify --file=i a.vma
+        is_sound a.vma
+        [[ $output == *"index i: cannot be used: its header is damaged"* ]]
+        [[ $output == *"recorded: not known, since its index cannot be used; nothing is compared"* ]]
+        verify --json --file=i a.vma
+        jq -e '.sound and .record == null and .["record-problem"] == "unreadable"' <<<"$output"
 }
 
 @test "an index that cannot be read is named, and is no damage of the archive" {
@@ -409,4 +423,19 @@ is_sound() {
         flip a.vma.lzo $(($(stat -c %s a.vma.lzo) / 2))
         verify a.vma.lzo
         [ "$status" -eq 1 ]
+}
+
+@test "verify prints ten ranges a disk, and the verdict first and last" {
+        local drops=()
+
+        for cluster in $(seq 10 2 34); do drops+=(--drop "a:$cluster"); done
+        make_full "${drops[@]}"
+        run "$VMAFS" verify a.vma
+        [ "$status" -eq 1 ]
+        [ "${lines[0]}" = "a.vma: DAMAGED" ]
+        [ "${lines[-1]}" = "a.vma: DAMAGED" ]
+        [ "$(grep -c 'disk-a.raw: lost: [0-9]' <<<"$output")" -eq 10 ]
+        grep -qx 'disk-a.raw: lost: and 3 more (--json has all)' <<<"$output"
+        "$VMAFS" verify --json a.vma >v.json || [ $? -eq 1 ]
+        jq -e '.disks[0]["lost-ranges"] | length == 13' v.json
 }

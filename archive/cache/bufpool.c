@@ -10,13 +10,20 @@
 #include "archive/cleanup.h"
 
 /*
- * Compressed and decompressed segments are of any size between these: one class has them all, or
- * each would wait for a buffer while there are some of the other's size.
+ * Compressed and decompressed segments have any size between these. One class holds them all, since
+ * otherwise one size would lack buffers while the other has spare ones.
  */
 #define LARGE_FROM ((size_t)1 << 20)
 #define LARGE_SIZE ((size_t)16 << 20)
 /* From this size on, buffers ask for huge pages. */
 #define HUGE_FROM LARGE_SIZE
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/*
+ * Below this size, malloc itself caches freed memory. A mapping for each would be too many: the
+ * kernel allows a process 65530.
+ */
+#define SMALL_BELOW ((size_t)1 << BUFPOOL_CLASS_MIN)
 
 /* It lies in the buffer itself. */
 struct spare {
@@ -24,15 +31,20 @@ struct spare {
         size_t touched;
 };
 
-void spares_init(struct spares *s, size_t bound)
+size_t buffer_memory(const struct buffer *b, size_t len)
 {
-        *s = (struct spares){.bound = bound};
+        return b->capacity >= HUGE_FROM ? round_up(len, HUGE_PAGE) : len;
+}
+
+void bufpool_init(struct bufpool *s, size_t bound)
+{
+        *s = (struct bufpool){.bound = bound};
         pthread_mutex_init(&s->lock, NULL);
 }
 
 static size_t class_size(unsigned class)
 {
-        return (size_t)1 << (SPARES_CLASS_MIN + class);
+        return (size_t)1 << (BUFPOOL_CLASS_MIN + class);
 }
 
 static unsigned class_of(size_t capacity)
@@ -41,12 +53,12 @@ static unsigned class_of(size_t capacity)
 
         if (capacity > LARGE_FROM && capacity <= LARGE_SIZE)
                 capacity = LARGE_SIZE;
-        while (class < SPARES_CLASSES - 1 && class_size(class) < capacity)
+        while (class < BUFPOOL_CLASSES - 1 && class_size(class) < capacity)
                 class ++;
         return class;
 }
 
-/* Does A suit LEN bytes better than B: with less memory beyond them, or fewer new pages? */
+/* Does A suit LEN bytes better than B, with less excess memory, or fewer new pages? */
 static bool suits_better(const struct spare *a, const struct spare *b, size_t len)
 {
         if (a->touched >= len && b->touched >= len)
@@ -54,8 +66,11 @@ static bool suits_better(const struct spare *a, const struct spare *b, size_t le
         return a->touched > b->touched;
 }
 
-/* Caller holds the lock. The spare of CLASS that suits LEN bytes best, taken out; NULL: none. */
-static struct spare *take(struct spares *s, unsigned class, size_t len)
+/*
+ * Caller holds the lock. Remove the spare of CLASS that suits LEN bytes best, and return it; NULL:
+ * none.
+ */
+static struct spare *take(struct bufpool *s, unsigned class, size_t len)
 {
         struct spare **best = &s->lists[class];
         struct spare *spare;
@@ -71,9 +86,9 @@ static struct spare *take(struct spares *s, unsigned class, size_t len)
         return spare;
 }
 
-void spares_fini(struct spares *s)
+void bufpool_fini(struct bufpool *s)
 {
-        for (unsigned i = 0; i < SPARES_CLASSES; i++) {
+        for (unsigned i = 0; i < BUFPOOL_CLASSES; i++) {
                 struct spare *spare;
 
                 while ((spare = take(s, i, 0)))
@@ -82,13 +97,25 @@ void spares_fini(struct spares *s)
         pthread_mutex_destroy(&s->lock);
 }
 
-int spares_get(struct spares *s, size_t len, struct buffer *out)
+static int get_small(size_t len, struct buffer *out)
+{
+        void *data = malloc(len ? len : 1);
+
+        if (!data)
+                return -ENOMEM;
+        *out = (struct buffer){data, len, 0};
+        return 0;
+}
+
+int bufpool_get(struct bufpool *s, size_t len, struct buffer *out)
 {
         unsigned class = class_of(len);
         size_t capacity = max_u64(class_size(class), len);
         struct spare *spare;
         void *data;
 
+        if (len < SMALL_BELOW)
+                return get_small(len, out);
         pthread_mutex_lock(&s->lock);
         spare = take(s, class, len);
         pthread_mutex_unlock(&s->lock);
@@ -100,7 +127,7 @@ int spares_get(struct spares *s, size_t len, struct buffer *out)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (data == MAP_FAILED)
                 return -ENOMEM;
-        /* Fewer faults, if the kernel will; no matter if not. */
+        /* For fewer page faults; ignore errors. */
         if (capacity >= HUGE_FROM)
                 madvise(data, capacity, MADV_HUGEPAGE);
         *out = (struct buffer){data, capacity, 0};
@@ -108,9 +135,9 @@ int spares_get(struct spares *s, size_t len, struct buffer *out)
 }
 
 /* Caller holds the lock. Unmap spares of other classes than CLASS until LEN more bytes fit. */
-static bool make_room(struct spares *s, unsigned class, size_t len)
+static bool make_room(struct bufpool *s, unsigned class, size_t len)
 {
-        for (unsigned i = 0; i < SPARES_CLASSES; i++) {
+        for (unsigned i = 0; i < BUFPOOL_CLASSES; i++) {
                 while (i != class && s->bytes + len > s->bound) {
                         struct spare *other = take(s, i, 0);
 
@@ -122,7 +149,7 @@ static bool make_room(struct spares *s, unsigned class, size_t len)
         return s->bytes + len <= s->bound;
 }
 
-static bool keep(struct spares *s, const struct buffer *b)
+static bool keep(struct bufpool *s, const struct buffer *b)
 {
         unsigned class = class_of(b->capacity);
         struct spare *spare = b->data;
@@ -138,8 +165,10 @@ static bool keep(struct spares *s, const struct buffer *b)
         return true;
 }
 
-void spares_put(struct spares *s, const struct buffer *b)
+void bufpool_put(struct bufpool *s, const struct buffer *b)
 {
-        if (b->data && !keep(s, b))
+        if (b->capacity < SMALL_BELOW)
+                free(b->data);
+        else if (!keep(s, b))
                 munmap(b->data, b->capacity);
 }

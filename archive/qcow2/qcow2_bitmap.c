@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The persistent bitmaps of a qcow2 image, each as a file of text in the form of `qemu-img map
- * --output=json`, in which what the bitmap marks is data.
+ * --output=json`, in which the marked ranges are data.
  *
  *   directory ──> table of one bitmap ──> clusters of bits, lowest first, or "all 0" or "all 1"
  *   name, granularity                     a bit stands for 2^granularity bytes of the disk
  */
+#include "archive/qcow2/qcow2_bitmap.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,13 +16,16 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/error.h"
+#include "archive/qcow2/qcow2_map.h"
 #include "archive/qcow2/qcow2_reader.h"
 #include "archive/source/source.h"
 
 enum {
         BITMAPS_MAX = 1024,
-        TABLE_MAX = 32 * 1024 * 1024, /* bytes */
+        DIRECTORY_MAX = 4 * 1024 * 1024, /* bytes */
+        TABLE_MAX = 32 * 1024 * 1024,    /* bytes */
 
         ENTRY = 24,
         AT_TABLE_ENTRIES = 8,
@@ -36,14 +41,14 @@ enum {
         GRANULARITY_MAX = 31,
 };
 
-/* What all bitmaps of an image may take: as text in memory, and of bits to go through. */
+/* Limits for all bitmaps of an image: their text in memory, and the bits to read. */
 #define TEXT_MAX ((uint64_t)64 << 20)
 #define BITS_MAX ((uint64_t)256 << 20) /* bytes */
 
 #define TABLE_OFFSET UINT64_C(0x00fffffffffffe00)
 #define TABLE_ONES   UINT64_C(1)
 
-/* One bitmap, as its entry in the directory has it. */
+/* A bitmap, as described by its entry in the directory. */
 struct bitmap {
         uint64_t table;
         uint32_t table_entries;
@@ -63,7 +68,7 @@ struct text {
         FILE *out;
         uint64_t size; /* of the disk */
         uint64_t start, end;
-        bool marked; /* start to end are, or are not */
+        bool marked; /* the range from start to end is marked */
         bool any;
 };
 
@@ -135,7 +140,7 @@ static int read_bitmap(const struct qcow2_image *image, uint64_t offset, uint64_
                             err);
 }
 
-/* Go through the bits of B, of which ENTRY of its table names some. */
+/* Process the bits of B that ENTRY of its table names. */
 static int add_table_entry(const struct qcow2_image *image, const struct bitmap *b, uint64_t entry,
                            uint8_t *bits, struct text *t, struct budget *budget, struct error *err)
 {
@@ -207,36 +212,37 @@ static int emit_bitmap(const struct qcow2 *q, const struct bitmap *b, uint32_t f
                        struct budget *budget, const struct archive_sink *sink, struct error *err)
 {
         cleanup_free char *text = NULL, *name = NULL;
-        struct archive_file file = {.folder = folder};
+        struct entry e = {.parent = folder};
+        size_t len;
         int rc;
 
         if (b->type != TYPE_DIRTY || b->granularity < GRANULARITY_MIN ||
             b->granularity > GRANULARITY_MAX || (uint64_t)b->table_entries * 8 > TABLE_MAX)
                 return error_set_at(err, EIO, b->table, "the directory of bitmaps is damaged");
-        rc = make_text(&q->image, b, budget, &text, &file.len, err);
+        rc = make_text(&q->image, b, budget, &text, &len, err);
         if (rc < 0)
                 return rc;
         if (asprintf(&name, "%s.json", b->name) < 0) {
                 name = NULL;
                 return error_set(err, ENOMEM, "out of memory");
         }
-        file.name = name;
-        file.data = text;
-        rc = sink->file(sink->ctx, &file);
+        e.name = name;
+        e.data = text;
+        e.size = len;
+        rc = sink->entry(sink->ctx, &e);
         return rc < 0 ? error_set(err, -rc, "a bitmap cannot be shown: %s", strerror(-rc)) : 0;
 }
 
 static int emit_all(struct qcow2 *q, const struct archive_sink *sink, struct error *err)
 {
         const struct qcow2_image *image = &q->image;
-        struct archive_folder folder = {.name = "bitmaps"};
+        const struct entry folder = {.id = ++q->folder_count, .name = "bitmaps", .mode = S_IFDIR};
         struct budget budget = {TEXT_MAX, BITS_MAX};
         uint64_t offset = image->bitmaps.offset, end;
-        int rc = sink->folder(sink->ctx, &folder);
+        int rc = sink->entry(sink->ctx, &folder);
 
         if (rc < 0)
                 return error_set(err, -rc, "bitmaps cannot be shown: %s", strerror(-rc));
-        q->folder_count++;
         if (image->bitmap_count > BITMAPS_MAX || !checked_add(offset, image->bitmaps.len, &end))
                 return error_set_at(err, EIO, 0, "the directory of bitmaps is damaged");
         for (uint32_t i = 0; i < image->bitmap_count && rc == 0; i++) {
@@ -278,4 +284,55 @@ int qcow2_emit_bitmaps(struct qcow2 *q, const struct archive_sink *sink, struct 
                 return rc;
         }
         return 0;
+}
+
+/* ---- where they are stored ---- */
+
+static int each_cluster(const struct qcow2_image *image, const struct bitmap *b,
+                        int (*each)(void *ctx, uint64_t offset, uint64_t len), void *ctx)
+{
+        uint64_t cluster = UINT64_C(1) << image->cluster_bits;
+        uint64_t len = (uint64_t)b->table_entries * 8;
+        struct qcow2_held held = {0};
+        int rc = each(ctx, b->table, len);
+
+        for (uint64_t i = 0; i < len && rc == 0;) {
+                uint64_t at = b->table + i, end = b->table + len;
+                const uint8_t *entry;
+
+                rc = qcow2_hold(image, &held, at, &end, &entry);
+                for (; at < end && rc == 0; at += 8, entry += 8, i += 8)
+                        if (load_be64(entry) & TABLE_OFFSET)
+                                rc = each(ctx, load_be64(entry) & TABLE_OFFSET, cluster);
+        }
+        qcow2_let_go(image, &held);
+        return rc;
+}
+
+int qcow2_each_bitmap_range(const struct qcow2_image *image,
+                            int (*each)(void *ctx, uint64_t offset, uint64_t len), void *ctx)
+{
+        uint64_t offset = image->bitmaps.offset, end, left = image->file_size;
+        struct error ignored = {0};
+        int rc;
+
+        if (image->bitmap_count > BITMAPS_MAX || !checked_add(offset, image->bitmaps.len, &end) ||
+            end > image->file_size || image->bitmaps.len > DIRECTORY_MAX)
+                return -EIO;
+        rc = each(ctx, offset, image->bitmaps.len);
+        for (uint32_t i = 0; i < image->bitmap_count && rc == 0; i++) {
+                struct bitmap b;
+
+                rc = read_bitmap(image, offset, end, &b, &ignored);
+                if (rc < 0)
+                        break;
+                /* Without this, tables that overlap could cost any amount of work. */
+                if ((uint64_t)b.table_entries * 8 > left || b.table % 8 ||
+                    !range_within(b.table, (uint64_t)b.table_entries * 8, image->file_size))
+                        return -EIO;
+                left -= (uint64_t)b.table_entries * 8;
+                rc = each_cluster(image, &b, each, ctx);
+                offset += b.len;
+        }
+        return rc;
 }

@@ -4,6 +4,8 @@
  * the first byte and how many 512-byte sectors the bytes touch; what follows the compressed data in
  * the last sector belongs to the next cluster.
  */
+#include "archive/qcow2/qcow2_cluster.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,7 +15,6 @@
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
-#include "archive/qcow2/qcow2_image.h"
 #include "archive/source/source.h"
 #include "archive/zlib_block.h"
 
@@ -23,13 +24,18 @@ enum {
         IDLE_MAX = 16,
 };
 
-struct qcow2_range qcow2_compressed_range(const struct qcow2_image *image, uint64_t entry)
+static struct qcow2_range range_of_sectors(const struct qcow2_image *image, uint64_t entry)
 {
         unsigned offset_bits = 62 - (image->cluster_bits - 8);
         uint64_t offset = entry & ((UINT64_C(1) << offset_bits) - 1);
         uint64_t sectors = (entry & ((UINT64_C(1) << 62) - 1)) >> offset_bits;
 
         return (struct qcow2_range){offset, (sectors + 1) * SECTOR - offset % SECTOR};
+}
+
+struct qcow2_range qcow2_compressed_range(const struct qcow2_image *image, uint64_t entry)
+{
+        return range_of_sectors(image, entry);
 }
 
 /* ---- decoders ---- */
@@ -86,7 +92,7 @@ static int zstd_cluster(const struct qcow2_image *image, const uint8_t *in, size
         decoder = take_decoder(image->decoders);
         if (!decoder)
                 return -ENOMEM;
-        /* In one go: whatever window the frame asks for, nothing is allocated for it. */
+        /* In one call, so that no window is allocated, however large the frame wants it. */
         got = ZSTD_decompressDCtx(decoder, out, len, in, frame);
         put_decoder(image->decoders, decoder);
         return got == len ? 0 : -EIO;
@@ -102,7 +108,7 @@ struct load {
 static int load_cluster(void *ctx, uint64_t key, void *buf, size_t len)
 {
         const struct load *load = ctx;
-        /* The file may end with the compressed data, in front of the sector's end. */
+        /* The file may end with the compressed data, before the sector's end. */
         size_t in_len =
             (size_t)min_u64(load->range.len, load->image->file_size - load->range.offset);
         cleanup_free uint8_t *in = malloc(in_len);
@@ -132,7 +138,7 @@ int qcow2_read_compressed(const struct qcow2_image *image, uint64_t entry, uint6
 
         if (load.range.offset >= image->file_size)
                 return -EIO;
-        /* Who reads all of it reads on, and does not come back. */
+        /* A reader that has read all of it continues after it, and does not come back. */
         if (len == size)
                 return load_cluster(&load, key, buf, len);
         rc = blockcache_get(image->clusters, key, size, load_cluster, &load, &block);

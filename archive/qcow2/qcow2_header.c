@@ -9,6 +9,8 @@
  *   +--------+------------------------+-------------------+ . . .
  *   |<------------------ the first cluster ------------------->|
  */
+#include "archive/qcow2/qcow2_header.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +20,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/qcow2/qcow2_image.h"
+#include "archive/probe.h"
 #include "archive/source/source.h"
 
 enum {
@@ -33,12 +35,18 @@ enum {
         AT_CRYPT = 32,
         AT_L1_ENTRIES = 36,
         AT_L1_OFFSET = 40,
+        AT_REFTABLE = 48,
+        AT_REFTABLE_CLUSTERS = 56,
         AT_SNAPSHOT_COUNT = 60,
         AT_SNAPSHOTS_OFFSET = 64,
         AT_INCOMPATIBLE = 72,
         AT_AUTOCLEAR = 88,
+        AT_REFCOUNT_ORDER = 96,
         AT_HEADER_LEN = 100,
         AT_COMPRESSION = 104,
+
+        REFCOUNT_ORDER_V2 = 4,
+        REFCOUNT_ORDER_MAX = 6,
 
         FEATURE_LEN = 48, /* of the table of the features' names */
         FEATURE_NAME = 46,
@@ -61,6 +69,11 @@ enum {
         (FEATURE_DIRTY | FEATURE_CORRUPT | FEATURE_EXTERNAL | FEATURE_COMPRESSION |                \
          FEATURE_EXTENDED_L2)
 
+bool qcow2_probe(struct probe *p)
+{
+        return probe_has(p, 0, "QFI\xfb", 4);
+}
+
 /* The first cluster in memory while it is parsed. */
 struct header {
         uint8_t *bytes;
@@ -72,7 +85,6 @@ struct header {
 static int read_first_cluster(struct qcow2_image *image, struct header *h, struct error *err)
 {
         uint8_t fixed[HEADER_V2];
-        uint64_t end = 0;
         uint32_t bits;
         ssize_t n;
         int rc = source_fetch(image->source, fixed, sizeof fixed, 0, "the header", err);
@@ -82,7 +94,7 @@ static int read_first_cluster(struct qcow2_image *image, struct header *h, struc
         image->version = load_be32(fixed + AT_VERSION);
         if (image->version != 2 && image->version != 3)
                 return error_set_at(err, ENOTSUP, AT_VERSION,
-                                    "is qcow version %u; vmafs reads versions 2 and 3",
+                                    "is qcow version %u; vmafs reads versions 1 to 3",
                                     image->version);
         bits = load_be32(fixed + AT_CLUSTER_BITS);
         if (bits < QCOW2_CLUSTER_BITS_MIN || bits > QCOW2_CLUSTER_BITS_MAX)
@@ -94,10 +106,9 @@ static int read_first_cluster(struct qcow2_image *image, struct header *h, struc
         h->bytes = malloc((size_t)1 << bits);
         if (!h->bytes)
                 return error_set(err, ENOMEM, "out of memory");
-        rc = source_reach(image->source, UINT64_C(1) << bits, &end, err);
-        if (rc < 0)
-                return rc;
-        n = source_pread(image->source, h->bytes, (size_t)1 << bits, 0);
+        n = source_fetch_some(image->source, h->bytes, (size_t)1 << bits, 0, "the header", err);
+        if (n < 0)
+                return (int)n;
         if (n < HEADER_V2)
                 return error_set(err, EIO, "the header cannot be read");
         h->len = h->end = (size_t)n;
@@ -119,13 +130,21 @@ static int parse_fixed(struct qcow2_image *image, struct header *h, struct error
                                     image->size);
         image->l1_entries = load_be32(h->bytes + AT_L1_ENTRIES);
         image->l1_offset = load_be64(h->bytes + AT_L1_OFFSET);
+        image->reftable_offset = load_be64(h->bytes + AT_REFTABLE);
+        image->reftable_clusters = load_be32(h->bytes + AT_REFTABLE_CLUSTERS);
+        image->refcount_order = REFCOUNT_ORDER_V2;
         image->snapshot_count = load_be32(h->bytes + AT_SNAPSHOT_COUNT);
         image->snapshots_offset = load_be64(h->bytes + AT_SNAPSHOTS_OFFSET);
         h->header_len = HEADER_V2;
         if (image->version == 2)
                 return 0;
         if (h->len < HEADER_V3)
-                return error_set(err, EIO, "the header lies behind the end of the file");
+                return error_set(err, EIO, "the header lies past the end of the file");
+        image->refcount_order = load_be32(h->bytes + AT_REFCOUNT_ORDER);
+        if (image->refcount_order > REFCOUNT_ORDER_MAX)
+                return error_set_at(err, EIO, AT_REFCOUNT_ORDER,
+                                    "has reference counts of 2^%u bits; 2^%d are possible",
+                                    image->refcount_order, REFCOUNT_ORDER_MAX);
         h->header_len = load_be32(h->bytes + AT_HEADER_LEN);
         if (h->header_len < HEADER_V3 || h->header_len > h->len)
                 return error_set_at(err, EIO, AT_HEADER_LEN, "has a header of %zu bytes",
@@ -177,6 +196,9 @@ static void take_extension(void *ctx, uint32_t type, const uint8_t *data, size_t
 {
         struct qcow2_image *image = ctx;
 
+        if (type != EXTENSION_BACKING_FORMAT && type != EXTENSION_BITMAPS &&
+            type != EXTENSION_FEATURES)
+                image->more_extensions = true;
         if (type == EXTENSION_BACKING_FORMAT)
                 snprintf(image->backing_format, sizeof image->backing_format, "%.*s", (int)len,
                          (const char *)data);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * From a byte of a disk to where it is, in qcow2 and in QED. Tables are read when they are looked
- * at, in aligned pieces of at most 64 KiB that a bounded cache keeps: of an image of any size
- * nothing else is in memory.
- */
+#include "archive/qcow2/qcow2_map.h"
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
-#include "archive/qcow2/qcow2_image.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/qcow2/qcow2_cluster.h"
 #include "archive/source/source.h"
 
 enum {
-        SLICE_MIN = 4096,
-        SLICE_MAX = 65536,
+        NARROW = 4096, /* bytes, of what is read of a table */
+        WIDE = 65536,
         ENTRY = 8,
         SUBCLUSTER_BITS = 5,
 };
@@ -24,36 +25,36 @@ enum {
 #define ALL_ZERO    UINT64_C(1)
 #define QED_ZERO    UINT64_C(1) /* all of an entry */
 
-static uint64_t cluster_size(const struct qcow2_image *image)
-{
-        return UINT64_C(1) << image->cluster_bits;
-}
-
-static size_t l2_entry_size(const struct qcow2_image *image)
-{
-        return image->extended_l2 ? (size_t)2 * ENTRY : ENTRY;
-}
-
-static uint64_t l2_entries(const struct qcow2_image *image)
-{
-        return image->table_len / l2_entry_size(image);
-}
-
-uint64_t qcow2_l2_span(const struct qcow2_image *image)
-{
-        return l2_entries(image) << image->cluster_bits;
-}
-
-/* What is allocated, zeroed and so on by itself: a cluster, or a 32nd of one. */
+/* The unit that is allocated or zeroed on its own: a cluster, or a 32nd of one. */
 static uint64_t unit_size(const struct qcow2_image *image)
 {
-        return cluster_size(image) >> (image->extended_l2 ? SUBCLUSTER_BITS : 0);
+        return qcow2_cluster_size(image) >> (image->extended_l2 ? SUBCLUSTER_BITS : 0);
+}
+
+/* ---- the table of a disk ---- */
+
+int qcow2_check_l1(const struct qcow2_image *image, const struct qcow2_table *t, struct error *err)
+{
+        uint64_t bytes = (uint64_t)t->l1_entries * 8, needed, end;
+        uint8_t last[8];
+
+        if (t->l1_offset % (UINT64_C(1) << image->cluster_bits) || bytes > QCOW2_L1_BYTES_MAX ||
+            !checked_add(t->l1_offset, bytes, &end) || end > QCOW2_FILE_MAX)
+                return error_set(err, EIO, "an L1 table cannot be where the header says it is");
+        needed = (t->base + t->size + qcow2_l2_span(image) - 1) / qcow2_l2_span(image);
+        if (t->l1_entries < needed)
+                return error_set(err, EIO, "has an L1 table of %u entries; its disk needs %" PRIu64,
+                                 t->l1_entries, needed);
+        if (!bytes)
+                return 0;
+        return source_fetch(image->source, last, sizeof last, end - sizeof last, "an L1 table",
+                            err);
 }
 
 /* ---- pieces of tables ---- */
 
-/* What is behind the file's end reads as 0 here; who uses the bytes has checked that they exist. */
-static int load_slice(void *ctx, uint64_t key, void *buf, size_t len)
+/* Bytes past the file's end read as 0 here; callers check that what they use exists. */
+static int load_piece(void *ctx, uint64_t key, void *buf, size_t len)
 {
         const struct qcow2_image *image = ctx;
         uint64_t offset = key & (QCOW2_FILE_MAX - 1);
@@ -66,44 +67,62 @@ static int load_slice(void *ctx, uint64_t key, void *buf, size_t len)
         return 0;
 }
 
-static void let_go(const struct qcow2_image *image, struct qcow2_held *held)
+void qcow2_let_go(const struct qcow2_image *image, struct qcow2_held *held)
 {
         if (held->block)
                 blockcache_put(image->tables, held->block);
         held->block = NULL;
+        free(steal_ptr(&held->own));
 }
 
 void qcow2_release(const struct qcow2_image *image, struct qcow2_cursor *cursor)
 {
-        let_go(image, &cursor->l1);
-        let_go(image, &cursor->l2);
+        qcow2_let_go(image, &cursor->l1);
+        qcow2_let_go(image, &cursor->l2);
 }
 
-/*
- * The entries from byte OFFSET of the file on, and up to which byte they are there, at most END.
- * They stay until HELD is used again.
- */
-static int hold_entries(const struct qcow2_image *image, struct qcow2_held *held, uint64_t offset,
-                        uint64_t *end, const uint8_t **out)
+static int hold_cached(const struct qcow2_image *image, struct qcow2_held *held, uint64_t key)
 {
-        uint64_t size = min_u64(max_u64(cluster_size(image), SLICE_MIN), SLICE_MAX);
-        uint64_t start = offset / size * size;
+        int rc;
+
+        qcow2_let_go(image, held);
+        rc = blockcache_get(image->tables, key, NARROW, load_piece, (void *)image, &held->block);
+        if (rc < 0)
+                held->block = NULL;
+        return rc;
+}
+
+static int hold_own(const struct qcow2_image *image, struct qcow2_held *held, uint64_t key)
+{
+        int rc;
+
+        if (!held->own)
+                held->own = malloc(WIDE);
+        if (!held->own)
+                return -ENOMEM;
+        rc = load_piece((void *)image, key, held->own, WIDE);
+        if (rc < 0)
+                qcow2_let_go(image, held);
+        return rc;
+}
+
+int qcow2_hold(const struct qcow2_image *image, struct qcow2_held *held, uint64_t offset,
+               uint64_t *end, const uint8_t **out)
+{
+        uint64_t size = held->wide ? WIDE : NARROW, start = offset / size * size;
         uint64_t key = (uint64_t)image->number << QCOW2_KEY_IMAGE_BIT | start;
+        const uint8_t *piece;
 
-        if (!held->block || held->key != key) {
-                int rc;
+        if (!(held->block || held->own) || held->key != key) {
+                int rc = held->wide ? hold_own(image, held, key) : hold_cached(image, held, key);
 
-                let_go(image, held);
-                rc = blockcache_get(image->tables, key, size, load_slice, (void *)image,
-                                    &held->block);
-                if (rc < 0) {
-                        held->block = NULL;
+                if (rc < 0)
                         return rc;
-                }
                 held->key = key;
         }
+        piece = held->wide ? held->own : block_data(held->block);
         *end = min_u64(*end, start + size);
-        *out = (const uint8_t *)block_data(held->block) + (offset - start);
+        *out = piece + (offset - start);
         return 0;
 }
 
@@ -117,26 +136,46 @@ static int bad(struct qcow2_piece *out, const char *why, uint64_t where)
         return 0;
 }
 
-/* As bad, for a table that cannot be read with RC; what is no damage is returned. */
+/* A bad piece, since a table cannot be read, with RC. Errors that are no damage are returned. */
 static int bad_read(struct qcow2_piece *out, int rc, uint64_t where)
 {
         return rc == -EIO ? bad(out, "a table cannot be read", where) : rc;
 }
 
-/* The offset in the entry of an L1 table at P; 0: there is no L2 table. */
-static uint64_t table_offset(const struct qcow2_image *image, const uint8_t *p)
+static bool is_compressed(const struct qcow2_image *image, uint64_t entry)
+{
+        return !image->is_qed && entry & COMPRESSED;
+}
+
+uint64_t qcow2_table_offset(const struct qcow2_image *image, const uint8_t *p)
 {
         return image->is_qed ? load_le64(p) : load_be64(p) & OFFSET_MASK;
 }
 
-/* May an L2 table be at OFFSET, and is it in the file? */
-static bool is_table(const struct qcow2_image *image, uint64_t offset)
+bool qcow2_is_table(const struct qcow2_image *image, uint64_t offset)
 {
-        return offset % cluster_size(image) == 0 && offset >= image->header_len &&
+        return offset % qcow2_cluster_size(image) == 0 && offset >= image->header_len &&
                range_within(offset, image->table_len, image->file_size);
 }
 
-/* A unit that is stored at OFFSET of the file; the first SKIP bytes of it are not asked for. */
+bool qcow2_entry(const struct qcow2_image *image, const uint8_t *p, uint64_t *offset, uint64_t *len)
+{
+        uint64_t entry = image->is_qed ? load_le64(p) : load_be64(p);
+        bool compressed = is_compressed(image, entry);
+
+        if (compressed) {
+                struct qcow2_range range = qcow2_compressed_range(image, entry);
+
+                *offset = range.offset;
+                *len = range.len;
+                return true;
+        }
+        *offset = qcow2_counts(image) ? entry & OFFSET_MASK : entry;
+        *len = *offset && *offset % qcow2_cluster_size(image) == 0 ? qcow2_cluster_size(image) : 0;
+        return false;
+}
+
+/* A unit that is stored at OFFSET of the file, from its byte SKIP on. */
 static void stored(const struct qcow2_image *image, uint64_t offset, uint64_t skip,
                    struct qcow2_piece *out)
 {
@@ -145,10 +184,10 @@ static void stored(const struct qcow2_image *image, uint64_t offset, uint64_t sk
         out->kind = QCOW2_DATA;
         out->offset = offset + skip;
         if (offset >= end || out->offset >= end) {
-                bad(out, "a cluster lies behind the end of the file", out->where);
+                bad(out, "a cluster lies past the end of the file", out->where);
                 return;
         }
-        /* Of what the file's end cuts the front part is there. */
+        /* The first part of a cluster that the file's end cuts is there. */
         if (unit > end - offset)
                 out->len = min_u64(out->len, end - out->offset);
 }
@@ -158,7 +197,7 @@ static void classify_standard(const struct qcow2_image *image, uint64_t entry, u
 {
         uint64_t offset = entry & OFFSET_MASK;
 
-        if (offset % cluster_size(image)) {
+        if (offset % qcow2_cluster_size(image)) {
                 bad(out, "a cluster's offset is not aligned", out->where);
         } else if (entry & ALL_ZERO) {
                 out->kind = QCOW2_ZERO;
@@ -179,7 +218,7 @@ static void classify_extended(const struct qcow2_image *image, uint64_t entry, u
         uint64_t offset = entry & OFFSET_MASK, in_cluster = sub * unit_size(image);
         bool allocated = bitmap >> sub & 1, zero = bitmap >> (QCOW2_SUBCLUSTERS + sub) & 1;
 
-        if (offset % cluster_size(image)) {
+        if (offset % qcow2_cluster_size(image)) {
                 bad(out, "a cluster's offset is not aligned", out->where);
         } else if ((bitmap >> QCOW2_SUBCLUSTERS & bitmap) != 0 ||
                    (!offset && (uint32_t)bitmap != 0)) {
@@ -200,7 +239,7 @@ static void classify_qed(const struct qcow2_image *image, uint64_t entry, uint64
 {
         if (entry == QED_ZERO)
                 out->kind = QCOW2_ZERO;
-        else if (entry % cluster_size(image))
+        else if (entry % qcow2_cluster_size(image))
                 bad(out, "a cluster's offset is not aligned", out->where);
         else if (entry && entry < image->header_len)
                 bad(out, "a cluster lies in the header", out->where);
@@ -219,7 +258,7 @@ static void classify_compressed(const struct qcow2_image *image, uint64_t entry,
         out->entry = entry;
         out->skip = skip;
         if (range.offset >= image->file_size)
-                bad(out, "a compressed cluster lies behind the end of the file", out->where);
+                bad(out, "a compressed cluster lies past the end of the file", out->where);
 }
 
 /* What the entry at P says of the byte POS of the table's range; out->len may be shortened. */
@@ -227,15 +266,15 @@ static void classify(const struct qcow2_image *image, const uint8_t *p, uint64_t
                      struct qcow2_piece *out)
 {
         uint64_t entry = image->is_qed ? load_le64(p) : load_be64(p);
-        uint64_t in_cluster = pos % cluster_size(image), unit = unit_size(image);
+        uint64_t in_cluster = pos % qcow2_cluster_size(image), unit = unit_size(image);
 
         if (image->is_qed) {
-                out->len = cluster_size(image) - in_cluster;
+                out->len = qcow2_cluster_size(image) - in_cluster;
                 classify_qed(image, entry, in_cluster, out);
                 return;
         }
-        if (entry & COMPRESSED) {
-                out->len = cluster_size(image) - in_cluster;
+        if (is_compressed(image, entry)) {
+                out->len = qcow2_cluster_size(image) - in_cluster;
                 classify_compressed(image, entry, in_cluster, out);
                 return;
         }
@@ -249,17 +288,15 @@ static void classify(const struct qcow2_image *image, const uint8_t *p, uint64_t
 
 /* ---- runs of entries ---- */
 
-/* Can B, which follows A on the disk, be told together with it? */
+/* Can B, which follows A on the disk, be joined to A? */
 static bool joins(const struct qcow2_piece *a, const struct qcow2_piece *b, enum qcow2_alike alike)
 {
         if (a->kind != b->kind)
                 return false;
         if (a->kind == QCOW2_BAD)
                 return a->why == b->why;
-        if (alike == QCOW2_ALIKE_KIND)
+        if (alike == QCOW2_ALIKE_KIND || a->kind == QCOW2_COMPRESSED)
                 return true;
-        if (a->kind == QCOW2_COMPRESSED)
-                return false;
         return a->offset ? a->offset + a->len == b->offset : !b->offset;
 }
 
@@ -267,15 +304,16 @@ static bool joins(const struct qcow2_piece *a, const struct qcow2_piece *b, enum
 static int find_in_l2(const struct qcow2_image *image, uint64_t l2, uint64_t pos, uint64_t len,
                       enum qcow2_alike alike, struct qcow2_held *held, struct qcow2_piece *out)
 {
-        size_t entry_size = l2_entry_size(image);
+        size_t entry_size = qcow2_l2_entry_size(image);
         uint64_t end = l2 + image->table_len;
-        uint64_t number = (pos >> image->cluster_bits) % l2_entries(image);
+        uint64_t number = (pos >> image->cluster_bits) % qcow2_l2_entries(image);
         uint64_t at = l2 + number * entry_size, first = pos >> image->cluster_bits;
         const uint8_t *p;
-        int rc = hold_entries(image, held, at, &end, &p);
+        int rc = qcow2_hold(image, held, at, &end, &p);
 
         if (rc < 0) {
-                out->len = min_u64(len, cluster_size(image) - pos % cluster_size(image));
+                out->len =
+                    min_u64(len, qcow2_cluster_size(image) - pos % qcow2_cluster_size(image));
                 return bad_read(out, rc, at);
         }
         out->where = at;
@@ -303,7 +341,7 @@ static uint64_t count_empty(const struct qcow2_image *image, const uint8_t *p, u
 {
         uint64_t n = 0;
 
-        while (at + n * ENTRY < end && table_offset(image, p + n * ENTRY) == 0)
+        while (at + n * ENTRY < end && qcow2_table_offset(image, p + n * ENTRY) == 0)
                 n++;
         return n;
 }
@@ -325,18 +363,18 @@ int qcow2_find(const struct qcow2_image *image, const struct qcow2_table *table,
                 out->len = len;
                 return 0;
         }
-        rc = hold_entries(image, &cursor->l1, at, &end, &p);
+        rc = qcow2_hold(image, &cursor->l1, at, &end, &p);
         if (rc < 0) {
                 out->len = min_u64(len, span - pos % span);
                 return bad_read(out, rc, at);
         }
-        l2 = table_offset(image, p);
+        l2 = qcow2_table_offset(image, p);
         if (!l2) {
                 out->len = min_u64(len, count_empty(image, p, at, end) * span - pos % span);
                 return 0;
         }
         len = min_u64(len, span - pos % span);
-        if (is_table(image, l2))
+        if (qcow2_is_table(image, l2))
                 return find_in_l2(image, l2, pos, len, alike, &cursor->l2, out);
         out->len = len;
         return bad(out, "an L2 table lies outside of the file", at);

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The internal snapshots of a qcow2 image. Each has an L1 table of its own, and through it
- * everything; the state of the machine, where it was saved, lies behind the disk's end.
+ * everything; the state of the machine, where it was saved, lies after the disk's end.
  *
  *   | L1 table | id, name lengths | date, clock | state size | extra: state size, disk size … |
  *   | 8 + 4    | 2 + 2            | 4 + 4 + 8   | 4          | 4 + its length                 |
  *   | id | name | up to a multiple of 8 |   and the next one
  */
+#include "archive/qcow2/qcow2_snapshot.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/error.h"
 #include "archive/qcow2/qcow2_reader.h"
+#include "archive/qcow2/qcow2_volume.h"
 #include "archive/source/source.h"
 
 enum {
-        SNAPSHOTS_MAX = 4096, /* that are shown; QEMU makes no more than 65536 */
+        SNAPSHOTS_MAX = 4096, /* the most that are shown; QEMU makes up to 65536 */
 
         ENTRY = 40,
         AT_L1_ENTRIES = 8,
@@ -43,7 +47,7 @@ struct snapshot {
 
 static const char table_is_damaged[] = "the table of snapshots is damaged";
 
-/* Read the strings behind the entry at OFFSET, whose fixed part is P. */
+/* Read the strings after the entry at OFFSET, whose fixed part is P. */
 static int read_tag(const struct qcow2_image *image, const uint8_t *p, uint64_t offset,
                     struct snapshot *s, struct error *err)
 {
@@ -96,13 +100,14 @@ static int read_snapshot(const struct qcow2_image *image, uint64_t offset, struc
 static int emit_folder(struct qcow2 *q, const char *name, uint32_t parent,
                        const struct archive_sink *sink, uint32_t *number)
 {
-        struct archive_folder folder = {.name = name, .parent = parent};
+        const struct entry folder = {
+            .id = ++q->folder_count, .parent = parent, .name = name, .mode = S_IFDIR};
 
-        *number = ++q->folder_count;
-        return sink->folder(sink->ctx, &folder);
+        *number = q->folder_count;
+        return sink->entry(sink->ctx, &folder);
 }
 
-/* The state of the machine, behind the end of the disk, at a multiple of what an L1 entry maps. */
+/* The state of the machine, after the end of the disk, at a multiple of what an L1 entry maps. */
 static int emit_state(struct qcow2 *q, const struct snapshot *s, uint32_t folder, uint64_t offset,
                       const struct archive_sink *sink, struct error *err)
 {
@@ -144,7 +149,7 @@ int qcow2_emit_snapshots(struct qcow2 *q, const char *disk_name, const struct ar
                 return 0;
         if (q->image.snapshot_count > SNAPSHOTS_MAX)
                 qcow2_note(q, "it has too many snapshots: only the first 4096 are shown");
-        rc = emit_folder(q, "snapshots", FOLDER_ROOT, sink, &parent);
+        rc = emit_folder(q, "snapshots", ENTRY_ROOT, sink, &parent);
         if (rc < 0)
                 return error_set(err, -rc, "snapshots cannot be shown: %s", strerror(-rc));
         for (uint32_t i = 0; i < count && rc == 0; i++) {
@@ -157,6 +162,8 @@ int qcow2_emit_snapshots(struct qcow2 *q, const char *disk_name, const struct ar
                 if (rc == 0)
                         offset += s.len;
         }
+        if (rc == 0 && count == q->image.snapshot_count)
+                q->image.snapshots_len = offset - q->image.snapshots_offset;
         /* The disk itself is there all the same: the scan says what is wrong. */
         if (rc == -EIO) {
                 q->fault = table_is_damaged;

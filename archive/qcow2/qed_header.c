@@ -6,15 +6,17 @@
  *   header ──> L1 table ──> L2 table ──> cluster, or "zeros" (1), or nothing (0)
  *
  * Little-endian. All tables are of one size, some clusters. There are no snapshots, no compression
- * and no reference counts; all that is behind the header is qcow2's own (qcow2_image.h).
+ * and no reference counts; all that is after the header is qcow2's own (qcow2_image.h).
  */
+#include "archive/qcow2/qed_header.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/qcow2/qcow2_reader.h"
+#include "archive/probe.h"
 #include "archive/source/source.h"
 
 enum {
@@ -40,9 +42,9 @@ enum {
 #define FEATURE_RAW_BACKING (UINT64_C(1) << 2) /* the backing file is raw */
 #define FEATURES_KNOWN      (FEATURE_BACKING | FEATURE_NEEDS_CHECK | FEATURE_RAW_BACKING)
 
-static bool qed_probe(const void *head, size_t len)
+bool qed_probe(struct probe *p)
 {
-        return len >= 4 && memcmp(head, "QED\0", 4) == 0;
+        return probe_has(p, 0, "QED\0", 4);
 }
 
 static bool is_power_of_two(uint32_t n)
@@ -140,19 +142,3 @@ int qed_read_header(struct qcow2_image *image, struct error *err)
                 rc = parse_size(image, h, err);
         return rc < 0 ? rc : read_backing(image, h, err);
 }
-
-static int qed_open(struct source *source, const struct archive_origin *origin,
-                    const struct archive_sink *sink, struct archive **out, struct error *err)
-{
-        return qcow2_open_as(&qed_archive, source, origin, sink, out, err);
-}
-
-const struct archive_ops qed_archive = {
-    .name = "qed",
-    .probe = qed_probe,
-    .open = qed_open,
-    .scan = qcow2_scan,
-    .read = qcow2_read,
-    .detail = qcow2_detail,
-    .close = qcow2_close,
-};

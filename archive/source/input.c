@@ -45,7 +45,7 @@ static int grow(struct input *in, size_t size, struct error *err)
         return 0;
 }
 
-/* Read once more behind what is there. What is in front of a byte that cannot be read is had. */
+/* Read more into the buffer, up to the first unreadable byte. */
 static int read_more(struct input *in, struct error *err)
 {
         size_t room = (size_t)min_u64(in->size - in->last, in->limit - in->end);

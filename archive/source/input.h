@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Buffered sequential reading of a source: what a decoder takes its compressed bytes from.
+ * Buffered sequential reading of a source, from which decoders take their compressed bytes.
  *
  *   source   |......|##############|..........|........
- *                   ^ input_offset            ^ limit: never read behind
+ *                   ^ input_offset            ^ limit: never read beyond
  *                   |<-available ->|
  *
- * One thread, no seeking. The buffer grows to the largest piece that was wanted in one, and
- * never beyond what the source still holds.
+ * For one thread. The buffer grows to the largest piece that was wanted at once, but never beyond
+ * what the source still holds.
  */
 #ifndef VMAFS_INPUT_H
 #define VMAFS_INPUT_H
@@ -19,31 +19,31 @@ struct error;
 struct source;
 
 struct input {
-        struct source *source; /* the caller's; NULL: buf is, and has everything */
+        struct source *source; /* the caller's; NULL: buf is the caller's and holds everything */
         uint64_t limit;
-        uint64_t end; /* of the source: how far was read */
+        uint64_t end; /* offset in the source up to which it was read */
         unsigned char *buf;
         size_t size;
         size_t first, last; /* buf[first, last) is read and not yet consumed */
 };
 
 /*
- * Read [OFFSET, LIMIT) of SOURCE, which outlives IN, about CHUNK bytes at a time. A LIMIT behind
- * the source's end is allowed. 0 or -ENOMEM; input_fini in either case.
+ * Prepare to read [OFFSET, LIMIT) of SOURCE, which must outlive IN, about CHUNK bytes at a time.
+ * LIMIT may be past the source's end. 0 or -ENOMEM; call input_fini in either case.
  */
 int input_init(struct input *in, struct source *source, uint64_t offset, uint64_t limit,
                size_t chunk, struct error *err);
 void input_fini(struct input *in);
 
 /*
- * The same of what is in memory already: the SIZE bytes at BYTES, which stay the caller's and are
- * all there is, are those of a source from byte OFFSET on. Cannot be sought in.
+ * The same for bytes in memory: the SIZE bytes at BYTES, which the caller keeps, are those of a
+ * source from byte OFFSET on, and there are no others. input_seek does not work on them.
  */
 void input_init_memory(struct input *in, void *bytes, size_t size, uint64_t offset);
 
 /*
- * Have WANT bytes available in one piece, or all that are left where there are fewer, which is
- * not an error. 0 or -errno, with the byte of the source in ERR.
+ * Make WANT bytes available in one piece, or all that are left if there are fewer, which is not an
+ * error. 0 or -errno, with the byte of the source in ERR.
  */
 int input_want(struct input *in, size_t want, struct error *err);
 
@@ -53,7 +53,7 @@ void input_skip(struct input *in, size_t n);
 /* Go on at byte OFFSET of the source, wherever that is. */
 void input_seek(struct input *in, uint64_t offset);
 
-/* Consume zeros. 1: a byte that is not zero comes next. 0: nothing does. Or -errno. */
+/* Consume zeros. Returns 1 if another byte follows, 0 at the end, or -errno. */
 int input_skip_zeros(struct input *in, struct error *err);
 
 static inline const unsigned char *input_bytes(const struct input *in)
@@ -66,7 +66,7 @@ static inline size_t input_available(const struct input *in)
         return in->last - in->first;
 }
 
-/* Where in the source input_bytes is. */
+/* The offset of input_bytes in the source. */
 static inline uint64_t input_offset(const struct input *in)
 {
         return in->end - input_available(in);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One compression, as stream.c drives it. stream.c turns a codec into a struct source: it runs
- * the pass, keeps the restart table, caches decoded segments and checks their hashes. A codec
- * only knows its own format:
+ * The interface of a compression format. stream.c turns a codec into a struct source: it runs the
+ * pass, keeps the restart table, caches decoded segments and checks their hashes. A codec knows
+ * only its own format:
  *
  *   source_reach ──> pass()     sequential, one thread, finds restart points
  *                ──> walk()     likewise, without decoding
@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct error;
+struct pass_state;
 struct restart_builder;
 struct restart_point;
 struct source;
@@ -25,37 +26,55 @@ struct workers;
 
 struct codec_limits {
         uint64_t window;         /* largest history a frame may ask for, bytes */
-        struct workers *workers; /* that may help a pass, and outlive it; NULL: there are none */
+        uint64_t keep;           /* most that a pass may ask for with restart_keep, bytes */
+        struct workers *workers; /* may help a pass, and outlive it; NULL: none */
 };
 
 /*
- * What was found out about a damaged place, in bytes of output but where it says otherwise.
+ * What was found about a damaged place, in bytes of output unless it says otherwise.
  *
- *   returned so far      | not returned
- *   ... ========~~~~~~~~~|.................|========= pass goes on here
- *               | doubt  |      lost       |
- *                        ^ in_end          ^ in_bit, aux, history: a point
+ *   returned so far        | not returned
+ *   ...settled=|~~~~~~~~~~~|.................|========= pass goes on here
+ *              | withheld  |      lost       |
+ *                          ^ in_end          ^ in_bit, aux, history: a point
  */
-struct codec_gap {
-        uint64_t in_end; /* no byte of the input from here on is needed for what was returned */
-        uint64_t doubt;
-        uint64_t lost; /* SOURCE_GAP_UNKNOWN where nobody can know */
+struct codec_lost_range {
+        uint64_t in_end; /* what was returned needs no input from here on */
+        bool sound;      /* the input ended too early, but what was returned is right */
+        bool exact;      /* LOST is exact to the byte */
+        bool inside;     /* the pass goes on inside the damaged member or frame */
+        uint64_t lost;   /* SOURCE_LOST_UNKNOWN if it cannot be known */
         uint64_t in_bit;
         uint64_t aux;
-        const void *history; /* what the point needs, the pass's until its next call */
+        const void *history; /* what the point needs; valid until the pass's next call */
         uint32_t history_len;
 };
 
-/*
- * Damage is noticed behind where it is. A frame or member is not believed for so much in front of
- * the place where it made no sense any more …
- */
-#define CODEC_DOUBT_NEAR (UINT64_C(1) << 20)
-/*
- * … and where its sum is wrong, not at all. But one that is longer than this may be the whole of a
- * large archive, most of which is right.
- */
-#define CODEC_DOUBT_WHOLE (UINT64_C(16) << 20)
+/* What is known about the members or frames that a pass has returned, in bytes of output. */
+struct codec_trust {
+        uint64_t settled; /* where the last complete one ended: nothing up to here changes */
+        uint64_t proven_from, proven; /* the last range that checksums have proven */
+        uint64_t broken; /* where the last damaged one ends, which no checksum can prove */
+};
+
+enum codec_verdict {
+        CODEC_PROVEN,
+        CODEC_UNCHECKED, /* it has no checksum */
+        CODEC_BROKEN,    /* a part of it is lost */
+};
+
+/* For a codec: a member or frame ends at OUT. */
+static inline void codec_settle(struct codec_trust *t, uint64_t out, enum codec_verdict verdict)
+{
+        if (verdict == CODEC_PROVEN) {
+                if (t->proven != t->settled)
+                        t->proven_from = t->settled;
+                t->proven = out;
+        } else if (verdict == CODEC_BROKEN) {
+                t->broken = out;
+        }
+        t->settled = out;
+}
 
 /* A part of a segment's output. */
 struct codec_piece {
@@ -72,8 +91,8 @@ struct codec_ops {
         bool (*probe)(const void *head, size_t len);
 
         /*
-         * Start a pass at the beginning of IN, which stays the caller's. Sets *PASS, freed by
-         * pass_close. Fails with -ENOTSUP and a sentence for what is refused (a dictionary, a
+         * Start a pass at the beginning of IN, which the caller keeps. Sets *PASS, which pass_close
+         * frees. Fails with -ENOTSUP and a sentence if the stream is refused (a dictionary, a
          * window over the limit), -EIO for a damaged header.
          */
         int (*pass_open)(struct source *in, const struct codec_limits *limits, void **pass,
@@ -81,65 +100,83 @@ struct codec_ops {
         void (*pass_close)(void *pass); /* NULL is allowed */
 
         /*
-         * The same, but begin at POINT with its history, which the pass takes over. For
-         * segments that nobody can enter: they are reached by decoding on from a point. NULL
-         * where a codec has none: then such a pass starts at the stream's beginning.
+         * The same, but begin at POINT with its history, which the pass then owns. For segments
+         * that cannot be entered: they are reached by decoding on from a point. NULL: such a pass
+         * starts at the stream's beginning.
          */
-        int (*pass_resume)(struct source *in, const struct codec_limits *limits,
-                           const struct restart_point *point, void *take_history, void **pass,
-                           struct error *err);
+        int (*pass_recover)(struct source *in, const struct codec_limits *limits,
+                            const struct restart_point *point, void *take_history, void **pass,
+                            struct error *err);
 
         /*
-         * Look at what comes next. Returns how many bytes the next call of pass is best offered
-         * room for, at most RESTART_SEGMENT_MAX, which it may then decode in one go; 0 where it
-         * does not matter; or -errno. May name a point here through B. NULL where a codec never
-         * looks ahead.
+         * The same as pass_open, but go on at POINT with its history, as the pass would have that
+         * had given STATE to restart_checkpoint there: it names the same points, and verifies the
+         * checksums of all that it has not verified yet. B is as it was then; what is kept can be
+         * recalled from it. -EINVAL if STATE is not to be believed. NULL: such a codec begins anew.
+         */
+        int (*pass_resume)(struct source *in, const struct codec_limits *limits,
+                           const struct restart_point *point, void *take_history,
+                           struct pass_state *state, struct restart_builder *b, void **pass,
+                           struct error *err);
+
+        /* How much memory PASS uses now, in bytes, including its window. NULL: little. */
+        size_t (*memory)(const void *pass);
+
+        /*
+         * Look at what comes next. Returns how much room the next call of pass should get, at most
+         * RESTART_SEGMENT_MAX, to decode that in one go; 0 if it does not matter; or -errno. May
+         * name a point here through B. NULL: the codec never looks ahead.
          */
         ssize_t (*plan)(void *pass, struct restart_builder *b, struct error *err);
 
         /*
-         * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least
-         * 256 KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or
-         * -errno with ERR naming the byte of the compressed file. Names restart points through
-         * B, unless that is NULL; every checksum of a frame, member or block that is passed is
-         * verified.
+         * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least 256
+         * KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or -errno with
+         * ERR naming the byte of the compressed file. Names restart points through B, unless that
+         * is NULL. Verifies every checksum of a frame, member or block on the way.
          */
         ssize_t (*pass)(void *pass, void *buf, size_t len, struct restart_builder *b,
                         struct error *err);
 
         /*
-         * Pass over what comes next without decoding it: for a stream that says where its blocks
-         * are and carries checksums of what they decompress to. Returns the bytes of output that
-         * were passed over, a whole segment with a point at its beginning; 0 where what comes next
-         * is for pass, which then finds a point named in front of it if a segment was passed over
-         * last; or -ENOMEM. What it passes over is as sound as its headers; whatever does not look
-         * it is left to pass. NULL where a codec cannot.
+         * Skip what comes next without decoding it, in a stream that says where its blocks are and
+         * has checksums of their contents. Returns the bytes of output skipped, a whole segment
+         * with a point at its beginning; 0 if pass has to decode what comes next (a point has been
+         * named before it, if a segment was skipped last); or -ENOMEM. Only data whose headers are
+         * sound are skipped. NULL: the codec cannot skip.
          */
-        ssize_t (*walk)(void *pass, struct restart_builder *b, struct error *err);
+        ssize_t (*skip)(void *pass, struct restart_builder *b, struct error *err);
 
         /*
-         * After pass has failed with -EIO, OUT bytes having been returned: find where the stream
-         * goes on, so that pass can be called again, as if OUT and what is lost had been
-         * returned. 1 with GAP; 0 where it does not go on, with only in_end and doubt; -errno.
-         * Input that was searched once is not searched again, so that many calls cost no more than
-         * the input is long.
+         * Which of the bytes that pass has returned can be trusted? Called after each call of pass.
          */
-        int (*resume)(void *pass, uint64_t out, struct codec_gap *gap);
+        struct codec_trust (*trust)(const void *pass);
+
+        /*
+         * Called when pass has failed with -EIO after it returned OUT bytes: find where the stream
+         * goes on, so that pass can be called again as if OUT and the lost bytes had been returned.
+         * Returns 1 with GAP; 0, with only in_end and sound, if it does not go on; or -errno. No
+         * input is searched twice, so many calls cost no more than one search of the input.
+         */
+        int (*recover)(void *pass, uint64_t out, struct codec_lost_range *gap);
 
         /*
          * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY
          * (POINT->history_len bytes). The SIZE bytes at INPUT are those from the byte that has
-         * POINT's first bit to the one that has the last bit in front of the next point; they may
-         * be written to, and so may CODEC_MARGIN bytes in front of them and behind. Of a POINT
-         * by_sums, the hash is compared here. Thread-safe. 0, -EIO, -ENOMEM.
+         * POINT's first bit to the one that has the last bit before the next point; they may be
+         * written to, and so may CODEC_MARGIN bytes before and after them. If POINT is by_sums,
+         * checks the hash. If the codec STOPS, LEN may be less than the segment's length, and what
+         * comes after it is not decoded. Thread-safe. 0, -EIO, -ENOMEM.
          */
         int (*decode)(const struct restart_point *point, const void *history, uint8_t *input,
                       size_t size, void *out, size_t len, struct error *err);
+        bool stops;
 
         /*
-         * Decode as little as can be of such a segment, of LEN bytes, whose POINT is by_sums: WHERE
-         * its byte AT is among them, into *OUT, which the caller frees. Also where another part of
-         * the segment does not decompress. NULL in a codec that names no such point.
+         * Decode as little as possible of such a segment, of LEN bytes, whose POINT is by_sums: the
+         * piece that holds its byte AT. WHERE describes the piece; *OUT holds it, and the caller
+         * frees it. Works even if another part of the segment does not decompress. NULL: the codec
+         * names no such points.
          */
         int (*piece)(struct source *in, const struct restart_point *point, uint64_t in_end,
                      size_t len, uint64_t at, void **out, struct codec_piece *where,

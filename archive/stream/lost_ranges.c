@@ -1,68 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "archive/stream/lost_ranges.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 
-void gaps_init(struct gaps *g)
+void lost_ranges_init(struct lost_ranges *g)
 {
-        *g = (struct gaps){0};
+        *g = (struct lost_ranges){0};
         pthread_mutex_init(&g->lock, NULL);
 }
 
-void gaps_fini(struct gaps *g)
+void lost_ranges_fini(struct lost_ranges *g)
 {
-        free(g->list);
+        array_free(&g->list);
         pthread_mutex_destroy(&g->lock);
 }
 
-static int grow(struct gaps *g)
-{
-        size_t capacity = g->capacity ? g->capacity * 2 : 16;
-        struct source_gap *grown = reallocarray(g->list, capacity, sizeof *grown);
-
-        if (!grown)
-                return -ENOMEM;
-        g->list = grown;
-        g->capacity = capacity;
-        return 0;
-}
-
-int gaps_add(struct gaps *g, struct source_gap gap)
+int lost_ranges_add(struct lost_ranges *g, struct source_lost_range gap)
 {
         scoped_lock(&g->lock);
-        size_t n = g->count;
+        size_t n = g->list.count;
+        int rc;
 
-        /* What is not believed in front of one may reach into those before it. */
-        while (n > 0 && g->list[n - 1].end >= gap.start)
-                gap.start = min_u64(gap.start, g->list[--n].start);
-        if (n == GAPS_MAX)
-                return -E2BIG;
-        if (n == g->capacity && grow(g) < 0)
-                return -ENOMEM;
-        g->list[n] = gap;
-        g->count = n + 1;
-        return 0;
+        while (n > 0 && (g->list.items[n - 1].end >= gap.start || n == LOST_RANGES_MAX)) {
+                const struct source_lost_range *last = array_at(&g->list, --n);
+
+                gap.start = min_u64(gap.start, last->start);
+                gap.exact = gap.exact && last->exact;
+        }
+        g->list.count = n;
+        rc = array_add(&g->list, gap);
+        g->count = g->list.count;
+        return rc;
 }
 
-bool gaps_touch(struct gaps *g, uint64_t start, size_t len)
+bool lost_ranges_find(struct lost_ranges *g, uint64_t from, struct source_lost_range *gap)
 {
-        size_t low = 0, high;
+        size_t i;
 
         if (g->count == 0)
                 return false;
         scoped_lock(&g->lock);
-        /* The first gap that ends behind START. */
-        for (high = g->count; low < high;) {
-                size_t middle = low + (high - low) / 2;
+        i = search_first(g->list.count, m, g->list.items[m].end > from);
+        if (i == g->list.count)
+                return false;
+        *gap = *array_at(&g->list, i);
+        return true;
+}
 
-                if (g->list[middle].end > start)
-                        high = middle;
-                else
-                        low = middle + 1;
-        }
-        return low < g->count && g->list[low].start < start + len;
+bool lost_ranges_touch(struct lost_ranges *g, uint64_t start, size_t len)
+{
+        struct source_lost_range gap;
+
+        return lost_ranges_find(g, start, &gap) && gap.start < start + len;
 }

@@ -1,32 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The lost parts of a damaged stream. Thread-safe. */
-#ifndef VMAFS_GAPS_H
-#define VMAFS_GAPS_H
+#ifndef VMAFS_LOST_RANGES_H
+#define VMAFS_LOST_RANGES_H
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/array.h"
 #include "archive/source/source.h"
 
-/* More damage than this, and a stream is taken for a hostile one. */
-enum { GAPS_MAX = 65536 };
+/* If there are more, the last ones are merged with what lies between them. */
+enum { LOST_RANGES_MAX = 65536 };
 
-struct gaps {
-        pthread_mutex_t lock;    /* guards list and capacity */
-        struct source_gap *list; /* in the stream's order, apart from one another */
-        size_t capacity;
-        _Atomic size_t count; /* changes under lock */
+struct lost_ranges {
+        pthread_mutex_t lock;                 /* guards list */
+        ARRAY(struct source_lost_range) list; /* in stream order, disjoint */
+        _Atomic size_t count;                 /* of list; changes under lock */
 };
 
-void gaps_init(struct gaps *g);
-void gaps_fini(struct gaps *g);
+void lost_ranges_init(struct lost_ranges *g);
+void lost_ranges_fini(struct lost_ranges *g);
 
-/* GAP ends behind all that are there. 0, -ENOMEM, or -E2BIG when there are GAPS_MAX. */
-int gaps_add(struct gaps *g, struct source_gap gap);
+/* Add GAP, which is not empty and ends after all others. 0 or -ENOMEM. */
+int lost_ranges_add(struct lost_ranges *g, struct source_lost_range gap);
+
+/* The first gap that ends after byte FROM. False: there is none. */
+bool lost_ranges_find(struct lost_ranges *g, uint64_t from, struct source_lost_range *gap);
 
 /* Is any of the LEN bytes from START lost? */
-bool gaps_touch(struct gaps *g, uint64_t start, size_t len);
+bool lost_ranges_touch(struct lost_ranges *g, uint64_t start, size_t len);
 
 #endif

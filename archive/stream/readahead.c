@@ -3,14 +3,14 @@
 
 #include "archive/cleanup.h"
 
-enum { STALE = 256 }; /* reads by anybody since a reader's last */
+enum { STALE = 256 }; /* a track is stale after so many reads by others */
 
-void tracks_init(struct tracks *t)
+void readahead_init(struct readahead *t)
 {
         pthread_mutex_init(&t->lock, NULL);
 }
 
-void tracks_fini(struct tracks *t)
+void readahead_fini(struct readahead *t)
 {
         pthread_mutex_destroy(&t->lock);
 }
@@ -20,13 +20,13 @@ static size_t distance(size_t a, size_t b)
         return a > b ? a - b : b - a;
 }
 
-/* The nearest track that segment INDEX is NEAR to, or the stalest. Caller holds the lock. */
-static struct track *find(struct tracks *t, size_t index, size_t near)
+/* The closest track to which segment INDEX is NEAR, or the stalest track. Caller holds the lock. */
+static struct reader_track *find(struct readahead *t, size_t index, size_t near)
 {
-        struct track *nearest = NULL, *stalest = &t->track[0];
+        struct reader_track *nearest = NULL, *stalest = &t->track[0];
 
-        for (size_t i = 0; i < TRACKS; i++) {
-                struct track *at = &t->track[i];
+        for (size_t i = 0; i < READAHEAD_TRACKS; i++) {
+                struct reader_track *at = &t->track[i];
 
                 if (at->tick < stalest->tick)
                         stalest = at;
@@ -37,25 +37,25 @@ static struct track *find(struct tracks *t, size_t index, size_t near)
         }
         if (nearest)
                 return nearest;
-        *stalest = (struct track){.index = index, .ahead = index};
+        *stalest = (struct reader_track){.index = index, .ahead = index};
         return stalest;
 }
 
-/* Who has caught up with another is told apart from him no more. Caller holds the lock. */
-static void merge(struct tracks *t, const struct track *at, size_t near)
+/* Merge the tracks of a reader that has caught up with another. Caller holds the lock. */
+static void merge(struct readahead *t, const struct reader_track *at, size_t near)
 {
-        for (size_t i = 0; i < TRACKS; i++) {
-                struct track *other = &t->track[i];
+        for (size_t i = 0; i < READAHEAD_TRACKS; i++) {
+                struct reader_track *other = &t->track[i];
 
                 if (other != at && other->tick && distance(other->index, at->index) <= near)
-                        *other = (struct track){0};
+                        *other = (struct reader_track){0};
         }
 }
 
-void tracks_note(struct tracks *t, size_t index, size_t near, size_t depth, size_t *first,
-                 size_t *end)
+void readahead_note(struct readahead *t, size_t index, size_t near, size_t depth, size_t *first,
+                    size_t *end)
 {
-        struct track *at;
+        struct reader_track *at;
         scoped_lock(&t->lock);
 
         *first = *end = 0;
@@ -71,12 +71,12 @@ void tracks_note(struct tracks *t, size_t index, size_t near, size_t depth, size
         merge(t, at, near);
 }
 
-bool tracks_followed(struct tracks *t, size_t index, size_t near, size_t reach)
+bool readahead_followed(struct readahead *t, size_t index, size_t near, size_t reach)
 {
         scoped_lock(&t->lock);
 
-        for (size_t i = 0; i < TRACKS; i++) {
-                const struct track *at = &t->track[i];
+        for (size_t i = 0; i < READAHEAD_TRACKS; i++) {
+                const struct reader_track *at = &t->track[i];
 
                 if (at->sequential && at->index < index && index - at->index > near &&
                     index - at->index <= reach && t->tick - at->tick < STALE)

@@ -10,20 +10,21 @@
  * A rwlock guards it all. Readers hold it for one binary search; the pass takes it for writing
  * a few times a second.
  */
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <zstd.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart_table.h"
+#include "archive/stream/parts.h"
 
-/* Histories are mostly zeros, which every level makes short; higher ones gain nothing more. */
+/* Histories are mostly zeros, which every level compresses well; higher levels gain nothing. */
 #define HISTORY_LEVEL 3
 
 struct record {
@@ -34,6 +35,8 @@ struct record {
         size_t history_size;
         uint64_t history_at;   /* in the store */
         uint64_t history_hash; /* XXH3-64 of the blob in the store */
+        uint64_t *parts;       /* hashes of all parts, or NULL */
+        size_t part_count;
 };
 
 struct restart_table {
@@ -58,12 +61,18 @@ int restart_table_new(struct restart_table **out)
         return 0;
 }
 
+static void free_record(struct record *r)
+{
+        free(r->history);
+        free(r->parts);
+}
+
 void restart_table_free(struct restart_table *t)
 {
         if (!t)
                 return;
         for (size_t i = 0; i < t->count; i++)
-                free(t->records[i].history);
+                free_record(&t->records[i]);
         free(t->records);
         source_close(t->store);
         ZSTD_freeCCtx(t->compressor);
@@ -101,11 +110,26 @@ static int append(struct restart_table *t, const struct record *r)
         return 0;
 }
 
-/* Caller holds the lock for writing. */
-static void set_hash(struct record *r, struct restart_hash hash)
+static int copy_parts(struct record *r, const uint64_t *parts, size_t count)
 {
-        r->point.hash = hash.hash;
-        r->point.by_sums = hash.by_sums;
+        size_t size = count * sizeof *parts;
+
+        if (count == 0)
+                return 0;
+        r->parts = malloc(size);
+        if (!r->parts)
+                return -ENOMEM;
+        memcpy(r->parts, parts, size);
+        r->part_count = count;
+        return 0;
+}
+
+/* Caller holds the lock for writing. */
+static int set_hash(struct record *r, const struct restart_hash *hash)
+{
+        r->point.hash = hash->hash;
+        r->point.by_sums = hash->by_sums;
+        return copy_parts(r, hash->parts, hash->part_count);
 }
 
 int restart_table_begin(struct restart_table *t, struct restart_hash hash,
@@ -116,12 +140,12 @@ int restart_table_begin(struct restart_table *t, struct restart_hash hash,
 
         pthread_rwlock_wrlock(&t->lock);
         if (t->count && t->records[t->count - 1].point.out == point->out) {
-                free(t->records[t->count - 1].history);
+                free_record(&t->records[t->count - 1]);
                 t->records[t->count - 1] = r;
         } else {
                 rc = append(t, &r);
                 if (rc == 0 && t->count > 1)
-                        set_hash(&t->records[t->count - 2], hash);
+                        rc = set_hash(&t->records[t->count - 2], &hash);
         }
         pthread_rwlock_unlock(&t->lock);
         return rc;
@@ -130,18 +154,20 @@ int restart_table_begin(struct restart_table *t, struct restart_hash hash,
 int restart_table_finish(struct restart_table *t, struct restart_hash hash, uint64_t out,
                          uint64_t in_bytes)
 {
+        int rc = 0;
+
         pthread_rwlock_wrlock(&t->lock);
         if (t->count && t->records[t->count - 1].point.out == out) {
                 t->count--;
-                free(t->records[t->count].history);
+                free_record(&t->records[t->count]);
         } else if (t->count) {
-                set_hash(&t->records[t->count - 1], hash);
+                rc = set_hash(&t->records[t->count - 1], &hash);
         }
         t->finished = true;
         t->out_bytes = out;
         t->in_bytes = in_bytes;
         pthread_rwlock_unlock(&t->lock);
-        return 0;
+        return rc;
 }
 
 int restart_table_attach(struct restart_table *t, size_t index, const void *history, size_t len,
@@ -261,17 +287,9 @@ bool restart_find(struct restart_table *t, uint64_t offset, struct restart_segme
         pthread_rwlock_rdlock(&t->lock);
         found = offset < finished_end(t);
         if (found) {
-                size_t low = 0, high = finished_count(t); /* records[low].out <= offset */
+                size_t after = search_first(finished_count(t), m, t->records[m].point.out > offset);
 
-                while (high - low > 1) {
-                        size_t middle = low + (high - low) / 2;
-
-                        if (t->records[middle].point.out <= offset)
-                                low = middle;
-                        else
-                                high = middle;
-                }
-                describe(t, low, out);
+                describe(t, after - 1, out);
         }
         pthread_rwlock_unlock(&t->lock);
         return found;
@@ -284,6 +302,18 @@ void restart_entry(struct restart_table *t, size_t index, struct restart_segment
                 index--;
         describe(t, index, out);
         pthread_rwlock_unlock(&t->lock);
+}
+
+bool restart_part(struct restart_table *t, size_t index, size_t part, uint64_t *hash)
+{
+        bool found;
+
+        pthread_rwlock_rdlock(&t->lock);
+        found = index < finished_count(t) && part < t->records[index].part_count;
+        if (found)
+                *hash = t->records[index].parts[part];
+        pthread_rwlock_unlock(&t->lock);
+        return found;
 }
 
 /* The blob of R into *BLOB: from memory, or into *READ, of its size, from the store. */
@@ -300,6 +330,24 @@ static int history_blob(struct restart_table *t, const struct record *r, void *r
                 return -ENODATA;
         *blob = read;
         return 0;
+}
+
+int restart_stored_blob(struct restart_table *t, size_t index, void **blob)
+{
+        cleanup_free void *buf = NULL;
+        const void *found;
+        int rc = -ENODATA;
+
+        *blob = NULL;
+        pthread_rwlock_rdlock(&t->lock);
+        if (index < t->count && !t->records[index].history && t->records[index].history_size) {
+                buf = malloc(t->records[index].history_size);
+                rc = buf ? history_blob(t, &t->records[index], buf, &found) : -ENOMEM;
+        }
+        pthread_rwlock_unlock(&t->lock);
+        if (rc == 0)
+                *blob = steal_ptr(&buf);
+        return rc;
 }
 
 int restart_history(struct restart_table *t, size_t index, void **history)
@@ -321,7 +369,7 @@ int restart_history(struct restart_table *t, size_t index, void **history)
                         len = ZSTD_decompress(buf, r.point.history_len, blob, r.history_size);
         }
         pthread_rwlock_unlock(&t->lock);
-        /* Whoever asks has seen a point here: another thread may have dropped it since. */
+        /* The caller has seen a point here, but another thread may have dropped it since. */
         if (r.state == RESTART_CONTINUES)
                 return -ENODATA;
         if (rc < 0 || r.history_size == 0)
@@ -355,7 +403,8 @@ void restart_measure(struct restart_table *t, struct restart_stats *out)
         for (size_t i = 0; i < out->segments; i++) {
                 const struct record *r = &t->records[i];
 
-                out->stored_bytes += RESTART_RECORD_SIZE + r->history_size;
+                out->stored_bytes +=
+                    RESTART_RECORD_SIZE + r->history_size + r->part_count * sizeof *r->parts;
                 if (r->state != RESTART_POINT)
                         continue;
                 out->points++;
@@ -384,9 +433,83 @@ bool restart_save(struct restart_table *t, size_t index, struct restart_record *
                     out->history ? XXH3_64bits(r->history, r->history_size) : r->history_hash;
                 if (!out->enter)
                         out->point.history_len = 0;
+                out->parts = r->parts;
+                out->part_count = r->part_count;
         }
         pthread_rwlock_unlock(&t->lock);
         return found;
+}
+
+/* Caller holds the lock. */
+static int copy_history(const struct record *r, void **history)
+{
+        *history = NULL;
+        if (r->history_size == 0)
+                return 0;
+        if (!r->history)
+                return -ENODATA;
+        *history = malloc(r->history_size);
+        if (!*history)
+                return -ENOMEM;
+        memcpy(*history, r->history, r->history_size);
+        return 0;
+}
+
+int restart_copy(struct restart_table *t, size_t index, struct restart_record *out, void **history)
+{
+        int rc = -ENODATA;
+
+        if (history)
+                *history = NULL;
+
+        pthread_rwlock_rdlock(&t->lock);
+        if (!t->finished && index < t->count) {
+                const struct record *r = &t->records[index];
+
+                *out = (struct restart_record){.point = r->point,
+                                               .enter = r->state == RESTART_POINT,
+                                               .unproven = !r->proven,
+                                               .history_size = r->history_size,
+                                               .parts = r->parts,
+                                               .part_count = r->part_count};
+                if (r->state == RESTART_POINT || r->state == RESTART_CONTINUES)
+                        rc = history ? copy_history(r, history) : 0;
+                out->history = history ? *history : NULL;
+        }
+        pthread_rwlock_unlock(&t->lock);
+        return rc;
+}
+
+bool restart_growing(struct restart_table *t, struct restart_segment *out)
+{
+        bool found;
+
+        pthread_rwlock_rdlock(&t->lock);
+        found = !t->finished && t->count > 0;
+        if (found) {
+                const struct record *r = &t->records[t->count - 1];
+
+                *out = (struct restart_segment){.index = t->count - 1,
+                                                .point = r->point,
+                                                .end = r->point.out,
+                                                .in_end = RESTART_IN_UNKNOWN,
+                                                .point_held = r->state == RESTART_POINT,
+                                                .proven = r->proven};
+        }
+        pthread_rwlock_unlock(&t->lock);
+        return found;
+}
+
+enum restart_state restart_table_state(struct restart_table *t, size_t index, bool *proven)
+{
+        enum restart_state state = RESTART_CONTINUES;
+
+        pthread_rwlock_rdlock(&t->lock);
+        *proven = index < t->count && t->records[index].proven;
+        if (index < t->count)
+                state = t->records[index].state;
+        pthread_rwlock_unlock(&t->lock);
+        return state;
 }
 
 void restart_use_store(struct restart_table *t, struct source *take_store, const uint64_t *at)
@@ -397,16 +520,17 @@ void restart_use_store(struct restart_table *t, struct source *take_store, const
         for (size_t i = 0; at && i < t->count; i++) {
                 struct record *r = &t->records[i];
 
-                if (!r->history)
+                if (r->history_size == 0)
                         continue;
                 r->history_at = at[i];
-                r->history_hash = XXH3_64bits(r->history, r->history_size);
+                if (r->history)
+                        r->history_hash = XXH3_64bits(r->history, r->history_size);
                 free(steal_ptr(&r->history));
         }
         pthread_rwlock_unlock(&t->lock);
 }
 
-/* A hostile blob can claim any length, but not decode to another than its frame header says. */
+/* A hostile blob can claim any length, but its frame header limits what it decodes to. */
 static bool history_plausible(const struct restart_record *record, uint64_t history_max)
 {
         uint32_t len = record->point.history_len;
@@ -415,10 +539,25 @@ static bool history_plausible(const struct restart_record *record, uint64_t hist
                 return record->history_size == 0;
         if (record->history_size == 0 || len > history_max || len > record->point.out)
                 return false;
-        /* What is in the store is looked at when it is needed: its hash, and its length. */
+        /* What is in the store is checked when it is needed: its hash and its length. */
         return record->history
                    ? ZSTD_getFrameContentSize(record->history, record->history_size) == len
                    : record->history_size <= ZSTD_compressBound(len);
+}
+
+static bool parts_plausible(const struct restart_record *record)
+{
+        if (record->part_count == 0)
+                return true;
+        return record->part_count <= PARTS_MAX && !record->point.by_sums &&
+               parts_hash(record->point.out, record->parts, record->part_count) ==
+                   record->point.hash;
+}
+
+/* Does R, which ends at OUT, have the hashes of all of its parts, or none? */
+static bool parts_complete(const struct record *r, uint64_t out)
+{
+        return r->part_count == 0 || r->part_count == part_count(out - r->point.out);
 }
 
 /* Caller holds the lock. The records of a loaded table rise in both positions. */
@@ -429,7 +568,8 @@ static bool follows(const struct restart_table *t, const struct restart_point *p
         if (t->count == 0)
                 return point->out == 0 && point->in_bit == 0;
         last = &t->records[t->count - 1].point;
-        if (point->out <= last->out || point->out - last->out > RESTART_SEGMENT_MAX)
+        if (point->out <= last->out || point->out - last->out > RESTART_SEGMENT_MAX ||
+            !parts_complete(&t->records[t->count - 1], point->out))
                 return false;
         return point->in_bit == RESTART_IN_UNKNOWN || last->in_bit == RESTART_IN_UNKNOWN ||
                point->in_bit >= last->in_bit;
@@ -441,14 +581,14 @@ int restart_load(struct restart_table *t, const struct restart_record *record, u
         bool valid;
         int rc;
 
-        if (!history_plausible(record, history_max))
+        if (!history_plausible(record, history_max) || !parts_plausible(record))
                 return -EINVAL;
         if (record->enter && record->point.in_bit == RESTART_IN_UNKNOWN)
                 return -EINVAL;
         if (!record->enter && (record->history_size > 0 || record->point.by_sums))
                 return -EINVAL;
         r.state = record->enter ? RESTART_POINT : RESTART_CONTINUES;
-        r.proven = record->enter;
+        r.proven = record->enter && !record->unproven;
         r.history_size = record->history_size;
         r.history_at = record->history_at;
         r.history_hash = record->history_hash;
@@ -458,12 +598,16 @@ int restart_load(struct restart_table *t, const struct restart_record *record, u
                         return -ENOMEM;
                 memcpy(r.history, record->history, r.history_size);
         }
+        if (copy_parts(&r, record->parts, record->part_count) < 0) {
+                free_record(&r);
+                return -ENOMEM;
+        }
         pthread_rwlock_wrlock(&t->lock);
         valid = !t->finished && follows(t, &r.point) && (t->count > 0 || record->enter);
         rc = valid ? append(t, &r) : -EINVAL;
         pthread_rwlock_unlock(&t->lock);
         if (rc < 0)
-                free(r.history);
+                free_record(&r);
         return rc;
 }
 
@@ -480,6 +624,7 @@ int restart_load_end(struct restart_table *t, uint64_t out_bytes, uint64_t in_by
                 last = &t->records[t->count - 1].point;
                 valid = valid && out_bytes > last->out &&
                         out_bytes - last->out <= RESTART_SEGMENT_MAX &&
+                        parts_complete(&t->records[t->count - 1], out_bytes) &&
                         (last->in_bit == RESTART_IN_UNKNOWN || last->in_bit <= in_bytes * 8);
         }
         if (valid) {

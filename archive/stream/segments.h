@@ -3,7 +3,7 @@
  * Decoding the segments of a restart table, each checked against its hash.
  *
  *   ==point==|==point==|==continues==|==continues==|==point==
- *   alone      alone    on from the point in front, by the one cursor that is kept
+ *   alone      alone    on from the point before, by the one cursor
  *
  * A segment with a point of its own is decoded alone, in parallel with any other. One that
  * continues is reached by decoding on; the cursor stays where it ended, so that reading such
@@ -15,12 +15,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-struct blockcache;
+struct cache_owner;
 struct codec_limits;
 struct codec_ops;
 struct codec_piece;
 struct error;
+struct paused;
 struct restart_point;
 struct restart_segment;
 struct restart_table;
@@ -29,28 +31,53 @@ struct source;
 
 /* IN, TABLE and CACHE, whose memory takes the input of a segment, stay the caller's. */
 int segments_new(const struct codec_ops *codec, const struct codec_limits *limits,
-                 struct source *in, struct restart_table *table, struct blockcache *cache,
+                 struct source *in, struct restart_table *table, struct cache_owner *cache,
                  struct segments **out);
 void segments_free(struct segments *s); /* NULL is allowed */
 
 /*
- * Decode the LEN bytes of segment INDEX into OUT. -EIO with ERR naming it when it does not come
- * out as the pass saw it, -ENOMEM. A point that was never proven and fails is dropped, and the
- * segment reached in the other way. Thread-safe.
+ * Bytes of output decoded for readers so far, including what was skipped on the way to what they
+ * asked for. What a codec's piece decodes is not counted.
+ */
+uint64_t segments_decoded(const struct segments *s);
+
+/*
+ * How much memory decoding SEGMENT takes beyond its output, in bytes. Callers of the functions
+ * below must account for it. What is kept between calls is accounted for here.
+ */
+size_t segments_memory(const struct segments *s, const struct restart_segment *segment);
+
+/*
+ * Decode the LEN bytes of segment INDEX into OUT. -EIO, with ERR naming it, if the result differs
+ * from what the pass saw; -ENOMEM. If an unproven point fails, it is dropped, and the segment is
+ * decoded from an earlier point. Thread-safe.
  */
 int segments_decode(struct segments *s, size_t index, void *out, size_t len, struct error *err);
 
+/* Has decoding segment INDEX failed in the last seconds? Then *ERR, unless ERR is NULL, says why. */
+bool segments_has_failed(struct segments *s, size_t index, struct error *err);
+
+/* The decoders that stop inside segments; segments_decode goes on from where they are. */
+struct paused *segments_paused(struct segments *s);
+
 /*
- * By POINT alone, which may be wrong in every way, unchecked: as codec_ops.decode, of the input up
- * to bit IN_END.
+ * Decode as much of the LEN bytes of SEGMENT into OUT as possible, whatever their hash. -EIO if
+ * that is nothing, or it cannot be entered; -ENOMEM.
  */
-int segments_enter(const struct segments *s, const struct restart_point *point, const void *history,
+ssize_t segments_salvage(struct segments *s, const struct restart_segment *segment, void *out,
+                         size_t len);
+
+/*
+ * As codec_ops.decode, for the input up to bit IN_END. POINT may be completely wrong, and the
+ * result is not checked.
+ */
+int segments_enter(struct segments *s, const struct restart_point *point, const void *history,
                    uint64_t in_end, void *out, size_t len, struct error *err);
 
 /*
- * Of SEGMENT, whose point is by_sums, decode the piece alone with its byte AT: WHERE it is, into
- * *OUT, which the caller frees. Also where the rest of the segment is damaged. -EIO with ERR,
- * -ENOMEM. Thread-safe.
+ * Decode only the piece of SEGMENT, whose point is by_sums, that holds its byte AT. WHERE describes
+ * the piece; *OUT holds it, and the caller frees it. Works even if the rest of the segment is
+ * damaged. -EIO with ERR, -ENOMEM. Thread-safe.
  */
 int segments_piece(struct segments *s, const struct restart_segment *segment, uint64_t at,
                    void **out, struct codec_piece *where, struct error *err);

@@ -6,17 +6,28 @@
 
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
+#include "archive/cache/bufpool.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/shared.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/notes.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
 
 /* What one call of a codec may decode. */
 #define STEP_SIZE (256 << 10)
+
+/*
+ * Output that the codec may recall is held in the cache, and has one part in so many of it: a
+ * stream that needs more is entered at fewer places. What every level of zstd up to 19 needs is
+ * had in any case.
+ */
+#define KEEP_SHARE 2
+#define KEEP_LEAST (UINT64_C(8) << 20)
 
 void stream_note_damage(struct stream *st, const struct error *err)
 {
@@ -30,16 +41,19 @@ static void prove(void *ctx, size_t index)
 {
         struct stream *st = ctx;
         struct restart_segment segment;
-        struct block *scratch;
-        size_t len;
+        struct buffer scratch;
+        size_t len, memory;
 
         if (!restart_get(st->table, index, &segment))
                 return;
         len = (size_t)(segment.end - segment.point.out);
-        if (blockcache_scratch(st->cache, len, &scratch) < 0)
-                return;
-        segments_prove(st->segments, index, block_data(scratch), len);
-        blockcache_put(st->cache, scratch);
+        memory = len + segments_memory(st->segments, &segment);
+        blockcache_begin_work(st->cache, memory);
+        if (blockcache_pin_memory(st->cache, len, &scratch) == 0) {
+                segments_prove(st->segments, index, scratch.data, len);
+                blockcache_unpin_memory(st->cache, &scratch);
+        }
+        blockcache_end_work(st->cache, memory);
 }
 
 static void recents_append(struct recents *list, struct recent *r)
@@ -61,8 +75,10 @@ static struct recent *recents_take(struct recents *list)
 
 void stream_forget(struct stream *st, uint64_t keep_from)
 {
+        /* What is withheld takes the memory that was used before. */
+        uint64_t held = min_u64(st->fed_max, st->decoded - st->frontier);
         /* Readers lag behind the pass: what it feeds them has to last until they come. */
-        uint64_t fed_max = st->has_readers ? st->cache_bytes : st->fed_max;
+        uint64_t fed_max = st->has_readers ? st->cache_bytes : st->fed_max - held;
 
         while (st->recalled.first && st->recalled.first->end <= keep_from) {
                 struct recent *r = recents_take(&st->recalled);
@@ -80,8 +96,8 @@ void stream_forget(struct stream *st, uint64_t keep_from)
         }
 }
 
-/* restart_recall's answer: from the blocks that the pass still holds. */
-static int recall(void *ctx, uint64_t offset, void *buf, size_t len)
+/* From the blocks that the pass still holds. */
+int stream_recall(void *ctx, uint64_t offset, void *buf, size_t len)
 {
         struct stream *st = ctx;
         char *to = buf;
@@ -113,14 +129,23 @@ void stream_set_tail(struct stream *st, struct block *tail, uint64_t start)
         st->tail_start = start;
 }
 
-int stream_retire_tail(struct stream *st, uint64_t end, struct block *next)
+int stream_hold_recalled(struct stream *st, struct block *block, uint64_t start, uint64_t end)
 {
         struct recent *r = malloc(sizeof *r);
 
         if (!r)
                 return -ENOMEM;
-        *r = (struct recent){.block = st->tail, .start = st->tail_start, .end = end};
+        *r = (struct recent){.block = block, .start = start, .end = end};
         recents_append(&st->recalled, r);
+        return 0;
+}
+
+int stream_retire_tail(struct stream *st, uint64_t end, struct block *next)
+{
+        int rc = stream_hold_recalled(st, st->tail, st->tail_start, end);
+
+        if (rc < 0)
+                return rc;
         /* In the cache first: no reader may find it in neither place. */
         blockcache_add(st->cache, st->tail, (size_t)(end - st->tail_start));
         stream_set_tail(st, next, end);
@@ -129,7 +154,7 @@ int stream_retire_tail(struct stream *st, uint64_t end, struct block *next)
 
 /*
  * Begin the next segment at START, where the frontier is. The FRESH bytes that were decoded
- * behind it already move over.
+ * after it already move over.
  */
 static int begin_tail(struct stream *st, uint64_t start, size_t fresh)
 {
@@ -159,27 +184,31 @@ static void queue_proofs(struct stream *st)
 
 static int end_pass(struct stream *st)
 {
-        uint64_t end = st->frontier;
+        uint64_t end = st->decoded;
         int rc = restart_finish(st->builder, st->in->size);
 
         if (rc < 0)
                 return rc;
         queue_proofs(st);
         rc = stream_retire_tail(st, end, NULL);
+        if (rc == 0)
+                rc = stream_believe(st);
         if (rc < 0)
                 return rc;
         stream_forget(st, end);
         st->base.size = end;
         st->ended = true;
+        if (st->notes)
+                notes_clear(st->notes);
         st->codec->pass_close(steal_ptr(&st->pass));
         workers_drain(st->workers);
         return 0;
 }
 
-/* Room behind the frontier for what the codec decodes next. *ROOM: its bytes, at *AT. */
+/* Room for what the codec decodes next. *ROOM: its bytes, at *AT. */
 static int make_room(struct stream *st, char **at, size_t *room, struct error *err)
 {
-        uint64_t frontier = st->frontier;
+        uint64_t decoded = st->decoded;
         ssize_t planned = 0;
         size_t used;
         int rc;
@@ -190,11 +219,11 @@ static int make_room(struct stream *st, char **at, size_t *room, struct error *e
                 return (int)planned;
         rc = begin_tail(st, restart_segment_start(st->builder), 0);
         *room = max_u64((size_t)planned, STEP_SIZE);
-        used = (size_t)(frontier - st->tail_start);
+        used = (size_t)(decoded - st->tail_start);
         if (rc == 0 && used + *room > RESTART_SEGMENT_MAX) {
                 rc = restart_split(st->builder);
                 if (rc == 0)
-                        rc = begin_tail(st, frontier, 0);
+                        rc = begin_tail(st, decoded, 0);
                 used = 0;
         }
         *at = (char *)block_data(st->tail) + used;
@@ -204,7 +233,7 @@ static int make_room(struct stream *st, char **at, size_t *room, struct error *e
 /* Decode some more. */
 static int decode_on(struct stream *st, struct error *err)
 {
-        uint64_t frontier = st->frontier;
+        uint64_t decoded = st->decoded;
         size_t room = 0;
         char *at = NULL;
         ssize_t n;
@@ -215,31 +244,91 @@ static int decode_on(struct stream *st, struct error *err)
         n = st->codec->pass(st->pass, at, room, st->builder, err);
         if (n < 0)
                 return (int)n;
-        /* If the codec named a point, what it returned lies behind that. */
+        /* If the codec named a point, what it returned lies after that. */
         rc = begin_tail(st, restart_segment_start(st->builder), (size_t)n);
         if (rc == 0 && n > 0) {
-                at = (char *)block_data(st->tail) + (frontier - st->tail_start);
+                at = (char *)block_data(st->tail) + (decoded - st->tail_start);
                 rc = restart_advance(st->builder, at, (size_t)n);
+                blockcache_fill(st->cache, st->tail,
+                                (size_t)(decoded + (size_t)n - st->tail_start));
         }
         if (rc == 0 && n == 0)
                 rc = end_pass(st);
+        if (rc == 0 && n > 0) {
+                st->decoded = decoded + (size_t)n;
+                rc = stream_believe(st);
+        }
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
         if (n > 0) {
-                atomic_store_explicit(&st->frontier, frontier + (size_t)n, memory_order_release);
-                stream_forget(st, restart_keep_from(st->builder));
+                /* What is withheld is held, so that nobody has to decode it a second time. */
+                stream_forget(st, min_u64(restart_keep_from(st->builder), st->frontier));
                 queue_proofs(st);
         }
         return 0;
 }
 
+/* Have what was found kept, if there is more of it than the last time. */
+static void offer_checkpoint(struct stream *st)
+{
+        const struct restart_checkpoint *c =
+            st->keep && !st->ended ? restart_last_checkpoint(st->builder) : NULL;
+
+        if (!c || c->index <= st->kept)
+                return;
+        st->kept = c->index;
+        st->keep(st->keep_ctx, &st->base);
+}
+
 static int advance(struct stream *st, struct error *err)
 {
-        int walked = st->walks ? stream_walk(st, err) : 0;
+        int skipped = st->skips ? stream_skip(st, err) : 0;
+        int rc = skipped == 0 ? decode_on(st, err) : 0;
 
-        if (walked == 0)
-                return decode_on(st, err);
-        return walked < 0 ? walked : 0;
+        if (skipped < 0)
+                return skipped;
+        if (rc == 0)
+                offer_checkpoint(st);
+        return rc;
+}
+
+/* Decode some more, after damage if there is any. */
+static void advance_or_recover(struct stream *st)
+{
+        struct error why = {0};
+        int rc = advance(st, &why);
+
+        if (rc == -EIO) {
+                workers_drain(st->workers);
+                rc = stream_recover(st, &why);
+                if (rc < 0)
+                        error_fill(&why, -rc, "%s", strerror(-rc));
+        }
+        if (rc >= 0)
+                return;
+        if (!why.code)
+                error_fill(&why, -rc, "%s", strerror(-rc));
+        st->failure = why;
+        atomic_store(&st->failed, true);
+        workers_drain(st->workers);
+}
+
+static int stopped(const struct stream *st, struct error *err)
+{
+        if (st->failure.code && err)
+                *err = st->failure;
+        return -st->failure.code;
+}
+
+static int stream_look_ahead(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
+{
+        struct stream *st = (struct stream *)s;
+
+        st->scanner = pthread_self();
+        while (st->decoded < offset && !st->ended && !st->failure.code)
+                advance_or_recover(st);
+        *end = st->decoded;
+        return st->decoded >= offset ? 0 : stopped(st, err);
 }
 
 static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
@@ -247,22 +336,25 @@ static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct
         struct stream *st = (struct stream *)s;
 
         st->scanner = pthread_self();
-        while (st->frontier < offset && !st->ended && !st->failure.code) {
-                int rc = advance(st, &st->failure);
-
-                if (rc < 0) {
-                        if (!st->failure.code)
-                                error_fill(&st->failure, -rc, "%s", strerror(-rc));
-                        atomic_store(&st->failed, true);
-                        workers_drain(st->workers);
-                }
-        }
+        while (st->frontier < offset && !st->ended && !st->failure.code)
+                advance_or_recover(st);
         *end = st->frontier;
-        if (st->frontier >= offset || !st->failure.code)
-                return 0;
-        if (err)
-                *err = st->failure;
-        return -st->failure.code;
+        return st->frontier >= offset ? 0 : stopped(st, err);
+}
+
+static void stream_observe(struct source *s, const struct source_observer *observer)
+{
+        ((struct stream *)s)->observer = *observer;
+}
+
+static int stream_damage(struct source *s, struct error *err)
+{
+        struct stream *st = (struct stream *)s;
+        scoped_lock(&st->damage_lock);
+
+        if (st->damage.code)
+                *err = st->damage;
+        return -st->damage.code;
 }
 
 static void stream_close(struct source *s)
@@ -277,36 +369,56 @@ static void stream_close(struct source *s)
         while (st->fed.first)
                 free(recents_take(&st->fed));
         free(st->seen.bytes);
+        free(st->salvage.bytes);
         if (st->tail)
                 blockcache_put(st->cache, st->tail);
         restart_builder_free(st->builder);
         segments_free(st->segments);
-        blockcache_free(st->cache);
+        blockcache_leave(st->cache);
+        shared_free(st->own);
         restart_table_free(st->table);
+        notes_free(st->notes);
         source_close(st->in);
         pthread_mutex_destroy(&st->tail_lock);
-        tracks_fini(&st->tracks);
-        gaps_fini(&st->gaps);
+        readahead_fini(&st->readahead);
+        lost_ranges_fini(&st->lost);
         pthread_mutex_destroy(&st->damage_lock);
         free(st);
 }
 
+static int stream_check(struct source *s, struct error *err)
+{
+        return source_check(((struct stream *)s)->in, err);
+}
+
+static int64_t stream_mtime(const struct source *s)
+{
+        return source_mtime(((const struct stream *)s)->in);
+}
+
 static const struct source_ops stream_ops = {
     .pread = stream_pread,
-    .borrow = stream_borrow,
-    .give_back = stream_give_back,
+    .pin = stream_pin,
+    .unpin = stream_unpin,
     .reach = stream_reach,
-    .resume = stream_resume,
+    .check = stream_check,
+    .mtime = stream_mtime,
+    .look_ahead = stream_look_ahead,
+    .peek = stream_peek,
+    .frontier = stream_frontier,
+    .decoded = stream_decoded,
+    .suspect = stream_suspect,
+    .observe = stream_observe,
+    .find_lost = stream_find_lost,
+    .damage = stream_damage,
     .close = stream_close,
 };
 
 /* Set up for a pass over the whole stream. */
 static int start_pass(struct stream *st, const struct codec_limits *limits, struct error *err)
 {
-        int rc = restart_table_new(&st->table);
+        int rc = restart_builder_new(st->table, stream_recall, st, &st->builder);
 
-        if (rc == 0)
-                rc = restart_builder_new(st->table, recall, st, &st->builder);
         if (rc == 0)
                 rc = blockcache_prepare(st->cache, 0, RESTART_SEGMENT_MAX, &st->tail);
         if (rc < 0)
@@ -318,38 +430,73 @@ static int start_pass(struct stream *st, const struct codec_limits *limits, stru
 static void adopt_table(struct stream *st, struct restart_table *table)
 {
         st->table = table;
-        st->frontier = restart_end(table);
+        st->frontier = st->decoded = restart_end(table);
         st->base.size = restart_end(table);
-        st->ended = true;
+        st->ended = st->adopted = true;
+}
+
+/* Have a part of what is shared. 0 or -ENOMEM. */
+static int join(struct stream *st, const struct stream_options *o)
+{
+        const struct shared *shared = o->shared;
+        int rc = shared ? 0 : shared_new(o->cache_bytes, o->threads, &st->own, NULL);
+
+        if (rc < 0)
+                return rc;
+        if (!shared)
+                shared = st->own;
+        st->cache_bytes = blockcache_bound(shared->cache);
+        st->fed_max = st->cache_bytes / 8;
+        st->depth = worker_pool_threads(shared->pool) * 2;
+        rc = blockcache_join(shared->cache, CACHE_STREAM, &st->cache);
+        return rc < 0 ? rc : workers_new(shared->pool, &st->workers);
+}
+
+/* The table, what decodes by it, and the notes. 0 or -ENOMEM. */
+static int prepare(struct stream *st, const struct stream_options *o,
+                   const struct codec_limits *limits)
+{
+        int rc = 0;
+
+        if (o->resume && !st->adopted) {
+                st->table = steal_ptr(&o->resume->take_table);
+                st->notes = steal_ptr(&o->resume->take_notes);
+        } else if (o->keep && !st->adopted) {
+                st->notes = notes_new();
+                rc = st->notes ? 0 : -ENOMEM;
+        }
+        if (rc == 0 && !st->table)
+                rc = restart_table_new(&st->table);
+        if (rc == 0)
+                rc = segments_new(st->codec, limits, st->in, st->table, st->cache, &st->segments);
+        return rc;
 }
 
 static int set_up(struct stream *st, const struct stream_options *o,
                   struct restart_table *take_table, struct error *err)
 {
         struct codec_limits limits = {.window = o->window ? o->window : STREAM_WINDOW_DEFAULT};
-        size_t cache_bytes = o->cache_bytes ? o->cache_bytes : STREAM_CACHE_DEFAULT;
-        unsigned threads = o->threads ? o->threads : workers_processors();
         int rc;
 
         if (take_table)
                 adopt_table(st, take_table);
-        st->cache_bytes = cache_bytes;
-        st->fed_max = cache_bytes / 8;
-        rc = blockcache_new(cache_bytes, &st->cache);
-        if (rc == 0)
-                rc = workers_new(threads, &st->workers);
+        st->withheld = o->withheld ? o->withheld : SOURCE_WITHHELD;
+        rc = join(st, o);
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
         limits.workers = st->workers;
-        st->depth = threads * 2;
+        limits.keep = max_u64(st->cache_bytes / KEEP_SHARE, KEEP_LEAST);
         st->late_proofs = o->late_proofs;
-        st->walks = o->walk && st->codec->walk;
-        if (!take_table)
-                rc = start_pass(st, &limits, err);
+        st->keep = o->keep;
+        st->keep_ctx = o->keep_ctx;
+        st->skips = o->skip && st->codec->skip;
+        rc = prepare(st, o, &limits);
         if (rc < 0)
-                return rc;
-        rc = segments_new(st->codec, &limits, st->in, st->table, st->cache, &st->segments);
-        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+                return error_set(err, -rc, "out of memory");
+        if (st->adopted)
+                return 0;
+        return o->resume ? stream_begin_resumed(st, &limits, o->resume, err)
+                         : start_pass(st, &limits, err);
 }
 
 int stream_open(const struct codec_ops *codec, struct source *take_in,
@@ -372,8 +519,8 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
         st->recalled.end = &st->recalled.first;
         st->fed.end = &st->fed.first;
         pthread_mutex_init(&st->tail_lock, NULL);
-        tracks_init(&st->tracks);
-        gaps_init(&st->gaps);
+        readahead_init(&st->readahead);
+        lost_ranges_init(&st->lost);
         pthread_mutex_init(&st->damage_lock, NULL);
         rc = set_up(st, o, o->take_table, err);
         if (rc < 0) {
@@ -393,8 +540,42 @@ void stream_release(struct source *s)
 {
         struct stream *st = as_stream(s);
 
+        if (st && st->own)
+                shared_release(st->own);
+}
+
+bool stream_checkpoint(struct source *s, struct stream_checkpoint *out)
+{
+        struct stream *st = as_stream(s);
+        const struct restart_checkpoint *c;
+
+        if (!st || !st->builder || st->ended || st->failure.code || st->suspect > 0 ||
+            stream_damage(s, &(struct error){0}) < 0)
+                return false;
+        c = restart_last_checkpoint(st->builder);
+        if (!c)
+                return false;
+        *out = (struct stream_checkpoint){
+            .segments = c->index, .frontier = st->frontier, .state = c->state};
+        return true;
+}
+
+void stream_finish_proofs(struct source *s)
+{
+        struct stream *st = as_stream(s);
+
         if (st)
-                workers_release(st->workers);
+                workers_drain(st->workers);
+}
+
+void stream_take_notes(struct source *s, void **out, size_t *len)
+{
+        struct stream *st = as_stream(s);
+
+        *out = NULL;
+        *len = 0;
+        if (st && st->notes)
+                notes_take(st->notes, out, len);
 }
 
 uint64_t stream_consumed(struct source *s)
@@ -408,21 +589,16 @@ uint64_t stream_consumed(struct source *s)
         return (last.in_end != RESTART_IN_UNKNOWN ? last.in_end : last.point.in_bit) / 8;
 }
 
+uint64_t stream_work(struct source *s)
+{
+        struct stream *st = as_stream(s);
+
+        return st ? segments_decoded(st->segments) : 0;
+}
+
 struct restart_table *stream_table(struct source *s)
 {
         struct stream *st = as_stream(s);
 
         return st ? st->table : NULL;
-}
-
-int stream_damage(struct source *s, struct error *err)
-{
-        struct stream *st = as_stream(s);
-
-        if (!st)
-                return 0;
-        scoped_lock(&st->damage_lock);
-        if (st->damage.code)
-                *err = st->damage;
-        return -st->damage.code;
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * What stream.c, stream_read.c, stream_skip.c and stream_resume.c share; nobody else includes this.
- */
+/* Shared by stream*.c; nobody else includes this. */
 #ifndef VMAFS_STREAM_INTERNAL_H
 #define VMAFS_STREAM_INTERNAL_H
 
@@ -14,20 +12,23 @@
 #include "archive/source/source.h"
 #include "archive/stream/lost_ranges.h"
 #include "archive/stream/readahead.h"
+#include "archive/stream/restart_table.h"
 
 struct block;
-struct blockcache;
+struct cache_owner;
+struct codec_limits;
 struct codec_ops;
+struct notes;
 struct restart_builder;
-struct restart_segment;
-struct restart_table;
 struct segments;
+struct shared;
+struct stream_resume;
 struct workers;
 
 /*
- * What the pass has decoded, oldest first. First the codec may still recall it, and the block is
- * held; then the block is the cache's, in which the pass must not have too large a share: memory
- * that it used before is fast, and new memory is not.
+ * Blocks that the pass has decoded, oldest first. While the codec may still recall a block, it is
+ * held. After that it is left to the cache, in which the pass must not have too large a share:
+ * memory that it has used before is fast, new memory is not.
  */
 struct recent {
         struct recent *next;
@@ -51,36 +52,54 @@ struct stream {
         const struct codec_ops *codec;
         struct source *in;
         struct restart_table *table;
-        struct blockcache *cache;
+        struct shared *own; /* what it uses if nothing is shared with it, or NULL */
+        struct cache_owner *cache;
         struct segments *segments;
         struct workers *workers;
-        unsigned depth; /* segments that are read ahead */
-        bool late_proofs;
+        unsigned depth; /* how many segments to read ahead */
 
-        /* The pass's thread alone. */
+        /* Used only by the pass's thread. */
         void *pass;
         struct restart_builder *builder;
         struct recents recalled; /* held for restart_recall */
-        struct recents fed;      /* left to the cache: at most fed_max bytes that nobody has read */
+        struct recents fed; /* left to the cache: at most fed_max bytes that nobody has read yet */
         uint64_t fed_bytes, fed_max, cache_bytes;
-        bool walks;        /* the pass decodes only what it has to */
-        struct piece seen; /* what its thread has read last while it walks */
+        struct piece seen; /* what the pass's thread last read while it skips */
+        /*
+         * What can be decoded of a segment that its hash disproves, for stream_peek alone; and that
+         * segment, from 1 on; 0: none.
+         */
+        struct piece salvage;
+        size_t salvaged;
+        struct error failure;   /* what stopped the pass for good; code 0: nothing */
+        uint64_t recovered_bit; /* where it last continued after damage */
+        uint64_t withheld;      /* at most so many bytes wait for their checksum */
+        uint64_t decoded;       /* what lies from the frontier to here is withheld */
+        uint64_t suspect;       /* up to here something is known to be wrong with it; 0: nothing */
+        uint64_t settled;       /* as the codec last reported it */
+        struct notes *notes;    /* of what the pass's thread reads; NULL: they are not wanted */
+        void (*keep)(void *ctx, struct source *s); /* as in stream_options … */
+        void *keep_ctx;
+        size_t kept; /* … and the segments before the checkpoint that it was last called for */
+        struct source_observer observer;
+        bool late_proofs;
+        bool skips; /* the pass decodes only what it has to */
         bool ended;
-        struct error failure; /* what stopped the pass; code 0: nothing did */
-        uint64_t resumed_bit; /* where it last went on behind that */
+        bool adopted;  /* the table was complete: there was no pass */
+        bool believed; /* a part of the damaged member was believed */
 
         _Atomic pthread_t scanner; /* the pass's thread, which reads as well */
-        _Atomic bool has_readers;  /* besides it */
+        _Atomic bool has_readers;  /* other than the scanner */
 
-        _Atomic uint64_t frontier;
+        _Atomic uint64_t frontier; /* moved by the pass's thread, after it has noted what is lost */
         _Atomic bool failed;
 
         pthread_mutex_t tail_lock; /* guards the two below; the pass's thread reads them without */
-        struct block *tail;        /* NULL while the pass walks, and once it has ended */
+        struct block *tail;        /* NULL while the pass skips, and after its end */
         uint64_t tail_start;
 
-        struct tracks tracks; /* of sequential readers */
-        struct gaps gaps;     /* of a damaged stream */
+        struct readahead readahead; /* of sequential readers */
+        struct lost_ranges lost;    /* of a damaged stream */
 
         pthread_mutex_t damage_lock; /* guards damage */
         struct error damage;
@@ -88,39 +107,97 @@ struct stream {
 
 /* stream.c: */
 
-/* The codec will not recall anything in front of KEEP_FROM any more. */
+/* The codec no longer recalls anything before KEEP_FROM. */
 void stream_forget(struct stream *st, uint64_t keep_from);
 
-/* TAIL (NULL: none) is what grows from START on. The one before it is the caller's to put. */
+/*
+ * Make TAIL (NULL: none), which begins at START, the tail. The caller has to put the previous one.
+ */
 void stream_set_tail(struct stream *st, struct block *tail, uint64_t start);
 
-/* The tail's segment has ended at END, where NEXT (NULL: nothing) begins. -ENOMEM. */
+/* The tail's segment ended at END, where NEXT (NULL: none) begins. 0 or -ENOMEM. */
 int stream_retire_tail(struct stream *st, uint64_t end, struct block *next);
 
-/* A read failed, as ERR says. */
+/* A read failed with ERR. */
 void stream_note_damage(struct stream *st, const struct error *err);
 
-/* stream_read.c: as source_pread, source_borrow and source_give_back. */
+/* Copy what was decoded at OFFSET from what the pass holds: a restart_recall_fn. CTX: the stream. */
+int stream_recall(void *ctx, uint64_t offset, void *buf, size_t len);
+
+/* Have the pass hold BLOCK, which has [START, END), for that. 0 or -ENOMEM. */
+int stream_hold_recalled(struct stream *st, struct block *block, uint64_t start, uint64_t end);
+
+/* stream_resume.c: */
+
+/* Begin the pass of ST where TAKE says. 0, -EINVAL, -EIO, -ENOTSUP, -ENOMEM. */
+int stream_begin_resumed(struct stream *st, const struct codec_limits *limits,
+                         struct stream_resume *take, struct error *err);
+
+/* stream_read.c: */
+
+/* Hold the bytes of SEGMENT in *BLOCK. 0 or -errno. */
+int stream_get_segment(struct stream *st, const struct restart_segment *segment,
+                       struct block **block);
+
+/* As source_pread, source_peek, source_pin and source_unpin. */
 ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset);
-int stream_borrow(struct source *s, uint64_t offset, bool wait, struct source_loan *loan);
-void stream_give_back(struct source *s, const struct source_loan *loan);
+ssize_t stream_peek(struct source *s, void *buf, size_t len, uint64_t offset);
+int stream_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin);
+void stream_unpin(struct source *s, const struct source_pin *pin);
+
+/* Hold all of SEGMENT's bytes. */
+int stream_get_segment(struct stream *st, const struct restart_segment *segment,
+                       struct block **block);
+
+/* A worker's job: load segment INDEX into the cache before it is asked for. */
+void stream_read_ahead(void *ctx, size_t index);
+
+/* What the requests of one reader may be apart, bytes: the kernel's read-ahead. */
+#define STREAM_IN_FLIGHT (UINT64_C(6) << 20)
 
 /* stream_skip.c: */
 
-/* Pass over what comes next. 1; 0 where it has to be decoded, into the tail; -errno. */
-int stream_walk(struct stream *st, struct error *err);
+/* Skip what comes next. 1; 0 if it has to be decoded, into the tail; -errno. */
+int stream_skip(struct stream *st, struct error *err);
 
-/* Is SEGMENT read by who needs no more than a piece of it? */
+/* Does the reader of SEGMENT need only a piece of it? */
 bool stream_wants_piece(struct stream *st, const struct restart_segment *segment);
 
 /*
- * As much of [OFFSET, + LEN) as lies in one piece of SEGMENT, whose point is by_sums. The bytes, or
- * -errno.
+ * Read as much of [OFFSET, + LEN) as lies in one piece of SEGMENT, whose point is by_sums. Returns
+ * the count or -errno.
  */
 ssize_t stream_read_piece(struct stream *st, const struct restart_segment *segment, void *buf,
                           size_t len, uint64_t offset);
 
-/* stream_resume.c: as source_resume. */
-int stream_resume(struct source *s, struct source_gap *gap, struct error *err);
+/* stream_trust.c: */
+
+/*
+ * More was decoded, or the pass has ended: move the frontier over what can be trusted now, and note
+ * what is lost. 0 or -ENOMEM.
+ */
+int stream_believe(struct stream *st);
+
+/*
+ * Everything from the frontier to END is lost; the frontier moves there. EXACT: END is exact. Does
+ * nothing if END is before the frontier.
+ */
+int stream_lose(struct stream *st, uint64_t end, bool exact);
+
+uint64_t stream_frontier(struct source *s);
+uint64_t stream_decoded(struct source *s);
+void stream_suspect(struct source *s, uint64_t offset);
+bool stream_find_lost(struct source *s, uint64_t from, struct source_lost_range *gap);
+
+/* stream_peek.c: as source_peek, with an adopted table, where a segment's hash may be wrong. */
+ssize_t stream_peek_disproved(struct stream *st, void *buf, size_t len, uint64_t offset);
+
+/* stream_recover.c: */
+
+/*
+ * The pass has failed with -EIO and WHY: lose what that puts in doubt, and go on after it. 1; 0 if
+ * nothing more can be decoded; -errno.
+ */
+int stream_recover(struct stream *st, const struct error *why);
 
 #endif

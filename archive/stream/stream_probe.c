@@ -4,12 +4,12 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 
 #define PROBE_SIZE 64
 
-/* Every codec; which one it is, the first bytes say. */
+/* All codecs. The first bytes decide which one is used. */
 static const struct codec_ops *const codecs[] = {
     &zstd_codec,
     &gzip_codec,
@@ -23,6 +23,15 @@ const struct codec_ops *stream_codec(const void *head, size_t len)
                         return codecs[i];
         }
         return NULL;
+}
+
+const char *stream_name(struct source *in)
+{
+        char head[PROBE_SIZE];
+        ssize_t n = source_pread(in, head, sizeof head, 0);
+        const struct codec_ops *codec = n > 0 ? stream_codec(head, (size_t)n) : NULL;
+
+        return codec ? codec->name : NULL;
 }
 
 int stream_probe(struct source *take_in, const struct stream_options *o, struct source **out,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading a stream in front of its frontier, by any thread.
+ * Reads a stream before its frontier, by any thread.
  *
  *   source_pread ──> tail, or cache <── segment, decoded by who asks first
- *                                   <── the segments behind it, by workers, for who reads on
+ *                                   <── the segments after it, by workers, for a reader that goes on
  *                ──> a piece alone, where the rest of a segment is damaged or not wanted
- *   source_borrow ─> the same bytes where they lie, but never a piece
+ *   source_pin ─> the same bytes where they lie, but never a piece
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -14,13 +14,13 @@
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/decoder/paused.h"
+#include "archive/stream/notes.h"
+#include "archive/stream/parts.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
-
-/* What one reader's requests that are under way may be apart, bytes: the kernel's read-ahead. */
-#define IN_FLIGHT (UINT64_C(6) << 20)
 
 static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
 {
@@ -38,29 +38,28 @@ static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
         return rc;
 }
 
-/* Hold SEGMENT's bytes. */
-static int get_segment(struct stream *st, const struct restart_segment *segment,
+int stream_get_segment(struct stream *st, const struct restart_segment *segment,
                        struct block **block)
 {
-        return blockcache_get(st->cache, segment->point.out,
-                              (size_t)(segment->end - segment->point.out), load_segment, st, block);
+        return blockcache_get_beside(
+            st->cache, segment->point.out, (size_t)(segment->end - segment->point.out),
+            segments_memory(st->segments, segment), load_segment, st, block);
 }
 
-/* A worker's job: have segment INDEX in the cache before it is asked for. */
-static void read_ahead(void *ctx, size_t index)
+void stream_read_ahead(void *ctx, size_t index)
 {
         struct stream *st = ctx;
         struct restart_segment segment;
         struct block *block;
 
-        if (restart_get(st->table, index, &segment) && get_segment(st, &segment, &block) == 0)
+        if (restart_get(st->table, index, &segment) &&
+            stream_get_segment(st, &segment, &block) == 0)
                 blockcache_put(st->cache, block);
 }
 
 /*
- * How many segments of LEN bytes a reader may be behind another so that the cache keeps for him
- * what that one has read: what both have decoded ahead of them, and spare buffers, have room
- * besides.
+ * By how many segments of LEN bytes a reader may trail another, so that the cache can keep for it
+ * what the first one has read, apart from what is decoded ahead of both, and spare buffers.
  */
 static size_t follow_reach(const struct stream *st, uint64_t len)
 {
@@ -71,27 +70,26 @@ static size_t follow_reach(const struct stream *st, uint64_t len)
 }
 
 /*
- * SEGMENT is being read. Who moves from one to the next gets those behind it decoded; who stops
- * moving asks for nothing more. Returns whether somebody else will want it soon, and it can wait
- * for him in the cache.
+ * SEGMENT is being read. For a reader that moves from segment to segment, decode the next ones
+ * ahead. Returns whether another reader will want it soon, and it can wait in the cache until then.
  */
 static bool note_progress(struct stream *st, const struct restart_segment *segment)
 {
         uint64_t len = segment->end - segment->point.out;
-        size_t near = (size_t)(1 + IN_FLIGHT / len);
+        size_t near = (size_t)(1 + STREAM_IN_FLIGHT / len);
         size_t first, end;
 
-        tracks_note(&st->tracks, segment->index, near, st->depth, &first, &end);
+        readahead_note(&st->readahead, segment->index, near, st->depth, &first, &end);
         for (size_t i = first; i < end; i++) {
                 struct restart_segment next;
 
-                /* What continues is decoded in order, which more threads cannot speed up. */
+                /* Segments that continue are decoded in order, so more threads do not help. */
                 if (!restart_get(st->table, i, &next) || !next.point_held)
                         break;
                 if (!blockcache_contains(st->cache, next.point.out))
-                        workers_submit(st->workers, WORK_SOON, read_ahead, st, i);
+                        workers_submit(st->workers, WORK_SOON, stream_read_ahead, st, i);
         }
-        return tracks_followed(&st->tracks, segment->index, near, follow_reach(st, len));
+        return readahead_followed(&st->readahead, segment->index, near, follow_reach(st, len));
 }
 
 /* Hold the tail, if OFFSET lies in it. *START is where it begins. */
@@ -106,58 +104,148 @@ static struct block *hold_tail(struct stream *st, uint64_t offset, uint64_t *sta
         return st->tail;
 }
 
-enum { IN_PIECES = 1 };
-
-/*
- * Hold what has the byte at OFFSET, which is in front of FRONTIER. WAIT false: -EAGAIN for what is
- * yet to be decoded. IN_PIECES: it is for stream_read_piece.
- */
-static int hold(struct stream *st, uint64_t offset, uint64_t frontier, bool wait,
-                struct source_loan *loan)
+static void pin_block(struct source_pin *pin, struct block *block, uint64_t start, uint64_t end)
 {
-        struct restart_segment segment;
-        struct block *block;
-        int rc;
+        pin->start = start;
+        pin->end = end;
+        pin->held = block;
+        pin->data = block_data(block);
+}
 
-        *loan = (struct source_loan){.end = frontier};
-        block = hold_tail(st, offset, &loan->start);
-        if (!block) {
-                if (!restart_find(st->table, offset, &segment))
-                        return -EIO;
-                if (wait && stream_wants_piece(st, &segment))
-                        return IN_PIECES;
-                loan->start = segment.point.out;
-                loan->end = segment.end;
-                block = blockcache_get_ready(st->cache, loan->start);
-                if (!block && !wait)
-                        return -EAGAIN;
-                rc = block ? 0 : get_segment(st, &segment, &block);
-                /* Then the rest of it may be sound. */
-                if (rc == -EIO && segment.point.by_sums)
-                        return IN_PIECES;
-                if (rc < 0)
-                        return rc;
-                loan->followed = note_progress(st, &segment);
+/* Hold what is in memory of SEGMENT, with the byte at OFFSET. False: that is not. */
+static bool hold_ready(struct stream *st, const struct restart_segment *segment, uint64_t offset,
+                       struct source_pin *pin)
+{
+        uint64_t start = segment->point.out, at = offset - start, done;
+        struct block *block;
+
+        block = blockcache_get_ready(st->cache, start);
+        if (block) {
+                pin_block(pin, block, start, segment->end);
+                return true;
         }
-        loan->held = block;
-        loan->data = block_data(block);
-        return 0;
+        block = paused_find(segments_paused(st->segments), start, at, &done);
+        if (!block) {
+                block = blockcache_get_ready(st->cache, start | PAUSED_KEY);
+                done = block ? block_len(block) : 0;
+        }
+        if (at < done)
+                pin_block(pin, block, start, start + done);
+        else if (block)
+                blockcache_put(st->cache, block);
+        return at < done;
 }
 
 /*
- * How many of the LEN bytes at OFFSET the stream has; *FRONTIER is behind them. 0: it ends in front
- * of them, -EAGAIN: the pass has not come to all of them, -EIO: some are lost.
+ * Should SEGMENT be decoded only up to byte END of the stream? Not if more of it is being decoded
+ * already, or was lately: the second time all of it is.
  */
-static ssize_t check_range(struct stream *st, size_t len, uint64_t offset, uint64_t *frontier)
+static bool stops_early(struct stream *st, const struct restart_segment *segment, uint64_t end)
 {
-        bool scans = pthread_equal(st->scanner, pthread_self());
+        uint64_t start = segment->point.out;
+
+        return round_up(end - start, PART_SIZE) < segment->end - start &&
+               paused_suits(segments_paused(st->segments), segment) &&
+               !segments_has_failed(st->segments, segment->index, NULL) &&
+               !blockcache_contains(st->cache, start) &&
+               !blockcache_contains(st->cache, start | PAUSED_KEY);
+}
+
+/* Decode SEGMENT, at least the LEN bytes at OFFSET, and hold that. */
+static int hold_decoded(struct stream *st, const struct restart_segment *segment, uint64_t offset,
+                        size_t len, struct source_pin *pin)
+{
+        uint64_t start = segment->point.out, done,
+                 end = offset + min_u64(len, segment->end - offset);
+        struct block *block;
+        int rc;
+
+        if (stops_early(st, segment, end)) {
+                rc = paused_reach(segments_paused(st->segments), segment, end - start, NULL, NULL,
+                                  &block, &done);
+                if (rc == 0)
+                        pin_block(pin, block, start, start + done);
+                /* If it is damaged, decoding all of it says where and why. */
+                if (rc == 0 || rc == -EAGAIN)
+                        return rc;
+        }
+        rc = stream_get_segment(st, segment, &block);
+        if (rc == 0)
+                pin_block(pin, block, start, segment->end);
+        return rc;
+}
+
+enum { IN_PIECES = 1 };
+
+/* As hold, for SEGMENT. */
+static int hold_of(struct stream *st, const struct restart_segment *segment, uint64_t offset,
+                   size_t len, bool wait, struct source_pin *pin)
+{
+        int rc;
+
+        do {
+                if (hold_ready(st, segment, offset, pin))
+                        return 0;
+                if (!wait)
+                        return -EAGAIN;
+                rc = hold_decoded(st, segment, offset, len, pin);
+        } while (rc == -EAGAIN);
+        /* The rest of it may be sound. */
+        if (rc == -EIO && segment->point.by_sums)
+                return IN_PIECES;
+        return rc;
+}
+
+/*
+ * Hold the block with the byte at OFFSET, which is before FRONTIER, and decode LEN bytes for it
+ * where that takes no other block. Without WAIT, -EAGAIN if it has yet to be decoded. IN_PIECES:
+ * stream_read_piece has to read it.
+ */
+static int hold(struct stream *st, uint64_t offset, size_t len, uint64_t frontier, bool wait,
+                struct source_pin *pin)
+{
+        struct restart_segment segment;
+        struct block *block;
+        uint64_t start;
+        int rc = 0;
+
+        *pin = (struct source_pin){0};
+        block = hold_tail(st, offset, &start);
+        if (block) {
+                pin_block(pin, block, start, frontier);
+                return 0;
+        }
+        if (!restart_find(st->table, offset, &segment))
+                return -EIO;
+        if (wait && stream_wants_piece(st, &segment))
+                return IN_PIECES;
+        rc = hold_of(st, &segment, offset, len, wait, pin);
+        if (rc < 0 || rc == IN_PIECES)
+                return rc;
+        pin->end = min_u64(pin->end, frontier);
+        pin->followed = note_progress(st, &segment);
+        return 0;
+}
+
+/* Note that there are readers other than the pass's own thread. */
+static void note_reader(struct stream *st)
+{
+        if (!atomic_load_explicit(&st->has_readers, memory_order_relaxed) &&
+            !pthread_equal(st->scanner, pthread_self()))
+                atomic_store(&st->has_readers, true);
+}
+
+/*
+ * How many of the LEN bytes at OFFSET lie before *LIMIT, which becomes the stream's end if that was
+ * found meanwhile. 0: the stream ends before them; -EAGAIN: the pass has not reached all of them;
+ * -EIO: some are lost.
+ */
+static ssize_t check_range(struct stream *st, size_t len, uint64_t offset, uint64_t *limit)
+{
         uint64_t size;
 
-        *frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
-        if (!scans && !atomic_load_explicit(&st->has_readers, memory_order_relaxed))
-                atomic_store(&st->has_readers, true);
-        if (!range_within(offset, len, *frontier)) {
-                if (atomic_load(&st->failed) && (scans || !st->base.resumes))
+        if (!range_within(offset, len, *limit)) {
+                if (atomic_load(&st->failed))
                         return -EIO;
                 /* The end may have been found since source_pread looked at the size. */
                 size = st->base.size;
@@ -166,18 +254,18 @@ static ssize_t check_range(struct stream *st, size_t len, uint64_t offset, uint6
                 if (offset >= size)
                         return 0;
                 len = (size_t)(size - offset);
-                *frontier = size;
+                *limit = size;
         }
-        return gaps_touch(&st->gaps, offset, len) ? -EIO : (ssize_t)len;
+        return lost_ranges_touch(&st->lost, offset, len) ? -EIO : (ssize_t)len;
 }
 
-/* As much of [OFFSET, + LEN), which is in front of FRONTIER, as lies together. */
+/* Read as much of [OFFSET, + LEN), which is before FRONTIER, as lies in one block. */
 static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offset,
                          uint64_t frontier)
 {
         struct restart_segment segment;
-        struct source_loan part;
-        int rc = hold(st, offset, frontier, true, &part);
+        struct source_pin part;
+        int rc = hold(st, offset, len, frontier, true, &part);
 
         if (rc < 0)
                 return rc;
@@ -188,52 +276,82 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
         len = (size_t)min_u64(len, part.end - offset);
         memcpy(buf, part.data + (offset - part.start), len);
         part.used = len;
-        stream_give_back(&st->base, &part);
+        stream_unpin(&st->base, &part);
         return (ssize_t)len;
 }
 
-ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+/* The pass's thread has read, or is about to read, what the next pass may want to know. */
+static struct notes *notes_for(struct stream *st)
 {
-        struct stream *st = (struct stream *)s;
-        uint64_t frontier;
-        ssize_t all = check_range(st, len, offset, &frontier), done = 0;
+        return st->notes && !st->ended && pthread_equal(st->scanner, pthread_self()) ? st->notes
+                                                                                     : NULL;
+}
+
+/* Clip it to LIMIT. */
+static ssize_t read_up_to(struct stream *st, uint64_t limit, void *buf, size_t len, uint64_t offset,
+                          bool is_header)
+{
+        ssize_t all = check_range(st, len, offset, &limit), done = 0;
+        struct notes *notes = notes_for(st);
 
         if (all < 0)
                 return all;
+        if (notes && notes_find(notes, buf, (size_t)all, offset))
+                return all;
         while (done < all) {
                 ssize_t n = read_some(st, (char *)buf + done, (size_t)(all - done),
-                                      offset + (uint64_t)done, frontier);
+                                      offset + (uint64_t)done, limit);
 
                 if (n < 0)
                         return n;
                 done += n;
         }
+        if (notes)
+                notes_add(notes, buf, (size_t)done, offset, st->decoded, is_header);
         return done;
 }
 
-int stream_borrow(struct source *s, uint64_t offset, bool wait, struct source_loan *loan)
+ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset)
 {
         struct stream *st = (struct stream *)s;
-        uint64_t frontier;
+
+        note_reader(st);
+        return read_up_to(st, atomic_load_explicit(&st->frontier, memory_order_acquire), buf, len,
+                          offset, false);
+}
+
+ssize_t stream_peek(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        struct stream *st = (struct stream *)s;
+        ssize_t n = read_up_to(st, st->decoded, buf, len, offset, true);
+
+        return n == -EIO && st->adopted ? stream_peek_disproved(st, buf, len, offset) : n;
+}
+
+int stream_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin)
+{
+        struct stream *st = (struct stream *)s;
+        uint64_t frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
         ssize_t n = check_range(st, 1, offset, &frontier);
         int rc;
 
+        note_reader(st);
         if (n <= 0)
                 return (int)n;
-        rc = hold(st, offset, frontier, wait, loan);
+        rc = hold(st, offset, 1, frontier, wait, pin);
         if (rc != 0)
                 return rc < 0 ? rc : -EAGAIN;
-        /* What is lost is in nobody's hands: such a block's bytes are for stream_pread to give. */
-        if (!gaps_touch(&st->gaps, loan->start, (size_t)(loan->end - loan->start)))
+        /* Nothing lost may be pinned: stream_pread has to read from such a block. */
+        if (!lost_ranges_touch(&st->lost, pin->start, (size_t)(pin->end - pin->start)))
                 return 1;
-        blockcache_put(st->cache, loan->held);
+        blockcache_put(st->cache, pin->held);
         return -EAGAIN;
 }
 
-void stream_give_back(struct source *s, const struct source_loan *loan)
+void stream_unpin(struct source *s, const struct source_pin *pin)
 {
         struct stream *st = (struct stream *)s;
 
-        /* What all has been read goes, unless it would only be decoded again. */
-        blockcache_put_read(st->cache, loan->held, loan->followed ? 0 : loan->used);
+        /* Evict what was fully read, unless it would have to be decoded again soon. */
+        blockcache_put_read(st->cache, pin->held, pin->followed ? 0 : pin->used);
 }

@@ -1,76 +1,93 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How the pass goes on behind damage.
+ * Begins a pass where another one was interrupted.
  *
- *   segment | the last one in front | gap: nobody reads it | segments again
- *                        ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~^ the frontier, and a point
- *                        st->gaps: what was returned but is not believed, and what is lost
+ *   table    |=segment=|=segment=|=segment=|= growing, empty
+ *   recalled              |=======|========|             decoded again: as far as the codec recalls
+ *   frontier                        ^                    what follows it waits for its checksum
+ *   decoded                                ^ the pass goes on, with its state
  */
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/notes.h"
+#include "archive/stream/restart_builder.h"
+#include "archive/stream/stream.h"
 #include "archive/stream/stream_internal.h"
 
-/* The tail ends at the frontier, and after LOST bytes that nobody has another begins. */
-static int skip_gap(struct stream *st, const struct codec_gap *gap)
+void stream_resume_fini(struct stream_resume *r)
 {
-        uint64_t frontier = st->frontier, after = frontier + gap->lost;
-        struct block *next = NULL;
-        int rc = restart_skip(st->builder, gap->in_end * 8, gap->lost);
+        restart_table_free(r->take_table);
+        notes_free(r->take_notes);
+        *r = (struct stream_resume){0};
+}
 
-        if (rc == 0)
-                rc = restart_here(st->builder, gap->in_bit, gap->aux, gap->history,
-                                  gap->history_len);
-        if (rc == 0)
-                rc = blockcache_prepare(st->cache, after, RESTART_SEGMENT_MAX, &next);
-        if (rc < 0)
-                return rc;
-        if (frontier == st->tail_start) {
-                struct block *empty = st->tail;
+/* Hold what the codec may recall, up to HERE. */
+static int decode_recalled(struct stream *st, uint64_t here)
+{
+        uint64_t at = restart_keep_from(st->builder);
 
-                stream_set_tail(st, next, after);
-                blockcache_put(st->cache, empty);
-                return 0;
+        while (at < here) {
+                struct restart_segment segment;
+                struct block *block;
+                int rc;
+
+                if (!restart_find(st->table, at, &segment))
+                        return -EINVAL;
+                rc = stream_get_segment(st, &segment, &block);
+                if (rc < 0)
+                        return rc;
+                rc = stream_hold_recalled(st, block, segment.point.out, segment.end);
+                if (rc < 0) {
+                        blockcache_put(st->cache, block);
+                        return rc;
+                }
+                at = segment.end;
         }
-        rc = stream_retire_tail(st, frontier, next);
+        return 0;
+}
+
+static int begin_codec(struct stream *st, const struct codec_limits *limits,
+                       struct stream_resume *take, const struct restart_segment *here,
+                       struct error *err)
+{
+        void *history;
+        int rc = restart_history(st->table, here->index, &history);
+
         if (rc < 0)
-                blockcache_put(st->cache, next);
-        else
-                stream_set_tail(st, next, after);
+                return rc == -ENODATA ? -EINVAL : rc;
+        rc = st->codec->pass_resume(st->in, limits, &here->point, history, &take->state,
+                                    st->builder, &st->pass, err);
+        if (rc == 0)
+                st->settled = st->codec->trust(st->pass).settled;
         return rc;
 }
 
-int stream_resume(struct source *s, struct source_gap *gap, struct error *err)
+int stream_begin_resumed(struct stream *st, const struct codec_limits *limits,
+                         struct stream_resume *take, struct error *err)
 {
-        struct stream *st = (struct stream *)s;
-        uint64_t frontier = st->frontier;
-        struct codec_gap found;
-        int rc;
+        struct restart_segment here;
+        int rc = st->codec->pass_resume && restart_growing(st->table, &here) ? 0 : -EINVAL;
 
-        if (st->failure.code != EIO || !st->codec->resume)
-                return 0;
-        rc = st->codec->resume(st->pass, frontier, &found);
-        if (rc < 0)
-                return error_set(err, -rc, "out of memory");
-        /* Whatever a codec finds: without progress there is no end. */
-        if (rc > 0 && (found.in_bit <= st->resumed_bit || found.lost > SOURCE_SIZE_UNKNOWN / 4))
-                rc = 0;
-        *gap = (struct source_gap){frontier - min_u64(frontier, found.doubt),
-                                   frontier + (rc > 0 ? found.lost : 0)};
-        if (gaps_add(&st->gaps, *gap) < 0)
-                return 0;
         if (rc == 0)
-                return 0;
-        st->resumed_bit = found.in_bit;
-        rc = skip_gap(st, &found);
+                rc = restart_builder_resume(st->table, stream_recall, st, &take->state,
+                                            limits->keep, &st->builder);
+        if (rc == 0)
+                rc = decode_recalled(st, here.point.out);
+        if (rc == 0)
+                rc = blockcache_prepare(st->cache, here.point.out, RESTART_SEGMENT_MAX, &st->tail);
+        if (rc == 0) {
+                st->tail_start = st->decoded = here.point.out;
+                atomic_store(&st->frontier, min_u64(take->frontier, here.point.out));
+                rc = begin_codec(st, limits, take, &here, err);
+        }
         if (rc < 0)
-                return error_set(err, -rc, "out of memory");
-        atomic_store_explicit(&st->frontier, gap->end, memory_order_release);
-        stream_forget(st, gap->end);
-        st->failure = (struct error){0};
-        atomic_store(&st->failed, false);
-        return 1;
+                error_fill(err, -rc, "the pass cannot go on where it was interrupted");
+        return rc;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A pass that decodes only what it has to: see codec_ops.walk.
+ * A pass that decodes only what it has to: see codec_ops.skip.
  *
  *   decoded ==|== passed over ==|== passed over ==|== passed over |
  *             point             point             point           ^ where the walk is
- *                                                 ^ the frontier: all in front of it is finished
+ *                                                 ^ the frontier: all before it is finished
  *
- * There is no tail meanwhile. What is read in front of the frontier is decoded for who reads it: by
- * readers a segment at a time, as ever; by the pass's own thread, which reads a header here and
- * there, the piece alone that it lies in.
+ * There is no tail meanwhile. What is read before the frontier is decoded on demand: whole segments
+ * for readers, as always; for the pass's own thread, which reads a header here and there, only the
+ * piece that holds it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,47 +18,48 @@
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream_internal.h"
 
-/* What was decoded last ends at the frontier. */
+/* End what was decoded last here. */
 static int drop_tail(struct stream *st)
 {
         struct block *tail = st->tail;
 
         if (!tail)
                 return 0;
-        if (st->frontier > st->tail_start)
-                return stream_retire_tail(st, st->frontier, NULL);
-        stream_set_tail(st, NULL, st->frontier);
+        if (st->decoded > st->tail_start)
+                return stream_retire_tail(st, st->decoded, NULL);
+        stream_set_tail(st, NULL, st->decoded);
         blockcache_put(st->cache, tail);
         return 0;
 }
 
-/* What comes next is decoded, into a tail. */
+/* What comes next has to be decoded, into a tail. */
 static int make_tail(struct stream *st)
 {
         struct block *tail;
-        int rc = blockcache_prepare(st->cache, st->frontier, RESTART_SEGMENT_MAX, &tail);
+        int rc = blockcache_prepare(st->cache, st->decoded, RESTART_SEGMENT_MAX, &tail);
 
         if (rc == 0)
-                stream_set_tail(st, tail, st->frontier);
+                stream_set_tail(st, tail, st->decoded);
         return rc;
 }
 
-int stream_walk(struct stream *st, struct error *err)
+int stream_skip(struct stream *st, struct error *err)
 {
-        ssize_t n = st->codec->walk(st->pass, st->builder, err);
+        ssize_t n = st->codec->skip(st->pass, st->builder, err);
         int rc = 0;
 
         if (n < 0)
                 return (int)n;
         if (n > 0)
                 rc = drop_tail(st);
-        if (!st->tail)
-                atomic_store_explicit(&st->frontier, restart_segment_start(st->builder),
-                                      memory_order_release);
+        if (rc == 0 && !st->tail) {
+                st->decoded = restart_segment_start(st->builder);
+                rc = stream_believe(st);
+        }
         if (rc == 0 && n == 0 && !st->tail)
                 rc = make_tail(st);
         if (rc < 0)

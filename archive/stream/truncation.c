@@ -12,10 +12,10 @@
 
 enum { FILL = 16, GZIP_LENGTH = 4 };
 
-/* What nonsense may differ by from the length of what it stands for. */
+/* How much the length of garbage may differ from that of the data it was decoded from. */
 #define OFF_BY (UINT32_C(16) << 20)
 
-/* The last LEN bytes of FILE. False: they cannot be had. */
+/* Read the last LEN bytes of FILE. False: they cannot be read. */
 static bool load_tail(struct source *file, void *buf, size_t len)
 {
         return file->size >= len && source_pread(file, buf, len, file->size - len) == (ssize_t)len;
@@ -26,20 +26,20 @@ static bool is_fill(const uint8_t tail[FILL])
         return memcmp(tail, tail + 1, FILL - 1) == 0;
 }
 
-bool cutoff_gzip(struct source *file, uint64_t made)
+bool truncation_gzip(struct source *file, uint64_t made)
 {
         uint8_t tail[FILL];
         uint32_t length, off;
 
         if (!load_tail(file, tail, FILL) || is_fill(tail))
                 return false;
-        /* A member ends in the length of what it holds, modulo 2^32. */
+        /* A member ends with the length of its contents, modulo 2^32. */
         length = load_le32(tail + FILL - GZIP_LENGTH);
         off = length - (uint32_t)made;
         return off > OFF_BY && off < -OFF_BY;
 }
 
-/* Does a last block begin in the N bytes at P that ends behind them? */
+/* Do the N bytes at P contain the beginning of a last block that would end after them? */
 static bool ends_in_block(const uint8_t *p, size_t n)
 {
         for (size_t at = 0; at + ZSTD_BLOCK_HEADER_SIZE <= n; at++) {
@@ -52,7 +52,7 @@ static bool ends_in_block(const uint8_t *p, size_t n)
         return false;
 }
 
-bool cutoff_zstd(struct source *file, bool checksum)
+bool truncation_zstd(struct source *file, bool checksum)
 {
         size_t sum = checksum ? ZSTD_FRAME_CHECKSUM : 0;
         size_t len = (size_t)min_u64(file->size, ZSTD_BLOCK_HEADER_SIZE + ZSTD_PARSE_BLOCK_MAX +

@@ -38,13 +38,13 @@ static struct part trim(struct part s)
         return s;
 }
 
-/* What stands in front of S.p[AT], and behind it. */
+/* The part of S before byte AT, and the part after it. */
 static struct part before(struct part s, size_t at)
 {
         return trim((struct part){s.p, at});
 }
 
-static struct part behind(struct part s, size_t at)
+static struct part after(struct part s, size_t at)
 {
         return trim((struct part){s.p + at + 1, s.len - at - 1});
 }
@@ -123,7 +123,7 @@ static enum manifest_kind parse_line(struct part s, struct manifest_line *out)
         if (!algorithm)
                 return said.len ? MANIFEST_UNKNOWN : MANIFEST_MALFORMED;
         out->algorithm = algorithm->name;
-        return parse_hex(behind(s, equals), out) && out->digest_len == algorithm->digest_len
+        return parse_hex(after(s, equals), out) && out->digest_len == algorithm->digest_len
                    ? MANIFEST_DIGEST
                    : MANIFEST_MALFORMED;
 }

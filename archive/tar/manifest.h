@@ -21,29 +21,29 @@ enum {
 
 enum manifest_kind {
         MANIFEST_DIGEST,
-        MANIFEST_UNKNOWN,   /* of an algorithm that is not known */
-        MANIFEST_MALFORMED, /* no such line: only its number is set */
+        MANIFEST_UNKNOWN,   /* the algorithm is not known */
+        MANIFEST_MALFORMED, /* the line has another form: only its number is set */
 };
 
 struct manifest_line {
         enum manifest_kind kind;
         size_t number;    /* from 1 */
-        const char *name; /* of the file: so many bytes of the text, none of which is NUL */
+        const char *name; /* of the file: bytes of the text, without a NUL */
         size_t name_len;
         const char *algorithm; /* as OpenSSL has it: "SHA256"; MANIFEST_DIGEST alone */
         uint8_t digest[MANIFEST_DIGEST_MAX];
         size_t digest_len;
 };
 
-/* Where one is in the text, which stays the caller's. */
+/* A position in the text, which stays the caller's. */
 struct manifest_reader {
         const char *text;
         size_t len;
         size_t at;
-        size_t lines; /* in front of that */
+        size_t lines; /* before that */
 };
 
-/* The next line that is not empty; false at the end. Any bytes may be read so. */
+/* Read the next line that is not empty. False: the end. The text may be any bytes. */
 bool manifest_next(struct manifest_reader *r, struct manifest_line *out);
 
 #endif

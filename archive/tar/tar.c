@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/probe.h"
 #include "archive/tar/tar_member.h"
 
 #include <errno.h>
@@ -7,8 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
@@ -16,44 +19,38 @@
 
 enum {
         BLOCK = 4096,
-        MEMBERS_MAX = 4096,
-        FILE_MAX_BYTES = 1 << 20,   /* a larger member is not held in memory */
-        FILES_MAX_BYTES = 16 << 20, /* nor are more than so many bytes of all */
-        STEP = 16 << 20,            /* bytes of the stream between two looks at who wants to stop */
+        MEMBERS_MAX = 1 << 21,
+        NAME_WEIGHT = 128,        /* bytes of a name that count as another member */
+        NAME_BYTES = 4095,        /* of a longer name that are kept */
+        FILE_MAX_BYTES = 1 << 20, /* a larger member is a disk */
+        MARK_MAX = 1 << 20,       /* bytes of an end mark with its padding */
+        STEP = 16 << 20,          /* bytes of the stream between two checks whether to stop */
 };
 
-/*
- * Addresses. What is stored in one piece is where it is in the stream. Behind the stream's end, a
- * sparse member has as many as it has bytes, and an image in a member those of its own reader:
- *
- *   0 |  the stream  | sparse member | image | ...
- */
-struct region {
-        uint64_t base, span;
-        const struct tar_member *member;
-        uint32_t disk;
-        struct tar_image *image; /* NULL: the member, which is sparse */
-};
+/* The largest member that is shown: a map cannot say more. */
+#define MEMBER_MAX (UINT64_C(1) << 50)
 
 struct tar {
         struct archive base;
-        uint64_t end; /* bytes of the stream */
-        struct tar_member *members;
-        size_t count;
-        uint32_t *disks; /* of each member, DISK_NONE for a file */
-        uint32_t disk_count;
-        struct region *regions;
-        size_t region_count;
-        struct tar_images images;
-        size_t file_bytes;
+        uint64_t end;  /* bytes of the stream */
+        uint64_t mark; /* where its members end */
+        ARRAY(struct tar_file) files;
+        ARRAY(char) names;   /* of all of them in order, each with its NUL; until they are shown */
+        size_t weight;       /* of all */
+        ARRAY(size_t) disks; /* of each that is shown as a disk, the number of its file */
+        uint32_t disk_count; /* includes the disks in images, which come after these */
+        struct tar_image *images[TAR_IMAGES_MAX];
+        size_t image_count;
+        struct tar_images shared; /* by the images */
 
-        uint64_t fault_at;
-        char fault[200]; /* "": the tar is all there */
+        struct tar_faults faults;
+        char first_note[200];
+        size_t unshown; /* images whose disks are not shown, in a tar that is sound all the same */
 };
 
-static bool tar_probe(const void *head, size_t len)
+static bool tar_probe(struct probe *p)
 {
-        return tar_is_header(head, len);
+        return tar_is_header(p->head, p->len);
 }
 
 static bool ends_with(const char *name, const char *end)
@@ -63,171 +60,239 @@ static bool ends_with(const char *name, const char *end)
         return n >= m && strcasecmp(name + n - m, end) == 0;
 }
 
-/* Is all of M there? */
-static bool is_whole(const struct tar *t, const struct tar_member *m)
+static uint64_t header_of(const struct tar_file *f)
 {
-        return range_within(m->data, m->stored, t->end);
+        const struct tar_member *m = tar_file_unusual(f);
+
+        return m ? m->header : f->volume.anchor - TAR_BLOCK;
 }
 
-/* ---- regions ---- */
-
-static int add_region(struct tar *t, const struct tar_member *m, uint32_t disk, uint64_t span,
-                      struct region **out)
+/* Bytes that are stored of F. */
+static uint64_t stored_of(const struct tar_file *f)
 {
-        struct region *grown = reallocarray(t->regions, t->region_count + 1, sizeof *grown);
-        uint64_t base = round_up(t->base.addr_end, BLOCK);
+        const struct tar_member *m = tar_file_unusual(f);
 
-        if (!grown)
-                return -ENOMEM;
-        t->regions = grown;
-        if (!range_within(base, span, EXTENT_ADDR_MAX - 2 * (uint64_t)BLOCK))
-                return -EFBIG;
-        *out = &grown[t->region_count++];
-        **out = (struct region){.base = base, .span = span, .member = m, .disk = disk};
-        t->base.addr_end = base + span;
-        return 0;
+        return m ? m->stored : f->volume.size;
 }
 
-static struct region *find_region(const struct tar *t, uint64_t addr)
+/* The first byte of the stream at which F's data may be displaced, or are missing. */
+static uint64_t end_of(const struct tar *t, const struct tar_file *f)
 {
-        size_t low = 0, high = t->region_count;
+        return min_u64(t->end, source_straight(t->base.source, f->volume.anchor));
+}
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
+/* Is all of F there? */
+static bool is_whole(const struct tar *t, const struct tar_file *f)
+{
+        return range_within(f->volume.anchor, stored_of(f), end_of(t, f));
+}
 
-                if (t->regions[middle].base + t->regions[middle].span <= addr)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low < t->region_count && addr >= t->regions[low].base ? &t->regions[low] : NULL;
+/* Is nothing of F lost? */
+static bool is_readable(const struct tar *t, const struct tar_file *f)
+{
+        struct source_lost_range gap;
+
+        return is_whole(t, f) && !(source_find_lost(t->base.source, f->volume.anchor, &gap) &&
+                                   gap.start < f->volume.anchor + stored_of(f));
 }
 
 /* ---- images in members ---- */
 
-static void note_fault(struct tar *t, const struct tar_member *m, const struct error *why)
+static const char *leaf_of(const char *name)
 {
-        const char *slash = strrchr(m->name, '/');
+        const char *slash = strrchr(name, '/');
 
-        if (t->fault[0])
-                return;
-        t->fault_at = m->data;
-        snprintf(t->fault, sizeof t->fault, "%.60s %.120s", slash ? slash + 1 : m->name, why->text);
+        return slash ? slash + 1 : name;
 }
 
-/* A member that is an image: its disks are shown too. What cannot be opened is shown as it is. */
-static int open_image(struct tar *t, const struct tar_member *m, const struct archive_sink *sink,
-                      struct error *err)
+static int add_fault(struct tar *t, const struct tar_file *f, const char *name, const char *why)
 {
-        uint64_t len = min_u64(m->stored, t->end - min_u64(m->data, t->end));
-        struct tar_image *image = NULL;
-        struct region *region;
-        struct error why = {0};
-        int rc = tar_image_open(&t->images, t->base.source, m, len, t->disk_count, sink, &image,
-                                &why, err);
+        char text[200];
 
-        if (rc == 0 && why.code)
-                note_fault(t, m, &why);
+        snprintf(text, sizeof text, "%.60s %.130s", leaf_of(name), why);
+        return tar_add_fault(&t->faults, f->volume.anchor, text);
+}
+
+/* The member NAME is sound, but vmafs does not show its disks: tell the user WHY. */
+static void note_unshown(struct tar *t, const char *name, const char *why)
+{
+        char *note = t->base.info.note;
+        size_t room = sizeof t->base.info.note;
+
+        if (++t->unshown == 1)
+                snprintf(t->first_note, sizeof t->first_note, "%.60s %.130s", leaf_of(name), why);
+        if (t->unshown == 1)
+                snprintf(note, room, "%s", t->first_note);
+        else
+                snprintf(note, room, "%s (and %zu more)", t->first_note, t->unshown - 1);
+}
+
+/* Was an image not opened because vmafs does not interpret it, rather than for damage? */
+static bool is_foreign(int code)
+{
+        return code == ENOTSUP || code == EPERM || code == E2BIG;
+}
+
+/* If F is an image, show its disks, too. An image that cannot be opened is shown as it is. */
+static int open_image(struct tar *t, struct tar_file *f, const char *name,
+                      const struct archive_sink *sink, struct error *err)
+{
+        const struct tar_member *m = tar_file_unusual(f);
+        struct tar_image *image = NULL;
+        struct error why = {0};
+        int rc;
+
+        if (m && (m->lost || m->broken))
+                return 0;
+        rc = tar_image_open(&t->shared, f, leaf_of(name), end_of(t, f), t->disk_count, sink, &image,
+                            &why, err);
+        if (rc == 0 && is_foreign(why.code))
+                note_unshown(t, name, why.text);
+        else if (rc == 0 && why.code)
+                rc = add_fault(t, f, name, why.text);
         if (rc <= 0)
                 return rc;
-        rc = add_region(t, m, image->first_disk, image->archive->addr_end, &region);
-        if (rc < 0) {
-                tar_image_close(image);
-                return error_set(err, -rc, "%.100s cannot be shown: %s", m->name, strerror(-rc));
-        }
-        image->base = region->base;
-        region->image = image;
+        t->images[t->image_count++] = image;
         t->disk_count += image->disk_count;
         return 0;
 }
 
 /* ---- members ---- */
 
-static bool is_file(const struct tar *t, const struct tar_member *m)
+static bool is_shown_as_file(const struct tar *t, const struct tar_file *f, const char *name)
 {
-        return !m->sparse && m->size <= FILE_MAX_BYTES &&
-               t->file_bytes + m->size <= FILES_MAX_BYTES && !ends_with(m->name, ".raw") &&
-               !ends_with(m->name, ".img") && is_whole(t, m);
+        return !tar_file_unusual(f) && f->volume.size <= FILE_MAX_BYTES &&
+               !ends_with(name, ".raw") && !ends_with(name, ".img") && is_readable(t, f);
 }
 
-static int emit_file(struct tar *t, const struct tar_member *m, const struct archive_sink *sink)
+static int emit_disk(struct tar *t, size_t i, const char *name, const struct archive_sink *sink)
 {
-        cleanup_free char *data = malloc((size_t)m->size + 1);
-        struct archive_file file = {.name = m->name, .data = data, .len = (size_t)m->size};
-        ssize_t n;
+        struct tar_file *f = &t->files.items[i];
+        struct entry_disk disk = {.device = name, .sparse = true, .volume = &f->volume};
+        const struct entry e = {.name = name, .size = f->volume.size, .disk = &disk};
+        int rc;
 
-        if (!data)
-                return -ENOMEM;
-        n = source_pread(t->base.source, data, file.len, m->data);
-        if (n != (ssize_t)file.len)
-                return n < 0 ? (int)n : -EIO;
-        t->file_bytes += file.len;
-        return sink->file(sink->ctx, &file);
+        if (e.size > MEMBER_MAX && !is_whole(t, f))
+                return add_fault(t, f, name, "is not shown: it claims more bytes than can be");
+        if (e.size > MEMBER_MAX) {
+                note_unshown(t, name, "is not shown: it has more bytes than vmafs can show");
+                return 0;
+        }
+        rc = sink->entry(sink->ctx, &e);
+        t->disk_count += rc == 0;
+        return rc < 0 ? rc : array_add(&t->disks, i);
 }
 
-static int emit_disk(struct tar *t, size_t i, const struct archive_sink *sink)
+static int emit_member(struct tar *t, size_t i, const char *name, const struct archive_sink *sink,
+                       struct error *err)
 {
-        const struct tar_member *m = &t->members[i];
-        struct archive_disk disk = {
-            .name = m->name, .device = m->name, .size = m->size, .sparse = true};
-        struct region *region;
-        int rc = sink->disk(sink->ctx, &disk);
+        struct tar_file *f = &t->files.items[i];
+        const struct entry file = {.name = name, .size = f->volume.size, .volume = &f->volume};
+        int rc = is_shown_as_file(t, f, name) ? sink->entry(sink->ctx, &file)
+                                              : emit_disk(t, i, name, sink);
 
         if (rc < 0)
-                return rc;
-        t->disks[i] = t->disk_count++;
-        return m->sparse ? add_region(t, m, t->disks[i], round_up(m->size, BLOCK), &region) : 0;
+                return error_set_at(err, -rc, header_of(f), "%.100s cannot be shown: %s", name,
+                                    strerror(-rc));
+        return 0;
 }
 
+/* All members, and after them the disks of those that are images. */
 static int emit_members(struct tar *t, const struct archive_sink *sink, struct error *err)
 {
+        const char *name = t->names.items;
         int rc = 0;
 
-        t->disks = calloc(t->count + 1, sizeof *t->disks);
-        if (!t->disks)
-                return error_set(err, ENOMEM, "out of memory");
-        for (size_t i = 0; i < t->count && rc == 0; i++) {
-                t->disks[i] = DISK_NONE;
-                rc = is_file(t, &t->members[i]) ? emit_file(t, &t->members[i], sink)
-                                                : emit_disk(t, i, sink);
-                if (rc < 0)
-                        return error_set_at(err, -rc, t->members[i].header,
-                                            "%.100s cannot be shown: %s", t->members[i].name,
-                                            strerror(-rc));
-        }
-        for (size_t i = 0; i < t->count && rc == 0; i++)
-                rc = open_image(t, &t->members[i], sink, err);
+        for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
+                rc = emit_member(t, i, name, sink, err);
+        name = t->names.items;
+        for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
+                rc = open_image(t, &t->files.items[i], name, sink, err);
+        array_free(&t->names);
         return rc;
 }
 
-/* All members; what cannot be told apart any more is left for the scan to report. */
+/*
+ * How many ordinary members one with a name of LEN bytes is worth: long names count, so that all of
+ * them together take a few hundred MiB at most, however well such a tar is compressed.
+ */
+static size_t weight(size_t len)
+{
+        return 1 + len / NAME_WEIGHT;
+}
+
+/* Keeps NAME_BYTES of NAME: no path is longer, and no name that is shown is as long. */
+static int add_name(struct tar *t, const char *name)
+{
+        size_t len = strnlen(name, NAME_BYTES);
+        int rc = array_reserve(&t->names, len + 1);
+
+        if (rc < 0)
+                return rc;
+        memcpy(t->names.items + t->names.count, name, len);
+        t->names.count += len + 1;
+        t->names.items[t->names.count - 1] = '\0';
+        return 0;
+}
+
+static int add_member(struct tar *t, struct tar_member *m, struct error *err)
+{
+        struct tar_file f = tar_file_plain(t->base.source, m->data, m->size);
+        int rc;
+
+        t->weight += weight(strnlen(m->name, NAME_BYTES));
+        if (t->weight > MEMBERS_MAX)
+                return error_set(err, E2BIG,
+                                 "holds too many files: vmafs shows %d, and fewer with long names",
+                                 MEMBERS_MAX);
+        if (t->files.count == 0)
+                t->base.info.ctime = m->mtime;
+        rc = array_reserve(&t->files, 1);
+        if (rc == 0)
+                rc = add_name(t, m->name);
+        if (rc == 0 && (m->sparse || m->lost))
+                rc = tar_file_be_unusual(&f, m);
+        if (rc < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        return array_add(&t->files, f);
+}
+
+/* The header after F has shown that F cannot be trusted: all of it is lost. */
+static int lose(struct tar_file *f, const char *why)
+{
+        struct tar_member m = {.header = header_of(f),
+                               .data = f->volume.anchor,
+                               .stored = f->volume.size,
+                               .size = f->volume.size};
+        int rc = tar_file_unusual(f) ? 0 : tar_file_be_unusual(f, &m);
+
+        if (rc == 0)
+                f->unusual->member.lost = why;
+        return rc;
+}
+
+/* All members; what is damaged between them is left for the scan to report. */
 static int find_members(struct tar *t, struct error *err)
 {
         struct tar_reader r = {.source = t->base.source};
-        struct tar_member m;
-        int rc;
+        int rc = 1;
 
-        while ((rc = tar_next(&r, &m, err)) > 0) {
-                struct tar_member *grown = reallocarray(t->members, t->count + 1, sizeof *grown);
+        while (rc > 0) {
+                __attribute__((cleanup(tar_member_fini))) struct tar_member m = {0};
 
-                if (!grown || t->count == MEMBERS_MAX) {
-                        tar_member_fini(&m);
-                        if (grown)
-                                t->members = grown;
-                        return grown ? error_set(err, E2BIG,
-                                                 "holds more than %d files: vmafs reads a tar "
-                                                 "of a machine's disks",
-                                                 MEMBERS_MAX)
-                                     : error_set(err, ENOMEM, "out of memory");
-                }
-                t->members = grown;
-                t->members[t->count++] = m;
+                rc = tar_next(&r, &m, err);
+                if (r.lost_before && t->files.count && lose(array_last(&t->files), r.lost_before))
+                        rc = -ENOMEM;
+                if (rc > 0 && add_member(t, &m, err) < 0)
+                        rc = -err->code;
         }
-        if (rc == 0 && t->count)
+        if (rc == 0 && t->files.count)
                 rc = tar_reach(&r, r.pos, err);
+        t->mark = r.pos;
         t->end = r.end;
-        t->fault_at = r.fault_at;
-        memcpy(t->fault, r.fault, sizeof t->fault);
+        t->faults = r.faults;
+        if (rc == -ENOMEM && !err->code)
+                return error_set(err, ENOMEM, "out of memory");
         return rc;
 }
 
@@ -235,14 +300,15 @@ static void tar_close(struct archive *a)
 {
         struct tar *t = (struct tar *)a;
 
-        for (size_t i = 0; i < t->region_count; i++)
-                tar_image_close(t->regions[i].image);
-        tar_images_fini(&t->images);
-        for (size_t i = 0; i < t->count; i++)
-                tar_member_fini(&t->members[i]);
-        free(t->members);
-        free(t->regions);
-        free(t->disks);
+        for (size_t i = 0; i < t->image_count; i++)
+                tar_image_close(t->images[i]);
+        tar_images_fini(&t->shared);
+        for (size_t i = 0; i < t->files.count; i++)
+                tar_file_fini(&t->files.items[i]);
+        array_free(&t->files);
+        array_free(&t->disks);
+        array_free(&t->names);
+        array_free(&t->faults);
         free(t);
 }
 
@@ -250,6 +316,16 @@ static void cleanup_tar_fn(struct tar **t)
 {
         if (*t)
                 tar_close(&(*t)->base);
+}
+
+static int refuse_empty(const struct tar *t, struct error *err)
+{
+        const struct tar_fault *fault = t->faults.items;
+
+        if (!t->faults.count)
+                return error_set(err, ENOTSUP, "is a tar that holds no file");
+        return error_set_at(err, EIO, fault->at, "is a tar that holds no file: %.180s",
+                            fault->text);
 }
 
 static int tar_open(struct source *source, const struct archive_origin *origin,
@@ -260,18 +336,17 @@ static int tar_open(struct source *source, const struct archive_origin *origin,
 
         if (!t)
                 return error_set(err, ENOMEM, "out of memory");
-        t->base.ops = &tar_archive;
+        t->base.ops = &tar_format;
         t->base.source = source;
-        t->images.cache_bytes = origin->cache_bytes;
+        t->shared.shared = origin->shared;
         rc = find_members(t, err);
         if (rc < 0)
                 return rc;
-        if (t->count == 0)
-                return error_set_at(err, t->fault[0] ? EIO : ENOTSUP, t->fault_at,
-                                    "is a tar that holds no file%s%s", t->fault[0] ? ": " : "",
-                                    t->fault);
-        t->base.info.ctime = t->members[0].mtime ? t->members[0].mtime : origin->mtime;
-        t->base.addr_end = t->end;
+        if (t->files.count == 0)
+                return refuse_empty(t, err);
+        if (!t->base.info.ctime)
+                t->base.info.ctime = origin->mtime;
+        t->shared.mtime = t->base.info.ctime;
         rc = emit_members(t, sink, err);
         if (rc == 0)
                 *out = &steal_ptr(&t)->base;
@@ -287,45 +362,80 @@ static int report(const struct archive_sink *sink, uint64_t offset, uint32_t dis
         return sink->damage(sink->ctx, &d);
 }
 
-/* DISK has lost what no extent of it covers. */
-static int cut_off(const struct tar *t, const struct archive_sink *sink, uint32_t disk,
-                   const char *text)
-{
-        int rc = report(sink, t->end, disk, text);
+static const char cut_off[] = "the archive ends inside this file: it was cut off";
+static const char displaced[] = "a part of this file is lost, and what follows that in it";
 
-        return rc < 0 ? rc : sink->incomplete(sink->ctx, disk);
+/* Does all that is stored of F lie before END? Its runs are in order. */
+static bool has_end(const struct tar_file *f, uint64_t end)
+{
+        const struct tar_member *m = tar_file_unusual(f);
+        const struct tar_run *last;
+
+        if (!m)
+                return range_within(f->volume.anchor, f->volume.size, end);
+        if (!m->runs.count)
+                return true;
+        last = array_last(&m->runs);
+        return range_within(last->offset, last->len, end);
 }
 
-static int scan_plain(struct tar *t, const struct tar_member *m, uint32_t disk,
+/* Report what is wrong with F, which is disk number DISK. Its volume knows which bytes are lost. */
+static int check_file(const struct tar *t, const struct tar_file *f, uint32_t disk,
                       const struct archive_sink *sink)
 {
-        struct extent e = {.len = m->size, .addr = m->data};
+        const struct tar_member *m = tar_file_unusual(f);
+        uint64_t end = end_of(t, f);
+
+        if (m && m->lost)
+                return report(sink, m->header, disk, m->lost);
+        if (m && m->broken)
+                return report(sink, m->header, disk, "a file's sparse map is damaged or absurd");
+        if (has_end(f, end))
+                return 0;
+        return report(sink, end, disk, end < t->end ? displaced : cut_off);
+}
+
+static int check_files(const struct tar *t, const struct archive_sink *sink)
+{
         int rc = 0;
 
-        if (!is_whole(t, m))
-                e.len = (t->end - min_u64(m->data, t->end)) / BLOCK * BLOCK;
-        if (e.len)
-                rc = sink->extents(sink->ctx, disk, &e, 1, m->data);
-        if (rc == 0 && e.len < m->size)
-                rc = cut_off(t, sink, disk, "the archive ends inside this file: it was cut off");
+        for (size_t i = 0; i < t->disks.count && rc == 0; i++)
+                rc = check_file(t, array_at(&t->files, t->disks.items[i]), (uint32_t)i, sink);
         return rc;
 }
 
-static int scan_sparse(struct tar *t, const struct region *region, const struct archive_sink *sink)
+static int report_faults(const struct tar *t, const struct archive_sink *sink)
 {
-        bool whole;
-        int rc;
+        int rc = 0;
 
-        if (region->member->broken)
-                return cut_off(t, sink, region->disk, "a file's sparse map is damaged or absurd");
-        rc = tar_emit_runs(region->member, region->disk, region->base, t->end, sink, &whole);
-        if (rc == 0 && !whole)
-                rc = cut_off(t, sink, region->disk,
-                             "the archive ends inside this file: it was cut off");
+        for (size_t i = 0; i < t->faults.count && rc == 0; i++)
+                rc = report(sink, t->faults.items[i].at, DISK_NONE, t->faults.items[i].text);
         return rc;
 }
 
-/* What is behind the end mark belongs to the stream too: its index is of all of it. */
+/*
+ * A tar consists of whole blocks. One that ends in zeros, as it should, but in the middle of a
+ * block, has lost bytes or got some inserted, perhaps in its last member. END is the stream's end.
+ */
+static int check_length(const struct tar *t, uint64_t end, const struct archive_sink *sink)
+{
+        unsigned char block[TAR_BLOCK] = {0};
+
+        if (end % TAR_BLOCK == 0 || source_straight(t->base.source, 0) < end || end < t->mark ||
+            end - t->mark > MARK_MAX)
+                return 0;
+        for (uint64_t at = t->mark; at < end; at += sizeof block) {
+                size_t n = (size_t)min_u64(sizeof block, end - at);
+                int rc = source_pread_all(t->base.source, block, n, at);
+
+                if (rc < 0 || !tar_is_zero(block))
+                        return 0;
+        }
+        return report(sink, end, DISK_NONE,
+                      "the archive ends inside a block: it was cut off, or something was cut out");
+}
+
+/* Read past the end mark: the stream's index has to cover all of the stream. */
 static int read_on(struct tar *t, const struct archive_sink *sink, struct error *err)
 {
         struct source *source = t->base.source;
@@ -337,90 +447,36 @@ static int read_on(struct tar *t, const struct archive_sink *sink, struct error 
                 if (rc == 0)
                         rc = sink->progress(sink->ctx, 0);
         }
-        if (rc == -EIO && !t->fault[0])
-                return report(sink, err->has_offset ? err->offset : end, DISK_NONE, err->text);
-        return rc == -EIO ? 0 : rc;
+        return rc < 0 ? rc : check_length(t, end, sink);
 }
 
 static int tar_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct tar *t = (struct tar *)a;
-        struct error ignored = {0};
-        int rc = read_on(t, sink, err ? err : &ignored);
+        int rc = read_on(t, sink, err);
 
-        if (rc == 0 && t->fault[0])
-                rc = report(sink, t->fault_at, DISK_NONE, t->fault);
-        for (size_t i = 0; i < t->count && rc == 0; i++)
-                if (t->disks[i] != DISK_NONE && !t->members[i].sparse)
-                        rc = scan_plain(t, &t->members[i], t->disks[i], sink);
-        for (size_t i = 0; i < t->region_count && rc == 0; i++) {
-                struct region *region = &t->regions[i];
-
-                rc = region->image ? tar_image_scan(region->image, sink, err)
-                                   : scan_sparse(t, region, sink);
-        }
+        if (rc == 0)
+                rc = report_faults(t, sink);
+        if (rc == 0)
+                rc = check_files(t, sink);
+        for (size_t i = 0; i < t->image_count && rc == 0; i++)
+                rc = tar_image_scan(t->images[i], sink, err);
         return rc < 0 ? rc : sink->progress(sink->ctx, t->end);
 }
 
-/* ---- reading ---- */
-
-static int tar_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
-                    size_t len)
-{
-        struct tar *t = (struct tar *)a;
-        const struct region *region = find_region(t, extent->addr);
-
-        if (!region)
-                return source_pread_all(a->source, buf, len, extent->addr + skip);
-        if (!region->image)
-                return tar_read_runs(a->source, region->member, extent->addr - region->base + skip,
-                                     buf, len);
-        return tar_image_read(region->image, extent, skip, buf, len);
-}
-
-static bool tar_locate(struct archive *a, const struct extent *extent, uint64_t *offset)
-{
-        struct tar *t = (struct tar *)a;
-        const struct region *region = find_region(t, extent->addr);
-        uint64_t pos;
-        size_t i;
-
-        *offset = extent->addr;
-        if (!region)
-                return true;
-        if (region->image)
-                return tar_image_locate(region->image, extent, offset);
-        pos = extent->addr - region->base;
-        i = tar_find_run(region->member, pos);
-        if (i == region->member->run_count || region->member->runs[i].start > pos)
-                return false;
-        *offset = region->member->runs[i].offset + (pos - region->member->runs[i].start);
-        return pos + extent->len <= region->member->runs[i].start + region->member->runs[i].len;
-}
-
-/* Of the disks in images alone. */
-static int tar_detail(struct archive *a, uint32_t disk, uint64_t start, uint64_t len,
-                      struct archive_detail *out)
+static void tar_skip_scan(struct archive *a)
 {
         const struct tar *t = (const struct tar *)a;
 
-        for (size_t i = 0; i < t->region_count; i++) {
-                struct tar_image *image = t->regions[i].image;
-
-                if (image && disk >= image->first_disk &&
-                    disk - image->first_disk < image->disk_count)
-                        return tar_image_detail(image, disk, start, len, out);
-        }
-        return -ENOTSUP;
+        for (size_t i = 0; i < t->image_count; i++)
+                tar_image_skip_scan(t->images[i]);
 }
 
-const struct archive_ops tar_archive = {
+const struct format tar_format = {
     .name = "tar",
     .probe = tar_probe,
     .open = tar_open,
     .scan = tar_scan,
-    .read = tar_read,
-    .locate = tar_locate,
-    .detail = tar_detail,
+    .skip_scan = tar_skip_scan,
     .close = tar_close,
 };

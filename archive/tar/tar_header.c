@@ -4,146 +4,74 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/tar/tar_extra.h"
 #include "archive/tar/tar_member.h"
+#include "archive/tar/tar_resync.h"
 
 enum {
-        AT_NAME = 0,
-        NAME_LEN = 100,
-        AT_SIZE = 124,
-        AT_MTIME = 136,
-        NUMBER_LEN = 12,
-        AT_SUM = 148,
-        SUM_LEN = 8,
-        AT_TYPE = 156,
-        AT_MAGIC = 257,
-        AT_PREFIX = 345,
-        PREFIX_LEN = 155,
-
-        /* GNU, type S */
-        AT_RUNS = 386,
-        RUNS = 4,
-        AT_EXTENDED = 482,
-        AT_REAL_SIZE = 483,
-        MORE_RUNS = 21,
-        AT_MORE_EXTENDED = 504,
-
         EXTRA_MAX = 16 << 20, /* bytes of a pax header or a long name */
         REACH = 16 << 20,
 };
 
-#define FAR (UINT64_C(1) << 60) /* sums of such numbers do not overflow */
-
-/* What headers in front of a member say of it. */
-struct extra {
-        char *path;        /* pax, or GNU's long name */
-        char *sparse_name; /* pax: path is then made up */
-        bool has_size, has_real_size, has_major;
-        uint64_t size, real_size, major;
-        uint64_t start; /* of a run whose length is to come */
-        int64_t mtime;
-        bool has_mtime;
-        bool sparse, broken;
-        struct tar_run *runs;
-        size_t run_count;
-};
-
-static void extra_fini(struct extra *x)
+static void extra_fini(struct tar_extra *x)
 {
         free(x->path);
         free(x->sparse_name);
-        free(x->runs);
+        array_free(&x->runs);
 }
 
 void tar_member_fini(struct tar_member *m)
 {
         free(m->name);
-        free(m->runs);
-}
-
-/* ---- numbers ---- */
-
-/* Octal, or base 256 where the top bit is set. */
-static bool parse_number(const unsigned char *p, size_t len, uint64_t *out)
-{
-        size_t i = 0;
-        uint64_t v = 0;
-
-        if (p[0] & 0x80) {
-                for (i = 0; i < len - 8; i++)
-                        if (p[i] != (i ? 0 : 0x80))
-                                return false;
-                *out = load_be64(p + len - 8);
-                return true;
-        }
-        while (i < len && p[i] == ' ')
-                i++;
-        for (; i < len && p[i] >= '0' && p[i] <= '7'; i++)
-                v = v << 3 | (uint64_t)(p[i] - '0');
-        if (i < len && p[i] != ' ' && p[i] != '\0')
-                return false;
-        *out = v;
-        return true;
-}
-
-static bool parse_decimal(const char *s, uint64_t *out)
-{
-        char *end;
-
-        if (!isdigit((unsigned char)*s))
-                return false;
-        errno = 0;
-        *out = strtoull(s, &end, 10);
-        return errno == 0 && (*end == '\0' || *end == '.' || *end == ',');
-}
-
-static bool sum_is_right(const unsigned char *block)
-{
-        uint64_t said, sum = 0;
-
-        if (!parse_number(block + AT_SUM, SUM_LEN, &said))
-                return false;
-        for (size_t i = 0; i < TAR_BLOCK; i++)
-                sum += i >= AT_SUM && i < AT_SUM + SUM_LEN ? ' ' : block[i];
-        return sum == said;
-}
-
-bool tar_is_header(const void *block, size_t len)
-{
-        return len >= TAR_BLOCK && memcmp((const char *)block + AT_MAGIC, "ustar", 5) == 0 &&
-               sum_is_right(block);
+        array_free(&m->runs);
 }
 
 /* ---- the stream ---- */
 
-/* The archive ends at byte OFFSET, as far as can be told. */
-static int end_with(struct tar_reader *r, uint64_t offset, const char *text)
+int tar_add_fault(struct tar_faults *faults, uint64_t at, const char *text)
 {
-        r->fault_at = offset;
-        snprintf(r->fault, sizeof r->fault, "%.*s", (int)sizeof r->fault - 1, text);
-        return 0;
+        struct tar_fault fault = {.at = at};
+
+        if (faults->count == TAR_FAULTS_MAX)
+                return 0;
+        snprintf(fault.text, sizeof fault.text, "%.*s", (int)sizeof fault.text - 1, text);
+        return array_add(faults, fault);
+}
+
+/* The header at r->pos cannot be used, because of a fault at byte OFFSET. 0 or -ENOMEM. */
+static int give_up(struct tar_reader *r, uint64_t offset, const char *text)
+{
+        r->broken = true;
+        return r->follows ? 0 : tar_add_fault(&r->faults, offset, text);
 }
 
 int tar_reach(struct tar_reader *r, uint64_t offset, struct error *err)
 {
-        struct error why = {0};
         int rc = 0;
 
-        while (rc == 0 && r->end < offset && r->end < r->source->size && !r->fault[0]) {
-                rc = source_reach(r->source, min_u64(offset, r->end + REACH), &r->end, &why);
-                if (rc == -EIO)
-                        return end_with(r, why.has_offset ? why.offset : r->end, why.text);
-        }
-        if (rc < 0 && err)
-                *err = why;
+        while (rc == 0 && r->end < offset && r->end < r->source->size)
+                rc = source_reach(r->source, min_u64(offset, r->end + REACH), &r->end, err);
         return rc;
 }
 
-/* LEN bytes at OFFSET. 1; 0 where they are not all there; -errno. */
-static int fetch(struct tar_reader *r, void *buf, size_t len, uint64_t offset, struct error *err)
+/* The bytes at OFFSET cannot be read; a compressed stream says why. */
+static int give_up_unread(struct tar_reader *r, uint64_t offset)
+{
+        struct error why;
+        char text[sizeof why.text + 64];
+
+        if (source_damage(r->source, &why) == 0)
+                return give_up(r, offset, "a part of the archive cannot be read");
+        snprintf(text, sizeof text, "a part of the archive cannot be read: %s", why.text);
+        return give_up(r, offset, text);
+}
+
+int tar_fetch(struct tar_reader *r, void *buf, size_t len, uint64_t offset, struct error *err)
 {
         ssize_t n;
         int rc = 0;
@@ -155,173 +83,13 @@ static int fetch(struct tar_reader *r, void *buf, size_t len, uint64_t offset, s
                 return rc;
         n = source_pread(r->source, buf, len, offset);
         if (n == -EIO)
-                return end_with(r, offset, "a part of the archive cannot be read");
+                return give_up_unread(r, offset);
         if (n < 0)
                 return error_set_at(err, (int)-n, offset, "cannot be read: %s", strerror((int)-n));
         return (size_t)n == len;
 }
 
-/* ---- sparse maps ---- */
-
-static int add_run(struct tar_reader *r, struct extra *x, uint64_t start, uint64_t len)
-{
-        struct tar_run *runs;
-        size_t room = x->run_count & (x->run_count - 1) ? 0 : x->run_count * 2;
-
-        if (len == 0)
-                return 0;
-        if (r->runs >= TAR_RUNS_MAX) {
-                x->broken = true;
-                return 0;
-        }
-        if (x->run_count == 0)
-                room = 1;
-        if (room) {
-                runs = reallocarray(x->runs, room, sizeof *runs);
-                if (!runs)
-                        return -ENOMEM;
-                x->runs = runs;
-        }
-        r->runs++;
-        x->runs[x->run_count++] = (struct tar_run){.start = start, .len = len};
-        return 0;
-}
-
-/* N pairs of numbers as GNU's own headers have them; the first one that is empty ends them. */
-static int add_pairs(struct tar_reader *r, struct extra *x, const unsigned char *p, size_t n)
-{
-        int rc = 0;
-
-        for (size_t i = 0; i < n && rc == 0; i++, p += 2 * (size_t)NUMBER_LEN) {
-                uint64_t start = 0, len = 0;
-
-                if (p[0] == '\0')
-                        return 0;
-                if (!parse_number(p, NUMBER_LEN, &start) ||
-                    !parse_number(p + NUMBER_LEN, NUMBER_LEN, &len))
-                        x->broken = true;
-                rc = add_run(r, x, start, len);
-        }
-        return rc;
-}
-
-/* GNU's map: in the header, and in blocks behind it, by which *DATA is moved on. 1, 0, -errno. */
-static int read_gnu_map(struct tar_reader *r, struct extra *x, const unsigned char *header,
-                        uint64_t *data, struct error *err)
-{
-        unsigned char block[TAR_BLOCK];
-        bool more = header[AT_EXTENDED] != 0;
-        int rc = add_pairs(r, x, header + AT_RUNS, RUNS);
-
-        x->sparse = true;
-        if (parse_number(header + AT_REAL_SIZE, NUMBER_LEN, &x->real_size))
-                x->has_real_size = true;
-        while (more && rc == 0) {
-                rc = fetch(r, block, sizeof block, *data, err);
-                if (rc <= 0)
-                        return rc;
-                *data += TAR_BLOCK;
-                rc = add_pairs(r, x, block, MORE_RUNS);
-                more = block[AT_MORE_EXTENDED] != 0;
-        }
-        return rc < 0 ? error_set(err, ENOMEM, "out of memory") : 1;
-}
-
-/* Decimal numbers, a line each, from blocks of the stream. */
-struct lines {
-        unsigned char block[TAR_BLOCK];
-        size_t at;     /* TAR_BLOCK: the next block is needed */
-        uint64_t next; /* of the next block */
-        uint64_t end;  /* of the member's data */
-};
-
-/* 1; 0 where no number is there, or not all of it; -errno. */
-static int next_number(struct tar_reader *r, struct lines *l, uint64_t *out, struct error *err)
-{
-        char digits[24];
-
-        for (size_t n = 0; n < sizeof digits; n++) {
-                if (l->at == TAR_BLOCK) {
-                        int rc = l->next < l->end
-                                     ? fetch(r, l->block, sizeof l->block, l->next, err)
-                                     : 0;
-
-                        if (rc <= 0)
-                                return rc;
-                        l->next += TAR_BLOCK;
-                        l->at = 0;
-                }
-                digits[n] = (char)l->block[l->at++];
-                if (digits[n] != '\n')
-                        continue;
-                digits[n] = '\0';
-                return parse_decimal(digits, out);
-        }
-        return 0;
-}
-
-/* pax 1.0: the map stands in front of the data. 1, 0, -errno. */
-static int read_pax_map(struct tar_reader *r, struct extra *x, uint64_t *data, uint64_t *stored,
-                        struct error *err)
-{
-        struct lines l = {.at = TAR_BLOCK, .next = *data, .end = *data + *stored};
-        uint64_t count, start, len;
-        int rc = next_number(r, &l, &count, err);
-
-        for (uint64_t i = 0; rc > 0 && i < count && !x->broken; i++) {
-                rc = next_number(r, &l, &start, err);
-                if (rc > 0)
-                        rc = next_number(r, &l, &len, err);
-                if (rc > 0 && add_run(r, x, start, len) < 0)
-                        return error_set(err, ENOMEM, "out of memory");
-        }
-        if (rc < 0)
-                return rc;
-        x->broken |= rc == 0;
-        *stored -= min_u64(*stored, l.next - *data);
-        *data = l.next;
-        return 1;
-}
-
-/* pax 0.1: "start,length,start,length". */
-static int take_list(struct tar_reader *r, struct extra *x, const char *s)
-{
-        int rc = 0;
-
-        while (*s && rc == 0) {
-                uint64_t start, len;
-                const char *comma = strchr(s, ',');
-
-                if (!comma || !parse_decimal(s, &start) || !parse_decimal(comma + 1, &len)) {
-                        x->broken = true;
-                        return 0;
-                }
-                rc = add_run(r, x, start, len);
-                s = comma + 1 + strcspn(comma + 1, ",");
-                s += *s == ',';
-        }
-        return rc;
-}
-
-/* In order, within the file, and as much as is stored? Then each run learns where it is. */
-static bool place_runs(struct tar_member *m)
-{
-        uint64_t at = 0, offset = 0;
-
-        for (size_t i = 0; i < m->run_count; i++) {
-                struct tar_run *run = &m->runs[i];
-
-                if (run->start < at || !range_within(run->start, run->len, m->size) ||
-                    !range_within(offset, run->len, m->stored))
-                        return false;
-                run->offset = m->data + offset;
-                at = run->start + run->len;
-                offset += run->len;
-        }
-        return true;
-}
-
-/* ---- headers in front of a member ---- */
+/* ---- headers before a member ---- */
 
 static int replace(char **at, const char *value)
 {
@@ -334,7 +102,7 @@ static int replace(char **at, const char *value)
         return 0;
 }
 
-static int take_sparse_record(struct tar_reader *r, struct extra *x, const char *key,
+static int take_sparse_record(struct tar_reader *r, struct tar_extra *x, const char *key,
                               const char *value)
 {
         uint64_t len;
@@ -343,19 +111,20 @@ static int take_sparse_record(struct tar_reader *r, struct extra *x, const char 
         if (strcmp(key, "name") == 0)
                 return replace(&x->sparse_name, value);
         if (strcmp(key, "size") == 0 || strcmp(key, "realsize") == 0)
-                x->has_real_size = parse_decimal(value, &x->real_size);
+                x->has_real_size = tar_parse_decimal(value, &x->real_size);
         else if (strcmp(key, "major") == 0)
-                x->has_major = parse_decimal(value, &x->major);
+                x->has_major = tar_parse_decimal(value, &x->major);
         else if (strcmp(key, "offset") == 0)
-                x->broken |= !parse_decimal(value, &x->start);
+                x->broken |= !tar_parse_decimal(value, &x->start);
         else if (strcmp(key, "map") == 0)
-                return take_list(r, x, value);
-        else if (strcmp(key, "numbytes") == 0 && parse_decimal(value, &len))
-                return add_run(r, x, x->start, len);
+                return tar_take_list(r, x, value);
+        else if (strcmp(key, "numbytes") == 0 && tar_parse_decimal(value, &len))
+                return tar_add_run(r, x, x->start, len);
         return 0;
 }
 
-static int take_record(struct tar_reader *r, struct extra *x, const char *key, const char *value)
+static int take_record(struct tar_reader *r, struct tar_extra *x, const char *key,
+                       const char *value)
 {
         static const char sparse[] = "GNU.sparse.";
         uint64_t seconds;
@@ -365,35 +134,38 @@ static int take_record(struct tar_reader *r, struct extra *x, const char *key, c
         if (strncmp(key, sparse, sizeof sparse - 1) == 0)
                 return take_sparse_record(r, x, key + sizeof sparse - 1, value);
         if (strcmp(key, "size") == 0) {
-                x->has_size = parse_decimal(value, &x->size) && x->size <= FAR;
-        } else if (strcmp(key, "mtime") == 0 && parse_decimal(value, &seconds)) {
+                x->has_size = tar_parse_decimal(value, &x->size) && x->size <= TAR_FAR;
+                x->malformed |= !x->has_size;
+        } else if (strcmp(key, "mtime") == 0 && tar_parse_decimal(value, &seconds)) {
                 x->has_mtime = true;
                 x->mtime = (int64_t)seconds;
         }
         return 0;
 }
 
-/* "LENGTH KEY=VALUE\n", one behind the other; a record that is none ends them. */
-static int take_records(struct tar_reader *r, struct extra *x, char *text, size_t len)
+/* "LENGTH KEY=VALUE\n", one after another; a malformed record makes all of them doubtful. */
+static int take_records(struct tar_reader *r, struct tar_extra *x, char *text, size_t len)
 {
         int rc = 0;
 
         while (len && rc == 0) {
-                char *behind, *equals;
+                char *after, *equals;
                 size_t n;
 
+                x->malformed = true;
                 if (!isdigit((unsigned char)text[0]))
                         return 0;
-                n = strtoul(text, &behind, 10);
-                if (n > len || *behind != ' ' || n <= (size_t)(behind - text) + 1 ||
+                n = strtoul(text, &after, 10);
+                if (n > len || *after != ' ' || n <= (size_t)(after - text) + 1 ||
                     text[n - 1] != '\n')
                         return 0;
                 text[n - 1] = '\0';
-                equals = strchr(behind + 1, '=');
+                equals = strchr(after + 1, '=');
                 if (!equals)
                         return 0;
                 *equals = '\0';
-                rc = take_record(r, x, behind + 1, equals + 1);
+                x->malformed = false;
+                rc = take_record(r, x, after + 1, equals + 1);
                 text += n;
                 len -= n;
         }
@@ -401,20 +173,20 @@ static int take_records(struct tar_reader *r, struct extra *x, char *text, size_
 }
 
 /* A pax header or a long name, of SIZE bytes at byte DATA. 1, 0, -errno. */
-static int take_extra(struct tar_reader *r, struct extra *x, char type, uint64_t data,
+static int take_extra(struct tar_reader *r, struct tar_extra *x, char type, uint64_t data,
                       uint64_t size, struct error *err)
 {
         cleanup_free char *text = NULL;
         int rc;
 
         if (size > EXTRA_MAX)
-                return end_with(r, data, "a header in front of a member is absurdly long");
+                return give_up(r, data, "a header before a member is absurdly long");
         text = calloc(1, (size_t)size + 1);
         if (!text)
                 return error_set(err, ENOMEM, "out of memory");
-        rc = fetch(r, text, (size_t)size, data, err);
-        if (rc == 0 && !r->fault[0])
-                return end_with(r, data, "the archive ends inside a header: it was cut off");
+        rc = tar_fetch(r, text, (size_t)size, data, err);
+        if (rc == 0 && !r->broken)
+                return give_up(r, data, "the archive ends inside a header: it was cut off");
         if (rc <= 0)
                 return rc;
         rc = type == 'L' ? replace(&x->path, text) : take_records(r, x, text, (size_t)size);
@@ -440,7 +212,7 @@ static const char *skip_dot(const char *name)
         return name;
 }
 
-static int name_member(struct tar_member *m, const struct extra *x, const unsigned char *header,
+static int name_member(struct tar_member *m, const struct tar_extra *x, const unsigned char *header,
                        struct error *err)
 {
         const char *said = x->sparse_name ? x->sparse_name : x->path;
@@ -450,8 +222,14 @@ static int name_member(struct tar_member *m, const struct extra *x, const unsign
         return m->name ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
-/* The member with this HEADER and DATA behind it. 1, 0, -errno. */
-static int make_member(struct tar_reader *r, struct extra *x, const unsigned char *header,
+/* Is it named as only a sparse member with a pax header is, which it lacks? */
+static bool needs_extra(const struct tar_extra *x, const struct tar_member *m)
+{
+        return x->doubted && !x->sparse && strstr(m->name, "GNUSparseFile.");
+}
+
+/* The member with this HEADER and DATA after it. 1, 0, -errno. */
+static int make_member(struct tar_reader *r, struct tar_extra *x, const unsigned char *header,
                        uint64_t size, struct tar_member *m, struct error *err)
 {
         uint64_t seconds = 0;
@@ -459,82 +237,186 @@ static int make_member(struct tar_reader *r, struct extra *x, const unsigned cha
 
         *m = (struct tar_member){
             .header = r->pos, .data = r->pos + TAR_BLOCK, .stored = x->has_size ? x->size : size};
-        if (parse_number(header + AT_MTIME, NUMBER_LEN, &seconds))
+        if (tar_parse_number(header + AT_MTIME, NUMBER_LEN, &seconds))
                 m->mtime = (int64_t)seconds;
         if (x->has_mtime)
                 m->mtime = x->mtime;
         if (header[AT_TYPE] == 'S')
-                rc = read_gnu_map(r, x, header, &m->data, err);
+                rc = tar_read_gnu_map(r, x, header, &m->data, err);
+        r->data = m->data;
         r->pos = m->data + round_up(m->stored, TAR_BLOCK);
         if (rc > 0 && x->sparse && x->has_major && x->major == 1)
-                rc = read_pax_map(r, x, &m->data, &m->stored, err);
-        if (rc == 0 && !r->fault[0])
-                rc = end_with(r, m->header, "the archive ends inside a header: it was cut off");
+                rc = tar_read_pax_map(r, x, &m->data, &m->stored, err);
+        if (rc == 0 && !r->broken)
+                rc = give_up(r, m->header, "the archive ends inside a header: it was cut off");
         if (rc > 0)
                 rc = name_member(m, x, header, err) < 0 ? -ENOMEM : 1;
         if (rc <= 0)
                 return rc;
         m->sparse = x->sparse;
         m->size = x->sparse && x->has_real_size ? x->real_size : m->stored;
-        m->runs = steal_ptr(&x->runs);
-        m->run_count = x->run_count;
-        m->broken = m->sparse && (x->broken || !x->has_real_size || !place_runs(m));
+        m->runs = x->runs;
+        x->runs = (struct tar_runs){0};
+        m->broken = m->sparse && (x->broken || !x->has_real_size || !tar_place_runs(m));
+        if (x->malformed || needs_extra(x, m))
+                m->lost = "a header before this file, which says more of it, is damaged";
         return 1;
 }
 
-/* Are there no more than zeros in BLOCK? */
-static bool is_end(const unsigned char *block)
+/* ---- from one header to the next ---- */
+
+/* The result of examining r->pos, unless it is -errno. */
+enum step {
+        STEP_END,
+        STEP_MEMBER,
+        STEP_ON,     /* no member yet: r->pos has moved on */
+        STEP_DAMAGE, /* the header there cannot be used: r->broken */
+};
+
+/* Was a part of the stream lost since the last header, so that AT may be another place? */
+static bool is_displaced(const struct tar_reader *r, uint64_t at)
 {
-        for (size_t i = 0; i < TAR_BLOCK; i++)
-                if (block[i])
-                        return false;
-        return true;
+        return source_straight(r->source, r->data) < at;
 }
 
-/* The header at r->pos, and of how many bytes it speaks. 1, 0 at the end, -errno. */
-static int next_header(struct tar_reader *r, unsigned char *header, uint64_t *size,
+static const char moved[] =
+    "what follows this file is not where it should be: something was cut out of it, or inserted";
+
+/* Continue at the header that was FOUND. */
+static int go_on(struct tar_reader *r, struct tar_extra *x, const struct tar_found *found)
+{
+        /* Before a gap in the member nothing is displaced, and what follows is lost anyway. */
+        if (found->shifted && r->data < r->pos && !is_displaced(r, found->at))
+                r->lost_before = moved;
+        extra_fini(x);
+        *x = (struct tar_extra){.doubted = found->doubted};
+        r->pos = r->data = found->at;
+        r->broken = false;
+        return STEP_ON;
+}
+
+/* BLOCK, at r->pos, is no usable header: skip to the next one. */
+static int pass_damage(struct tar_reader *r, struct tar_extra *x, const unsigned char *block,
                        struct error *err)
 {
-        int rc = fetch(r, header, TAR_BLOCK, r->pos, err);
+        struct tar_found found = {0};
+        int rc = r->follows ? 0 : tar_resync(r, block, &found, err);
 
-        if (rc < 0 || r->fault[0])
-                return rc < 0 ? rc : 0;
+        if (rc != 0)
+                return rc < 0 ? rc : go_on(r, x, &found);
+        found.at = r->pos;
+        if (!r->follows)
+                go_on(r, x, &found);
+        r->broken = true;
+        return STEP_END;
+}
+
+/* Zeros at r->pos: the end mark, or a header that was overwritten. */
+static int pass_zeros(struct tar_reader *r, struct tar_extra *x, struct error *err)
+{
+        struct tar_found found = {0};
+        int rc = r->follows ? 0 : tar_pass_zeros(r, &found, err);
+
+        if (rc < 0 || (rc == 0 && !found.unended))
+                return rc < 0 ? rc : STEP_END;
+        if (rc > 0) {
+                rc = give_up(r, r->pos, "zeros are here where a member's header should be");
+                return rc < 0 ? rc : go_on(r, x, &found);
+        }
+        rc = give_up(r, r->pos, "zeros and something else are here where the archive should end");
+        if (r->data < r->pos)
+                r->lost_before = moved;
+        return rc < 0 ? rc : STEP_END;
+}
+
+/* Process the header at r->pos. */
+static int take_header(struct tar_reader *r, struct tar_extra *x, const unsigned char *header,
+                       uint64_t size, struct tar_member *out, struct error *err)
+{
+        char type = (char)header[AT_TYPE];
+        int rc = 1;
+
+        if (tar_is_file(type)) {
+                rc = make_member(r, x, header, size, out, err);
+                return rc > 0 ? STEP_MEMBER : rc < 0 ? rc : STEP_DAMAGE;
+        }
+        if (type == 'x' || type == 'L')
+                rc = take_extra(r, x, type, r->pos + TAR_BLOCK, size, err);
+        if (rc <= 0)
+                return rc < 0 ? rc : STEP_DAMAGE;
+        r->pos += TAR_BLOCK + round_up(size, TAR_BLOCK);
+        r->data = r->pos;
+        if (type != 'x' && type != 'L' && type != 'K') {
+                extra_fini(x);
+                *x = (struct tar_extra){0};
+        }
+        return STEP_ON;
+}
+
+/* Note the fault at byte OFFSET. STEP_DAMAGE or -errno. */
+static int damage_at(struct tar_reader *r, uint64_t offset, const char *text)
+{
+        int rc = give_up(r, offset, text);
+
+        return rc < 0 ? rc : STEP_DAMAGE;
+}
+
+/* The archive ends at or before r->pos, without an end mark; some programs omit it. */
+static int end_without_mark(struct tar_reader *r, const struct tar_extra *x)
+{
+        bool pending = x->path || x->sparse || x->has_size || x->has_mtime;
+
+        if (r->end <= r->pos && !pending)
+                return STEP_END;
+        return damage_at(r, r->end, "the archive ends inside a header: it was cut off");
+}
+
+/* Examine the block at r->pos, which is copied to BLOCK. */
+static int look(struct tar_reader *r, struct tar_extra *x, unsigned char *block,
+                struct tar_member *out, struct error *err)
+{
+        uint64_t size;
+        int rc;
+
+        memset(block, 0, TAR_BLOCK);
+        rc = tar_reach(r, r->pos + TAR_BLOCK, err);
+        if (rc == 0 && is_displaced(r, r->pos)) {
+                memset(block, 0xff, TAR_BLOCK);
+                return damage_at(r, r->data, "a part of the archive is lost after this");
+        }
         if (rc == 0)
-                return end_with(r, r->end, "the archive ends without an end mark: it was cut off");
-        if (is_end(header))
-                return 0;
-        if (!tar_is_header(header, TAR_BLOCK))
-                return end_with(r, r->pos, "a member's header is damaged: its checksum is wrong");
-        if (!parse_number(header + AT_SIZE, NUMBER_LEN, size))
-                return end_with(r, r->pos, "a member's header is damaged: its size is no number");
-        if (header[AT_TYPE] >= '1' && header[AT_TYPE] <= '6')
-                *size = 0; /* links and folders have no data */
-        if (*size > FAR || r->pos > FAR)
-                return end_with(r, r->pos, "a member is absurdly large");
-        return 1;
+                rc = tar_fetch(r, block, TAR_BLOCK, r->pos, err);
+        if (rc < 0 || r->broken)
+                return rc < 0 ? rc : STEP_DAMAGE;
+        if (rc == 0)
+                return end_without_mark(r, x);
+        if (tar_is_zero(block))
+                return pass_zeros(r, x, err);
+        if (!tar_is_header(block, TAR_BLOCK))
+                return damage_at(r, r->pos,
+                                 tar_was_header(block)
+                                     ? "a member's header is damaged: its checksum is wrong"
+                                     : "something else is here where a member's header should be");
+        if (!tar_parse_number(block + AT_SIZE, NUMBER_LEN, &size))
+                return damage_at(r, r->pos, "a member's header is damaged: its size is no number");
+        size = tar_data_size((char)block[AT_TYPE], size);
+        if (size > TAR_FAR || r->pos > TAR_FAR)
+                return damage_at(r, r->pos, "a member is absurdly large");
+        return take_header(r, x, block, size, out, err);
 }
 
 int tar_next(struct tar_reader *r, struct tar_member *out, struct error *err)
 {
-        __attribute__((cleanup(extra_fini))) struct extra x = {0};
-        unsigned char header[TAR_BLOCK];
-        uint64_t size = 0;
-        int rc;
+        __attribute__((cleanup(extra_fini))) struct tar_extra x = {0};
+        unsigned char block[TAR_BLOCK];
+        int step;
 
-        while ((rc = next_header(r, header, &size, err)) > 0) {
-                char type = (char)header[AT_TYPE];
-
-                if (type == '0' || type == '\0' || type == '7' || type == 'S')
-                        return make_member(r, &x, header, size, out, err);
-                if (type == 'x' || type == 'L')
-                        rc = take_extra(r, &x, type, r->pos + TAR_BLOCK, size, err);
-                if (rc <= 0)
-                        return rc;
-                r->pos += TAR_BLOCK + round_up(size, TAR_BLOCK);
-                if (type == 'x' || type == 'L' || type == 'K')
-                        continue;
-                extra_fini(&x);
-                x = (struct extra){0};
-        }
-        return rc;
+        r->broken = false;
+        r->lost_before = NULL;
+        do {
+                step = look(r, &x, block, out, err);
+                if (step == STEP_DAMAGE)
+                        step = pass_damage(r, &x, block, err);
+        } while (step == STEP_ON);
+        return step;
 }

@@ -6,41 +6,54 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/error.h"
+#include "archive/probe.h"
 #include "archive/source/source.h"
+#include "archive/source/volume_source.h"
 #include "archive/tar/tar_member.h"
 
-enum {
-        BATCH = 256,
-        CACHE_MIN = 1 << 20, /* bytes, for an image */
-};
+static bool is_sparse(const struct tar_file *f)
+{
+        const struct tar_member *m = tar_file_unusual(f);
 
-static const struct archive_ops *const formats[] = {&vmdk_archive, &qcow2_archive, &qed_archive};
+        return m && m->sparse;
+}
 
-/* What an image emits through, in its own numbers, to who listens to the tar. */
+/* The byte of the tar's stream that holds byte OFFSET of the image F, or the first one of F. */
+static uint64_t in_stream(const struct tar_file *f, uint64_t offset)
+{
+        uint64_t at = f->volume.anchor;
+
+        if (!is_sparse(f))
+                return at + offset;
+        tar_locate_run(&f->unusual->member, offset, &at);
+        return at;
+}
+
+/* The sink of an image: translates the image's numbers into the tar's for the sink of the tar. */
 struct inner {
         struct tar_image *image;
         struct tar_images *all;
         const struct archive_sink *outer;
-        uint32_t *folders; /* the tar's number of each of the image's, from 1 on */
-        uint32_t folder_count;
+        ARRAY(uint32_t) folders; /* the tar's id of each of the image's, whose ids are 1, 2 … */
 };
 
 /* ---- while it is opened ---- */
 
-static uint32_t outer_folder(const struct inner *s, uint32_t number)
+static uint32_t outer_folder(const struct inner *s, uint64_t id)
 {
-        return number && number <= s->folder_count ? s->folders[number - 1] : FOLDER_ROOT;
+        return id && id <= s->folders.count ? s->folders.items[id - 1] : (uint32_t)ENTRY_ROOT;
 }
 
 /*
- * The tar's number of a folder: machines have snapshots of one name on all of their disks, and they
- * belong together. Two that one image calls alike are two.
+ * Find a folder of the tar for one of an image. A machine's snapshot has the same name on all of
+ * its disks, and they share one folder; but two folders of one image with one name stay two.
  */
 static struct tar_folder *find_folder(const struct inner *s, const char *name, uint32_t parent)
 {
-        for (uint32_t i = 0; i < s->all->folder_count; i++) {
-                struct tar_folder *f = &s->all->folders[i];
+        for (size_t i = 0; i < s->all->folders.count; i++) {
+                struct tar_folder *f = &s->all->folders.items[i];
 
                 if (f->parent == parent && f->image != s->all->count && strcmp(f->name, name) == 0)
                         return f;
@@ -50,62 +63,50 @@ static struct tar_folder *find_folder(const struct inner *s, const char *name, u
 
 static int add_folder(struct inner *s, const char *name, uint32_t parent, struct tar_folder **out)
 {
-        struct archive_folder emitted = {.name = name, .parent = parent};
         struct tar_images *all = s->all;
-        struct tar_folder *grown = reallocarray(all->folders, all->folder_count + 1, sizeof *grown);
+        const struct entry emitted = {
+            .id = all->folders.count + 1, .parent = parent, .name = name, .mode = S_IFDIR};
         cleanup_free char *copy = strdup(name);
-        int rc;
+        int rc = copy ? array_reserve(&all->folders, 1) : -ENOMEM;
 
-        if (grown)
-                all->folders = grown;
-        if (!grown || !copy)
-                return -ENOMEM;
-        rc = s->outer->folder(s->outer->ctx, &emitted);
+        if (rc == 0)
+                rc = s->outer->entry(s->outer->ctx, &emitted);
         if (rc < 0)
                 return rc;
-        *out = &grown[all->folder_count++];
-        **out = (struct tar_folder){.name = steal_ptr(&copy), .parent = parent};
+        array_add(&all->folders, ((struct tar_folder){.name = steal_ptr(&copy), .parent = parent}));
+        *out = array_last(&all->folders);
         return 0;
 }
 
-static int image_folder(void *ctx, const struct archive_folder *folder)
+static int image_folder(struct inner *s, const struct entry *folder)
 {
-        struct inner *s = ctx;
         uint32_t parent = outer_folder(s, folder->parent);
         struct tar_folder *f = find_folder(s, folder->name, parent);
-        uint32_t *grown = reallocarray(s->folders, s->folder_count + 1, sizeof *grown);
-        int rc = 0;
+        int rc = f ? 0 : add_folder(s, folder->name, parent, &f);
 
-        if (!grown)
-                return -ENOMEM;
-        s->folders = grown;
-        if (!f)
-                rc = add_folder(s, folder->name, parent, &f);
         if (rc < 0)
                 return rc;
         f->image = s->all->count;
-        grown[s->folder_count++] = (uint32_t)(f - s->all->folders) + 1;
-        return 0;
+        return array_add(&s->folders, (uint32_t)(f - s->all->folders.items) + 1);
 }
 
-static int image_disk(void *ctx, const struct archive_disk *disk)
+static int image_disk(struct inner *s, const struct entry *disk)
 {
-        struct inner *s = ctx;
-        struct archive_disk moved = *disk;
+        struct entry moved = *disk;
         int rc;
 
-        moved.folder = outer_folder(s, disk->folder);
-        rc = s->outer->disk(s->outer->ctx, &moved);
+        moved.parent = outer_folder(s, disk->parent);
+        rc = s->outer->entry(s->outer->ctx, &moved);
         s->image->disk_count += rc == 0;
         return rc;
 }
 
-/* An image's bitmaps: they would be of several disks under one name. */
-static int image_file(void *ctx, const struct archive_file *file)
+/* Bitmaps are not shown: those of several disks would have the same name. */
+static int image_entry(void *ctx, const struct entry *e)
 {
-        (void)ctx;
-        (void)file;
-        return 0;
+        if (S_ISDIR(e->mode))
+                return image_folder(ctx, e);
+        return e->disk ? image_disk(ctx, e) : 0;
 }
 
 /* ---- while it is scanned ---- */
@@ -114,21 +115,9 @@ static int image_extents(void *ctx, uint32_t disk, const struct extent *extents,
                          uint64_t origin)
 {
         const struct inner *s = ctx;
-        struct extent batch[BATCH];
-        int rc = 0;
 
-        for (size_t i = 0; i < n && rc == 0;) {
-                size_t k = 0;
-
-                for (; k < BATCH && i < n; k++, i++) {
-                        batch[k] = extents[i];
-                        if (batch[k].addr != EXTENT_ZERO && batch[k].addr != EXTENT_LOST)
-                                batch[k].addr += s->image->base;
-                }
-                rc = s->outer->extents(s->outer->ctx, s->image->first_disk + disk, batch, k,
-                                       s->image->member->data + origin);
-        }
-        return rc;
+        return s->outer->extents(s->outer->ctx, s->image->first_disk + disk, extents, n,
+                                 in_stream(s->image->file, origin));
 }
 
 static int image_size(void *ctx, uint32_t disk, uint64_t size)
@@ -136,6 +125,13 @@ static int image_size(void *ctx, uint32_t disk, uint64_t size)
         const struct inner *s = ctx;
 
         return s->outer->size(s->outer->ctx, s->image->first_disk + disk, size);
+}
+
+static int image_totals(void *ctx, uint32_t disk, uint64_t stored, uint64_t lost)
+{
+        const struct inner *s = ctx;
+
+        return s->outer->totals(s->outer->ctx, s->image->first_disk + disk, stored, lost);
 }
 
 static int image_incomplete(void *ctx, uint32_t disk)
@@ -150,7 +146,7 @@ static int image_damage(void *ctx, const struct damage *damage)
         const struct inner *s = ctx;
         struct damage moved = *damage;
 
-        moved.offset += s->image->member->data;
+        moved.offset = in_stream(s->image->file, moved.offset);
         if (moved.disk != DISK_NONE)
                 moved.disk += s->image->first_disk;
         return s->outer->damage(s->outer->ctx, &moved);
@@ -160,18 +156,17 @@ static int image_progress(void *ctx, uint64_t done)
 {
         const struct inner *s = ctx;
 
-        return s->outer->progress(s->outer->ctx, s->image->member->data + done);
+        return s->outer->progress(s->outer->ctx, in_stream(s->image->file, done));
 }
 
 static struct archive_sink inner_sink(struct inner *ctx)
 {
         return (struct archive_sink){
             .ctx = ctx,
-            .folder = image_folder,
-            .disk = image_disk,
-            .file = image_file,
+            .entry = image_entry,
             .extents = image_extents,
             .size = image_size,
+            .totals = image_totals,
             .incomplete = image_incomplete,
             .damage = image_damage,
             .progress = image_progress,
@@ -180,19 +175,27 @@ static struct archive_sink inner_sink(struct inner *ctx)
 
 /* ---- opening ---- */
 
-/* The format of the LEN bytes at M's beginning, or NULL. */
-static const struct archive_ops *find_format(struct source *source, const struct tar_member *m,
-                                             uint64_t len)
+/* Open F as a source. The stream ends at END, perhaps before F does. 0 or -ENOMEM. */
+static int open_file(struct tar_file *f, uint64_t end, struct source **out)
 {
-        unsigned char head[TAR_BLOCK];
-        ssize_t n = 0;
+        uint64_t data = f->volume.anchor;
 
-        if (!m->sparse && len)
-                n = source_pread(source, head, (size_t)min_u64(len, sizeof head), m->data);
-        for (size_t i = 0; n > 0 && i < sizeof formats / sizeof *formats; i++)
-                if (formats[i]->probe(head, (size_t)n))
-                        return formats[i];
-        return NULL;
+        if (is_sparse(f))
+                return source_open_volume(&f->volume, f->unusual->stream, out);
+        return source_open_slice(f->stream, data, min_u64(f->volume.size, end - min_u64(data, end)),
+                                 out);
+}
+
+/* The format of MEMBER. NULL: it is no image, or it cannot be read. */
+static const struct format *find_format(struct source *member)
+{
+        const struct format *format = NULL;
+        struct probe p;
+
+        if (probe_init(&p, member, NULL) == 0)
+                format = format_find(&p, true);
+        probe_fini(&p);
+        return format;
 }
 
 static void cleanup_image_fn(struct tar_image **image)
@@ -200,27 +203,21 @@ static void cleanup_image_fn(struct tar_image **image)
         tar_image_close(*image);
 }
 
-/* Half of what is left: a machine has a few disks, and 64 must not have more than there is. */
-static size_t take_share(struct tar_images *all)
+int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name, uint64_t end,
+                   uint32_t first_disk, const struct archive_sink *sink, struct tar_image **out,
+                   struct error *why, struct error *err)
 {
-        size_t share = all->cache_bytes / 2;
-
-        all->cache_bytes -= share;
-        return (size_t)max_u64(share, CACHE_MIN);
-}
-
-int tar_image_open(struct tar_images *all, struct source *source, const struct tar_member *m,
-                   uint64_t len, uint32_t first_disk, const struct archive_sink *sink,
-                   struct tar_image **out, struct error *why, struct error *err)
-{
-        __attribute__((cleanup(cleanup_image_fn))) struct tar_image *image = NULL;
-        const struct archive_ops *format = find_format(source, m, len);
-        const char *slash = strrchr(m->name, '/');
-        struct archive_origin origin = {.name = slash ? slash + 1 : m->name, .mtime = m->mtime};
+        __attribute__((cleanup(cleanup_image_fn))) struct tar_image *image =
+            calloc(1, sizeof *image);
+        const struct format *format;
+        struct archive_origin origin = {.name = name, .shared = all->shared, .mtime = all->mtime};
         struct inner ctx = {.all = all, .outer = sink};
         struct archive_sink inner = inner_sink(&ctx);
         int rc;
 
+        if (!image || open_file(f, end, &image->source) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        format = find_format(image->source);
         if (!format)
                 return 0;
         if (++all->count > TAR_IMAGES_MAX) {
@@ -228,15 +225,11 @@ int tar_image_open(struct tar_images *all, struct source *source, const struct t
                            TAR_IMAGES_MAX);
                 return 0;
         }
-        origin.cache_bytes = take_share(all);
-        image = calloc(1, sizeof *image);
-        if (!image || source_open_slice(source, m->data, len, &image->slice) < 0)
-                return error_set(err, ENOMEM, "out of memory");
-        image->member = m;
+        image->file = f;
         image->first_disk = first_disk;
         ctx.image = image;
-        rc = format->open(image->slice, &origin, &inner, &image->archive, why);
-        free(ctx.folders);
+        rc = format->open(image->source, &origin, &inner, &image->archive, why);
+        array_free(&ctx.folders);
         if (rc < 0 && (image->disk_count || rc == -ENOMEM))
                 return error_set(err, -rc, "%s", why->text[0] ? why->text : strerror(-rc));
         if (rc < 0)
@@ -250,15 +243,15 @@ void tar_image_close(struct tar_image *image)
         if (!image)
                 return;
         archive_close(image->archive);
-        source_close(image->slice);
+        source_close(image->source);
         free(image);
 }
 
 void tar_images_fini(struct tar_images *all)
 {
-        for (uint32_t i = 0; i < all->folder_count; i++)
-                free(all->folders[i].name);
-        free(all->folders);
+        for (size_t i = 0; i < all->folders.count; i++)
+                free(all->folders.items[i].name);
+        array_free(&all->folders);
 }
 
 int tar_image_scan(struct tar_image *image, const struct archive_sink *sink, struct error *err)
@@ -269,41 +262,8 @@ int tar_image_scan(struct tar_image *image, const struct archive_sink *sink, str
         return image->archive->ops->scan(image->archive, &inner, err);
 }
 
-/* ---- reading ---- */
-
-static struct extent move_inside(const struct tar_image *image, const struct extent *e)
+void tar_image_skip_scan(struct tar_image *image)
 {
-        return (struct extent){e->start, e->len, e->addr - image->base};
-}
-
-int tar_image_read(struct tar_image *image, const struct extent *extent, uint64_t skip, void *buf,
-                   size_t len)
-{
-        struct extent e = move_inside(image, extent);
-
-        return image->archive->ops->read(image->archive, &e, skip, buf, len);
-}
-
-bool tar_image_locate(struct tar_image *image, const struct extent *extent, uint64_t *offset)
-{
-        struct extent e = move_inside(image, extent);
-
-        if (!image->archive->ops->locate ||
-            !image->archive->ops->locate(image->archive, &e, offset))
-                return false;
-        *offset += image->member->data;
-        return true;
-}
-
-int tar_image_detail(struct tar_image *image, uint32_t disk, uint64_t start, uint64_t len,
-                     struct archive_detail *out)
-{
-        int rc = -ENOTSUP;
-
-        if (image->archive->ops->detail)
-                rc = image->archive->ops->detail(image->archive, disk - image->first_disk, start,
-                                                 len, out);
-        if (rc == 0 && out->has_offset)
-                out->offset += image->member->data;
-        return rc;
+        if (image->archive->ops->skip_scan)
+                image->archive->ops->skip_scan(image->archive);
 }

@@ -3,26 +3,33 @@
  * tar: OVA, and raw images in a plain or sparse tar. What its files share; nobody else includes
  * this.
  *
- *   tar.c               what becomes of members: files, disks, images whose disks are shown besides
+ *   tar.c               shows members as files, as disks, and the disks in images
  *   tar_image.c         images in members (tar_image.h)
- *   tar_sparse.c        reading a sparse member
- *   tar_header.c        from one member to the next: ustar, GNU and pax headers, sparse maps
+ *   tar_volume.c        what is kept of a member, and its content
+ *   tar_header.c        from one member to the next: v7, ustar, GNU and pax headers
+ *   tar_map.c           the maps of sparse members
+ *   tar_block.c         one block as a header (tar_block.h)
+ *   tar_resync.c        the next header after damage (tar_resync.h)
  */
-#ifndef VMAFS_TAR_H
-#define VMAFS_TAR_H
+#ifndef VMAFS_TAR_MEMBER_H
+#define VMAFS_TAR_MEMBER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "archive/tar/tar_block.h"
+#include "archive/volume.h"
 
 struct archive_sink;
 struct error;
 struct source;
 
 enum {
-        TAR_BLOCK = 512,
-        TAR_RUNS_MAX = 1 << 20, /* of all members' sparse maps together */
+        TAR_RUNS_MAX = 1 << 20, /* in the sparse maps of all members together */
 };
+
+#define TAR_FAR (UINT64_C(1) << 60) /* a few such numbers can be added without overflow */
 
 /* A part of a sparse member that is stored. */
 struct tar_run {
@@ -30,55 +37,99 @@ struct tar_run {
         uint64_t offset;     /* byte of the stream */
 };
 
+struct tar_runs {
+        struct tar_run *items;
+        size_t count, room;
+};
+
+/* A member as its headers describe it. */
 struct tar_member {
         char *name;
         uint64_t header; /* byte of the stream */
         uint64_t data;   /* likewise */
         uint64_t stored; /* bytes from data on */
-        uint64_t size;   /* of the file that it is: more than stored, if it is sparse */
+        uint64_t size;   /* of the file: more than what is stored, if it is sparse */
         int64_t mtime;
         bool sparse;
-        bool broken;          /* its sparse map is not to be believed */
-        struct tar_run *runs; /* sparse: in order, not overlapping */
-        size_t run_count;
+        bool broken;          /* its sparse map is damaged */
+        const char *lost;     /* why none of it can be trusted, or NULL */
+        struct tar_runs runs; /* sparse: in order, not overlapping */
 };
+
+/*
+ * What is kept of a member. There may be millions, so most have no more than this: their header is
+ * the block before their data, and all of their data is stored.
+ */
+struct tar_file {
+        struct volume volume; /* its content; the anchor is where its data begins */
+        union {
+                struct source *stream;       /* where that is */
+                struct tar_unusual *unusual; /* of a file for which tar_file_unusual is not NULL */
+        };
+};
+
+/* What is kept besides of a member that is sparse or lost. */
+struct tar_unusual {
+        struct source *stream;
+        struct tar_member member; /* without its name */
+};
+
+/* One thing that is wrong. */
+struct tar_fault {
+        uint64_t at; /* byte of the stream */
+        char text[200];
+};
+
+struct tar_faults {
+        struct tar_fault *items;
+        size_t count, room;
+};
+
+/* More faults are dropped: those of a hostile archive must not fill the memory. */
+enum { TAR_FAULTS_MAX = 1000 };
 
 struct tar_reader {
         struct source *source;
-        uint64_t pos; /* of the next header */
-        uint64_t end; /* how far the stream can be read */
-        size_t runs;  /* of all members so far */
-
-        /* Why the walk ended early; 0: it did not. */
-        uint64_t fault_at;
-        char fault[200];
+        uint64_t pos;            /* of the next header */
+        uint64_t end;            /* how far the stream can be read */
+        size_t runs;             /* of all members so far */
+        uint64_t data;           /* of the last member, which ends at POS */
+        bool follows;            /* only follows headers: notes no faults and skips no damage */
+        bool broken;             /* the last header cannot be used */
+        const char *lost_before; /* why none of the last member can be trusted, or NULL */
+        struct tar_faults faults;
 };
 
-/* Does a tar begin with these LEN bytes? */
-bool tar_is_header(const void *block, size_t len);
+/* Note what is wrong at byte AT. 0 or -ENOMEM. */
+int tar_add_fault(struct tar_faults *faults, uint64_t at, const char *text);
 
 /*
- * The next member that is a regular file, freed by tar_member_fini. 1; 0 at the end, or where the
- * archive is damaged or cut off (r->fault); -errno.
+ * The next member that is a regular file, freed by tar_member_fini. 1; 0 at the end; -errno. Notes
+ * damage in r->faults and skips it.
  */
 int tar_next(struct tar_reader *r, struct tar_member *out, struct error *err);
 void tar_member_fini(struct tar_member *m);
 
-/* The number of the first run of M that ends behind byte POS of it. */
-size_t tar_find_run(const struct tar_member *m, uint64_t pos);
-
-/* LEN bytes of M, which is sparse, from byte POS of it; zeros between its runs. 0 or -errno. */
-int tar_read_runs(struct source *source, const struct tar_member *m, uint64_t pos, char *buf,
-                  size_t len);
-
 /*
- * Emit the extents of M, which is sparse, as those of DISK, in addresses from BASE on. Not *WHOLE:
- * the stream ends in front of the end of its data; then what no extent covers is lost.
+ * The byte of the stream at which byte POS of M, which is sparse, is stored. False: it is not.
  */
-int tar_emit_runs(const struct tar_member *m, uint32_t disk, uint64_t base, uint64_t stream_end,
-                  const struct archive_sink *sink, bool *whole);
+bool tar_locate_run(const struct tar_member *m, uint64_t pos, uint64_t *offset);
 
-/* Have the stream readable up to OFFSET, or as far as r->end says. 0 or -errno. */
+/* A file of SIZE bytes at byte DATA of STREAM. */
+struct tar_file tar_file_plain(struct source *stream, uint64_t data, uint64_t size);
+
+/* Turn the plain F into an unusual file as M describes it; takes M's runs. 0 or -ENOMEM. */
+int tar_file_be_unusual(struct tar_file *f, struct tar_member *m);
+
+/* What is unusual about F; NULL: nothing. */
+struct tar_member *tar_file_unusual(const struct tar_file *f);
+
+void tar_file_fini(struct tar_file *f);
+
+/* Decode the stream up to OFFSET; r->end says how far that came. 0 or -errno. */
 int tar_reach(struct tar_reader *r, uint64_t offset, struct error *err);
+
+/* Read LEN bytes at OFFSET. 1; 0: not all of them are there, or r->broken; -errno. */
+int tar_fetch(struct tar_reader *r, void *buf, size_t len, uint64_t offset, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MD5 sums that lie inside of what they sum, as VMA has them. Fetched once and used many times:
- * OpenSSL's one-shot calls look the algorithm up again for each of millions of headers.
+ * MD5 sums that lie inside the bytes they cover, as in VMA headers. The algorithm is fetched once:
+ * OpenSSL's one-shot calls would look it up again for each of millions of headers.
  */
 #ifndef VMAFS_MD5_H
 #define VMAFS_MD5_H
@@ -17,13 +17,13 @@ struct md5 {
         EVP_MD_CTX *ctx;
 };
 
-/* 0, -ENOTSUP where OpenSSL refuses MD5 (FIPS mode), -ENOMEM. */
+/* 0; -ENOTSUP if OpenSSL refuses MD5 (FIPS mode); -ENOMEM. */
 int md5_init(struct md5 *m);
 void md5_fini(struct md5 *m);
 
 /*
- * Check the sum that is kept at SUM of the LEN bytes at P, and was made with that field zeroed.
- * Zeroes the field. 0, -EIO where the sum is wrong, -ENOTSUP.
+ * Check the sum stored at SUM, which covers the LEN bytes at P with that field zeroed. Zeroes the
+ * field. 0; -EIO if the sum is wrong; -ENOTSUP.
  */
 int md5_check(const struct md5 *m, unsigned char *p, size_t len, size_t sum);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VMA, the archive that Proxmox's vzdump makes of a virtual machine. Big-endian but for the
- * lengths of blobs. The specification is vma_spec.txt of pve-qemu.
+ * VMA, the archive that Proxmox's vzdump makes of a virtual machine. Numbers are big-endian, except
+ * for the lengths of blobs. The specification is vma_spec.txt in pve-qemu.
  *
  *   +--------+--------+----------------+--------+----------------+----
  *   | header | extent | up to 59 * 16  | extent | blocks         | ...
@@ -10,8 +10,8 @@
  *             512 bytes: 59 slots, each one 64 KiB cluster of some device, with a mask of the
  *             4 KiB blocks that are stored; the stored blocks follow in the slots' order
  *
- * Here is the header; vma_scan.c goes through the extents. An address in an extent that is
- * emitted is the block's byte offset in the stream.
+ * This file reads the header; vma_scan.c goes through the extents. The address of an emitted extent
+ * is the block's byte offset in the stream.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,7 +20,9 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/error.h"
+#include "archive/probe.h"
 #include "archive/source/source.h"
 #include "archive/vma/vma_internal.h"
 
@@ -41,18 +43,18 @@ struct header {
         uint32_t size;
         uint32_t blobs;     /* offset of the blob buffer */
         uint32_t blobs_len; /* its length */
-        uint8_t *blob_at;   /* blob_at[offset in the buffer] is 1 where a blob starts */
+        uint8_t *blob_at;   /* blob_at[offset in the buffer] is 1 if a blob starts there */
 };
 
-static bool vma_probe(const void *head, size_t len)
+static bool vma_probe(struct probe *p)
 {
-        return len >= 4 && memcmp(head, "VMA\0", 4) == 0;
+        return probe_has(p, 0, "VMA\0", 4);
 }
 
 static int read_header(struct source *source, struct header *h, struct error *err)
 {
         unsigned char fixed[HEADER_MIN];
-        int rc = source_fetch(source, fixed, sizeof fixed, 0, "the VMA header", err);
+        int rc = source_fetch_early(source, fixed, sizeof fixed, 0, "the VMA header", err);
 
         if (rc < 0)
                 return rc;
@@ -68,8 +70,8 @@ static int read_header(struct source *source, struct header *h, struct error *er
         if (!h->bytes)
                 return error_set(err, ENOMEM, "out of memory");
         memcpy(h->bytes, fixed, sizeof fixed);
-        return source_fetch(source, h->bytes + sizeof fixed, h->size - sizeof fixed, sizeof fixed,
-                            "the VMA header", err);
+        return source_fetch_early(source, h->bytes + sizeof fixed, h->size - sizeof fixed,
+                                  sizeof fixed, "the VMA header", err);
 }
 
 static int check_header_sum(struct vma *vma, struct header *h, struct error *err)
@@ -113,7 +115,7 @@ static int find_blobs(struct header *h, struct error *err)
         return 0;
 }
 
-/* The blob at POS of the buffer, or NULL where none starts there. */
+/* The blob at POS of the buffer, or NULL if none starts there. */
 static const unsigned char *blob(const struct header *h, uint32_t pos, size_t *len)
 {
         if (pos == 0 || pos >= h->blobs_len || !h->blob_at[pos])
@@ -122,7 +124,7 @@ static const unsigned char *blob(const struct header *h, uint32_t pos, size_t *l
         return h->bytes + h->blobs + pos + 2;
 }
 
-/* The blob at POS where it is a string that ends in NUL, or NULL. */
+/* The blob at POS if it is a NUL-terminated string, or NULL. */
 static const char *blob_string(const struct header *h, uint32_t pos)
 {
         size_t len;
@@ -136,19 +138,21 @@ static int emit_files(const struct header *h, const struct archive_sink *sink, s
         for (uint32_t i = 0; i < CONFIGS; i++) {
                 uint32_t name_at = load_be32(h->bytes + HEADER_CONFIG_NAMES + 4 * (size_t)i);
                 uint32_t data_at = load_be32(h->bytes + HEADER_CONFIG_DATA + 4 * (size_t)i);
-                struct archive_file file = {.name = NULL};
+                struct entry file = {.name = NULL};
+                size_t len;
                 int rc;
 
                 if (!name_at || !data_at)
                         continue;
                 file.name = blob_string(h, name_at);
-                file.data = blob(h, data_at, &file.len);
+                file.data = blob(h, data_at, &len);
                 if (!file.name || !file.data)
                         return error_set_at(err, EIO, HEADER_CONFIG_NAMES + 4 * i,
                                             "has a damaged VMA header: configuration file %u "
                                             "points to nothing",
                                             i);
-                rc = sink->file(sink->ctx, &file);
+                file.size = len;
+                rc = sink->entry(sink->ctx, &file);
                 if (rc < 0)
                         return error_set(err, -rc, "configuration file %u: %s", i, strerror(-rc));
         }
@@ -159,7 +163,8 @@ static int emit_disk(struct vma_device *dev, const char *device, const struct ar
                      struct error *err)
 {
         cleanup_free char *name = NULL;
-        struct archive_disk disk = {.device = device, .size = dev->size, .late_size = dev->vmstate};
+        const struct entry_disk disk = {.device = device, .provisional_size = dev->vmstate};
+        struct entry e = {.size = dev->size, .disk = &disk};
         int rc;
 
         rc = dev->vmstate ? asprintf(&name, "vmstate.bin") : asprintf(&name, "disk-%s.raw", device);
@@ -167,8 +172,8 @@ static int emit_disk(struct vma_device *dev, const char *device, const struct ar
                 name = NULL;
                 return error_set(err, ENOMEM, "out of memory");
         }
-        disk.name = name;
-        rc = sink->disk(sink->ctx, &disk);
+        e.name = name;
+        rc = sink->entry(sink->ctx, &e);
         return rc < 0 ? error_set(err, -rc, "a device cannot be shown: %s", strerror(-rc)) : 0;
 }
 
@@ -234,7 +239,6 @@ static int vma_open(struct source *source, const struct archive_origin *origin,
         __attribute__((cleanup(cleanup_vma_fn))) struct vma *vma = calloc(1, sizeof *vma);
         int rc;
 
-        (void)origin; /* it names its devices, and says when it was made */
         if (!vma)
                 return error_set(err, ENOMEM, "out of memory");
         rc = read_header(source, &h, err);
@@ -248,8 +252,9 @@ static int vma_open(struct source *source, const struct archive_origin *origin,
                 rc = emit_files(&h, sink, err);
         if (rc < 0)
                 return rc;
-        vma->base.ops = &vma_archive;
+        vma->base.ops = &vma_format;
         vma->base.source = source;
+        vma->shared = origin->shared;
         vma->first_extent = h.size;
         memcpy(vma->proof.uuid, h.bytes + 8, UUID_LEN);
         format_uuid(vma->proof.uuid, vma->base.info.uuid);
@@ -258,17 +263,10 @@ static int vma_open(struct source *source, const struct archive_origin *origin,
         return 0;
 }
 
-static int vma_read(struct archive *a, const struct extent *extent, uint64_t skip, void *buf,
-                    size_t len)
-{
-        return source_pread_all(a->source, buf, len, extent->addr + skip);
-}
-
-const struct archive_ops vma_archive = {
+const struct format vma_format = {
     .name = "vma",
     .probe = vma_probe,
     .open = vma_open,
     .scan = vma_scan,
-    .read = vma_read,
     .close = vma_close,
 };

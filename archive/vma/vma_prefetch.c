@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Walkers: threads that read the headers ahead of the scan, at several places at once.
+ * Prefetch threads read headers ahead of the scan, at several places at once.
  *
- * Only a header says where the next one is, so the scan has one read in flight, and where extents
- * have the lengths that a live backup gives them, nothing can be predicted either (vma_ahead.c).
- * But a header proves itself, wherever it is met:
+ * Only a header says where the next one is, so the scan has one read in flight. In a live backup
+ * the lengths of extents vary, so vma_ahead.c cannot predict anything either. But a header proves
+ * itself, wherever it is found:
  *
  *   |   region    |   region    |   region    |   region    |
  *    scan ->         ..H-->H->     ....H->H      .H--->H
- *                    ^ a walker searches its region for the first header, and goes on from there
+ *                    ^ a thread searches its region for the first header, and goes on from there
  *
- * A walker gives the scan nothing. It reads, and what it has read is in the page cache when the
- * scan comes by, which reads each header itself and alone decides. So nothing depends on what a
- * walker takes for a header: where an archive lies inside of a guest's disk, or one is damaged or
- * hostile, the worst that comes of it are reads that nobody needed, and these are bounded: for each
- * region a search over the length of the longest extent, and then a header for each 64 KiB.
+ * A thread passes nothing to the scan. What it reads is in the page cache when the scan gets there;
+ * the scan reads each header itself and alone decides. So nothing depends on what a thread takes
+ * for a header. If an archive lies inside a guest's disk, or is damaged or hostile, the worst
+ * result is unneeded reads, and these are bounded: for each region, a search over the length of the
+ * longest extent, and then a header for each 64 KiB.
  *
- * Walkers begin when headers have to be waited for. They end when these are in memory after all,
- * for good if what they have read is not kept there. They stay near: between the scan and the
- * farthest of them are 32 GiB, whose headers, one in 2 to 4 MB, take 64 MiB of page cache; where
- * headers are as near to each other as they can be, or a hostile archive has them so, 2 GiB.
+ * The threads start when the scan has to wait for headers. They end when headers turn out to be in
+ * memory, and for good if what they read does not stay there. They keep within 32 GiB of the scan.
+ * The headers of 32 GiB, one in 2 to 4 MB, take 64 MiB of page cache, or 2 GiB if headers are as
+ * dense as possible, as in a hostile archive.
  *
- * A disk that turns gets 17 reads to choose from, within 32 GiB. Its ways among them are longer
- * than the scan's alone would be, and it turns less often in vain, since it takes them as they pass
- * by: that is taken to be even. Whether a disk turns is not asked: the sandbox keeps that part of
- * /sys out of reach, and virtual disks say that they do, whatever is below them.
+ * A spinning disk gets 17 reads to choose from, within 32 GiB. It seeks farther than for the scan
+ * alone, but waits for fewer rotations, since it can take the reads in the order in which they pass
+ * by; we assume that this evens out. Whether a disk is rotational is not checked: the sandbox hides
+ * that part of /sys, and virtual disks claim to be, whatever they are on.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -33,57 +33,61 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/shared.h"
 #include "archive/source/source.h"
 #include "archive/vma/vma_internal.h"
 #include "archive/workers.h"
 
-/* Reads in flight: enough for 10,000 a second where each takes 1.6 ms. */
-#define WALKERS 16
-
-/* To search half an extent, 2 MB, is to be little beside a region, and a region beside the way. */
+/*
+ * Searching half an extent, 2 MB, should be little compared with a region, and a region with the
+ * whole archive.
+ */
 #define REGION_MAX (UINT64_C(1) << 30)
 #define REGION_MIN (UINT64_C(64) << 20)
 #define REGIONS    64
 
-/* Regions that are begun or can be: a walker that is done early goes on with another. */
+/* How many regions are handed out at a time. A thread that is done early goes on with another. */
 #define HANDED_OUT 32
 
-/* A header begins within so many bytes, wherever one begins to search. */
+/* From any byte, the next header begins within so many bytes. */
 #define EXTENT_MAX (EXTENT_HEADER + SLOTS * CLUSTER)
 #define WINDOW     ((size_t)128 << 10)
 
-/* After so many headers in a row that were in memory, the region is taken to be. */
+/* If so many headers in a row were in memory, the whole region is taken to be. */
 #define QUICK_MAX 64
-/* After so many regions of that kind in a row, all of them. */
+/* If so many regions in a row were, all are taken to be. */
 #define WARM_MAX 4
-/* How often what has just been read may be missing from memory, by chance, until it is believed. */
+/*
+ * How often a header that was just read may be slow again before we believe that it did not stay in
+ * memory.
+ */
 #define MISSED_MAX 3
 
-struct walkers {
+struct prefetch {
         struct source *source;
         unsigned char uuid[UUID_LEN];
         uint64_t base;   /* of the stream, where region 0 begins */
         uint64_t region; /* bytes of each */
         uint64_t end;    /* of the stream */
-        size_t next;     /* region to be handed out. The scan's */
-        struct workers *threads;
+        size_t next;     /* the region to hand out next; only the scan uses it */
+        struct workers *workers;
 
         _Atomic uint64_t passed; /* where the scan is */
         _Atomic unsigned warm;   /* regions in a row whose headers were in memory */
-        _Atomic bool useless;    /* what is read does not stay in memory */
+        _Atomic bool useless;    /* what was read does not stay in memory */
         _Atomic bool stopping;
 };
 
-/* One walker's way through its region. */
+/* A thread's way through its region. */
 struct walk {
-        struct walkers *w;
+        struct prefetch *w;
         uint64_t start, end; /* of the region */
         struct proof proof;
         unsigned char header[EXTENT_HEADER]; /* at hand */
         unsigned headers, slow;
 };
 
-static bool is_wanted(const struct walkers *w, uint64_t pos)
+static bool is_wanted(const struct prefetch *w, uint64_t pos)
 {
         return !w->stopping && !w->useless && w->warm < WARM_MAX && w->passed <= pos;
 }
@@ -118,7 +122,7 @@ static bool is_slow(struct walk *k, uint64_t pos, ssize_t *n)
         return took > VMA_SLOW_NS;
 }
 
-/* From the header at hand, at byte POS, to where the scan is not helped any more. */
+/* Go on from the current header, at byte POS, as long as that helps the scan. */
 static void follow(struct walk *k, uint64_t pos)
 {
         uint64_t most = (k->end - k->start) / CLUSTER;
@@ -141,7 +145,9 @@ static void follow(struct walk *k, uint64_t pos)
         }
 }
 
-/* Is the header at byte POS, which was read, still in memory? If not, that is the end of it all. */
+/*
+ * Is the header at byte POS, which was read before, still in memory? If not, give up prefetching.
+ */
 static bool is_kept(struct walk *k, uint64_t pos)
 {
         unsigned missed = 0;
@@ -156,7 +162,7 @@ static bool is_kept(struct walk *k, uint64_t pos)
 
 static void walk_region(void *ctx, size_t number)
 {
-        struct walkers *w = ctx;
+        struct prefetch *w = ctx;
         struct walk k = {.w = w, .start = w->base + number * w->region};
         uint64_t first;
 
@@ -173,18 +179,18 @@ static void walk_region(void *ctx, size_t number)
         md5_fini(&k.proof.md5);
 }
 
-struct walkers *vma_walkers_start(const struct vma *vma, uint64_t pos)
+struct prefetch *vma_prefetch_start(const struct vma *vma, uint64_t pos)
 {
         struct source *source = vma->base.source;
         uint64_t left = source->size - min_u64(source->size, pos);
-        struct walkers *w;
+        struct prefetch *w;
 
-        if (left < 2 * REGION_MIN)
+        if (!vma->shared || left < 2 * REGION_MIN)
                 return NULL;
         w = calloc(1, sizeof *w);
         if (!w)
                 return NULL;
-        if (workers_new(WALKERS, &w->threads) < 0) {
+        if (workers_new(vma->shared->pool, &w->workers) < 0) {
                 free(w);
                 return NULL;
         }
@@ -193,28 +199,27 @@ struct walkers *vma_walkers_start(const struct vma *vma, uint64_t pos)
         w->base = pos;
         w->region = max_u64(REGION_MIN, min_u64(REGION_MAX, left / REGIONS));
         w->end = source->size;
-        w->next = 1; /* the scan goes through the first one itself */
-        workers_release(w->threads);
+        w->next = 1; /* the scan does the first one itself */
         return w;
 }
 
-enum walkers_use vma_walkers_follow(struct walkers *w, uint64_t pos)
+enum prefetch_use vma_prefetch_follow(struct prefetch *w, uint64_t pos)
 {
         w->passed = pos;
-        /* One that is not walked for want of memory is walked by the scan alone. */
+        /* A region that cannot be submitted for lack of memory is left to the scan. */
         for (; w->next * w->region < min_u64(w->end, pos + HANDED_OUT * w->region) - w->base;
              w->next++)
-                workers_submit(w->threads, WORK_SOON, walk_region, w, w->next);
+                workers_submit(w->workers, WORK_DISK, walk_region, w, w->next);
         if (w->useless)
-                return WALKERS_USELESS;
-        return w->warm >= WARM_MAX ? WALKERS_IDLE : WALKERS_USEFUL;
+                return PREFETCH_USELESS;
+        return w->warm >= WARM_MAX ? PREFETCH_IDLE : PREFETCH_USEFUL;
 }
 
-void vma_walkers_end(struct walkers *w)
+void vma_prefetch_end(struct prefetch *w)
 {
         if (!w)
                 return;
         w->stopping = true;
-        workers_free(w->threads);
+        workers_free(w->workers);
         free(w);
 }

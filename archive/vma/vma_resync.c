@@ -2,9 +2,10 @@
 /*
  * The search for the next extent header.
  *
- * It may begin at any byte, since a missing or an inserted piece can have any length. Every byte is
- * read once, but for the few that two windows share; a sum is taken only where magic and uuid are
- * right, so that a hostile archive made of nothing else costs 512 summed bytes for each 24 of it.
+ * The header may begin at any byte, since a missing or inserted piece can have any length. Every
+ * byte is read once, except for the few that two windows share. A sum is computed only if magic and
+ * uuid are right, so a hostile archive that consists of nothing else costs 512 summed bytes for
+ * each 24 bytes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,9 +18,10 @@
 enum { WINDOW = 256 * 1024 };
 
 /*
- * Have the window begin at AT or in front of it, with a header's bytes from there on if they can be
- * had. Returns the bytes from there on; otherwise as source_pread_partly. Searches that end early
- * share a window: headers that follow one another closely must not cost one each.
+ * Move the window so that it begins at or before AT and, if possible, holds a header's length from
+ * AT on. Returns how many bytes it holds from AT on; otherwise as source_peek_partly. Searches that
+ * end early share a window, so that headers which follow each other closely do not cost a window
+ * each.
  */
 static ssize_t show(struct scan *s, uint64_t at)
 {
@@ -40,8 +42,8 @@ static ssize_t show(struct scan *s, uint64_t at)
         w->len = 0;
         if (at >= s->end)
                 return 0;
-        n = source_pread_partly(s->vma->base.source, w->bytes, (size_t)min_u64(WINDOW, s->end - at),
-                                at);
+        n = source_peek_partly(s->vma->base.source, w->bytes, (size_t)min_u64(WINDOW, s->end - at),
+                               at);
         if (n > 0)
                 w->len = (size_t)n;
         return n;
@@ -66,6 +68,16 @@ const unsigned char *vma_find_header(const struct proof *proof, const unsigned c
         return NULL;
 }
 
+/* Where to search after the N bytes from AT on. A lost range may be long, so skip all of it. */
+static uint64_t next_window(const struct scan *s, uint64_t at, ssize_t n)
+{
+        struct source_lost_range gap;
+
+        if (n < 0 && source_find_lost(s->vma->base.source, at, &gap) && gap.start <= at)
+                return gap.end;
+        return source_next_window(at, n, EXTENT_HEADER);
+}
+
 int vma_resync(struct scan *s, uint64_t from, struct place *out)
 {
         uint64_t at = from;
@@ -87,8 +99,8 @@ int vma_resync(struct scan *s, uint64_t from, struct place *out)
                         out->found = FOUND_HEADER;
                         return 1;
                 }
-                at = source_next_window(at, n, EXTENT_HEADER);
-                rc = s->sink->progress(s->sink->ctx, min_u64(at, s->end));
+                at = next_window(s, at, n);
+                rc = vma_progress(s, min_u64(at, s->end));
                 if (rc < 0)
                         return rc;
         }

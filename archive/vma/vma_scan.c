@@ -6,26 +6,29 @@
  *   | header | stored blocks ... | header | ...
  *      ^ proves itself: MD5          ^ does the header above say where this one is?
  *
- * There is no sum over the blocks. What vouches for them is where they are: their header proves
- * itself, and at the very byte where they end by it, the next header stands. Where something else
- * stands there, a piece may be missing from the blocks, or have got in between them, of any
- * length, at any place, and what is behind that place would be read as the wrong blocks. Even a
- * distance to the next header that looks right says nothing: a missing piece of whole blocks
- * that takes a header with it leaves the same picture as a header that was overwritten where it
- * stood. So all blocks of such an extent are lost, though never its zeros, for which the header
- * alone stands. The loss is one extent, 59 clusters at most.
+ * There is no checksum over the blocks. Their position vouches for them: their header proves
+ * itself, and the next header stands exactly where it says that the blocks end. If something else
+ * stands there, a piece of any length may be missing from the blocks or have been inserted anywhere
+ * in them, and everything after that point would be read as the wrong blocks. A plausible distance
+ * to the next header proves nothing: a missing piece of whole blocks that includes a header looks
+ * like a header that was overwritten. So all blocks of such an extent are lost, but not its zeros,
+ * which the header alone describes. The loss is one extent, at most 59 clusters.
  *
- * Enough in place of the next header is: the end of the archive; a header that is damaged, as long
- * as the larger part of its magic and uuid shows that it is one; and a place that cannot be read,
- * since a bad sector moves nothing. An archive that ends inside an extent is taken for cut off,
- * and what is in front of the cut for good. (A piece missing from the last extent of all looks the
- * same, as one of exactly the length of whole extents looks like nothing at all.)
+ * In place of the next header, these are accepted: the end of the archive; a damaged header, if
+ * most of its magic and uuid is right; an unreadable place, since a bad sector displaces nothing;
+ * and anything at all once every cluster of every device has come, if no header follows, since the
+ * archive then ended there, for instance on a tape or a block device. An archive that ends inside
+ * an extent counts as cut off, and what is before the cut as good. (A piece missing from the very
+ * last extent looks the same. A missing piece of exactly the length of whole extents leaves no
+ * trace.)
  *
- * A search takes whatever proves itself: magic, uuid and MD5. Another archive inside of a guest's
- * disk has another uuid. A second copy of this very one, or of a part of it, proves itself; then
- * its clusters are there twice, and the sink holds those for ambiguous.
+ * A search accepts whatever proves itself by magic, uuid and MD5. Another archive inside a guest's
+ * disk has another uuid. A second copy of this archive, or of a part of it, does prove itself; then
+ * its clusters come twice, and the sink treats them as ambiguous.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "archive/bytes.h"
@@ -34,7 +37,22 @@
 #include "archive/source/source.h"
 #include "archive/vma/vma_internal.h"
 
-/* One slot of an extent header: a cluster of a device. Or several, of whole clusters in a row. */
+int vma_progress(struct scan *s, uint64_t done)
+{
+        s->progress = max_u64(s->progress, done);
+        return s->sink->progress(s->sink->ctx, s->progress);
+}
+
+/*
+ * Proxmox's reader keeps a bitmap of clusters in 64-bit words. It ignores a cluster of zeros beyond
+ * the device's end but within its last word, and fails at one beyond that.
+ */
+enum { GENUINE_UNIT = 64 };
+
+/*
+ * A slot of an extent header, which is a cluster of a device; or several slots, whole clusters in a
+ * row.
+ */
 struct slot {
         uint16_t mask;
         uint8_t device;
@@ -55,8 +73,8 @@ static struct slot load_slot(const unsigned char *header, unsigned i)
 /* ---- what is found ---- */
 
 /*
- * Most clusters are stored as a whole. For the others, what the compiler has on a processor that
- * need not be able to count bits is a call.
+ * Most clusters are stored whole. The others need a bit count, which is a library call on a
+ * processor that may lack the instruction.
  */
 static unsigned count_blocks(uint16_t mask)
 {
@@ -104,8 +122,8 @@ uint64_t vma_next(uint64_t pos, const unsigned char *h)
 }
 
 /*
- * Are the N bytes at H what is left of a header of this archive? A uuid is random: by chance, or in
- * the header of another archive, not even half of its bytes are right.
+ * Are the N bytes at H the remains of a header of this archive? A uuid is random: by chance, or in
+ * another archive's header, not even half of its bytes are right.
  */
 static bool is_remains(const struct proof *proof, const unsigned char *h, size_t n)
 {
@@ -143,6 +161,8 @@ static int look(struct scan *s, uint64_t pos, struct place *p)
         p->found = is_remains(&s->vma->proof, p->header, (size_t)n) ? FOUND_REMAINS : FOUND_JUNK;
         if (!p->fault)
                 p->found = FOUND_HEADER;
+        else if (n == EXTENT_HEADER)
+                source_suspect(s->vma->base.source, pos + EXTENT_HEADER);
         return 0;
 }
 
@@ -153,41 +173,12 @@ static int report(const struct scan *s, uint64_t offset, const char *text)
         return s->sink->damage(s->sink->ctx, &d);
 }
 
-/* The stream is broken at s->end: go on behind that, or note that it cannot be done. */
-static int pass_break(struct scan *s)
-{
-        struct damage d = {.disk = DISK_NONE, .text = s->err->text};
-        struct source_gap gap;
-        int resumed, rc;
-
-        d.offset = s->err->has_offset ? s->err->offset : s->end;
-        rc = s->sink->damage(s->sink->ctx, &d);
-        if (rc < 0)
-                return rc;
-        resumed = source_resume(s->vma->base.source, &gap, s->err);
-        if (resumed < 0)
-                return resumed;
-        s->broken = resumed == 0;
-        s->vma->base.source->resumes = !s->broken;
-        if (gap.end > gap.start)
-                rc = s->sink->gone(s->sink->ctx, gap.start, gap.end);
-        return rc < 0 ? rc : s->sink->progress(s->sink->ctx, s->end);
-}
-
 int vma_reach(struct scan *s, uint64_t want)
 {
-        int rc = 0;
-
-        while (rc == 0 && !s->broken) {
-                rc = source_reach(s->vma->base.source, want, &s->end, s->err);
-                if (rc != -EIO)
-                        return rc;
-                rc = pass_break(s);
-        }
-        return rc;
+        return source_look_ahead(s->vma->base.source, want, &s->end, s->err);
 }
 
-/* ---- the extent at hand ---- */
+/* ---- the current extent ---- */
 
 static int flush_batch(struct scan *s)
 {
@@ -200,8 +191,9 @@ static int flush_batch(struct scan *s)
 }
 
 /*
- * Merge what continues the last extent: a run of whole clusters becomes one. What is part of a
- * cluster is never merged with another's, since a map keeps a cluster that comes alone in 8 bytes.
+ * Add an extent, merged with the last one if it continues that: a run of whole clusters becomes one
+ * extent. Parts of different clusters are never merged, since a map stores a single cluster in 8
+ * bytes.
  */
 static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t addr, bool whole)
 {
@@ -215,13 +207,13 @@ static void add_to_batch(struct scan *s, uint64_t start, uint64_t len, uint64_t 
                 s->batch[s->count++] = e;
 }
 
-/* Can LEN bytes at ADDR be had and believed? */
+/* Can the LEN bytes at ADDR be read and trusted? */
 static bool is_there(const struct scan *s, uint64_t addr, uint64_t len)
 {
         return !s->doubtful && addr + len <= s->end;
 }
 
-/* How many blocks from number I on are stored if that one is, or are not if it is not. */
+/* How many blocks from number I on are all stored, or all not stored. */
 static unsigned blocks_alike(uint16_t mask, unsigned i)
 {
         unsigned rest = (unsigned)mask >> i;
@@ -261,7 +253,7 @@ static void add_cluster(struct scan *s, const struct slot *slot, uint64_t size, 
         }
 }
 
-/* Where what DEV can hold ends. */
+/* Where DEV's storable range ends. */
 static uint64_t device_limit(const struct vma_device *dev)
 {
         if (!dev->used)
@@ -270,8 +262,8 @@ static uint64_t device_limit(const struct vma_device *dev)
 }
 
 /*
- * The slot number I, whose stored blocks start at ADDR, with those behind it that go on with whole
- * clusters of its device: most do, and can be taken in together.
+ * Slot number I, whose stored blocks start at ADDR, together with the following slots that continue
+ * it with whole clusters of its device. Most do, and can be handled as one.
  */
 static struct slot load_run(const struct scan *s, unsigned i, uint64_t addr)
 {
@@ -291,7 +283,18 @@ static struct slot load_run(const struct scan *s, unsigned i, uint64_t addr)
         return slot;
 }
 
-/* Take in one slot whose stored blocks start at ADDR. */
+static uint64_t cluster_count(const struct vma_device *dev)
+{
+        return round_up(dev->size, CLUSTER) / CLUSTER;
+}
+
+static void note_strange(const struct scan *s, struct vma_device *dev)
+{
+        if (dev->strange++ == 0)
+                dev->strange_at = s->here->pos;
+}
+
+/* Emit a slot whose stored blocks start at ADDR. */
 static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
 {
         struct vma_device *dev = &s->vma->devices[slot->device];
@@ -304,13 +307,15 @@ static int take_slot(struct scan *s, const struct slot *slot, uint64_t addr)
         uint64_t limit;
         int rc = 0;
 
-        if (!dev->used)
-                return report(s, s->here->pos, "a cluster belongs to no device of the archive");
         limit = device_limit(dev);
         if (start >= limit) {
-                /* The genuine reader takes a zero cluster there without a word. */
-                return slot->mask ? s->sink->damage(s->sink->ctx, &beyond) : 0;
+                if (dev->used && slot->mask)
+                        return s->sink->damage(s->sink->ctx, &beyond);
+                if (!dev->used || slot->cluster >= round_up(cluster_count(dev), GENUINE_UNIT))
+                        note_strange(s, dev);
+                return 0;
         }
+        dev->seen += slot->run;
         if (s->disk != dev->number)
                 rc = flush_batch(s);
         s->disk = dev->number;
@@ -338,7 +343,49 @@ static int take_slots(struct scan *s)
         return flush_batch(s);
 }
 
-/* The next header at or behind byte FROM into s->next, which is FOUND_END if there is none. */
+/* ---- where the archive ends ---- */
+
+/* Have all clusters come, counting the current header's if HERE? */
+static bool is_whole(const struct scan *s, bool here)
+{
+        uint64_t more[DEVICES] = {0};
+
+        for (unsigned i = 0; here && i < SLOTS; i++) {
+                struct slot slot = load_slot(s->here->header, i);
+
+                if ((uint64_t)slot.cluster * CLUSTER < device_limit(&s->vma->devices[slot.device]))
+                        more[slot.device]++;
+        }
+        for (unsigned i = 0; i < DEVICES; i++) {
+                const struct vma_device *dev = &s->vma->devices[i];
+
+                if (dev->used && !dev->vmstate && dev->seen + more[i] < cluster_count(dev))
+                        return false;
+        }
+        return true;
+}
+
+/*
+ * P is junk. Is it FOUND_REST, something after a whole archive? Not if a header follows byte FROM.
+ */
+static int judge_rest(struct scan *s, uint64_t from, struct place *p)
+{
+        struct archive_info *info = &s->vma->base.info;
+        struct place later;
+        int rc = vma_resync(s, from, &later);
+
+        if (rc != 0)
+                return rc < 0 ? rc : 0;
+        p->found = FOUND_REST;
+        snprintf(info->note, sizeof info->note,
+                 "from byte %" PRIu64 " on something follows that is not of the archive", p->pos);
+        return vma_progress(s, s->end);
+}
+
+/*
+ * Find the next header at or after byte FROM, and put it into s->next, which is FOUND_END if there
+ * is none.
+ */
 static int search(struct scan *s, uint64_t from)
 {
         int rc;
@@ -348,7 +395,7 @@ static int search(struct scan *s, uint64_t from)
         return rc < 0 ? rc : 0;
 }
 
-/* Find out what vouches for the extent at hand, which should end at byte END. */
+/* Find out what vouches for the current extent, which should end at byte END. */
 static int judge_extent(struct scan *s, uint64_t end)
 {
         const char *doubt = "no extent header follows this extent, whose data may be displaced";
@@ -358,7 +405,8 @@ static int judge_extent(struct scan *s, uint64_t end)
 
         vma_ahead_next(&s->ahead, s->vma->base.source, here->pos, end);
         rc = look(s, end, s->next);
-
+        if (rc == 0 && s->next->found == FOUND_JUNK && is_whole(s, true))
+                rc = judge_rest(s, here->pos + EXTENT_HEADER, s->next);
         if (rc < 0)
                 return rc;
         /* A piece may be missing from the last extent but one. */
@@ -373,7 +421,7 @@ static int judge_extent(struct scan *s, uint64_t end)
         return rc;
 }
 
-/* Take in the extent at hand. Afterwards s->next is what stands behind it. */
+/* Process the current extent. Afterwards s->next is what stands after it. */
 static int take_extent(struct scan *s)
 {
         uint64_t end = vma_next(s->here->pos, s->here->header);
@@ -381,10 +429,10 @@ static int take_extent(struct scan *s)
 
         if (rc == 0)
                 rc = take_slots(s);
-        /* The next header may stand within what this one claims. */
+        /* The next header may stand within the range that this one claims. */
         if (s->doubtful)
                 end = s->here->pos + EXTENT_HEADER;
-        return rc < 0 ? rc : s->sink->progress(s->sink->ctx, min_u64(end, s->end));
+        return rc < 0 ? rc : vma_progress(s, min_u64(end, s->end));
 }
 
 /* ---- the chain ---- */
@@ -397,11 +445,16 @@ static void step(struct scan *s)
         s->next = done;
 }
 
-/* From what is not the header that should be here to the next one. */
+/* Go on to the next header from something that is not one. */
 static int step_over_damage(struct scan *s)
 {
-        int rc = report(s, s->here->pos, s->here->fault);
+        int rc = 0;
 
+        if (s->here->found == FOUND_JUNK && is_whole(s, false))
+                rc = judge_rest(s, s->here->pos, s->here);
+        if (rc < 0 || s->here->found == FOUND_REST)
+                return rc;
+        rc = report(s, s->here->pos, s->here->fault);
         if (rc == 0)
                 rc = search(s, s->here->pos + 1);
         step(s);
@@ -417,14 +470,14 @@ static int step_over_extent(struct scan *s)
         if (rc < 0 || s->here->found != FOUND_JUNK)
                 return rc;
         rc = search(s, blocks);
-        /* Where the next header has come nearer, nothing is wrong with what has taken its place. */
+        /* If the next header stands closer than it should, what is in its place is fine. */
         if (rc == 0 && !(s->next->found == FOUND_HEADER && s->next->pos < s->here->pos))
                 rc = report(s, s->here->pos, s->here->fault);
         step(s);
         return rc;
 }
 
-/* The RAM state is a stream: what is stored beyond its declared size belongs to it. */
+/* The RAM state is a stream, so what is stored beyond its declared size belongs to it, too. */
 static int settle_sizes(const struct scan *s)
 {
         for (unsigned i = 0; i < DEVICES; i++) {
@@ -442,6 +495,34 @@ static int settle_sizes(const struct scan *s)
         return 0;
 }
 
+/* One line for each device, however many clusters. */
+static int report_strange(const struct scan *s)
+{
+        int rc = 0;
+
+        for (unsigned i = 0; i < DEVICES && rc == 0; i++) {
+                const struct vma_device *dev = &s->vma->devices[i];
+                struct damage d = {.offset = dev->strange_at, .disk = DISK_NONE};
+                char text[128];
+
+                if (!dev->strange)
+                        continue;
+                if (dev->used)
+                        snprintf(text, sizeof text,
+                                 "zeros far beyond the end of device %u (clusters: %" PRIu64
+                                 "): the genuine restore fails",
+                                 i, dev->strange);
+                else
+                        snprintf(text, sizeof text,
+                                 "clusters belong to no device of the archive (%" PRIu64
+                                 " to number %u)",
+                                 dev->strange, i);
+                d.text = text;
+                rc = s->sink->damage(s->sink->ctx, &d);
+        }
+        return rc;
+}
+
 int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct error ignored = {0};
@@ -456,12 +537,12 @@ int vma_scan(struct archive *a, const struct archive_sink *sink, struct error *e
         s->err = err ? err : &ignored;
         s->here = &places[0];
         s->next = &places[1];
-        a->source->resumes = true;
         rc = look(s, s->vma->first_extent, s->here);
-        while (rc == 0 && s->here->found != FOUND_END)
+        while (rc == 0 && s->here->found != FOUND_END && s->here->found != FOUND_REST)
                 rc = s->here->found == FOUND_HEADER ? step_over_extent(s) : step_over_damage(s);
-        a->source->resumes = false;
         vma_ahead_end(&s->ahead);
         free(s->window.bytes);
+        if (rc == 0)
+                rc = report_strange(s);
         return rc < 0 ? rc : settle_sizes(s);
 }

@@ -1,72 +1,111 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VMDK, VMware's disk images. What its three files share; nobody else includes this.
+ * VMDK, VMware's disk images. What its files share; nobody else includes this.
  *
- *   vmdk.c              open, read
- *   vmdk_header.c       the sparse header, and the descriptor, which is text
- *   vmdk_scan.c         grain directory and tables, or the markers
+ *   vmdk.c              probe, open
+ *   vmdk_header.c       the sparse header
+ *   vmdk_descriptor.c   the text that says what a disk consists of
+ *   vmdk_parts.c        the parts of a disk
+ *   vmdk_volume.c       the disk: what begins at a byte of it, and reading it
+ *   vmdk_lookup.c       from a byte of a sparse part to its grain
+ *   vmdk_grain.c        inflating a grain
+ *   vmdk_scan.c         which tables of a part can be trusted (vmdk_scan.h)
  *
- * A disk is one part, or several that follow one another; each is a file (of) its own:
+ * A disk consists of one or more parts, one after another. Each is a file, or a range of one:
  *
  *   disk  |  part 0  |  part 1  | ...       each flat, sparse, or zeros
  *
  *   sparse part   header | descriptor | grain directory | grain tables | grains
  *   with markers  header | descriptor | marker grain | ... | marker table | ... | footer
  *
- * A grain is usually 64 KiB of the disk. An address is base + offset in the file; in a compressed
- * part base + sector * grain size, so that each byte of a decoded grain has one, and no two grains
- * share any, as each takes a sector at least.
+ * A grain is usually 64 KiB of the disk. Tables are trusted only as far as they account for the
+ * file. The scan finds that out, once for each part; until then a sparse part is unknown.
  */
 #ifndef VMAFS_VMDK_H
 #define VMAFS_VMDK_H
 
-#include "archive/format.h"
+#include <stdatomic.h>
 
-struct blockcache;
+#include "archive/array.h"
+#include "archive/format.h"
+#include "archive/vmdk/vmdk_claims.h"
+#include "archive/vmdk/vmdk_marked.h"
+#include "archive/volume.h"
+
+struct cache_owner;
 
 enum {
         VMDK_SECTOR = 512,
         VMDK_GRAIN_MIN = 4096,
         VMDK_GRAIN_MAX = 1 << 20,
-        VMDK_TABLE_MAX = 512, /* entries of a grain table */
-        VMDK_MARKER = 12,     /* bytes in front of a compressed grain */
+        VMDK_TABLE_MAX = 512,   /* entries of a grain table */
+        VMDK_MARKER = 12,       /* bytes before a compressed grain */
+        VMDK_ENTRY = 4,         /* bytes of one, in tables and directories */
+        VMDK_BLOCK_SIZE = 4096, /* a grain that was cut off keeps its whole blocks */
         VMDK_PARTS_MAX = 1000,
 };
 
 #define VMDK_SIZE_MAX (UINT64_C(1) << 50) /* bytes of a disk */
 #define VMDK_AT_END   UINT64_MAX          /* a directory that the footer names */
 
+/* A key of the caches: the number of a part, and a place in it, below 2^34. */
+#define VMDK_KEY(part, place) ((uint64_t)(part) << 34 | (place))
+
 /* Everything in bytes, but for table. */
 struct vmdk_header {
         uint64_t capacity;
         uint32_t grain;
-        uint32_t table;    /* entries of a grain table */
-        uint64_t gd, rgd;  /* directories: 0 where there is none, VMDK_AT_END */
-        uint64_t overhead; /* of what is in front of the grains */
-        uint64_t descriptor, descriptor_len;
+        uint32_t table;                      /* entries of a grain table */
+        uint64_t gd, rgd;                    /* directories: 0 where there is none, VMDK_AT_END */
+        uint64_t overhead;                   /* of what is before the grains */
+        uint64_t descriptor, descriptor_len; /* 0 where it has none of its own */
         bool compressed, markers;
         bool zeroed; /* a table's entry 1 is a grain of zeros */
 };
 
 enum vmdk_kind { VMDK_SPARSE, VMDK_FLAT, VMDK_ZERO };
 
+/* How far a part can be trusted. The scan sets it; it is final once the part is judged. */
+struct vmdk_verdict {
+        uint64_t end;              /* how far its file can be read */
+        uint64_t directory[2];     /* the first one and its copy: bytes of the file, 0: not used */
+        struct vmdk_claims claims; /* which of several entries that name a sector get it */
+        struct vmdk_marked marked; /* the grains that have markers, where tables are not used */
+        bool by_markers;
+        bool holes_lost; /* what the tables have as zeros may be lost */
+        bool all_lost;   /* all of the part is lost */
+};
+
 struct vmdk_part {
         enum vmdk_kind kind;
         uint64_t start, len; /* of the disk, bytes */
-        uint64_t base, span; /* addresses [base, base + span) */
         struct source *source;
         struct source *owned; /* source, where it is not the archive's; or NULL */
         uint64_t offset;      /* flat: its first byte in source */
         struct vmdk_header h; /* sparse */
+        struct vmdk_verdict verdict;
+        atomic_bool judged; /* stored with release, after the last change of verdict */
 };
 
 struct vmdk {
         struct archive base;
-        uint64_t size;
-        struct vmdk_part *parts;
-        size_t count;
-        size_t cache_bytes;       /* its bound */
-        struct blockcache *cache; /* decoded grains, by address; NULL where nothing is compressed */
+        struct volume volume; /* its disk */
+        ARRAY(struct vmdk_part) parts;
+        struct shared *shared;
+        struct cache_owner *grains; /* decoded; NULL where nothing is compressed */
+        struct cache_owner *tables; /* pieces of them; NULL where no part is sparse */
+};
+
+/* What a byte of a sparse part is. */
+enum vmdk_state { VMDK_HOLE, VMDK_ZEROED, VMDK_STORED, VMDK_LOST };
+
+/* A uniform range of a sparse part. */
+struct vmdk_piece {
+        enum vmdk_state state;
+        uint64_t len;
+        uint64_t offset; /* STORED: of the file, of its first byte; compressed: of its marker */
+        uint64_t origin; /* byte of the file that says so */
+        const char *why; /* LOST: the reason, if it was not reported for the whole part */
 };
 
 /* One line of a descriptor that names a part. */
@@ -74,17 +113,15 @@ struct vmdk_extent {
         enum vmdk_kind kind;
         uint64_t sectors;
         uint64_t offset; /* flat: sectors */
-        char *file;      /* NULL for zeros */
+        char *file;      /* as the descriptor has it; NULL for zeros */
 };
 
 struct vmdk_descriptor {
-        char parent[16];  /* its CID; "" where the descriptor has none */
-        char type[64];    /* createType */
+        char parent[16];  /* its CID; "" where the descriptor does not say */
         char uuid[37];    /* "" where the descriptor has none */
         char hint[200];   /* the parent's file name */
         char unknown[32]; /* the first type of extent that is not known; "" where all are */
-        struct vmdk_extent *extents;
-        size_t count;
+        ARRAY(struct vmdk_extent) extents;
 };
 
 /*
@@ -95,14 +132,66 @@ int vmdk_parse_header(const unsigned char sector[VMDK_SECTOR], struct vmdk_heade
                       struct error *err);
 
 /*
- * TEXT has LEN bytes and a NUL behind them. vmdk_descriptor_fini in any case. -ENOMEM, -E2BIG,
- * -EIO.
+ * Do the LEN bytes at TEXT begin as a descriptor does? "# Disk DescriptorFile" is spelled in
+ * several ways, and empty lines or other comments may come before it.
  */
-int vmdk_parse_descriptor(const char *text, size_t len, struct vmdk_descriptor *d,
-                          struct error *err);
+bool vmdk_is_descriptor(const char *text, size_t len);
+
+/*
+ * The descriptor that the file SOURCE is. vmdk_descriptor_fini in any case. -ENOTSUP for an overlay
+ * and for parts of kinds that vmafs does not read, -EIO where it is damaged or contradicts itself.
+ */
+int vmdk_read_descriptor(struct source *source, struct vmdk_descriptor *d, struct error *err);
+
+/*
+ * The same for the one inside the sparse file SOURCE, whose header H says that there is one. -EIO
+ * where it is not there: then nothing else that the file says can be believed. -ENODATA where zeros
+ * are: some tools leave room for one in each part of a disk.
+ */
+int vmdk_load_descriptor(struct source *source, const struct vmdk_header *h,
+                         struct vmdk_descriptor *d, struct error *err);
 void vmdk_descriptor_fini(struct vmdk_descriptor *d);
 
-/* As archive_ops.scan. */
+/* How many tables a sparse part has, and how many of its bytes each table maps. */
+uint64_t vmdk_table_count(const struct vmdk_part *p);
+uint64_t vmdk_table_span(const struct vmdk_part *p);
+
+/* The byte of the file that ENTRY of a table of P names; 0 where it names a grain of zeros. */
+uint64_t vmdk_entry(const struct vmdk_part *p, const unsigned char *entry);
+/* Can a grain of P begin at byte OFFSET of its file? */
+bool vmdk_is_inside(const struct vmdk_part *p, uint64_t offset);
+/* Sectors of the grain at byte OFFSET of P's file, which may end inside the grain. */
+uint64_t vmdk_grain_sectors(const struct vmdk_part *p, uint64_t offset);
+/* The claimant of a grain that one table names, and the other one perhaps too. */
+enum vmdk_claimant vmdk_claimant(const struct vmdk_part *p, unsigned number, bool agreed);
+
+/* Add the sparse file SOURCE with the header H, which stays the caller's, as the only part. */
+int vmdk_add_sparse(struct vmdk *v, struct source *source, const struct vmdk_header *h,
+                    struct error *err);
+
+/* Add all parts of D that lie in the archive's own file from byte FROM on. */
+int vmdk_add_embedded(struct vmdk *v, const struct vmdk_descriptor *d, uint64_t from,
+                      struct error *err);
+
+/* Add all parts of D, which are files beside the descriptor. */
+int vmdk_add_files(struct vmdk *v, const struct archive_origin *origin,
+                   const struct vmdk_descriptor *d, struct error *err);
+
+/*
+ * What [POS, POS + LEN) of the sparse part number I, which is judged, begins with. Stored pieces
+ * are as long as they lie together in the file, a grain where they are compressed; COUNT: as long
+ * as they are stored at all. 0, -ENOMEM, -ESTALE.
+ */
+int vmdk_find(struct vmdk *v, size_t i, uint64_t pos, uint64_t len, bool count,
+              struct vmdk_piece *out);
+
+/* LEN bytes at POS of part I, all in the compressed grain whose marker is at byte OFFSET. */
+int vmdk_inflate(struct vmdk *v, size_t i, uint64_t offset, uint64_t pos, void *buf, size_t len);
+
+extern const struct volume_ops vmdk_volume_ops;
+
+/* As struct format's scan and skip_scan. */
 int vmdk_scan(struct archive *a, const struct archive_sink *sink, struct error *err);
+void vmdk_skip_scan(struct archive *a);
 
 #endif

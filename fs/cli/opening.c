@@ -5,28 +5,34 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "archive/error.h"
+#include "archive/shared.h"
 #include "fs/cli/numbers.h"
+#include "fs/cli/usage.h"
 #include "fs/print/report.h"
-#include "fs/verbs/verbs.h"
+#include "fs/process/descriptors.h"
+#include "fs/process/sandbox.h"
 #include "index/index.h"
+#include "index/site.h"
 
 #define WINDOW_MAX  (UINT64_C(1) << 31)
 #define THREADS_MAX 1024
 
 static int refuse(const char *dashes, const char *what)
 {
-        char text[80];
+        char text[120];
 
         snprintf(text, sizeof text, "%s%s", dashes, what);
         return usage_error(text);
 }
 
-static bool parse_backing(const char *value, enum archive_backing *out)
+static bool parse_backing(const char *value, enum neighbour_reach *out)
 {
         if (!value)
                 return true;
-        *out = strcmp(value, "any") == 0 ? ARCHIVE_BACKING_ANY : ARCHIVE_BACKING_DIR;
+        *out = strcmp(value, "any") == 0 ? NEIGHBOUR_ANYWHERE : NEIGHBOUR_BELOW;
         return strcmp(value, "any") == 0 || strcmp(value, "dir") == 0;
 }
 
@@ -42,8 +48,10 @@ int opening_set(enum opening_word word, const char *dashes, const char *value,
                 o->cache_bytes = cache;
                 break;
         case OPENING_THREADS:
-                if (!parse_number(value, 10, THREADS_MAX, &o->threads))
-                        return refuse(dashes, "threads is a number of at most 1024");
+                if (!parse_number(value, 10, THREADS_MAX, &o->threads) || (value && !o->threads))
+                        return refuse(dashes,
+                                      "threads is a number from 1 to 1024; without it there "
+                                      "is one a processor");
                 break;
         case OPENING_WINDOW:
                 if (!parse_size(value, WINDOW_MAX, &o->window))
@@ -66,6 +74,54 @@ int opening_option(int c, char **argv, struct index_options *o)
         case OPENING_BACKING:
                 return opening_set((enum opening_word)c, "--", optarg, o);
         default:
-                return usage_option(argv);
+                return usage_option(c, argv);
         }
+}
+
+/* The site of *O is open: confine, and read the archive. */
+static int open_confined(const struct index_options *options, int socket, struct opened *o,
+                         struct error *err)
+{
+        struct sandbox sandbox = {.sockets = {-1, socket}};
+        struct index_options with = *options;
+        int rc = shared_new(options->cache_bytes, options->threads, &o->shared, err);
+
+        with.shared = o->shared;
+        if (rc == 0)
+                rc = index_helper_start(&o->keeper, o->site, err);
+        if (rc < 0)
+                return rc;
+        sandbox.sockets[0] = o->keeper.helper.fd;
+        /* What the kernel lacks is done without. */
+        sandbox_enter(&sandbox, NULL);
+        return index_open_site(o->site, &with, &o->index, err);
+}
+
+/* RC is that of opening the archive at PATH. Returns the exit status. */
+static int report_opening(const char *path, int rc, const struct error *err)
+{
+        if (rc == 0)
+                return STATUS_OK;
+        report_error(path, err);
+        return report_status(rc);
+}
+
+int opening_open(const char *path, const struct index_options *options, int socket,
+                 struct opened *o)
+{
+        struct error err = {0};
+        int rc = site_open(path, options, &o->site, &err);
+
+        descriptors_release(path);
+        if (rc == 0)
+                rc = open_confined(options, socket, o, &err);
+        return report_opening(path, rc, &err);
+}
+
+void opening_close(struct opened *o)
+{
+        index_close(o->index);
+        shared_free(o->shared);
+        site_close(o->site);
+        index_helper_end(&o->keeper);
 }

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What may be said of how an archive is opened: `-o cache=SIZE` of a mount is
- * `--cache=SIZE` of the verbs, and so on.
+ * The options on how an archive is opened, which mount and the other verbs share: `-o cache=SIZE`
+ * for a mount is `--cache=SIZE` for a verb, and so on.
  */
 #ifndef VMAFS_OPENING_H
 #define VMAFS_OPENING_H
 
 #include <stdbool.h>
 
+#include "fs/process/index_helper.h"
+
+struct index;
 struct index_options;
+struct shared;
+struct site;
 
 enum opening_word { OPENING_CACHE = 256, OPENING_THREADS, OPENING_WINDOW, OPENING_BACKING };
 
-/* For the table of getopt_long of a verb. */
+/* For a verb's getopt_long table. */
 #define OPENING_LONG_OPTIONS                                                                       \
         {"cache", required_argument, NULL, OPENING_CACHE},                                         \
             {"threads", required_argument, NULL, OPENING_THREADS},                                 \
@@ -22,16 +27,36 @@ enum opening_word { OPENING_CACHE = 256, OPENING_THREADS, OPENING_WINDOW, OPENIN
         }
 
 /*
- * WORD, given with DASHES ("-o " or "--") in front, is VALUE, or is not given where that is NULL.
- * Fills in *O. Returns the exit status; reports what is wrong.
+ * Set WORD, which was given after DASHES ("-o " or "--"), to VALUE in *O. If VALUE is NULL, it was
+ * not given. Returns the exit status; reports what is wrong.
  */
 int opening_set(enum opening_word word, const char *dashes, const char *value,
                 struct index_options *o);
 
 /*
- * getopt_long has returned C, which is none of the verb's own options: take it, or report that
- * nobody knows it. Returns the exit status.
+ * Handle C, which getopt_long returned and which is not one of the verb's own options, or report
+ * that it is unknown. Returns the exit status.
  */
 int opening_option(int c, char **argv, struct index_options *o);
+
+/* An archive that a verb works through. */
+struct opened {
+        struct site *site;
+        struct index_helper keeper;
+        struct shared *shared;
+        struct index *index;
+};
+
+#define OPENED_NONE ((struct opened){.keeper = INDEX_HELPER_NONE})
+
+/*
+ * Open the surroundings of the archive at PATH, start the process that keeps access to them, enter
+ * the sandbox, and only then read the archive. SOCKET is the socket of one more helper, or -1.
+ * Returns the exit status; reports what is wrong. Call opening_close on *O in any case.
+ */
+int opening_open(const char *path, const struct index_options *options, int socket,
+                 struct opened *o);
+
+void opening_close(struct opened *o);
 
 #endif

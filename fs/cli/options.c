@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/cli/options.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/cleanup.h"
 #include "fs/cli/numbers.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/usage.h"
 #include "fs/print/report.h"
-#include "fs/process/mountinfo.h"
-#include "fs/verbs/verbs.h"
 
-enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER };
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER, KEY_RW, KEY_SUID, KEY_DEV };
 
 #define FLAG(word, field)                                                                          \
         {                                                                                          \
@@ -31,7 +26,7 @@ enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER };
                 word, offsetof(struct mount_options, field), 0                                     \
         }
 
-/* FUSE_OPT_KEY, whose -1U clang's -Wconversion does not like as an unsigned long. */
+/* Like FUSE_OPT_KEY, whose -1U as an unsigned long makes clang's -Wconversion warn. */
 #define KEY(word, key)                                                                             \
         {                                                                                          \
                 word, (unsigned long)UINT_MAX, key                                                 \
@@ -42,6 +37,7 @@ static const struct fuse_opt words[] = {
     FLAG("direct_io", direct_io),
     FLAG("clone_fd", clone_fd),
     FLAG("nonempty", nonempty),
+    FLAG("wait", wait),
     VALUE("recover=%s", recover),
     VALUE("index=%s", index),
     VALUE("cache=%s", cache),
@@ -63,19 +59,19 @@ static const struct fuse_opt words[] = {
     KEY("fsname=", FUSE_OPT_KEY_KEEP),
     KEY("subtype=", FUSE_OPT_KEY_KEEP),
 
-    /* always so, by the unmounter */
+    /* the mounter always does this */
     KEY("auto_unmount", FUSE_OPT_KEY_DISCARD),
 
     /*
-     * What mount(8) hands over from its command line and from fstab. The mount is read-only,
-     * nosuid and nodev whatever it says.
+     * Options that mount(8) passes on from its command line and fstab. The mount is read-only,
+     * nosuid and nodev whatever they say.
      */
     KEY("ro", FUSE_OPT_KEY_DISCARD),
-    KEY("rw", FUSE_OPT_KEY_DISCARD),
-    KEY("suid", FUSE_OPT_KEY_DISCARD),
-    KEY("nosuid", FUSE_OPT_KEY_DISCARD),
-    KEY("dev", FUSE_OPT_KEY_DISCARD),
-    KEY("nodev", FUSE_OPT_KEY_DISCARD),
+    KEY("rw", KEY_RW),
+    KEY("suid", KEY_SUID),
+    KEY("nosuid", KEY_SUID),
+    KEY("dev", KEY_DEV),
+    KEY("nodev", KEY_DEV),
     KEY("exec", FUSE_OPT_KEY_DISCARD),
     KEY("async", FUSE_OPT_KEY_DISCARD),
     KEY("sync", FUSE_OPT_KEY_DISCARD),
@@ -114,14 +110,36 @@ static int take_path(struct mount_options *o, const char *path)
         char **at = !o->archive ? &o->archive : !o->mountpoint ? &o->mountpoint : NULL;
 
         if (!at) {
-                report("'%s' is one word too many; see vmafs --help", path);
+                report("'%s' is one argument too many; see vmafs --help", path);
                 return -1;
         }
         *at = strdup(path);
         return *at ? 0 : -1;
 }
 
-/* fuse_opt's callback: -1 error, 0 drop the word, 1 keep it for libfuse. */
+/*
+ * ARG is not an option. Is it an option without its value, or with a value that it does not take?
+ */
+static void report_word(const char *arg)
+{
+        size_t len = strlen(arg), name = strcspn(arg, "=");
+        const char *dashes = arg[0] == '-' ? "" : "-o ";
+
+        for (const struct fuse_opt *w = words; w->templ; w++) {
+                if (strncmp(w->templ, arg, len) == 0 && w->templ[len] == '=') {
+                        report("the option '%s%s' needs a value; see vmafs --help", dashes, arg);
+                        return;
+                }
+                if (arg[name] && strncmp(w->templ, arg, name) == 0 && w->templ[name] == '\0') {
+                        report("the option '%s%s' takes no value; see vmafs --help", dashes,
+                               w->templ);
+                        return;
+                }
+        }
+        report("the option '%s%s' is unknown; see vmafs --help", dashes, arg);
+}
+
+/* fuse_opt's callback. Returns -1 for an error, 0 to drop the option, 1 to keep it for libfuse. */
 static int take_word(void *data, const char *arg, int key, struct fuse_args *out)
 {
         struct mount_options *o = data;
@@ -136,19 +154,34 @@ static int take_word(void *data, const char *arg, int key, struct fuse_args *out
         case KEY_DEBUG:
                 o->debug = o->foreground = 1;
                 return 0;
+        case KEY_RW:
+                o->rw = true;
+                return 0;
+        case KEY_SUID:
+                o->suid = true;
+                return 0;
+        case KEY_DEV:
+                o->dev = true;
+                return 0;
         case KEY_ALLOW_OTHER:
                 o->allow_other = 1;
                 return 1;
         default:
-                /* fstab's words for others: x-systemd.automount, X-mount.mkdir, comment=… */
+                /*
+                 * options in fstab for other programs: x-systemd.automount, X-mount.mkdir,
+                 * comment=…
+                 */
                 if (strncasecmp(arg, "x-", 2) == 0 || strncmp(arg, "comment=", 8) == 0)
                         return 0;
-                report("the option '%s' is unknown; see vmafs --help", arg);
+                report_word(arg);
                 return -1;
         }
 }
 
-/* FSNAME as mount(8) shows it: the archive's path, its commas kept from ending the option. */
+/*
+ * The name that mount(8) shows: the archive's path, with its commas escaped, since they would end
+ * the option.
+ */
 static int add_fsname(struct fuse_args *args, const char *archive)
 {
         cleanup_free char *absolute = realpath(archive, NULL);
@@ -169,7 +202,7 @@ static int add_fsname(struct fuse_args *args, const char *archive)
         return rc;
 }
 
-/* What libfuse gets besides: the last word wins, and these are ours. */
+/* Add our own options for libfuse at the end, where they win. */
 static int add_own_words(struct mount_options *o, struct fuse_args *args)
 {
         if (add_fsname(args, o->archive) < 0 || fuse_opt_add_arg(args, "-osubtype=vmafs") < 0 ||
@@ -211,12 +244,28 @@ static int parse_owner(struct mount_options *o)
         return STATUS_OK;
 }
 
+/*
+ * mount(8) adds "rw" unless fstab says "ro", and then always adds dev or nodev and suid or nosuid.
+ * Somebody who gives "rw" alone means it.
+ */
+static bool wants_to_write(const struct mount_options *o)
+{
+        return o->rw && !(o->suid && o->dev);
+}
+
 int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_args *args)
 {
         *args = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
-        *o = (struct mount_options){.owner = {getuid(), getgid(), 0277}};
+        *o = (struct mount_options){.owner = {getuid(), getgid(), 0077}};
+        /* Report it ourselves: libfuse's message would look different. */
+        if (argc > 1 && strcmp(argv[argc - 1], "-o") == 0)
+                return usage_error("the option '-o' needs a value");
         if (fuse_opt_parse(args, o, words, take_word) < 0)
                 return STATUS_USAGE;
+        if (wants_to_write(o))
+                return usage_error(
+                    "-o rw: a mount is read-only; a qcow2 overlay on its disk can be "
+                    "written to");
         if (!o->archive || !o->mountpoint)
                 return usage_error("an archive and a mount point are needed");
         if (o->sandbox && strcmp(o->sandbox, "on") != 0 && strcmp(o->sandbox, "off") != 0)
@@ -242,77 +291,4 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->uid);
         free(o->gid);
         free(o->umask);
-}
-
-/* ---- the mount point ---- */
-
-static bool is_empty(const char *path)
-{
-        DIR *dir = opendir(path);
-        bool empty = true;
-        struct dirent *d;
-
-        while (dir && empty && (d = readdir(dir)))
-                empty = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0;
-        if (dir)
-                closedir(dir);
-        return empty;
-}
-
-/*
- * Of a stale mount the kernel may still know the attributes, so that stat is fine: opening it is
- * not.
- */
-static bool is_stale(const char *path)
-{
-        cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        return fd < 0 && errno == ENOTCONN;
-}
-
-static int refuse(const char *path, int error)
-{
-        switch (error) {
-        case ENOENT:
-                report("%s: the mount point does not exist; make it with mkdir", path);
-                break;
-        case ENOTCONN:
-                report("%s: is a stale mount; end it with fusermount3 -u, then try again", path);
-                break;
-        default:
-                report("%s: cannot be mounted on: %s", path, strerror(error));
-        }
-        return STATUS_USAGE;
-}
-
-int options_check_mountpoint(struct mount_options *o)
-{
-        struct mountinfo info;
-        struct stat st;
-        char *path;
-
-        if (stat(o->mountpoint, &st) < 0)
-                return refuse(o->mountpoint, errno);
-        if (!S_ISDIR(st.st_mode))
-                return refuse(o->mountpoint, ENOTDIR);
-        if (is_stale(o->mountpoint))
-                return refuse(o->mountpoint, ENOTCONN);
-        path = realpath(o->mountpoint, NULL);
-        if (!path)
-                return refuse(o->mountpoint, errno);
-        free(o->mountpoint);
-        o->mountpoint = path;
-        if (o->nonempty)
-                return STATUS_OK;
-        if (mountinfo_find(path, &info) == 0) {
-                report("%s: something is mounted there already; unmount it or take another "
-                       "directory",
-                       path);
-                return STATUS_USAGE;
-        }
-        if (!is_empty(path)) {
-                report("%s: is not empty; take an empty directory, or -o nonempty", path);
-                return STATUS_USAGE;
-        }
-        return STATUS_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The words of `vmafs mount`. */
+/* The options of `vmafs mount`. */
 #ifndef VMAFS_OPTIONS_H
 #define VMAFS_OPTIONS_H
 
@@ -12,14 +12,16 @@
 
 struct mount_options {
         char *archive;    /* as given */
-        char *mountpoint; /* absolute, without links; as given until options_check_mountpoint */
+        char *mountpoint; /* as given */
         int foreground;
         int debug;
         int single; /* one thread */
         int direct_io;
         int clone_fd; /* a descriptor of the FUSE device for each thread */
         int nonempty;
+        int wait; /* until the index is complete */
         int allow_other;
+        bool rw, suid, dev; /* given; suid and dev also as nosuid and nodev */
         char *recover, *index, *cache, *threads, *window, *backing; /* as given, or NULL */
         struct index_options opening;                               /* what they mean */
         char *sandbox;                                              /* as given, or NULL */
@@ -29,13 +31,10 @@ struct mount_options {
 };
 
 /*
- * Parse ARGV into *O and the words that libfuse is to get into *ARGS. Returns the exit status;
- * reports what is wrong. options_fini frees both in any case.
+ * Parse ARGV into *O, and put the options for libfuse into *ARGS. Returns the exit status; reports
+ * what is wrong. Call options_fini on both in any case.
  */
 int options_parse(int argc, char **argv, struct mount_options *o, struct fuse_args *args);
-
-/* Make the mount point absolute and refuse what cannot be mounted on. Returns the exit status. */
-int options_check_mountpoint(struct mount_options *o);
 
 void options_fini(struct mount_options *o, struct fuse_args *args);
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/cli/usage.h"
+
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fs/print/report.h"
-#include "fs/verbs/verbs.h"
 
 static const char help[] =
     "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
     "       vmafs info    [--json] [LIMIT...] ARCHIVE\n"
     "       vmafs map     [--output=human|json] [LIMIT...] ARCHIVE FILE\n"
     "       vmafs verify  [--json] [--record] [--file=PATH] [LIMIT...] ARCHIVE\n"
-    "       vmafs extract [-C DIR] [--force] [LIMIT...] ARCHIVE [FILE...]\n"
+    "       vmafs extract [-C DIR | -O] [--force] [LIMIT...] ARCHIVE [FILE...]\n"
     "       vmafs index   [--file=PATH] [LIMIT...] ARCHIVE\n"
     "       vmafs --help | --version\n"
     "\n"
@@ -28,6 +30,7 @@ static const char help[] =
     "  -s                   answer with a single thread\n"
     "  -o recover=eio|zero  what is lost is an I/O error (default), or zeros\n"
     "  -o direct_io         bypass the page cache\n"
+    "  -o wait              return when the whole archive is indexed; show how far it is\n"
     "  -o index=PATH|none   where the index is kept (default: the cache folder), or nowhere\n"
     "  -o cache=SIZE        memory for decoded data of a compressed archive (default: 256M)\n"
     "  -o threads=N         that decode a compressed archive (default: one a processor)\n"
@@ -38,11 +41,12 @@ static const char help[] =
     "                       folder, or anywhere (default: refuse such images)\n"
     "  -o nonempty          mount over a directory that is not empty\n"
     "  -o uid=N,gid=N       owner of the files (default: who mounts)\n"
-    "  -o umask=OCTAL       permission bits to withhold from 0444 and 0555 (default: 0277)\n"
+    "  -o umask=OCTAL       permission bits to withhold from 0666 and 0777 (default: 077)\n"
     "  -o allow_other       let other users, root too, use the mount; and FUSE's other options\n"
     "  --json               print JSON, for scripts\n"
     "  --output=FORMAT      human or json\n"
     "  -C DIR               extract into DIR\n"
+    "  -O                   write one file to standard output\n"
     "  --force              replace files that are there already\n"
     "  --file=PATH          keep the index as PATH\n"
     "  --record             keep the disks' SHA-256 too, for every later verify to compare\n"
@@ -67,8 +71,19 @@ int usage_error(const char *what)
         return STATUS_USAGE;
 }
 
-int usage_option(char **argv)
+int usage_option(int c, char **argv)
 {
-        report("the option '%s' is unknown or needs a value; see vmafs --help", argv[optind - 1]);
+        const char *word = argv[optind - 1];
+        const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
+
+        if (c == ':')
+                report("the option '%s' needs a value; see vmafs --help", word);
+        else if (equals && optopt)
+                report("the option '%.*s' takes no value; see vmafs --help", (int)(equals - word),
+                       word);
+        else if (optopt && !equals)
+                report("the option '-%c' is unknown; see vmafs --help", optopt);
+        else
+                report("the option '%s' is unknown; see vmafs --help", word);
         return STATUS_USAGE;
 }

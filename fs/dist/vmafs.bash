@@ -49,10 +49,10 @@ _vmafs_names() {
         _vmafs_words "$1" "${quoted[@]}"
 }
 
-# The last of a list of mount options; what stands in front of it is kept.
+# The last of a list of mount options; what stands before it is kept.
 _vmafs_mount_options() {
         local before='' word=$1 option
-        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any direct_io clone_fd sandbox=on sandbox=off nonempty uid= gid= umask= allow_other)
+        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any direct_io clone_fd sandbox=on sandbox=off nonempty wait uid= gid= umask= allow_other)
 
         if [[ $word == *,* ]]; then
                 before=${word%,*},
@@ -86,7 +86,7 @@ _vmafs_join() {
         return 0
 }
 
-# What bash has cut off in front of the word that it completes must not be given twice.
+# What bash has cut off before the word that it completes must not be given twice.
 _vmafs_trim() {
         local typed=$1 bash_word=${COMP_WORDS[COMP_CWORD]} cut i
 
@@ -106,7 +106,7 @@ _vmafs_options() {
         info) _vmafs_words "$1" --json "${limits[@]}" ;;
         verify) _vmafs_words "$1" --json --record --file= "${limits[@]}" ;;
         map) _vmafs_words "$1" --output=human --output=json "${limits[@]}" ;;
-        extract) _vmafs_words "$1" -C --force "${limits[@]}" ;;
+        extract) _vmafs_words "$1" -C -O --force "${limits[@]}" ;;
         index) _vmafs_words "$1" --file= "${limits[@]}" ;;
         *) _vmafs_words "$1" --help --version -f -d -s -o ;;
         esac
@@ -124,7 +124,7 @@ _vmafs() {
                 ;;
         esac
 
-        # The words that are no options, in front of the one that is completed.
+        # The words that are no options, before the one that is completed.
         for ((i = first; i < current; i++)); do
                 case ${words[i]} in
                 -o | -C) ((i++)) ;;
@@ -152,6 +152,7 @@ _vmafs() {
                 mount | '') [[ ${#given[@]} -eq 1 ]] && _vmafs_directories "$cur" ;;
                 map) [[ ${#given[@]} -eq 1 ]] && _vmafs_names "$cur" "${given[0]}" disks "${words[0]}" ;;
                 extract) _vmafs_names "$cur" "${given[0]}" all "${words[0]}" ;;
+                info | verify | index) _vmafs_archives "$cur" ;;
                 esac
         fi
         _vmafs_trim "$cur"

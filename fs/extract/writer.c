@@ -19,15 +19,15 @@ struct piece {
 
 struct writer {
         char *memory;     /* RING buffers */
-        bool threaded;    /* there is a thread */
+        bool threaded;    /* the thread was started */
         pthread_t thread; /* writes pieces[written] and on */
 
         pthread_mutex_t lock; /* guards everything below */
         pthread_cond_t submitted_more;
         pthread_cond_t written_more;
         struct piece pieces[RING];
-        uint64_t submitted, written; /* pieces ever; those between wait, or are being written */
-        int error;                   /* of the first write that failed, -errno */
+        uint64_t submitted, written; /* pieces so far; those in between wait or are being written */
+        int error;                   /* -errno of the first write that failed */
         int failed_fd;
         bool ending;
 };

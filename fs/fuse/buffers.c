@@ -13,13 +13,13 @@ enum { KEPT_MAX = 16 };
 #define ARENA_SIZE ((size_t)KEPT_MAX * BUFFER_SIZE)
 
 /*
- * The kernel looks up each page of what it copies. With huge pages a read of 1 MiB takes 0.93 of
- * the time; of the arena, only what was ever used is memory.
+ * The kernel looks up each page that it copies. With huge pages a read of 1 MiB takes 0.93 of the
+ * time. Only used parts of the arena take memory.
  */
 struct buffers {
         char *arena; /* KEPT_MAX buffers; never NULL */
         pthread_mutex_t lock;
-        void *kept[KEPT_MAX]; /* lock: those that nobody has; a stack, the warmest on top */
+        void *kept[KEPT_MAX]; /* lock: free buffers; a stack, the most recently used on top */
         size_t count;         /* lock */
 };
 
@@ -33,7 +33,7 @@ struct buffers *buffers_new(void)
                 free(b);
                 return NULL;
         }
-        madvise(b->arena, ARENA_SIZE, MADV_HUGEPAGE); /* no matter if not */
+        madvise(b->arena, ARENA_SIZE, MADV_HUGEPAGE); /* failure does not matter */
         pthread_mutex_init(&b->lock, NULL);
         for (size_t i = KEPT_MAX; i > 0; i--)
                 b->kept[b->count++] = b->arena + (i - 1) * BUFFER_SIZE;

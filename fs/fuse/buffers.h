@@ -13,7 +13,7 @@ struct buffers;
 enum { BUFFER_SIZE = 1024 * 1024 }; /* FUSE asks for no more in one request */
 
 struct buffers *buffers_new(void);    /* NULL: out of memory */
-void buffers_free(struct buffers *b); /* every buffer is back; NULL is allowed */
+void buffers_free(struct buffers *b); /* all buffers must be back; NULL is allowed */
 void *buffers_get(struct buffers *b); /* BUFFER_SIZE bytes, or NULL: out of memory */
 void buffers_put(struct buffers *b, void *take_buffer);
 

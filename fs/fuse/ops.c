@@ -9,10 +9,11 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
 #include "fs/fuse/read.h"
-#include "fs/fuse/view.h"
 #include "index/index.h"
+#include "index/tree/tree.h"
 
 /* Seconds. Nothing in the tree ever changes but what an unfinished index makes provisional. */
 #define FOREVER (365.0 * 86400)
@@ -22,11 +23,22 @@ static struct ops_context *context(fuse_req_t req)
         return fuse_req_userdata(req);
 }
 
+fuse_ino_t ops_nodeid(const struct node *n)
+{
+        return n->parent == n ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)n;
+}
+
+static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+{
+        return ino == FUSE_ROOT_ID ? tree_root(context(req)->tree) : (struct node *)(uintptr_t)ino;
+}
+
 /* Answer R, or park it. */
 static void answer_or_park(struct ops_context *c, struct request *r)
 {
-        if (!r->answer(c, r))
-                park_add(c->park, r);
+        if (r->answer(c, r))
+                return;
+        park_add(c->park, r);
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -43,53 +55,60 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 /* ---- names and attributes ---- */
 
-static bool fill_entry(const struct ops_context *c, const struct node *n,
-                       struct fuse_entry_param *e)
+static bool fill_entry(const struct ops_context *c, struct node *n, struct fuse_entry_param *e)
 {
-        *e = (struct fuse_entry_param){.ino = n->ino, .entry_timeout = FOREVER};
+        *e = (struct fuse_entry_param){.ino = ops_nodeid(n), .entry_timeout = FOREVER};
         /*
          * Asked first: an index that is sealed meanwhile must not make old numbers final. With
          * direct_io the kernel itself may get the size wrong, see reply_short.
          */
-        if (view_stat_final(c->view, n) && !(c->direct_io && n->kind == NODE_DISK))
+        if (view_stat_final(&c->view, n) && !(c->direct_io && index_disk_of(n)))
                 e->attr_timeout = FOREVER;
-        return view_stat(c->view, n, &e->attr);
+        return view_stat(&c->view, n, &e->attr);
 }
 
+static void let_go(struct request *r)
+{
+        tree_release(r->node, 1);
+}
+
+/* The node is held: that becomes the kernel's lookup, unless the answer does not reach it. */
 static bool answer_lookup(void *ctx, struct request *r)
 {
         struct fuse_entry_param e;
 
         if (!fill_entry(ctx, r->node, &e))
                 return false;
-        fuse_reply_entry(r->req, &e);
+        if (fuse_reply_entry(r->req, &e) < 0)
+                let_go(r);
         return true;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-        struct ops_context *c = context(req);
-        const struct node *n = view_lookup(c->view, parent, name);
-        struct request r = {.req = req, .node = n, .answer = answer_lookup};
+        struct request r = {.req = req, .answer = answer_lookup, .failed = let_go};
+        struct node *folder = node_of(req, parent);
         struct fuse_entry_param none = {.entry_timeout = FOREVER};
+        int rc = tree_lookup(folder, name, &r.node);
 
-        if (n)
-                answer_or_park(c, &r);
-        else
+        if (rc == 0)
+                answer_or_park(context(req), &r);
+        else if (rc == -ENOENT)
                 fuse_reply_entry(req, &none); /* the kernel keeps that there is none */
+        else
+                fuse_reply_err(req, -rc);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-        (void)ino;
-        (void)count;
+        tree_release(node_of(req, ino), count);
         fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-        (void)count;
-        (void)forgets;
+        for (size_t i = 0; i < count; i++)
+                tree_release(node_of(req, forgets[i].ino), forgets[i].nlookup);
         fuse_reply_none(req);
 }
 
@@ -105,15 +124,20 @@ static bool answer_getattr(void *ctx, struct request *r)
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        struct ops_context *c = context(req);
-        const struct node *n = view_node(c->view, ino);
-        struct request r = {.req = req, .node = n, .answer = answer_getattr};
+        struct request r = {.req = req, .node = node_of(req, ino), .answer = answer_getattr};
 
         (void)fi;
-        if (n)
-                answer_or_park(c, &r);
+        answer_or_park(context(req), &r);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+        const struct node *n = node_of(req, ino);
+
+        if (S_ISLNK(n->mode))
+                fuse_reply_readlink(req, n->extra->target);
         else
-                fuse_reply_err(req, ENOENT);
+                fuse_reply_err(req, EINVAL);
 }
 
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
@@ -127,116 +151,145 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
         struct statvfs st;
 
         (void)ino;
-        view_statfs(context(req)->view, &st);
+        view_statfs(&context(req)->view, &st);
         fuse_reply_statfs(req, &st);
 }
 
-static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+/* An attribute, or the list of their names: LEN bytes in VALUE, which has SIZE; or -errno. */
+static void reply_xattr(fuse_req_t req, const char *value, ssize_t len, size_t size)
 {
-        struct ops_context *c = context(req);
-        const struct node *n = view_node(c->view, ino);
-        char value[1024];
-        ssize_t len = n ? view_getxattr(c->view, n, name, value, sizeof value) : -ENOENT;
-
         if (len < 0)
                 fuse_reply_err(req, (int)-len);
         else if (size == 0)
                 fuse_reply_xattr(req, (size_t)len);
-        else if ((size_t)len > size || (size_t)len > sizeof value)
+        else if ((size_t)len > size)
                 fuse_reply_err(req, ERANGE);
         else
                 fuse_reply_buf(req, value, (size_t)len);
 }
 
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+        cleanup_free char *value = malloc(size + 1);
+
+        if (value)
+                reply_xattr(
+                    req, value,
+                    view_getxattr(&context(req)->view, node_of(req, ino), name, value, size), size);
+        else
+                fuse_reply_err(req, ENOMEM);
+}
+
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-        const struct node *n = view_node(context(req)->view, ino);
-        char names[1024];
-        ssize_t len = n ? view_listxattr(n, names, sizeof names) : -ENOENT;
+        cleanup_free char *names = malloc(size + 1);
 
-        if (len < 0)
-                fuse_reply_err(req, (int)-len);
-        else if (size == 0)
-                fuse_reply_xattr(req, (size_t)len);
-        else if ((size_t)len > size || (size_t)len > sizeof names)
-                fuse_reply_err(req, ERANGE);
+        if (names)
+                reply_xattr(req, names,
+                            view_listxattr(&context(req)->view, node_of(req, ino), names, size),
+                            size);
         else
-                fuse_reply_buf(req, names, (size_t)len);
+                fuse_reply_err(req, ENOMEM);
 }
 
 /* ---- directories ---- */
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        const struct node *n = view_node(context(req)->view, ino);
+        struct node *n = node_of(req, ino);
+        int rc = tree_open(n);
 
-        if (!n || !node_is_folder(n)) {
-                fuse_reply_err(req, n ? ENOTDIR : ENOENT);
+        if (rc < 0) {
+                fuse_reply_err(req, -rc);
                 return;
         }
         fi->cache_readdir = 1;
         fi->keep_cache = 1;
-        fuse_reply_open(req, fi);
+        /* Of an open that was interrupted no release follows. */
+        if (fuse_reply_open(req, fi) == -ENOENT)
+                tree_close(n);
 }
 
-/* One entry into OUT, as fuse_add_direntry: what it takes, which is more than SIZE if it is not in.
- */
-static size_t add_entry(fuse_req_t req, bool plus, const char *name, const struct node *n,
-                        off_t next, char *out, size_t size)
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+        (void)fi;
+        tree_close(node_of(req, ino));
+        fuse_reply_err(req, 0);
+}
+
+/* Room for the answer to a readdir, and what of it is used. */
+struct listing {
+        fuse_req_t req;
+        bool plus;
+        char *out;
+        size_t used, size;
+};
+
+/* N, called NAME, after which the list goes on at NEXT. False: it does not fit. */
+static bool add_name(struct listing *l, const char *name, const struct node *n, off_t next)
+{
+        struct stat st = {.st_ino = n->ino, .st_mode = n->mode & S_IFMT};
+        struct fuse_entry_param e = {.attr = st}; /* no node: the kernel counts no lookup */
+        size_t room = l->size - l->used, one;
+
+        if (l->plus)
+                one = fuse_add_direntry_plus(l->req, l->out + l->used, room, name, &e, next);
+        else
+                one = fuse_add_direntry(l->req, l->out + l->used, room, name, &st, next);
+        if (one > room)
+                return false;
+        l->used += one;
+        return true;
+}
+
+/* The same with all its attributes, as a lookup: N's hold becomes the kernel's. */
+static bool add_lookup(struct listing *l, const char *name, struct node *n, off_t next)
+{
+        size_t room = l->size - l->used, one;
         struct fuse_entry_param e;
-        struct stat st = {.st_ino = n->ino, .st_mode = node_is_folder(n) ? S_IFDIR : S_IFREG};
-        bool dot = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        bool added;
 
-        if (!plus)
-                return fuse_add_direntry(req, out, size, name, &st, next);
-        /* "." and "..", and what has no size yet, are not looked up on the way. */
-        if (dot || !fill_entry(context(req), n, &e))
-                e = (struct fuse_entry_param){.attr = st};
-        return fuse_add_direntry_plus(req, out, size, name, &e, next);
-}
-
-/* What is at OFFSET of FOLDER's list, and its name there; NULL behind the last. */
-static const struct node *listed(const struct view *t, const struct node *folder, off_t offset,
-                                 const char **name)
-{
-        const struct node *n;
-
-        switch (offset) {
-        case 0:
-                *name = ".";
-                return folder;
-        case 1:
-                *name = "..";
-                return view_parent(t, folder);
-        default:
-                n = view_entry(t, folder, (size_t)offset - 2);
-                *name = n ? n->name : NULL;
-                return n;
+        /* What has no size yet is not looked up on the way. */
+        if (!l->plus || !fill_entry(context(l->req), n, &e)) {
+                added = add_name(l, name, n, next);
+                tree_release(n, 1);
+                return added;
         }
+        one = fuse_add_direntry_plus(l->req, l->out + l->used, room, name, &e, next);
+        added = one <= room;
+        if (added)
+                l->used += one;
+        else
+                tree_release(n, 1);
+        return added;
 }
+
+/*
+ * A list's offsets: 0, after it ".", 1, after it "..", 2 and on: 2 more than the tree's positions.
+ */
+enum { AFTER_DOT = 1, AFTER_DOTS = 2 };
 
 static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
-        struct ops_context *c = context(req);
-        const struct node *folder = view_node(c->view, ino), *n;
+        struct node *folder = node_of(req, ino), *n;
         cleanup_free char *out = malloc(size);
-        const char *name;
-        size_t used = 0;
+        struct listing l = {.req = req, .plus = plus, .out = out, .size = size};
+        struct tree_cursor c = {0};
+        bool room = true;
 
-        if (!out || !folder || !node_is_folder(folder)) {
+        if (!out || !node_is_folder(folder)) {
                 fuse_reply_err(req, out ? ENOTDIR : ENOMEM);
                 return;
         }
-        for (offset = offset < 0 ? 0 : offset; (n = listed(c->view, folder, offset, &name));
-             offset++) {
-                size_t one = add_entry(req, plus, name, n, offset + 1, out + used, size - used);
-
-                if (one > size - used)
-                        break;
-                used += one;
-        }
-        fuse_reply_buf(req, out, used);
+        if (offset < AFTER_DOT)
+                room = add_name(&l, ".", folder, AFTER_DOT);
+        if (offset < AFTER_DOTS)
+                room = room && add_name(&l, "..", folder->parent, AFTER_DOTS);
+        else
+                c.position = (uint64_t)offset - AFTER_DOTS;
+        while (room && (n = tree_next(folder, &c)))
+                room = add_lookup(&l, c.name, n, (off_t)c.position + AFTER_DOTS);
+        fuse_reply_buf(req, out, l.used);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -257,10 +310,10 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        const struct node *n = view_node(context(req)->view, ino);
+        const struct node *n = node_of(req, ino);
 
-        if (!n || node_is_folder(n)) {
-                fuse_reply_err(req, n ? EISDIR : ENOENT);
+        if (node_is_folder(n) || (n->flags & NODE_BROKEN)) {
+                fuse_reply_err(req, node_is_folder(n) ? EISDIR : EIO);
                 return;
         }
         if ((fi->flags & O_ACCMODE) != O_RDONLY) {
@@ -270,39 +323,51 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fi->keep_cache = 1;
         fi->noflush = 1;
         fi->direct_io = context(req)->direct_io;
-        fuse_reply_open(req, fi);
+        context(req)->opens++;
+        /* Of an open that was interrupted no release follows. */
+        if (fuse_reply_open(req, fi) == -ENOENT)
+                context(req)->opens--;
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        (void)ino;
+        (void)fi;
+        context(req)->opens--;
+        fuse_reply_err(req, 0);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        const struct node *n = view_node(c->view, ino);
-        struct request r = {
-            .req = req, .node = n, .offset = offset, .size = size, .answer = answer_read};
+        struct node *n = node_of(req, ino);
+        bool is_disk = index_disk_of(n) != NULL;
+        struct request r = {.req = req,
+                            .node = n,
+                            .offset = offset,
+                            .size = size,
+                            .ready = is_disk ? read_ready : NULL,
+                            .answer = is_disk ? answer_read : answer_file};
 
         (void)fi;
-        if (!n || node_is_folder(n) || offset < 0) {
+        if (node_is_folder(n) || offset < 0)
                 fuse_reply_err(req, EINVAL);
-        } else if (n->kind == NODE_FILE) {
-                uint64_t at = min_u64((uint64_t)offset, n->file->len);
-
-                fuse_reply_buf(req, (const char *)n->file->data + at,
-                               (size_t)min_u64(size, n->file->len - at));
-        } else {
+        else if (n->content)
                 answer_or_park(c, &r);
-        }
+        else
+                fuse_reply_err(req, EIO);
 }
 
 static bool answer_lseek(void *ctx, struct request *r)
 {
         struct ops_context *c = ctx;
-        struct disk *d = r->node->disk;
+        struct disk *d = index_disk_of(r->node);
         uint64_t found = 0;
         struct stat st;
         int rc;
 
-        if (!view_stat(c->view, r->node, &st))
+        if (!view_stat(&c->view, r->node, &st))
                 return false;
         if (r->whence == SEEK_DATA)
                 rc = disk_next_data(d, (uint64_t)r->offset, &found);
@@ -320,10 +385,10 @@ static bool answer_lseek(void *ctx, struct request *r)
         return true;
 }
 
-/* A configuration file is all data. */
+/* What is no disk is all data. */
 static void lseek_file(const struct request *r)
 {
-        off_t end = (off_t)r->node->file->len;
+        off_t end = (off_t)r->node->size;
 
         if (r->offset >= end)
                 fuse_reply_err(r->req, ENXIO);
@@ -335,19 +400,19 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                      struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        const struct node *n = view_node(c->view, ino);
+        struct node *n = node_of(req, ino);
         struct request r = {
             .req = req, .node = n, .offset = offset, .whence = whence, .answer = answer_lseek};
 
         (void)fi;
-        if (!n || node_is_folder(n) || (whence != SEEK_DATA && whence != SEEK_HOLE))
+        if (node_is_folder(n) || (whence != SEEK_DATA && whence != SEEK_HOLE))
                 fuse_reply_err(req, EINVAL);
         else if (offset < 0)
                 fuse_reply_err(req, ENXIO);
-        else if (n->kind == NODE_FILE)
-                lseek_file(&r);
-        else
+        else if (index_disk_of(n))
                 answer_or_park(c, &r);
+        else
+                lseek_file(&r);
 }
 
 /* ---- everything that would change something ---- */
@@ -469,15 +534,18 @@ const struct fuse_lowlevel_ops vmafs_ops = {
     .forget = op_forget,
     .forget_multi = op_forget_multi,
     .getattr = op_getattr,
+    .readlink = op_readlink,
     .access = op_access,
     .statfs = op_statfs,
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,
     .opendir = op_opendir,
+    .releasedir = op_releasedir,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
     .open = op_open,
     .read = op_read,
+    .release = op_release,
     .lseek = op_lseek,
 
     .setattr = op_setattr,

@@ -12,7 +12,7 @@
 enum parked_state {
         PARKED_NEW,  /* not on the list yet */
         PARKED_HERE, /* on the list */
-        PARKED_BUSY, /* the worker has it in hand */
+        PARKED_BUSY, /* the worker is handling it */
 };
 
 /* Owned by whoever replies: the worker, the interrupt, or park_stop. */
@@ -22,6 +22,7 @@ struct parked {
         struct parked *next, *prev; /* park->lock */
         enum parked_state state;    /* park->lock */
         bool interrupted;           /* park->lock */
+        uint64_t asked;             /* the round of try_ready that looked at it last; park->lock */
 };
 
 struct park {
@@ -32,6 +33,7 @@ struct park {
         pthread_cond_t added;
         struct parked *first; /* lock */
         bool stopping;        /* lock */
+        uint64_t round;       /* of try_ready; the worker's */
 };
 
 /* Under lock. */
@@ -56,14 +58,21 @@ static void list_remove(struct park *p, struct parked *item)
                 item->next->prev = item->prev;
 }
 
+static void fail_request(struct request *r, int error)
+{
+        fuse_reply_err(r->req, error);
+        if (r->failed)
+                r->failed(r);
+}
+
 /*
- * The caller has ITEM off the list and no lock: an interrupt holds the request's own lock while
- * it waits for ours. After the first line it cannot reach ITEM any more.
+ * The caller has taken ITEM off the list and holds no lock, since an interrupt holds the request's
+ * own lock while it waits for ours. After the first line it cannot reach ITEM.
  */
 static void fail(struct parked *item, int error)
 {
         fuse_req_interrupt_func(item->request.req, NULL, NULL);
-        fuse_reply_err(item->request.req, error);
+        fail_request(&item->request, error);
         free(item);
 }
 
@@ -84,7 +93,7 @@ static void interrupted(fuse_req_t req, void *data)
         }
         if (!ours)
                 return;
-        fuse_reply_err(item->request.req, EINTR);
+        fail_request(&item->request, EINTR);
         free(item);
 }
 
@@ -108,7 +117,9 @@ void park_add(struct park *p, const struct request *r)
         int error;
 
         if (!item) {
-                fuse_reply_err(r->req, ENOMEM);
+                struct request copy = *r;
+
+                fail_request(&copy, ENOMEM);
                 return;
         }
         item->request = *r;
@@ -121,7 +132,27 @@ void park_add(struct park *p, const struct request *r)
                 return;
         }
         /* What R waits for may have come between its answer function's look and now. */
-        index_nudge(p->index);
+        index_wake(p->index);
+}
+
+/* Take an item off the list that is ready and was not looked at in this round, or NULL. */
+static struct parked *take_ready(struct park *p)
+{
+        scoped_lock(&p->lock);
+
+        for (struct parked *item = p->first; item; item = item->next) {
+                struct request *r = &item->request;
+
+                if (item->asked == p->round)
+                        continue;
+                item->asked = p->round;
+                if (r->ready && !r->ready(p->ctx, r))
+                        continue;
+                list_remove(p, item);
+                item->state = PARKED_BUSY;
+                return item;
+        }
+        return NULL;
 }
 
 /* Take an item off the list, or NULL. */
@@ -138,12 +169,13 @@ static struct parked *take_first(struct park *p)
         return item;
 }
 
-/* Try every parked request once. Those that must wait on are put back at the end. */
-static void try_all(struct park *p)
+/* Answer every parked request that is ready. Those that must wait on are put back at the end. */
+static void try_ready(struct park *p)
 {
         struct parked *item, *waiting = NULL;
 
-        while ((item = take_first(p))) {
+        p->round++;
+        while ((item = take_ready(p))) {
                 struct request *r = &item->request;
 
                 /* Interrupts wait until it is known whether the request was answered. */
@@ -179,13 +211,13 @@ static bool wait_for_work(struct park *p)
 
 static void *work(void *arg)
 {
-        /* A scan moves on many thousand times a second: looking that often helps nobody. */
+        /* A scan advances many thousand times a second; checking that often would not help. */
         static const struct timespec breath = {.tv_nsec = 1000000};
         struct park *p = arg;
         uint64_t seen = 0;
 
         while (wait_for_work(p)) {
-                try_all(p);
+                try_ready(p);
                 index_wait(p->index, &seen);
                 nanosleep(&breath, NULL);
         }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests that must wait for the index. FUSE's threads are few, so a handler never waits: it
- * parks the request here and returns. A worker answers it when the index knows enough.
+ * Requests that must wait for the index. There are few FUSE threads, so a handler never waits: it
+ * parks the request here and returns. A worker answers it once the index knows enough.
  *
- *   handler: answer()  false ──> park_add ──> list ──> worker, each time the index has grown:
- *                                  │                     answer() again
+ *   handler: answer()  false ──> park_add ──> list ──> worker, when the index has grown:
+ *                                  │                     ready()  true ──> answer()
  *                                  └── interrupted ──> EINTR      park_stop ──> ENOTCONN
+ *
+ * ready() makes waiting cheap: it asks only the map, and continues from where it stopped the last
+ * time. Each call of answer() would read and copy the part that is already known.
  */
 #ifndef VMAFS_PARK_H
 #define VMAFS_PARK_H
@@ -18,18 +21,35 @@
 
 struct index;
 struct node;
+struct open_archive;
 struct park;
 
 /* A request as its answer function needs it. */
 struct request {
         fuse_req_t req;
-        const struct node *node;
+        struct node *node;
         off_t offset; /* an answer may move it on, to where it must look again */
         size_t size;
         int whence;
+        uint64_t unknown; /* for ready: the first byte that was not known when it last asked */
+
+        /*
+         * Would answer reply now? Called often, under the park's lock: it reads no archive and
+         * waits for nobody but the index's lock. NULL: only answer can tell.
+         */
+        bool (*ready)(void *ctx, struct request *r);
 
         /* Reply and return true, or return false: the index does not know enough yet. */
         bool (*answer)(void *ctx, struct request *r);
+
+        /* R was failed, and is not answered any more: let go of what it holds. NULL: nothing. */
+        void (*failed)(struct request *r);
+
+        /* member.c: the archive that is kept open for it, and what the above were before. */
+        struct open_archive *archive;
+        void *held_ctx;
+        bool (*held_answer)(void *ctx, struct request *r);
+        void (*held_failed)(struct request *r);
 };
 
 /* CTX is what answer gets. INDEX outlives the park. NULL: out of memory or threads. */
@@ -39,9 +59,8 @@ struct park *park_new(struct index *index, void *ctx);
 void park_add(struct park *p, const struct request *r);
 
 /*
- * Fail what is parked and whatever comes, and end the worker, which index_stop must have been
- * called for. Returns false where the worker is stuck in a read that does not come back: then
- * the park must not be freed.
+ * Fail all parked and future requests, and end the worker. Call index_stop first. Returns false if
+ * the worker is stuck in a read that does not return; then the park must not be freed.
  */
 bool park_stop(struct park *p);
 

@@ -5,9 +5,8 @@
 
 #include "archive/bytes.h"
 #include "fs/fuse/buffers.h"
-#include "fs/fuse/ops.h"
+#include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
-#include "fs/fuse/view.h"
 #include "index/disk.h"
 #include "index/index.h"
 #include "index/pin.h"
@@ -15,7 +14,7 @@
 /* How many bytes R gets, if none of them is lost. */
 static size_t wanted(const struct request *r)
 {
-        uint64_t size = r->node->disk->size, offset = (uint64_t)r->offset;
+        uint64_t size = index_disk_of(r->node)->size, offset = (uint64_t)r->offset;
 
         return (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), size - min_u64(size, offset));
 }
@@ -24,93 +23,81 @@ static void fail_read(const struct ops_context *c, const struct request *r, ssiz
 {
         fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? (int)-rc : EIO);
         if (c->read_failed)
-                c->read_failed(c->owner);
+                c->read_failed(c->owner, r->node);
+}
+
+/* Small reads are most often one piece, which takes no memory for a list of them. */
+static void reply(const struct request *r, const struct disk_pin *pin)
+{
+        if (pin->count == 1)
+                fuse_reply_buf(r->req, pin->pieces[0].iov_base, pin->pieces[0].iov_len);
+        else
+                fuse_reply_iov(r->req, pin->pieces, (int)pin->count);
 }
 
 /*
- * A read stopped at N of WANT bytes. In cached mode a short reply would make the kernel take the
- * place for the end of the file and give zeros or nothing behind it: so the whole request fails,
- * the kernel asks again page by page, and exactly the lost ones fail. In direct mode the reader
- * gets what is in front of the damage, and the error with its next read. A mapping is read through
- * the page cache in that mode too, and nothing tells its requests from a reader's: it makes the
- * file look short until its size is asked for again, which is why that is never kept, and why
- * shared mappings (FUSE_DIRECT_IO_ALLOW_MMAP) are not asked for. FINAL: the index was sealed before
- * the read, so that asking again would not help.
+ * A read stopped at N of WANT bytes, not 0, which PIN has. In cached mode a short reply would make
+ * the kernel take the place for the end of the file and give zeros or nothing after it: so the
+ * whole request fails, the kernel asks again page by page, and exactly the lost ones fail. In
+ * direct mode the reader gets what is before the damage, and the error with its next read. A
+ * mapping is read through the page cache in that mode too, and nothing tells its requests from a
+ * reader's: it makes the file look short until its size is asked for again, which is why that is
+ * never kept, and why shared mappings (FUSE_DIRECT_IO_ALLOW_MMAP) are not asked for. FINAL: the
+ * index was sealed before the read, so that asking again would not help.
  */
-static bool reply_short(const struct ops_context *c, const struct request *r, const char *buf,
-                        size_t n, bool final)
+static bool reply_short(const struct ops_context *c, const struct request *r,
+                        const struct disk_pin *pin, size_t n, bool final)
 {
         uint64_t at = (uint64_t)r->offset + n;
         char block[MAP_BLOCK];
         /* All of the block: a bad sector need not be the block's first. */
-        ssize_t rc = disk_read(r->node->disk, block, MAP_BLOCK - at % MAP_BLOCK, at);
+        ssize_t rc = disk_read(index_disk_of(r->node), block, MAP_BLOCK - at % MAP_BLOCK, at);
 
         /* Not seen yet, or just now: the whole request again. */
         if (rc == -EAGAIN || (rc > 0 && !final))
                 return false;
-        if (c->direct_io && n > 0)
-                fuse_reply_buf(r->req, buf, n);
+        if (c->direct_io)
+                reply(r, pin);
         else
                 fail_read(c, r, rc);
         return true;
 }
 
-static bool read_disk(struct ops_context *c, const struct request *r, char *buf)
+/* BUF has room for what R wants, which is not nothing. */
+static bool read_disk(const struct ops_context *c, const struct request *r, void *buf)
 {
-        struct disk *d = r->node->disk;
-        bool final = view_stat_final(c->view, r->node);
-        size_t want = wanted(r);
-        ssize_t n;
+        struct disk *d = index_disk_of(r->node);
+        bool final = view_stat_final(&c->view, r->node), done = true;
+        struct disk_pin pin;
+        ssize_t n = disk_gather(d, buf, wanted(r), (uint64_t)r->offset, &pin);
 
-        if (want == 0) {
-                fuse_reply_buf(r->req, NULL, 0);
-                return true;
+        if (n < 0) {
+                done = n != -EAGAIN;
+                if (done)
+                        fail_read(c, r, n);
+                return done;
         }
-        n = disk_read(d, buf, want, (uint64_t)r->offset);
-        if (n == -EAGAIN)
-                return false;
-        if (n >= 0 && (size_t)n < want)
-                return reply_short(c, r, buf, (size_t)n, final);
-        if (n < 0)
-                fail_read(c, r, n);
+        if ((size_t)n < wanted(r))
+                done = reply_short(c, r, &pin, (size_t)n, final);
         else
-                fuse_reply_buf(r->req, buf, (size_t)n);
-        return true;
+                reply(r, &pin);
+        disk_unpin(&pin);
+        return done;
 }
 
-/* Small reads are most often one piece, which takes no memory for a list of them. */
-static void reply(const struct request *r, const struct disk_loan *loan)
+bool read_ready(void *context, struct request *r)
 {
-        if (loan->count == 1)
-                fuse_reply_buf(r->req, loan->pieces[0].iov_base, loan->pieces[0].iov_len);
-        else
-                fuse_reply_iov(r->req, loan->pieces, (int)loan->count);
-}
+        const struct ops_context *c = context;
+        struct disk *d = index_disk_of(r->node);
+        uint64_t offset = (uint64_t)r->offset, end;
 
-/* From where the bytes lie, without a copy of our own. False: that does not go. */
-static bool lend_disk(const struct request *r)
-{
-        struct disk *d = r->node->disk;
-        size_t want = wanted(r);
-        struct disk_loan loan;
-
-        if (want == 0 || !disk_borrow(d, want, (uint64_t)r->offset, &loan))
+        if (view_stat_final(&c->view, r->node))
+                return true;
+        if (d->provisional_size)
                 return false;
-        reply(r, &loan);
-        disk_give_back(d, &loan);
-        return true;
-}
-
-/* All in one go, as far as that can be, through BUF. False: that does not go. */
-static bool gather_disk(const struct request *r, char *buf)
-{
-        size_t want = wanted(r);
-        struct disk_loan loan;
-
-        if (want == 0 || !disk_gather(r->node->disk, buf, want, (uint64_t)r->offset, &loan))
-                return false;
-        reply(r, &loan);
-        return true;
+        end = offset + wanted(r);
+        r->unknown = disk_first_unknown(d, max_u64(r->unknown, offset), end);
+        return r->unknown == end;
 }
 
 bool answer_read(void *context, struct request *r)
@@ -120,16 +107,36 @@ bool answer_read(void *context, struct request *r)
         void *buf;
         bool done;
 
-        if (!view_stat(c->view, r->node, &st))
+        if (!view_stat(&c->view, r->node, &st))
                 return false;
-        if (lend_disk(r))
+        if (wanted(r) == 0) {
+                fuse_reply_buf(r->req, NULL, 0);
                 return true;
+        }
         buf = buffers_get(c->buffers);
         if (!buf) {
                 fuse_reply_err(r->req, ENOMEM);
                 return true;
         }
-        done = gather_disk(r, buf) || read_disk(c, r, buf);
+        done = read_disk(c, r, buf);
         buffers_put(c->buffers, buf);
         return done;
+}
+
+bool answer_file(void *context, struct request *r)
+{
+        struct ops_context *c = context;
+        const struct index_file *f = index_file_of(r->node);
+        uint64_t at = min_u64((uint64_t)r->offset, f->volume->size);
+        size_t want = (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), f->volume->size - at);
+        void *buf = buffers_get(c->buffers);
+        int rc = buf ? index_file_read(c->view.index, f, buf, want, at) : -ENOMEM;
+
+        if (rc == 0)
+                fuse_reply_buf(r->req, buf, want);
+        else if (rc != -EAGAIN)
+                fail_read(c, r, rc);
+        if (buf)
+                buffers_put(c->buffers, buf);
+        return rc != -EAGAIN;
 }

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Answering a read of a disk, by the first way that goes:
- *
- *   lent      decoded bytes and zeros from where they lie
- *   gathered  what is stored in as few reads as can be, zeros from where they lie
- *   read      piece by piece, which finds out about each block that cannot be had
+ * Answering reads: of a disk with as few copies as go (index/pin.h), and of a file that is none.
  */
 #ifndef VMAFS_READ_H
 #define VMAFS_READ_H
@@ -15,5 +11,11 @@ struct request;
 
 /* As struct request.answer: CONTEXT is a struct ops_context, R a read of a disk. */
 bool answer_read(void *context, struct request *r);
+
+/* The same for a file that is no disk. */
+bool answer_file(void *context, struct request *r);
+
+/* As struct request.ready, for a read of a disk. */
+bool read_ready(void *context, struct request *r);
 
 #endif

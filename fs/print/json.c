@@ -23,6 +23,16 @@ json_t *json_text(const char *text)
         return json_string(ascii);
 }
 
+json_t *json_text_or_null(const char *text)
+{
+        return text && text[0] ? json_text(text) : json_null();
+}
+
+json_t *json_number_or_null(bool known, uint64_t n)
+{
+        return known ? json_integer((json_int_t)n) : json_null();
+}
+
 int json_print(json_t *take_root)
 {
         int rc = take_root ? json_dumpf(take_root, stdout, JSON_INDENT(2)) : -1;

@@ -13,8 +13,10 @@
 #include "index/index.h"
 
 struct progress {
+        void (*show)(void *ctx, double elapsed);
+        void *ctx; /* itself, where it is an index that is scanned: … */
         struct index *index;
-        const char *what;
+        const char *what; /* … this one */
         pthread_t thread;
         pthread_mutex_t lock;
         pthread_cond_t stopped;
@@ -29,20 +31,20 @@ static double now(void)
         return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static void show(const struct progress *p, double elapsed)
+static void show_index(void *ctx, double elapsed)
 {
+        const struct progress *p = ctx;
         uint64_t done = index_scanned(p->index);
         unsigned percent = index_percent(p->index);
         char size[32], rate[32];
 
-        fprintf(stderr, "\r\033[Kvmafs: %s %u%%, %s, %s/s", p->what, percent,
-                report_size(done, size), report_size((uint64_t)((double)done / elapsed), rate));
+        fprintf(stderr, "%s %u%%, %s", p->what, percent, report_size(done, size));
+        fprintf(stderr, ", %s/s", report_size((uint64_t)((double)done / elapsed), rate));
         if (percent > 0) {
                 unsigned left = (unsigned)(elapsed / percent * (100 - percent));
 
                 fprintf(stderr, ", %u:%02u left", left / 60, left % 60);
         }
-        fflush(stderr);
 }
 
 /* True when told to stop, false after a fifth of a second. */
@@ -73,7 +75,9 @@ static void *run(void *arg)
 
                 if (elapsed < 1)
                         continue;
-                show(p, elapsed);
+                fputs("\r\033[Kvmafs: ", stderr);
+                p->show(p->ctx, elapsed);
+                fflush(stderr);
                 shown = true;
         }
         if (shown)
@@ -81,17 +85,10 @@ static void *run(void *arg)
         return NULL;
 }
 
-struct progress *progress_start(struct index *index, const char *what)
+static struct progress *start(struct progress *p)
 {
-        struct progress *p;
-
-        if (!isatty(STDERR_FILENO))
-                return NULL;
-        p = calloc(1, sizeof *p);
         if (!p)
                 return NULL;
-        p->index = index;
-        p->what = what;
         pthread_mutex_init(&p->lock, NULL);
         pthread_cond_init(&p->stopped, NULL);
         if (pthread_create(&p->thread, NULL, run, p) != 0) {
@@ -99,6 +96,30 @@ struct progress *progress_start(struct index *index, const char *what)
                 return NULL;
         }
         return p;
+}
+
+struct progress *progress_start_with(void (*show)(void *ctx, double elapsed), void *ctx)
+{
+        struct progress *p = isatty(STDERR_FILENO) ? calloc(1, sizeof *p) : NULL;
+
+        if (!p)
+                return NULL;
+        p->show = show;
+        p->ctx = ctx;
+        return start(p);
+}
+
+struct progress *progress_start(struct index *index, const char *what)
+{
+        struct progress *p = isatty(STDERR_FILENO) ? calloc(1, sizeof *p) : NULL;
+
+        if (!p)
+                return NULL;
+        p->show = show_index;
+        p->ctx = p;
+        p->index = index;
+        p->what = what;
+        return start(p);
 }
 
 void progress_stop(struct progress *p)

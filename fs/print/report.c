@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "archive/error.h"
-#include "index/index.h"
 
 static void print_line(char *line)
 {
@@ -55,17 +54,6 @@ int report_status(int rc)
         default:
                 return STATUS_FAILED;
         }
-}
-
-int report_open(const char *path, const struct index_options *options, struct index **out)
-{
-        struct error err = {0};
-        int rc = index_open(path, options, out, &err);
-
-        if (rc == 0)
-                return STATUS_OK;
-        report_error(path, &err);
-        return report_status(rc);
 }
 
 int report_finish_output(int status)

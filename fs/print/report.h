@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What vmafs says to the person who ran it: one line on stderr a failure, and the exit status. */
+/* What vmafs tells its user: one line on stderr for each failure, and the exit status. */
 #ifndef VMAFS_REPORT_H
 #define VMAFS_REPORT_H
 
@@ -7,8 +7,6 @@
 #include <stdio.h>
 
 struct error;
-struct index;
-struct index_options;
 
 enum {
         STATUS_OK = 0,
@@ -24,9 +22,6 @@ __attribute__((format(printf, 1, 2))) void report(const char *fmt, ...);
 
 /* The exit status for an archive that could not be opened with -errno RC. */
 int report_status(int rc);
-
-/* Open the archive at PATH, or report why not. Returns the exit status. */
-int report_open(const char *path, const struct index_options *options, struct index **out);
 
 /*
  * Flush and check stdout, since a full disk or a closed pipe must not look like success. Returns

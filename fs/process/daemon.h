@@ -11,8 +11,8 @@
 #define VMAFS_DAEMON_H
 
 struct daemon {
-        int fd;   /* the pipe's end in the child, -1 where there is no parent waiting */
-        int null; /* /dev/null: a sandboxed process cannot open it any more */
+        int fd;   /* the child's end of the pipe; -1: no parent waits */
+        int null; /* /dev/null: opened early, since a sandboxed process cannot open it */
 };
 
 /*
@@ -22,8 +22,17 @@ struct daemon {
 int daemon_start(struct daemon *d);
 
 /*
- * Tell the parent the exit status and, where that is 0, let go of the terminal. Does nothing
- * without a parent.
+ * The mount is ready, but its parent waits on for the index: from now on that may be killed, and the
+ * mount stays. The main thread calls it.
+ */
+void daemon_outlive(const struct daemon *d);
+
+/* Have the parent show that the index has got to PERCENT, 0 to 100, where stderr is a terminal. */
+void daemon_tell(const struct daemon *d, unsigned percent);
+
+/*
+ * Send STATUS to the parent and, if it is 0, detach from the terminal. Does nothing if no parent
+ * waits.
  */
 void daemon_finish(struct daemon *d, int status);
 

@@ -10,7 +10,7 @@
 
 #include "archive/cleanup.h"
 
-/* glibc has no functions for these calls, and older headers know only part of the rights. */
+/* glibc has no wrappers for these calls, and older headers lack some of the rights. */
 enum {
         LOOK = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
         FIRST_RIGHTS = (1 << 13) - 1,     /* version 1: all up to making symbolic links */
@@ -19,12 +19,10 @@ enum {
         RIGHT_IOCTL_DEV = 1 << 15,        /* version 5 */
         NETWORK_RIGHTS = 1 << 0 | 1 << 1, /* version 4: bind and connect by TCP */
         SCOPES = 1 << 0 | 1 << 1,         /* version 6: abstract sockets, signals */
-        MAKE = LOOK | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-               LANDLOCK_ACCESS_FS_REMOVE_FILE | RIGHT_TRUNCATE,
         DRIVE = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT_IOCTL_DEV,
 };
 
-/* The kernel takes as much of it as its version knows. */
+/* The kernel reads as much of it as its version knows. */
 struct ruleset {
         uint64_t files;
         uint64_t network;
@@ -33,11 +31,13 @@ struct ruleset {
 
 static const uint64_t uses[] = {
     [LANDLOCK_LOOK] = LOOK,
-    [LANDLOCK_MAKE] = MAKE,
     [LANDLOCK_DRIVE] = DRIVE,
 };
 
-/* All that VERSION of the interface can take away. Returns the size of the structure it knows. */
+/*
+ * Everything that VERSION of the interface can restrict. Returns the size of the structure it
+ * knows.
+ */
 static size_t fill_ruleset(struct ruleset *set, long version)
 {
         *set = (struct ruleset){.files = FIRST_RIGHTS};
@@ -58,18 +58,14 @@ static size_t fill_ruleset(struct ruleset *set, long version)
 
 static int add_rule(int ruleset, const struct ruleset *set, const struct landlock_rule *rule)
 {
-        cleanup_close int opened = -1;
+        cleanup_close int opened = open(rule->path, O_PATH | O_CLOEXEC);
         struct landlock_path_beneath_attr beneath = {
             .allowed_access = uses[rule->use] & set->files,
-            .parent_fd = rule->fd,
+            .parent_fd = opened,
         };
 
-        if (rule->path) {
-                opened = open(rule->path, O_PATH | O_CLOEXEC);
-                if (opened < 0)
-                        return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
-                beneath.parent_fd = opened;
-        }
+        if (opened < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
         if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
                 return -errno;
         return 0;

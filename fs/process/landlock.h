@@ -8,20 +8,18 @@
 
 enum landlock_use {
         LANDLOCK_LOOK,  /* list directories and read files below */
-        LANDLOCK_MAKE,  /* read, write, create, rename and remove files below */
         LANDLOCK_DRIVE, /* read, write and control this device */
 };
 
 struct landlock_rule {
-        const char *path; /* one that does not exist grants nothing; NULL: fd */
-        int fd;           /* open directory or device */
+        const char *path; /* one that does not exist grants nothing */
         enum landlock_use use;
 };
 
 /*
- * From here on the calling thread, and what it starts, opens, creates and removes nothing but what
- * the N rules grant, and neither connects nor listens by TCP. Files that are open stay so. Needs
- * no_new_privs. 0; -ENOSYS or -EOPNOTSUPP where the kernel has no Landlock, or -errno.
+ * From now on the calling thread, and whatever it starts, can open, create and remove only what the
+ * N rules grant, and can neither connect nor listen by TCP. Open files stay open. Needs
+ * no_new_privs. Returns 0; -ENOSYS or -EOPNOTSUPP if the kernel has no Landlock; or another -errno.
  */
 int landlock_confine(const struct landlock_rule *rules, size_t n);
 

@@ -7,10 +7,16 @@
 
 struct log {
         bool to_stderr;
+        char *archive; /* what each line begins with */
 };
 
-/* Connect to syslog, unless the lines go to stderr: a sandboxed process cannot any more. */
-void log_open(struct log *log, bool to_stderr);
+/*
+ * Connect to syslog, unless the lines go to stderr; call it before the sandbox, where connecting is
+ * impossible. Each line begins with the path ARCHIVE; lines in syslog have its absolute path and
+ * the process id. log_close frees *LOG. Returns 0 or -ENOMEM.
+ */
+int log_open(struct log *log, bool to_stderr, const char *archive);
+void log_close(struct log *log);
 
 /* PRIORITY is syslog's. One line, without a newline at the end. Thread-safe. */
 __attribute__((format(printf, 3, 4))) void log_line(const struct log *log, int priority,

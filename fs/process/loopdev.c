@@ -8,7 +8,7 @@
 
 #include "archive/cleanup.h"
 
-/* The file behind loop device NAME, as the kernel prints it, into PATH. */
+/* Copy the path of the file behind loop device NAME, as the kernel prints it, to PATH. */
 static bool backing_file(const char *name, char path[PATH_MAX])
 {
         char sysfs[300];

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Is a file below the directory MOUNTPOINT (absolute, without links) behind a loop device? The
- * first such device, "/dev/loop3", into NAME of SIZE bytes.
+ * Is a file below the directory MOUNTPOINT (absolute, without links) attached to a loop device? The
+ * name of the first such device, "/dev/loop3", goes to NAME, which has SIZE bytes.
  */
 bool loopdev_uses(const char *mountpoint, char *name, size_t size);
 

@@ -5,21 +5,26 @@
 #include <stdint.h>
 
 struct mountinfo {
-        unsigned id;           /* of the mount; a later one may have it again */
+        unsigned id;           /* as mountinfo_id */
         unsigned major, minor; /* of the device */
         char type[64];         /* "fuse.vmafs" */
 };
 
 /*
- * The topmost mount on PATH (absolute, without links), as /proc/self/mountinfo (proc(5)) has it;
- * unlike stat it asks nothing of the file system. 0, or -ENOENT where nothing is mounted on it.
+ * The id of the mount that the open file FD is on (O_PATH is enough); 0 if it cannot be found.
+ * Sends no request to that file system. A later mount may get the same id.
  */
-int mountinfo_find(const char *path, struct mountinfo *out);
+unsigned mountinfo_id(int fd);
 
 /*
- * A number of the topmost mount on PATH that no other ever has, asked of the kernel and not of the
- * file system; 0 where the kernel (before 6.8) has none.
+ * What /proc/self/mountinfo (proc(5)) says about that mount. Returns 0, or -ENOENT if it is gone.
  */
-uint64_t mountinfo_unique_id(const char *path);
+int mountinfo_find(int fd, struct mountinfo *out);
+
+/*
+ * The unique id of that mount, which is never used again; 0 on kernels before 6.8, which have none.
+ * Sends no request to the file system.
+ */
+uint64_t mountinfo_unique_id(int fd);
 
 #endif

@@ -23,11 +23,11 @@
 #endif
 
 /*
- * By name: one that an architecture does not have, or that this libseccomp does not know yet, is
- * skipped. The time64 ones are those of 32-bit architectures.
+ * By name. A call that the architecture does not have, or that this libseccomp does not know yet,
+ * is skipped. Those with time64 are of 32-bit architectures.
  */
 static const char *const allowed[] = {
-    /* files that are open */
+    /* files that are open: the archive, the index, extracted files, the FUSE device */
     "read",
     "readv",
     "pread64",
@@ -43,20 +43,14 @@ static const char *const allowed[] = {
     "close",
     "fstat",
     "fstat64",
-    "fsync",
-    "fdatasync",
+    "fstatfs",
+    "fstatfs64",
     "ftruncate",
     "ftruncate64",
     "fadvise64",
     "fadvise64_64",
     "arm_fadvise64_64",
-    "readahead",
     "fallocate",
-    "sync_file_range",
-    "copy_file_range",
-    "flock",
-    "fchmod",
-    "getdents64",
     "poll",
     "ppoll",
     "ppoll_time64",
@@ -65,10 +59,11 @@ static const char *const allowed[] = {
     "dup3",
     "pipe",
     "pipe2",
-    /* files by name, which Landlock judges */
-    "open",
-    "openat",
-    "openat2",
+    /* to notice writes to an open file */
+    "inotify_init1",
+    "inotify_add_watch",
+    /* to look for loop devices (loopdev.c) and processors; libc's fstat is one of these, too */
+    "getdents64",
     "stat",
     "stat64",
     "lstat",
@@ -76,23 +71,8 @@ static const char *const allowed[] = {
     "newfstatat",
     "fstatat64",
     "statx",
-    "access",
-    "faccessat",
-    "faccessat2",
     "readlink",
     "readlinkat",
-    "link",
-    "linkat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "unlink",
-    "unlinkat",
-    "mkdir",
-    "mkdirat",
-    "getcwd",
-    "fstatfs",
-    "fstatfs64",
     /* memory */
     "brk",
     "munmap",
@@ -100,7 +80,7 @@ static const char *const allowed[] = {
     "madvise",
     "mincore",
     "membarrier",
-    /* threads, and the unmounter's end */
+    /* threads, and the helpers' end */
     "futex",
     "futex_time64",
     "futex_waitv",
@@ -131,7 +111,7 @@ static const char *const allowed[] = {
     "sigaltstack",
     "restart_syscall",
     "pause",
-    /* who and when */
+    /* ids and time */
     "getpid",
     "getppid",
     "gettid",
@@ -158,16 +138,10 @@ static const char *const allowed[] = {
     "times",
     "sysinfo",
     "uname",
-    "umask",
     "getrlimit",
     "ugetrlimit",
-    /* a socket of syslog(3)'s; this one takes no address */
+    /* for syslog(3)'s socket; this call takes no address */
     "send",
-};
-
-/* What is left once capabilities and paths are to be given up; each only takes something away. */
-static const char *const confining[] = {
-    "capget", "capset", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self",
 };
 
 static const char *const forbidden[] = {
@@ -202,8 +176,45 @@ static const char *const forbidden[] = {
     "sendmsg",
     "sendmmsg",
     "recvfrom",
-    "recvmsg",
     "recvmmsg",
+    /* files: made, named, linked, removed, or with another mode, owner, time or attribute */
+    "creat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "truncate",
+    "truncate64",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "chown32",
+    "fchown",
+    "fchown32",
+    "lchown",
+    "lchown32",
+    "fchownat",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "utimensat_time64",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "removexattr",
+    "lremovexattr",
+    "fremovexattr",
     /* the system */
     "mount",
     "umount",
@@ -262,7 +273,7 @@ static const char *const forbidden[] = {
     "personality",
 };
 
-#define ONLY32 UINT32_MAX /* of an argument whose other half the kernel ignores */
+#define ONLY32 UINT32_MAX /* for an argument of which the kernel ignores the upper half */
 #define ALL64  UINT64_MAX
 
 #if defined __s390__
@@ -271,7 +282,11 @@ enum { CLONE_FLAGS = 1 };
 enum { CLONE_FLAGS = 0 };
 #endif
 
-/* CALL is allowed or refused where its argument ARG, with MASK, is VALUE. */
+/* O_TMPFILE is O_DIRECTORY and one more bit. */
+#define OPEN_BEYOND_READING                                                                        \
+        (uint64_t)(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
+
+/* CALL is allowed or refused if its argument ARG, masked with MASK, is VALUE. */
 static const struct condition {
         const char *call;
         uint32_t action;
@@ -287,7 +302,7 @@ static const struct condition {
     {"mmap2", SCMP_ACT_ERRNO(EPERM), 2, PROT_EXEC, PROT_EXEC},
     {"mprotect", SCMP_ACT_ALLOW, 2, PROT_EXEC, 0},
     {"mprotect", SCMP_ACT_ERRNO(EPERM), 2, PROT_EXEC, PROT_EXEC},
-    /* isatty, and a FUSE descriptor for each thread */
+    /* isatty, the size of the terminal, and a FUSE descriptor for each thread */
     {"ioctl", SCMP_ACT_ALLOW, 1, ONLY32, TCGETS},
     {"ioctl", SCMP_ACT_ALLOW, 1, ONLY32, FUSE_DEV_IOC_CLONE},
     {"fcntl", SCMP_ACT_ALLOW, 1, ONLY32, F_DUPFD},
@@ -303,9 +318,14 @@ static const struct condition {
     /* libc names threads and arenas */
     {"prctl", SCMP_ACT_ALLOW, 0, ONLY32, PR_SET_NAME},
     {"prctl", SCMP_ACT_ALLOW, 0, ONLY32, PR_SET_VMA},
+    /* A daemon that is ready outlives whoever started it. */
+    {"prctl", SCMP_ACT_ALLOW, 0, ONLY32, PR_SET_PDEATHSIG},
+    /* Only for reading, and never to create a file, named or unnamed. */
+    {"open", SCMP_ACT_ALLOW, 1, OPEN_BEYOND_READING, 0},
+    {"openat", SCMP_ACT_ALLOW, 2, OPEN_BEYOND_READING, 0},
     /* Limits are read, not set. */
     {"prlimit64", SCMP_ACT_ALLOW, 2, ALL64, 0},
-    /* What syslog(3) has a socket for already, and nowhere else. */
+    /* Only what syslog(3) needs for the socket that it already has. */
     {"sendto", SCMP_ACT_ALLOW, 4, ALL64, 0},
 };
 
@@ -345,19 +365,38 @@ static int add_conditions(scmp_filter_ctx ctx)
         return rc;
 }
 
+/* What only some sandboxes need, by S. */
+static int add_needs(scmp_filter_ctx ctx, const struct sandbox *s)
+{
+        /* libfuse opens the FUSE device like this. Landlock lets it open no other. */
+        struct condition device = {"openat", SCMP_ACT_ALLOW, 2, (uint32_t)~O_LARGEFILE,
+                                   O_RDWR | O_CLOEXEC};
+        int rc = s->clone_fd ? add_condition(ctx, &device) : 0;
+
+        /* Only helpers send replies, which may carry descriptors. */
+        for (size_t i = 0; i < sizeof s->sockets / sizeof *s->sockets && rc == 0; i++) {
+                struct condition reply = {"recvmsg", SCMP_ACT_ALLOW, 0, ONLY32,
+                                          (uint32_t)s->sockets[i]};
+
+                if (s->sockets[i] >= 0)
+                        rc = add_condition(ctx, &reply);
+        }
+        return rc;
+}
+
 #define LIST(names) (names), sizeof(names) / sizeof *(names)
 
-static int fill(scmp_filter_ctx ctx, bool confine_later)
+static int fill(scmp_filter_ctx ctx, const struct sandbox *s)
 {
         int rc = add_list(ctx, SCMP_ACT_ALLOW, LIST(allowed));
 
-        if (rc == 0 && confine_later)
-                rc = add_list(ctx, SCMP_ACT_ALLOW, LIST(confining));
         if (rc == 0)
                 rc = add_list(ctx, SCMP_ACT_ERRNO(EPERM), LIST(forbidden));
         if (rc == 0)
                 rc = add_conditions(ctx);
-        /* A process may live for months, and few of its calls are long. */
+        if (rc == 0)
+                rc = add_needs(ctx, s);
+        /* A process may live for months, and most of its system calls are short. */
         if (rc == 0)
                 rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
         /* The audit log: not every kernel can. */
@@ -366,7 +405,7 @@ static int fill(scmp_filter_ctx ctx, bool confine_later)
         return rc;
 }
 
-/* Give CTX, filled with RC, to the kernel, for all threads. */
+/* If RC, from filling CTX, is 0, load CTX into the kernel for all threads. */
 static int load(scmp_filter_ctx ctx, int rc)
 {
         if (rc == 0)
@@ -388,12 +427,12 @@ static int refuse_clone3(void)
         return ctx ? load(ctx, add(ctx, SCMP_ACT_ERRNO(ENOSYS), "clone3")) : -ENOMEM;
 }
 
-int callfilter_apply(bool confine_later, struct error *err)
+int seccomp_apply(const struct sandbox *s, struct error *err)
 {
         scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-        int rc = ctx ? fill(ctx, confine_later) : -ENOMEM;
+        int rc = ctx ? fill(ctx, s) : -ENOMEM;
 
-        /* Filters add up, and the long one lets no further one in. */
+        /* Filters add up. The long one comes last, since it forbids adding another. */
         if (rc == 0)
                 rc = refuse_clone3();
         if (ctx)

@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The system calls that are left to a process that reads an archive: a seccomp filter
- * (seccomp(2)) that lists what is allowed.
+ * The system calls that a process may use while it reads an archive: a seccomp filter (seccomp(2)),
+ * which is a list of what is allowed.
  *
- * Nothing that is refused kills the process: a mount is worth more than the purity of a list.
+ * A refused call never kills the process, because a mount is worth more than a strict list.
  *   EPERM    what an attacker would want: programs, processes, sockets, tracing, mounts,
- *            namespaces, executable memory
+ *            namespaces, executable memory; files that are made, named, linked, removed, or get
+ *            another mode, owner or attribute
  *   ENOSYS   whatever else is not listed. libc takes that for an old kernel and does without,
  *            also in a version that is not written yet
  * The kernel notes each of them in its audit log, with the number of the call.
  */
-#ifndef VMAFS_CALLFILTER_H
-#define VMAFS_CALLFILTER_H
+#ifndef VMAFS_PROCESS_SECCOMP_H
+#define VMAFS_PROCESS_SECCOMP_H
 
 #include <stdbool.h>
 
 struct error;
 
+/* What the process still needs. */
+struct sandbox {
+        int sockets[2];      /* of helpers (helper.h), -1: none */
+        const char *indexes; /* the folder of indexes that are only read; NULL: none */
+        bool serves;         /* a mount: it looks for loop devices */
+        bool clone_fd;       /* … and its threads open the FUSE device */
+};
+
 /*
- * Set no_new_privs and filter the calls of all threads there are and will be, for good.
- * CONFINE_LATER: capabilities and paths are still to be given up. 0 or -errno, with ERR.
+ * Set no_new_privs and filter, for good, the calls of all present and future threads. What S needs
+ * stays allowed. Returns 0, or -errno with ERR.
  */
-int callfilter_apply(bool confine_later, struct error *err);
+int seccomp_apply(const struct sandbox *s, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vmafs extract: restore disks and files without a mount, in one pass over the archive, each disk
- * as a sparse file. A file has the name NAME.partial until it is complete and sound.
+ * vmafs extract: restore disks and files without a mount, in one pass over the archive. Disks
+ * become sparse files. A file is named NAME.partial until it is complete and sound.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,66 +11,67 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/format.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/selection.h"
+#include "fs/cli/usage.h"
+#include "fs/extract/extract_helper.h"
+#include "fs/extract/output.h"
 #include "fs/extract/writer.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
-#include "fs/process/sandbox.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
 
-/* Disks' files that are open at a time, at least and at most. */
+/* How many files of disks may be open at a time, at least and at most. */
 enum { OPEN_MIN = 4, OPEN_MAX = 256 };
 
 struct target {
-        uint32_t folder; /* number of the one that it is in */
         char partial[NAME_MAX + 1];
-        bool wanted; /* there is such a file … */
-        int fd;      /* … which is open; -1: it is not, at the moment */
-        bool failed; /* some of it could not be had */
+        struct made file; /* may be closed at the moment … */
+        bool wanted;      /* … or not exist at all */
+        bool failed;      /* a part of it could not be read or written */
 };
 
 struct extract {
         struct index *index;
-        const char *archive; /* path, for messages */
-        const char *dir;     /* path, for messages */
-        int dirfd;
+        const char *archive;         /* path, for messages */
+        const char *dir;             /* path, for messages */
+        struct extract_helper maker; /* below DIR */
+        uint32_t *folders;           /* archive folder number -> the maker's number; 0: none yet */
         bool force;
-        char **wanted; /* names; all where there are none */
+        char **wanted; /* names; none: everything is wanted */
         int wanted_count;
         struct target *targets;      /* one a disk */
-        size_t open_count, open_max; /* of them */
+        size_t open_count, open_max; /* of the targets */
         struct writer *writer;
+        const struct target *unopened; /* one that could not be opened again, or NULL */
+        bool hopeless;                 /* nothing can be written below DIR; this was reported */
 };
 
-static bool is_wanted(const struct extract *x, const char *name)
+static bool is_wanted_disk(const struct extract *x, const struct disk *d)
 {
         for (int i = 0; i < x->wanted_count; i++)
-                if (strcmp(x->wanted[i], name) == 0)
+                if (selection_has_disk(x->wanted[i], d))
                         return true;
         return x->wanted_count == 0;
 }
 
-static bool exists_in_archive(const struct index *index, const char *name)
+static bool is_wanted_file(const struct extract *x, const struct index_file *f)
 {
-        for (size_t i = 0; i < index_disk_count(index); i++)
-                if (strcmp(index_disk(index, i)->name, name) == 0)
+        for (int i = 0; i < x->wanted_count; i++)
+                if (selection_has_file(x->wanted[i], f))
                         return true;
-        for (size_t i = 0; i < index_file_count(index); i++)
-                if (strcmp(index_file(index, i)->name, name) == 0)
-                        return true;
-        return false;
+        return x->wanted_count == 0;
 }
 
 /* ---- targets ---- */
 
-/* What of an archive is extracted, and where to. */
+/* A disk or file to extract. */
 struct entry {
         const char *name; /* with its folders */
         const char *leaf; /* without */
@@ -84,21 +85,21 @@ static struct entry disk_entry(const struct disk *d)
 
 static struct entry file_entry(const struct index_file *f)
 {
-        return (struct entry){f->name, f->leaf, f->folder};
+        return (struct entry){f->name, index_file_leaf(f), f->folder};
 }
 
-/* Does the archive have LEAF in the folder of E? */
+/* Does the archive hold something named LEAF in E's folder? */
 static bool is_sibling(const struct index *index, const struct entry *e, const char *leaf)
 {
         char name[PATH_MAX];
-        int len = snprintf(name, sizeof name, "%.*s%s", (int)(e->leaf - e->name), e->name, leaf);
+        int folder = (int)(strlen(e->name) - strlen(e->leaf));
+        int len = snprintf(name, sizeof name, "%.*s%s", folder, e->name, leaf);
 
-        return (size_t)len < sizeof name && exists_in_archive(index, name);
+        return (size_t)len < sizeof name && selection_is_name(name, index);
 }
 
-/* NAME.partial, or where that is too long or a file of the archive's own, NAME~N.partial. */
-static void choose_partial(const struct extract *x, const struct entry *e, int dirfd,
-                           struct target *t)
+/* NAME.partial; or NAME~N.partial if that is too long or the archive has a file of that name. */
+static void choose_partial(struct extract *x, const struct entry *e, struct target *t)
 {
         static const char suffix[] = ".partial";
 
@@ -110,118 +111,110 @@ static void choose_partial(const struct extract *x, const struct entry *e, int d
         for (unsigned n = 2; n; n++) {
                 snprintf(t->partial, NAME_MAX + 1, "%.200s~%u%s", e->leaf, n, suffix);
                 if (!is_sibling(x->index, e, t->partial) &&
-                    faccessat(dirfd, t->partial, F_OK, 0) < 0)
+                    extract_helper_look(&x->maker, x->folders[e->folder], t->partial) == 0)
                         return;
         }
 }
 
 /* ---- folders ---- */
 
-/*
- * A new descriptor of folder NUMBER, good for the names in it, or -1 with errno. No link is
- * followed: what is below DIR stays there. It is not kept: an image may have thousands of folders.
- */
-static int open_folder(const struct extract *x, uint32_t number)
-{
-        static const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        cleanup_close int above = -1;
-        const struct index_folder *f;
-
-        if (number == FOLDER_ROOT)
-                return fcntl(x->dirfd, F_DUPFD_CLOEXEC, 0);
-        f = index_folder(x->index, number - 1);
-        above = open_folder(x, f->parent);
-        return above < 0 ? -1 : openat(above, f->leaf, flags);
-}
-
-/* Make folder NUMBER below DIR, and those that it is in; MADE says which there are. */
-static int make_folder(const struct extract *x, uint32_t number, bool *made)
+/* Create folder NUMBER below DIR, with its parents. */
+static int make_folder(struct extract *x, uint32_t number)
 {
         const struct index_folder *f;
-        int status;
+        int status, rc;
 
-        if (number == FOLDER_ROOT || made[number])
+        if (number == FOLDER_ROOT || x->folders[number])
                 return STATUS_OK;
         f = index_folder(x->index, number - 1);
-        status = make_folder(x, f->parent, made);
-        if (status == STATUS_OK) {
-                cleanup_close int above = open_folder(x, f->parent);
-                cleanup_close int folder = -1;
-
-                if (above >= 0 && (mkdirat(above, f->leaf, 0700) == 0 || errno == EEXIST))
-                        folder = open_folder(x, number);
-                if (folder < 0) {
-                        report("%s/%s: cannot be made a folder: %s", x->dir, f->name,
-                               strerror(errno));
-                        return STATUS_FAILED;
-                }
-                made[number] = true;
-        }
-        return status;
+        status = make_folder(x, f->parent);
+        if (status != STATUS_OK)
+                return status;
+        rc = extract_helper_folder(&x->maker, x->folders[f->parent], f->leaf, &x->folders[number]);
+        if (rc == 0)
+                return STATUS_OK;
+        report("%s/%s: cannot be made a folder: %s", x->dir, f->name, strerror(-rc));
+        return STATUS_FAILED;
 }
 
-/* The folders of all that is wanted, while folders can still be made. */
-static int make_folders(const struct extract *x)
+/* Create the folders of everything that is wanted. */
+static int make_folders(struct extract *x)
 {
-        cleanup_free bool *made = calloc(index_folder_count(x->index) + 1, sizeof *made);
         int status = STATUS_OK;
 
-        if (!made) {
-                report("out of memory");
-                return STATUS_FAILED;
-        }
         for (size_t i = 0; i < index_disk_count(x->index) && status == STATUS_OK; i++) {
-                struct entry e = disk_entry(index_disk(x->index, i));
+                const struct disk *d = index_disk(x->index, i);
 
-                if (is_wanted(x, e.name))
-                        status = make_folder(x, e.folder, made);
+                if (is_wanted_disk(x, d))
+                        status = make_folder(x, d->folder);
         }
         for (size_t i = 0; i < index_file_count(x->index) && status == STATUS_OK; i++) {
-                struct entry e = file_entry(index_file(x->index, i));
+                const struct index_file *f = index_file(x->index, i);
 
-                if (is_wanted(x, e.name))
-                        status = make_folder(x, e.folder, made);
+                if (is_wanted_file(x, f))
+                        status = make_folder(x, f->folder);
         }
         return status;
 }
 
 /* ---- open targets ---- */
 
-static int report_folder(const struct extract *x, const struct entry *e)
+/*
+ * T could not be created for E: RC. Would every other file fail in the same way? Of rights that are
+ * missing, only DIR's say so, and not those of a file that is there already.
+ */
+static bool is_hopeless(struct extract *x, const struct target *t, const struct entry *e, int rc)
 {
-        report("%s/%s: its folder cannot be opened: %s", x->dir, e->name, strerror(errno));
+        switch (-rc) {
+        case EROFS:
+        case ENOSPC:
+        case EDQUOT:
+                return true;
+        case EACCES:
+        case EPERM:
+                return e->folder == FOLDER_ROOT &&
+                       extract_helper_look(&x->maker, 0, t->partial) == 0;
+        default:
+                return false;
+        }
+}
+
+static int give_up(struct extract *x, int rc)
+{
+        report("%s: cannot be written into: %s", x->dir, strerror(-rc));
+        x->hopeless = true;
         return STATUS_FAILED;
 }
 
-/* Make the file that E is written to; it stays open. */
+/* Create the file for E, and leave it open. */
 static int open_target(struct extract *x, struct target *t, const struct entry *e)
 {
-        cleanup_close int dirfd = open_folder(x, e->folder);
-        struct stat st;
+        uint32_t folder = x->folders[e->folder];
+        int rc = x->force ? 0 : extract_helper_look(&x->maker, folder, e->leaf);
 
-        if (dirfd < 0)
-                return report_folder(x, e);
-        t->folder = e->folder;
-        if (!x->force && fstatat(dirfd, e->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (rc == -EEXIST) {
                 report("%s/%s: is there already; --force replaces it", x->dir, e->name);
                 return STATUS_FAILED;
         }
-        choose_partial(x, e, dirfd, t);
-        if (x->force)
-                unlinkat(dirfd, t->partial, 0);
-        t->fd =
-            openat(dirfd, t->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        t->wanted = t->fd >= 0;
-        if (t->wanted)
+        choose_partial(x, e, t);
+        rc = extract_helper_make(&x->maker, folder, t->partial, e->leaf, &t->file);
+        t->wanted = rc == 0;
+        if (rc == 0)
                 return STATUS_OK;
-        report("%s/%s: cannot be created: %s%s", x->dir, t->partial, strerror(errno),
-               errno == EEXIST ? " (left by a failed run; --force replaces it)" : "");
+        if (is_hopeless(x, t, e, rc))
+                return give_up(x, rc);
+        if (rc == -EBUSY)
+                report("%s/%s: is being written by another vmafs", x->dir, t->partial);
+        else
+                report("%s/%s: cannot be created: %s%s", x->dir, t->partial, strerror(-rc),
+                       rc == -EEXIST ? "; --force replaces it" : "");
         return STATUS_FAILED;
 }
 
 /*
- * Close all disks' targets once they are as many as may be open, since none is written to for
- * long; those of a backup that are written to in turn fit. What waits to be written goes first.
+ * If as many targets as allowed are open, close those of all disks. The limit is high enough for
+ * the disks of a backup that are written in turn, and other targets are not needed for long. Queued
+ * writes are finished first.
  */
 static int make_room(struct extract *x)
 {
@@ -232,93 +225,84 @@ static int make_room(struct extract *x)
         if (x->writer)
                 rc = writer_drain(x->writer, &fd);
         for (size_t i = 0; i < index_disk_count(x->index) && rc == 0; i++)
-                if (x->targets[i].fd >= 0 && close(steal_fd(&x->targets[i].fd)) < 0)
-                        rc = -errno;
+                if (x->targets[i].file.fd >= 0)
+                        rc = extract_helper_close(&x->maker, &x->targets[i].file);
         if (rc == 0)
                 x->open_count = 0;
         return rc;
 }
 
-/* Have the file of a disk, which was made before, open. 0 or -errno. */
+/* Open a disk's file again if it is closed. 0 or -errno. */
 static int reopen_target(struct extract *x, struct target *t)
 {
-        cleanup_close int dirfd = -1;
         int rc;
 
-        if (t->fd >= 0)
+        if (t->file.fd >= 0)
                 return 0;
         rc = make_room(x);
         if (rc < 0)
                 return rc;
-        dirfd = open_folder(x, t->folder);
-        if (dirfd >= 0)
-                t->fd = openat(dirfd, t->partial, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (t->fd < 0)
-                return -errno;
-        x->open_count++;
-        return 0;
+        rc = extract_helper_reopen(&x->maker, &t->file);
+        if (rc == 0)
+                x->open_count++;
+        return rc;
 }
 
-/* Without --force no file is replaced, also none that has come up since. 0, or -1 with errno. */
-static int give_name(const struct extract *x, const struct target *t, const char *leaf)
+static int report_file(const struct extract *x, const struct target *t, int rc)
 {
-        cleanup_close int dirfd = open_folder(x, t->folder);
-
-        if (dirfd < 0)
-                return -1;
-        if (x->force)
-                return renameat(dirfd, t->partial, dirfd, leaf);
-        if (renameat2(dirfd, t->partial, dirfd, leaf, RENAME_NOREPLACE) == 0)
-                return 0;
-        if (errno != EINVAL)
-                return -1;
-        /* Some file systems know no flags; a link replaces nothing either. */
-        if (linkat(dirfd, t->partial, dirfd, leaf, 0) < 0)
-                return -1;
-        return unlinkat(dirfd, t->partial, 0);
+        report("%s/%s: cannot be written: %s", x->dir, t->partial,
+               rc == -ESTALE ? "it was moved or replaced meanwhile" : strerror(-rc));
+        return STATUS_FAILED;
 }
 
 /* Give the complete file its name, or say that it stays partial. */
 static int finish_target(struct extract *x, struct target *t, const struct entry *e)
 {
-        if (close(steal_fd(&t->fd)) < 0) {
-                report("%s/%s: cannot be written: %s", x->dir, t->partial, strerror(errno));
-                return STATUS_FAILED;
-        }
+        int rc;
+
         if (t->failed) {
+                rc = extract_helper_leave(&x->maker, &t->file);
+                if (rc < 0)
+                        return report_file(x, t, rc);
                 report("%s/%s: is incomplete: parts of it are lost and are holes in it; vmafs "
                        "verify names them",
                        x->dir, t->partial);
                 return STATUS_FAILED;
         }
-        if (give_name(x, t, e->leaf) == 0)
+        /* Without --force no file is replaced, not even one that was created since. */
+        rc = extract_helper_finish(&x->maker, &t->file);
+        if (rc == 0)
                 return STATUS_OK;
-        report("%s/%s: cannot be renamed to %s: %s", x->dir, t->partial, e->name, strerror(errno));
+        if (rc != -EEXIST)
+                return report_file(x, t, rc);
+        report("%s/%s: cannot be renamed to %s: %s", x->dir, t->partial, e->name, strerror(-rc));
         return STATUS_FAILED;
 }
 
 /* ---- disks ---- */
 
-/* Copy one extent's bytes. What cannot be read is left out and marks the target as failed. */
-static int copy_extent(struct extract *x, struct target *t, const struct extent *e, uint64_t size)
+/*
+ * Copy LEN bytes of E. If something cannot be read, leave it out and mark the target as failed.
+ */
+static int copy_extent(struct extract *x, struct disk *d, uint64_t pos,
+                       const struct volume_extent *e, uint64_t len)
 {
-        struct archive *a = index_archive(x->index);
-        uint64_t len = e->start < size ? min_u64(e->len, size - e->start) : 0;
+        struct target *t = &x->targets[d->number];
 
         for (uint64_t at = 0; at < len;) {
                 size_t n = (size_t)min_u64(WRITER_SIZE, len - at);
                 void *buffer = writer_buffer(x->writer);
-                bool lost = a->ops->read(a, e, at, buffer, n) < 0;
+                bool lost = disk_fetch(d, e, pos, at, buffer, n) < 0;
                 int rc = 0;
 
                 if (lost && n > MAP_BLOCK) {
-                        n = MAP_BLOCK;
-                        lost = a->ops->read(a, e, at, buffer, n) < 0;
+                        n = MAP_BLOCK - (pos + at) % MAP_BLOCK;
+                        lost = disk_fetch(d, e, pos, at, buffer, n) < 0;
                 }
                 if (lost)
                         t->failed = true;
                 else
-                        rc = writer_submit(x->writer, t->fd, n, e->start + at);
+                        rc = writer_submit(x->writer, t->file.fd, n, pos + at);
                 if (rc < 0)
                         return rc;
                 at += n;
@@ -326,38 +310,33 @@ static int copy_extent(struct extract *x, struct target *t, const struct extent 
         return 0;
 }
 
-static int copy_extents(void *ctx, struct disk *disk, const struct extent *extents, size_t n)
+static int copy_part(void *ctx, struct disk *disk, uint64_t pos, const struct volume_extent *e)
 {
         struct extract *x = ctx;
         struct target *t = &x->targets[disk->number];
-        int rc = 0;
+        uint64_t size = disk->provisional_size ? UINT64_MAX : disk->size;
+        int rc;
 
-        if (!t->wanted)
+        if (!t->wanted || e->kind == VOLUME_ZERO || e->kind == VOLUME_LOST || pos >= size)
                 return 0;
-        for (size_t i = 0; i < n && rc == 0; i++) {
-                uint64_t size = disk->late_size ? UINT64_MAX : disk->size;
-
-                if (extents[i].addr == EXTENT_ZERO || extents[i].addr == EXTENT_LOST)
-                        continue;
-                rc = reopen_target(x, t);
-                if (rc == 0)
-                        rc = copy_extent(x, t, &extents[i], size);
-        }
+        rc = reopen_target(x, t);
+        if (rc == 0)
+                return copy_extent(x, disk, pos, e, min_u64(e->len, size - pos));
+        x->unopened = t;
         return rc;
 }
 
 static void report_unwritten(const struct extract *x, int fd, int rc)
 {
         for (size_t i = 0; i < index_disk_count(x->index); i++)
-                if (x->targets[i].fd == fd)
-                        report("%s/%s: cannot be written: %s", x->dir, x->targets[i].partial,
-                               strerror(-rc));
+                if (x->targets[i].file.fd == fd)
+                        report_file(x, &x->targets[i], rc);
 }
 
-/* One pass over the archive, and what it brings is in the targets. */
+/* Pass over the archive once and write what it holds to the targets. */
 static int copy_disks(struct extract *x)
 {
-        struct index_tap tap = {.ctx = x, .extents = copy_extents};
+        struct index_observer observer = {.ctx = x, .extent = copy_part};
         struct error err = {0};
         struct progress *progress;
         int rc, unwritten, fd;
@@ -368,39 +347,40 @@ static int copy_disks(struct extract *x)
                 return STATUS_FAILED;
         }
         progress = progress_start(x->index, "extracting");
-        rc = index_scan(x->index, &tap, &err);
+        rc = index_scan(x->index, &observer, &err);
         unwritten = writer_drain(x->writer, &fd);
         progress_stop(progress);
         writer_free(steal_ptr(&x->writer));
         if (unwritten < 0)
                 report_unwritten(x, fd, unwritten);
+        else if (x->unopened)
+                report_file(x, x->unopened, rc);
         else if (rc < 0)
                 report_error(x->archive, &err);
         return rc < 0 || unwritten < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 /*
- * What was decoded and written before it turned out that it cannot be believed must not stay: a
- * part that is lost is a hole.
+ * Data may have been written before the scan found that they cannot be trusted. Punch them out: a
+ * lost part must be a hole.
  */
 static int erase_lost(const struct target *t, struct disk *d)
 {
         static const char zeros[65536];
-        struct extent e;
+        struct volume_extent e;
 
-        for (uint64_t at = 0; at < d->size; at = e.start + e.len) {
+        for (uint64_t at = 0; at < d->size; at += e.len) {
                 uint64_t len;
 
-                disk_find(d, at, &e);
-                len = min_u64(e.start + e.len, d->size) - at;
-                if (e.addr != EXTENT_LOST)
+                if (disk_extent(d, at, d->size - at, &e) == 0 && e.kind != VOLUME_LOST)
                         continue;
-                if (fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+                len = e.len;
+                if (fallocate(t->file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
                               (off_t)len) == 0)
                         continue;
                 for (uint64_t done = 0; done < len; done += min_u64(sizeof zeros, len - done)) {
-                        int rc = write_all(t->fd, zeros, (size_t)min_u64(sizeof zeros, len - done),
-                                           at + done);
+                        int rc = write_all(t->file.fd, zeros,
+                                           (size_t)min_u64(sizeof zeros, len - done), at + done);
 
                         if (rc < 0)
                                 return rc;
@@ -418,20 +398,16 @@ static int finish_disk(struct extract *x, struct disk *d)
         if (!t->wanted)
                 return STATUS_OK;
         rc = reopen_target(x, t);
-        if (rc < 0) {
-                report("%s/%s: cannot be opened: %s", x->dir, t->partial, strerror(-rc));
-                return STATUS_FAILED;
-        }
-        if (ftruncate(t->fd, (off_t)d->size) < 0) {
+        if (rc < 0)
+                return report_file(x, t, rc);
+        if (ftruncate(t->file.fd, (off_t)d->size) < 0) {
                 report("%s/%s: cannot be made %" PRIu64 " bytes long: %s", x->dir, t->partial,
                        d->size, strerror(errno));
                 return STATUS_FAILED;
         }
         rc = d->totals.lost > 0 ? erase_lost(t, d) : 0;
-        if (rc < 0) {
-                report("%s/%s: cannot be written: %s", x->dir, t->partial, strerror(-rc));
-                return STATUS_FAILED;
-        }
+        if (rc < 0)
+                return report_file(x, t, rc);
         t->failed |= d->totals.lost > 0;
         x->open_count--;
         return finish_target(x, t, &e);
@@ -450,7 +426,7 @@ static int extract_disks(struct extract *x)
         for (size_t i = 0; i < index_disk_count(x->index); i++) {
                 struct entry e = disk_entry(index_disk(x->index, i));
 
-                if (!is_wanted(x, e.name))
+                if (!is_wanted_disk(x, index_disk(x->index, i)))
                         continue;
                 any = true;
                 status = open_target(x, &x->targets[i], &e);
@@ -473,29 +449,61 @@ static int extract_disks(struct extract *x)
         return status;
 }
 
+/* Copy LEN bytes of F at POS through BUF. What cannot be read is left out, block by block. */
+static int copy_file_part(struct extract *x, struct target *t, const struct index_file *f,
+                          char *buf, size_t len, uint64_t pos)
+{
+        int rc = index_file_read(x->index, f, buf, len, pos);
+
+        if (rc == 0)
+                return write_all(t->file.fd, buf, len, pos);
+        if (rc != -EIO)
+                return rc;
+        if (len <= MAP_BLOCK) {
+                t->failed = true;
+                return 0;
+        }
+        rc = 0;
+        for (size_t done = 0; done < len && rc == 0; done += MAP_BLOCK)
+                rc = copy_file_part(x, t, f, buf, (size_t)min_u64(MAP_BLOCK, len - done),
+                                    pos + done);
+        return rc;
+}
+
+static int copy_file(struct extract *x, struct target *t, const struct index_file *f)
+{
+        cleanup_free char *buf = malloc(WRITER_SIZE);
+        int rc = buf ? 0 : -ENOMEM;
+
+        for (uint64_t pos = 0; pos < f->volume->size && rc == 0; pos += WRITER_SIZE)
+                rc = copy_file_part(x, t, f, buf,
+                                    (size_t)min_u64(WRITER_SIZE, f->volume->size - pos), pos);
+        if (rc == 0 && t->failed && ftruncate(t->file.fd, (off_t)f->volume->size) < 0)
+                rc = -errno;
+        return rc;
+}
+
 static int extract_file(struct extract *x, const struct index_file *f)
 {
-        struct target t = {.fd = -1};
+        struct target t = {.file.fd = -1};
         struct entry e = file_entry(f);
-        int status = open_target(x, &t, &e);
-        int rc;
+        int status = open_target(x, &t, &e), rc;
 
         if (status != STATUS_OK)
                 return status;
-        rc = write_all(t.fd, f->data, f->len, 0);
+        rc = copy_file(x, &t, f);
         if (rc == 0)
                 return finish_target(x, &t, &e);
-        close(t.fd);
-        report("%s/%s: cannot be written: %s", x->dir, t.partial, strerror(-rc));
-        return STATUS_FAILED;
+        close(t.file.fd);
+        return report_file(x, &t, rc);
 }
 
 static int extract_files(struct extract *x)
 {
         int status = STATUS_OK;
 
-        for (size_t i = 0; i < index_file_count(x->index); i++)
-                if (is_wanted(x, index_file(x->index, i)->name))
+        for (size_t i = 0; i < index_file_count(x->index) && !x->hopeless; i++)
+                if (is_wanted_file(x, index_file(x->index, i)))
                         status = worse(status, extract_file(x, index_file(x->index, i)));
         return status;
 }
@@ -503,7 +511,7 @@ static int extract_files(struct extract *x)
 static int check_wanted(const struct extract *x)
 {
         for (int i = 0; i < x->wanted_count; i++) {
-                if (exists_in_archive(x->index, x->wanted[i]))
+                if (selection_has_any(x->wanted[i], x->index))
                         continue;
                 report("%s: holds no file named %s; vmafs info lists what it holds", x->archive,
                        x->wanted[i]);
@@ -512,7 +520,10 @@ static int check_wanted(const struct extract *x)
         return STATUS_OK;
 }
 
-/* A part of what may be open: other things are, too. All of a VMA's disks where that is 1024. */
+/*
+ * A part of the limit of open files, since other files are open, too. With a limit of 1024, all
+ * disks of a VMA archive fit.
+ */
 static size_t open_targets_max(void)
 {
         struct rlimit limit = {.rlim_cur = 0};
@@ -526,28 +537,48 @@ static int extract(struct extract *x)
 {
         size_t disks = index_disk_count(x->index);
         cleanup_free struct target *targets = calloc(disks + 1, sizeof *targets);
+        cleanup_free uint32_t *folders = calloc(index_folder_count(x->index) + 1, sizeof *folders);
         int status = check_wanted(x);
 
         if (status != STATUS_OK)
                 return status;
-        if (!targets) {
+        if (!targets || !folders) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
         for (size_t i = 0; i < disks; i++)
-                targets[i].fd = -1;
+                targets[i].file.fd = -1;
         x->targets = targets;
+        x->folders = folders;
         x->open_max = open_targets_max();
         status = make_folders(x);
         if (status == STATUS_OK) {
-                sandbox_verb_opened(x->index, x->dirfd);
                 status = extract_files(x);
-                status = worse(status, extract_disks(x));
+                if (!x->hopeless)
+                        status = worse(status, extract_disks(x));
         }
         for (size_t i = 0; i < disks; i++)
-                if (targets[i].fd >= 0)
-                        close(targets[i].fd);
+                if (targets[i].file.fd >= 0)
+                        close(targets[i].file.fd);
         return status;
+}
+
+/* Start the helper that creates files in the directory, before the archive is read. */
+static int start_maker(struct extract *x)
+{
+        cleanup_close int dirfd = open(x->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int rc;
+
+        if (dirfd < 0) {
+                report("%s: cannot be extracted into: %s%s", x->dir, strerror(errno),
+                       errno == ENOENT ? "; make it with mkdir" : "");
+                return STATUS_USAGE;
+        }
+        rc = extract_helper_start(&x->maker, dirfd, x->force);
+        if (rc == 0)
+                return STATUS_OK;
+        report("the process that makes files cannot be started: %s", strerror(-rc));
+        return STATUS_FAILED;
 }
 
 int verb_extract(int argc, char **argv)
@@ -555,13 +586,16 @@ int verb_extract(int argc, char **argv)
         static const struct option options[] = {
             {"force", no_argument, NULL, 'f'}, OPENING_LONG_OPTIONS, {0}};
         struct index_options opening = {.sidecar = INDEX_SIDECAR_ENTER};
-        struct extract x = {.dir = "."};
-        cleanup_close int dirfd = -1;
+        struct extract x = {.dir = ".", .maker = EXTRACT_HELPER_NONE};
+        struct opened o = OPENED_NONE;
+        bool to_stdout = false;
         int c, status;
 
-        while ((c = getopt_long(argc, argv, "C:", options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, ":C:O", options, NULL)) != -1) {
                 if (c == 'C')
                         x.dir = optarg;
+                else if (c == 'O')
+                        to_stdout = true;
                 else if (c == 'f')
                         x.force = true;
                 else if (opening_option(c, argv, &opening) != STATUS_OK)
@@ -572,17 +606,18 @@ int verb_extract(int argc, char **argv)
         x.archive = argv[optind];
         x.wanted = argv + optind + 1;
         x.wanted_count = argc - optind - 1;
-        dirfd = open(x.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dirfd < 0) {
-                report("%s: cannot be extracted into: %s%s", x.dir, strerror(errno),
-                       errno == ENOENT ? "; make it with mkdir" : "");
-                return STATUS_USAGE;
-        }
-        status = report_open(x.archive, &opening, &x.index);
+        if (to_stdout)
+                return x.wanted_count == 1 ? output_file(x.archive, x.wanted[0], &opening)
+                                           : usage_error("extract -O needs one file");
+        status = start_maker(&x);
         if (status != STATUS_OK)
                 return status;
-        x.dirfd = dirfd;
-        status = extract(&x);
-        index_close(x.index);
+        status = opening_open(x.archive, &opening, x.maker.helper.fd, &o);
+        if (status == STATUS_OK) {
+                x.index = o.index;
+                status = extract(&x);
+        }
+        opening_close(&o);
+        extract_helper_end(&x.maker);
         return status;
 }

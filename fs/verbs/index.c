@@ -1,40 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmafs index: scan now, keep what was found, and say what it is good for. */
+/* vmafs index: scan now, store the index, and print its figures. */
 #include <getopt.h>
 #include <inttypes.h>
 
+#include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/usage.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
-#include "fs/process/sandbox.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
 
-static void print_summary(const struct index *index)
+static void print_summary(const struct index *index, const char *path)
 {
         struct index_sidecar_state state = index_sidecar_state(index);
         uint64_t archive = index_archive_size(index);
         struct restart_stats stats;
         char size[32];
 
+        printf("archive:      %s\n", path);
         printf("index:        %s\n", state.path);
         printf("size:         %s, %.2f per mille of the archive\n", report_size(state.size, size),
                archive ? (double)state.size * 1000 / (double)archive : 0);
         index_restart_stats(index, &stats);
         if (stats.segments)
-                printf("restart:      %zu points, at most %s apart\n", stats.points,
-                       report_size(stats.widest, size));
+                printf("restart:      %zu point%s, at most %s apart\n", stats.points,
+                       stats.points == 1 ? "" : "s", report_size(stats.widest, size));
 }
 
 static int build(struct index *index, const char *path)
 {
-        struct progress *progress = progress_start(index, "indexing");
         struct error err = {0};
-        int rc = index_scan(index, NULL, &err);
+        struct progress *progress;
+        int rc = index_try_keeping(index, &err);
 
-        progress_stop(progress);
+        if (rc == 0) {
+                progress = progress_start(index, "indexing");
+                rc = index_scan(index, NULL, &err);
+                progress_stop(progress);
+        }
+        /* What is not compressed was only scanned. */
+        if (rc == 0 && index_sidecar_state(index).size == 0 && !index_sidecar_state(index).problem)
+                index_keep(index, NULL);
         if (rc < 0) {
                 report_error(path, &err);
                 return STATUS_FAILED;
@@ -44,31 +53,40 @@ static int build(struct index *index, const char *path)
                        index_damage_count(index) ? "; vmafs verify names the damage" : "");
                 return STATUS_FAILED;
         }
-        print_summary(index);
+        print_summary(index, path);
         return STATUS_OK;
+}
+
+struct request {
+        struct index_options opening;
+};
+
+static int index_one(const struct request *r, const char *path)
+{
+        struct opened o = OPENED_NONE;
+        int status;
+
+        status = opening_open(path, &r->opening, -1, &o);
+        if (status == STATUS_OK)
+                status = build(o.index, path);
+        opening_close(&o);
+        return status;
 }
 
 int verb_index(int argc, char **argv)
 {
         static const struct option options[] = {
             {"file", required_argument, NULL, 'f'}, OPENING_LONG_OPTIONS, {0}};
-        struct index_options opening = {.sidecar = INDEX_SIDECAR_BUILD};
-        struct index *index;
-        int c, status;
+        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_BUILD}};
+        int c;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c == 'f')
-                        opening.sidecar_path = optarg;
-                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        r.opening.sidecar_path = optarg;
+                else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
         if (argc - optind != 1)
                 return usage_error("index needs one archive");
-        status = report_open(argv[optind], &opening, &index);
-        if (status != STATUS_OK)
-                return status;
-        sandbox_verb_opened(index, -1);
-        status = build(index, argv[optind]);
-        index_close(index);
-        return report_finish_output(status);
+        return report_finish_output(index_one(&r, argv[optind]));
 }

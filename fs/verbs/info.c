@@ -3,14 +3,16 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <string.h>
 #include <time.h>
 
+#include "archive/bytes.h"
 #include "archive/format.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/usage.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
-#include "fs/process/sandbox.h"
 #include "fs/verbs/manifest.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
@@ -27,7 +29,7 @@ static void print_time(int64_t seconds)
                 printf("created:      %" PRId64 " seconds after 1970\n", seconds);
 }
 
-/* The kept index, where there is one; without it nothing is known of restart points. */
+/* The stored index, if there is one; without it, restart points are not known. */
 static void print_index(const struct index *index)
 {
         struct index_sidecar_state state = index_sidecar_state(index);
@@ -36,15 +38,18 @@ static void print_index(const struct index *index)
         char size[32];
 
         if (!state.loaded) {
-                printf("index:        none; vmafs index builds one\n");
+                printf("index:        %s\n", index_scanned_always(index)
+                                                 ? "none, and none is needed"
+                                                 : "none; vmafs index builds one");
                 return;
         }
         printf("index:        %s, %.2f per mille of the archive\n", report_size(state.size, size),
                archive ? (double)state.size * 1000 / (double)archive : 0);
+        printf("index path:   %s\n", state.path);
         index_restart_stats(index, &stats);
         if (stats.segments)
-                printf("restart:      %zu points, at most %s apart\n", stats.points,
-                       report_size(stats.widest, size));
+                printf("restart:      %zu point%s, at most %s apart\n", stats.points,
+                       stats.points == 1 ? "" : "s", report_size(stats.widest, size));
 }
 
 static void print_human(const struct index *index, const struct manifests *manifests,
@@ -56,7 +61,8 @@ static void print_human(const struct index *index, const struct manifests *manif
         printf("archive:      %s\n", path);
         printf("format:       %s\n", index_format(index));
         printf("compression:  %s\n", index_compression(index));
-        printf("uuid:         %s\n", info->uuid);
+        if (info->uuid[0])
+                printf("uuid:         %s\n", info->uuid);
         print_time(info->ctime);
         printf("size:         %s (%" PRIu64 " bytes)\n",
                report_size(index_archive_size(index), size), index_archive_size(index));
@@ -68,12 +74,12 @@ static void print_human(const struct index *index, const struct manifests *manif
                 const struct disk *d = index_disk(index, i);
 
                 printf("disk:         %s, %s (%" PRIu64 " bytes%s)\n", d->name,
-                       report_size(d->size, size), d->size, d->late_size ? " or more" : "");
+                       report_size(d->size, size), d->size, d->provisional_size ? " or more" : "");
         }
         for (size_t i = 0; i < index_file_count(index); i++) {
                 const struct index_file *f = index_file(index, i);
 
-                printf("file:         %s, %s\n", f->name, report_size(f->len, size));
+                printf("file:         %s, %s\n", f->name, report_size(f->volume->size, size));
         }
 }
 
@@ -84,9 +90,10 @@ static json_t *disks_json(const struct index *index)
         for (size_t i = 0; i < index_disk_count(index); i++) {
                 const struct disk *d = index_disk(index, i);
 
-                json_array_append_new(
-                    list, json_pack("{s:s, s:s, s:I, s:b}", "name", d->name, "device", d->device,
-                                    "size", (json_int_t)d->size, "size-is-final", !d->late_size));
+                json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:b}", "name", d->name,
+                                                      "device", json_text_or_null(d->device),
+                                                      "size", (json_int_t)d->size, "size-is-final",
+                                                      !d->provisional_size));
         }
         return list;
 }
@@ -98,13 +105,13 @@ static json_t *files_json(const struct index *index)
         for (size_t i = 0; i < index_file_count(index); i++) {
                 const struct index_file *f = index_file(index, i);
 
-                json_array_append_new(
-                    list, json_pack("{s:s, s:I}", "name", f->name, "size", (json_int_t)f->len));
+                json_array_append_new(list, json_pack("{s:s, s:I}", "name", f->name, "size",
+                                                      (json_int_t)f->volume->size));
         }
         return list;
 }
 
-/* null where there is no index. */
+/* null if there is no index. */
 static json_t *index_json(const struct index *index)
 {
         struct index_sidecar_state state = index_sidecar_state(index);
@@ -113,21 +120,22 @@ static json_t *index_json(const struct index *index)
         if (!state.loaded)
                 return json_null();
         index_restart_stats(index, &stats);
-        return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)state.size, "restart-points",
-                         (json_int_t)stats.points, "widest-segment", (json_int_t)stats.widest);
+        return json_pack("{s:o, s:I, s:I, s:I}", "path", json_text(state.path), "size",
+                         (json_int_t)state.size, "restart-points", (json_int_t)stats.points,
+                         "widest-segment", (json_int_t)stats.widest);
 }
 
 static int print_json(const struct index *index, const struct manifests *manifests,
                       const char *path)
 {
         const struct archive_info *info = index_info(index);
-        json_t *root = json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
-                                 "archive", json_text(path), "format", index_format(index),
-                                 "compression", index_compression(index), "uuid", info->uuid,
-                                 "ctime", (json_int_t)info->ctime, "note", info->note, "size",
-                                 (json_int_t)index_archive_size(index), "index", index_json(index),
-                                 "manifests", manifests_names_json(manifests), "disks",
-                                 disks_json(index), "files", files_json(index));
+        json_t *root = json_pack(
+            "{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "archive", json_text(path),
+            "format", index_format(index), "compression", index_compression(index), "uuid",
+            json_text_or_null(info->uuid), "ctime", (json_int_t)info->ctime, "note",
+            json_text_or_null(info->note), "size", (json_int_t)index_archive_size(index), "index",
+            index_json(index), "manifests", manifests_names_json(manifests), "disks",
+            disks_json(index), "files", files_json(index));
 
         return json_print(root);
 }
@@ -149,28 +157,37 @@ static int info(struct index *index, bool json, const char *path)
         return status;
 }
 
+struct request {
+        struct index_options opening;
+        bool json;
+};
+
+static int info_of(const struct request *r, const char *path)
+{
+        struct opened o = OPENED_NONE;
+        int status;
+
+        status = opening_open(path, &r->opening, -1, &o);
+        if (status == STATUS_OK)
+                status = info(o.index, r->json, path);
+        opening_close(&o);
+        return status;
+}
+
 int verb_info(int argc, char **argv)
 {
         static const struct option options[] = {
             {"json", no_argument, NULL, 'j'}, OPENING_LONG_OPTIONS, {0}};
-        struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
-        bool json = false;
-        struct index *index;
-        int c, status;
+        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_USE}};
+        int c;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c == 'j')
-                        json = true;
-                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        r.json = true;
+                else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
         if (argc - optind != 1)
                 return usage_error("info needs one archive");
-        status = report_open(argv[optind], &opening, &index);
-        if (status != STATUS_OK)
-                return status;
-        sandbox_verb_opened(index, -1);
-        status = info(index, json, argv[optind]);
-        index_close(index);
-        return report_finish_output(status);
+        return report_finish_output(info_of(&r, argv[optind]));
 }

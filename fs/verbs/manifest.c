@@ -8,19 +8,21 @@
 #include <string.h>
 #include <strings.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/format.h"
 #include "archive/tar/manifest.h"
+#include "fs/print/json.h"
 #include "index/index.h"
 #include "index/names.h"
 
 enum {
-        ITEMS_MAX = 8192, /* twice the members of the largest tar that is read */
+        ITEMS_MAX = 8192, /* many times the members of any OVA */
         READ_SIZE = 256 * 1024,
 };
 
-/* What came of a line. */
+/* The result for a line. */
 enum result {
         PENDING, /* not hashed yet */
         AGREES,
@@ -32,7 +34,7 @@ enum result {
         MALFORMED,
 };
 
-/* How it is said: to a person, to a script, and whether the archive is unsound then. */
+/* How each result is printed for people and in JSON, and whether it makes the archive unsound. */
 static const struct {
         const char *text, *word;
         bool unsound;
@@ -55,31 +57,30 @@ struct item {
         enum result result;
         char *name;                    /* made safe; NULL: MALFORMED */
         struct disk *disk;             /* the member, one of the two … */
-        const struct index_file *file; /* … or none */
+        const struct index_file *file; /* … or neither */
         const char *algorithm;
         uint8_t digest[MANIFEST_DIGEST_MAX];
         size_t digest_len;
-        EVP_MD_CTX *hash; /* of what is there so far; NULL: nothing is */
-        uint64_t done;    /* bytes of the member that are in it */
+        EVP_MD_CTX *hash; /* of the bytes so far; NULL: none yet */
+        uint64_t done;    /* bytes of the member that were hashed */
 };
 
 struct manifest {
-        const char *name; /* the index's */
+        const char *name; /* owned by the index */
         bool too_large;
+        bool unreadable;
         size_t first, count; /* items */
         size_t left_out;     /* lines beyond ITEMS_MAX */
 };
 
 struct manifests {
         struct index *index;
-        struct manifest *list;
-        size_t count;
-        struct item *items;
-        size_t item_count, item_room;
-        struct item **of_disk; /* by the disk's number; NULL: nothing is said of it */
+        ARRAY(struct manifest) list;
+        ARRAY(struct item) items;
+        struct item **of_disk; /* by disk number; NULL: not in a manifest */
 };
 
-/* ---- what is said ---- */
+/* ---- parsing ---- */
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -88,107 +89,103 @@ static bool ends_with(const char *name, const char *end)
         return n > m && strcasecmp(name + n - m, end) == 0;
 }
 
-/* The member is the first that has the name; a disk in it has another, or another device. */
+/*
+ * A member is a file or a disk. A disk inside a member has another name, or another device.
+ */
 static void find_member(struct manifests *m, struct item *item)
 {
-        for (size_t i = 0; i < index_file_count(m->index); i++) {
-                const struct index_file *f = index_file(m->index, i);
+        const struct node *n = index_find(m->index, item->name);
+        struct disk *d = n ? index_disk_of(n) : NULL;
 
-                if (strcmp(f->name, item->name) == 0) {
-                        item->file = f;
-                        return;
-                }
+        item->file = n ? index_file_of(n) : NULL;
+        if (d && strcmp(d->device, item->name) == 0) {
+                item->disk = d;
+                m->of_disk[d->number] = item;
+        } else if (!item->file) {
+                item->result = MISSING;
         }
-        for (size_t i = 0; i < index_disk_count(m->index); i++) {
-                struct disk *d = index_disk(m->index, i);
-
-                if (strcmp(d->name, item->name) == 0 && strcmp(d->device, item->name) == 0) {
-                        item->disk = d;
-                        m->of_disk[i] = item;
-                        return;
-                }
-        }
-        item->result = MISSING;
 }
 
 static bool is_duplicate(const struct manifests *m, const struct item *item)
 {
-        for (const struct item *i = m->items; i < item; i++)
-                if (i->name && strcmp(i->name, item->name) == 0)
+        for (size_t i = 0; i < m->items.count; i++) {
+                const struct item *other = array_at(&m->items, i);
+
+                if (other->name && strcmp(other->name, item->name) == 0)
                         return true;
+        }
         return false;
 }
 
-static char *member_name(const struct manifest_line *line)
+/* The length of the folder part of the safe name NAME, with its slash. */
+static size_t folder_len(const char *name)
 {
-        cleanup_free char *raw = strndup(line->name, line->name_len);
+        size_t len = 0;
+
+        for (const char *p = name; (p = strstr(p, "%2F")) != NULL; p += 3)
+                len = (size_t)(p + 3 - name);
+        return len;
+}
+
+/* The safe name of the member that LINE means, which is in the folder of the manifest MANIFEST. */
+static char *member_name(const char *manifest, const struct manifest_line *line)
+{
+        cleanup_free char *raw = strndup(line->name, line->name_len), *safe = NULL;
         const char *name = raw;
+        char *out;
 
         while (name && strncmp(name, "./", 2) == 0)
                 name += 2;
-        return name ? name_make_safe(name) : NULL;
-}
-
-static int grow(struct manifests *m)
-{
-        size_t room = m->item_room ? 2 * m->item_room : 16;
-        struct item *items;
-
-        if (m->item_count < m->item_room)
-                return 0;
-        items = reallocarray(m->items, room, sizeof *items);
-        if (!items)
-                return -ENOMEM;
-        m->items = items;
-        m->item_room = room;
-        return 0;
+        if (name)
+                safe = name_make_safe(name);
+        if (!safe || asprintf(&out, "%.*s%s", (int)folder_len(manifest), manifest, safe) < 0)
+                return NULL;
+        return out;
 }
 
 static int add_item(struct manifests *m, const struct manifest_line *line)
 {
-        struct item *item;
+        struct manifest *manifest = array_last(&m->list);
+        struct item item = {.manifest = m->list.count - 1, .line = line->number};
 
-        if (m->item_count == ITEMS_MAX) {
-                m->list[m->count - 1].left_out++;
+        if (m->items.count == ITEMS_MAX) {
+                manifest->left_out++;
                 return 0;
         }
-        if (grow(m) < 0)
+        if (array_reserve(&m->items, 1) < 0)
                 return -ENOMEM;
-        item = &m->items[m->item_count];
-        *item = (struct item){.manifest = m->count - 1, .line = line->number};
         if (line->kind == MANIFEST_MALFORMED) {
-                item->result = MALFORMED;
+                item.result = MALFORMED;
         } else {
-                item->name = member_name(line);
-                if (!item->name)
+                item.name = member_name(manifest->name, line);
+                if (!item.name)
                         return -ENOMEM;
-                item->algorithm = line->algorithm;
-                item->digest_len = line->digest_len;
-                memcpy(item->digest, line->digest, sizeof item->digest);
+                item.algorithm = line->algorithm;
+                item.digest_len = line->digest_len;
+                memcpy(item.digest, line->digest, sizeof item.digest);
                 if (line->kind == MANIFEST_UNKNOWN)
-                        item->result = UNKNOWN;
-                if (is_duplicate(m, item))
-                        item->result = DUPLICATE;
+                        item.result = UNKNOWN;
+                if (is_duplicate(m, &item))
+                        item.result = DUPLICATE;
         }
-        m->item_count++;
-        m->list[m->count - 1].count++;
-        return 0;
+        manifest->count++;
+        return array_add(&m->items, item);
 }
 
 static int add_manifest(struct manifests *m, const char *name, const struct index_file *f)
 {
-        struct manifest *grown = reallocarray(m->list, m->count + 1, sizeof *grown);
+        struct manifest manifest = {.name = name, .too_large = !f, .first = m->items.count};
+        cleanup_free char *text = f ? index_file_load(m->index, f, f->volume->size) : NULL;
         struct manifest_reader reader = {0};
         struct manifest_line line;
-        int rc = 0;
+        int rc;
 
-        if (!grown)
+        if (f && !text && errno == ENOMEM)
                 return -ENOMEM;
-        m->list = grown;
-        grown[m->count++] =
-            (struct manifest){.name = name, .too_large = !f, .first = m->item_count};
-        if (f)
-                reader = (struct manifest_reader){.text = f->data, .len = f->len};
+        manifest.unreadable = f && !text;
+        rc = array_add(&m->list, manifest);
+        if (text)
+                reader = (struct manifest_reader){.text = text, .len = f->volume->size};
         while (rc == 0 && manifest_next(&reader, &line))
                 rc = add_item(m, &line);
         return rc;
@@ -210,16 +207,16 @@ static int add_manifests(struct manifests *m)
         m->of_disk = calloc(index_disk_count(m->index) + 1, sizeof(*m->of_disk));
         if (!m->of_disk)
                 return -ENOMEM;
-        for (size_t i = 0; i < m->item_count; i++)
-                if (m->items[i].result == PENDING)
-                        find_member(m, &m->items[i]);
+        for (size_t i = 0; i < m->items.count; i++)
+                if (array_at(&m->items, i)->result == PENDING)
+                        find_member(m, array_at(&m->items, i));
         return 0;
 }
 
-/* Others than OVA have files of that name which are something else. */
+/* Only an OVA's .mf files are manifests. */
 static bool is_ova(const struct index *index)
 {
-        if (strcmp(index_format(index), tar_archive.name) != 0)
+        if (strcmp(index_format(index), tar_format.name) != 0)
                 return false;
         for (size_t i = 0; i < index_file_count(index); i++)
                 if (ends_with(index_file(index, i)->name, ".ovf"))
@@ -240,7 +237,7 @@ int manifests_load(struct index *index, struct manifests **out)
                 return -ENOMEM;
         m->index = index;
         rc = add_manifests(m);
-        if (rc < 0 || m->count == 0) {
+        if (rc < 0 || m->list.count == 0) {
                 manifests_free(m);
                 return rc;
         }
@@ -252,13 +249,13 @@ void manifests_free(struct manifests *m)
 {
         if (!m)
                 return;
-        for (size_t i = 0; i < m->item_count; i++) {
-                EVP_MD_CTX_free(m->items[i].hash);
-                free(m->items[i].name);
+        for (size_t i = 0; i < m->items.count; i++) {
+                EVP_MD_CTX_free(array_at(&m->items, i)->hash);
+                free(array_at(&m->items, i)->name);
         }
-        free(m->items);
+        array_free(&m->items);
         free(m->of_disk);
-        free(m->list);
+        array_free(&m->list);
         free(m);
 }
 
@@ -283,7 +280,7 @@ static int update(struct item *item, const void *buf, size_t len)
         return EVP_DigestUpdate(item->hash, buf, len) == 1 ? 0 : -ENOTSUP;
 }
 
-/* All of the member is in the hash. */
+/* The whole member has been hashed. */
 static int settle(struct item *item)
 {
         uint8_t digest[EVP_MAX_MD_SIZE];
@@ -305,7 +302,7 @@ void manifests_take(struct manifests *m, const struct disk *disk, uint64_t start
 
         if (!item || item->result != PENDING || (start_at && start_at != item->done))
                 return;
-        /* What fails here is tried again, and then reported, when the pass is over. */
+        /* If this fails, it is tried again after the pass, and reported then. */
         if (start_at == 0 && start(item) < 0)
                 return;
         if (!item->hash || update(item, buf, len) < 0 || item->done < disk->size)
@@ -329,12 +326,20 @@ static int check_disk(struct item *item, char *buf)
         return rc < 0 ? rc : settle(item);
 }
 
-static int check_file(struct item *item)
+static int check_file(const struct manifests *m, struct item *item)
 {
-        int rc = start(item);
+        cleanup_free char *text = index_file_load(m->index, item->file, item->file->volume->size);
+        int rc;
 
+        if (!text && errno == ENOMEM)
+                return -ENOMEM;
+        if (!text) {
+                item->result = UNREADABLE;
+                return 0;
+        }
+        rc = start(item);
         if (rc == 0)
-                rc = update(item, item->file->data, item->file->len);
+                rc = update(item, text, item->file->volume->size);
         return rc < 0 ? rc : settle(item);
 }
 
@@ -343,45 +348,45 @@ int manifests_finish(struct manifests *m)
         cleanup_free char *buf = malloc(READ_SIZE);
         int rc = buf ? 0 : -ENOMEM;
 
-        for (size_t i = 0; i < m->item_count && rc == 0; i++) {
-                struct item *item = &m->items[i];
+        for (size_t i = 0; i < m->items.count && rc == 0; i++) {
+                struct item *item = array_at(&m->items, i);
 
                 if (item->result == PENDING)
-                        rc = item->file ? check_file(item) : check_disk(item, buf);
+                        rc = item->file ? check_file(m, item) : check_disk(item, buf);
         }
         return rc;
 }
 
 static bool manifest_agrees(const struct manifests *m, const struct manifest *one)
 {
-        if (one->too_large || one->left_out)
+        if (one->too_large || one->unreadable || one->left_out)
                 return false;
         for (size_t i = 0; i < one->count; i++)
-                if (results[m->items[one->first + i].result].unsound)
+                if (results[array_at(&m->items, one->first + i)->result].unsound)
                         return false;
         return true;
 }
 
 bool manifests_agree(const struct manifests *m)
 {
-        for (size_t i = 0; m && i < m->count; i++)
-                if (!manifest_agrees(m, &m->list[i]))
+        for (size_t i = 0; m && i < m->list.count; i++)
+                if (!manifest_agrees(m, array_at(&m->list, i)))
                         return false;
         return true;
 }
 
-/* ---- saying so ---- */
+/* ---- printing ---- */
 
 static size_t count_result(const struct manifests *m, const struct manifest *one, enum result what)
 {
         size_t n = 0;
 
         for (size_t i = 0; i < one->count; i++)
-                n += m->items[one->first + i].result == what;
+                n += array_at(&m->items, one->first + i)->result == what;
         return n;
 }
 
-/* Lines that name a file. */
+/* How many lines name a file. */
 static size_t count_files(const struct manifests *m, const struct manifest *one)
 {
         return one->count - count_result(m, one, MALFORMED);
@@ -389,18 +394,19 @@ static size_t count_files(const struct manifests *m, const struct manifest *one)
 
 void manifests_print_names(const struct manifests *m)
 {
-        for (size_t i = 0; m && i < m->count; i++)
-                printf("manifest:     %s, of %zu files; vmafs verify checks it\n", m->list[i].name,
-                       count_files(m, &m->list[i]));
+        for (size_t i = 0; m && i < m->list.count; i++)
+                printf("manifest:     %s, of %zu files; vmafs verify checks it\n",
+                       array_at(&m->list, i)->name, count_files(m, array_at(&m->list, i)));
 }
 
 json_t *manifests_names_json(const struct manifests *m)
 {
         json_t *out = json_array();
 
-        for (size_t i = 0; m && i < m->count; i++)
-                json_array_append_new(out, json_pack("{s:s, s:I}", "name", m->list[i].name, "files",
-                                                     (json_int_t)count_files(m, &m->list[i])));
+        for (size_t i = 0; m && i < m->list.count; i++)
+                json_array_append_new(
+                    out, json_pack("{s:s, s:I}", "name", array_at(&m->list, i)->name, "files",
+                                   (json_int_t)count_files(m, array_at(&m->list, i))));
         return out;
 }
 
@@ -416,16 +422,18 @@ static void print_item(const struct manifest *one, const struct item *item)
 
 void manifests_print(const struct manifests *m)
 {
-        for (size_t i = 0; m && i < m->count; i++) {
-                const struct manifest *one = &m->list[i];
+        for (size_t i = 0; m && i < m->list.count; i++) {
+                const struct manifest *one = array_at(&m->list, i);
 
                 for (size_t k = 0; k < one->count; k++)
-                        print_item(one, &m->items[one->first + k]);
+                        print_item(one, array_at(&m->items, one->first + k));
                 if (one->left_out)
                         printf("manifest %s: %zu more lines are not looked at\n", one->name,
                                one->left_out);
                 if (one->too_large)
                         printf("manifest %s: is too large to be a manifest\n", one->name);
+                else if (one->unreadable)
+                        printf("manifest %s: cannot be read\n", one->name);
                 else
                         printf("manifest %s: %zu of %zu files agree\n", one->name,
                                count_result(m, one, AGREES), count_files(m, one));
@@ -437,15 +445,13 @@ static json_t *items_json(const struct manifests *m, const struct manifest *one)
         json_t *out = json_array();
 
         for (size_t i = 0; i < one->count; i++) {
-                const struct item *item = &m->items[one->first + i];
-                json_t *o = json_pack("{s:I, s:s}", "line", (json_int_t)item->line, "result",
-                                      results[item->result].word);
+                const struct item *item = array_at(&m->items, one->first + i);
 
-                if (item->name)
-                        json_object_set_new(o, "name", json_string(item->name));
-                if (item->algorithm)
-                        json_object_set_new(o, "algorithm", json_string(item->algorithm));
-                json_array_append_new(out, o);
+                json_array_append_new(out, json_pack("{s:I, s:s, s:o, s:o}", "line",
+                                                     (json_int_t)item->line, "result",
+                                                     results[item->result].word, "name",
+                                                     json_text_or_null(item->name), "algorithm",
+                                                     json_text_or_null(item->algorithm)));
         }
         return out;
 }
@@ -454,8 +460,8 @@ json_t *manifests_json(const struct manifests *m)
 {
         json_t *out = json_array();
 
-        for (size_t i = 0; m && i < m->count; i++) {
-                const struct manifest *one = &m->list[i];
+        for (size_t i = 0; m && i < m->list.count; i++) {
+                const struct manifest *one = array_at(&m->list, i);
 
                 json_array_append_new(out, json_pack("{s:s, s:b, s:b, s:I, s:o}", "name", one->name,
                                                      "agrees", manifest_agrees(m, one), "too-large",

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vmafs mount: from the command line to a session that serves, and to its end.
+ * vmafs mount: from the command line to the end of the session.
  *
- *   main thread     open archive, fork, start the unmounter, mount, greet the kernel, sandbox,
- *                   release the parent,      ──── FUSE loop ─────────────── take down
+ *   main thread     open descriptors, fork, start helpers, sandbox, read the header, mount, greet
+ *                   the kernel, release the parent,  ──── FUSE loop ─────────────── take down
  *   scan thread                              index_scan, then tell the kernel the final sizes
  *   signal thread                            SIGTERM, SIGINT, SIGHUP: end the loop
  *   park worker                              answer what waited for the index
- *   unmounter       (a process)              wait for the end of this one, then unmount
+ *   mounter         (a process)              mount; wait for the end of this one, then unmount
+ *   keeper          (a process)              keep the index, open what the archive names
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>
@@ -25,26 +26,32 @@
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/shared.h"
 #include "fs/cli/options.h"
 #include "fs/fuse/buffers.h"
+#include "fs/fuse/context.h"
 #include "fs/fuse/ops.h"
 #include "fs/fuse/park.h"
-#include "fs/fuse/view.h"
 #include "fs/print/report.h"
 #include "fs/process/daemon.h"
+#include "fs/process/descriptors.h"
+#include "fs/process/index_helper.h"
 #include "fs/process/log.h"
 #include "fs/process/loopdev.h"
-#include "fs/process/mountinfo.h"
+#include "fs/process/mounter.h"
+#include "fs/process/mountpoint.h"
 #include "fs/process/sandbox.h"
-#include "fs/process/unmounter.h"
+#include "fs/verbs/mount_wait.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
+#include "index/site.h"
+#include "index/tree/node.h"
 
 enum {
-        READ_AHEAD_KIB = 4096, /* see raise_read_ahead */
-        THREADS_MAX = 96,      /* above max_background: metadata always finds a thread */
-        INSIST_SECONDS = 60,   /* a second signal within this time is meant */
-        END_SECONDS = 5,       /* how long a signal waits for the loop to end by itself */
+        THREADS_MAX = 96, /* over max_background, so that metadata requests always find a thread */
+        INSIST_SECONDS = 60, /* a second signal within this time is obeyed */
+        END_SECONDS = 5,     /* how long to wait after a signal for the loop to end by itself */
+        CLOSE_TICKS = 25,    /* of 20 ms each: how long to wait for files to be closed */
 };
 
 struct mount {
@@ -54,39 +61,40 @@ struct mount {
         struct ops_context ops;
         struct fuse_session *session;
         struct daemon daemon;
-        struct unmounter unmounter;
+        struct mountpoint point;
+        struct mounter mounter;
+        struct site *site;
+        struct index_helper keeper;
         struct log log;
         pthread_t main, scan, signals;
+        struct mount_wait wait;
         atomic_bool
-            ended; /* the loop has returned, or is given up: who sets it takes the mount down */
-        unsigned device; /* minor number of the mount's; 0: not known */
-        int abort_fd;    /* of fusectl; -1: there is none */
+            ended; /* the loop has ended or was given up; whoever sets it takes the mount down */
 
-        pthread_mutex_t notify_lock; /* held while the kernel makes pages void */
+        pthread_mutex_t notify_lock; /* held while the kernel drops pages */
         bool ending;                 /* notify_lock */
 
         pthread_mutex_t failure_lock;
-        struct error failure; /* failure_lock: the read failure that was logged last */
+        struct error failure; /* failure_lock: the read failure logged last */
 };
 
 /* ---- the scan thread ---- */
 
 /*
- * The provisional st_blocks are void now; so are bytes of a cluster that turned out ambiguous. The
- * kernel waits for pages that are being read, and cannot be made to stop: the loop has to answer
- * those reads, so it must not end meanwhile.
+ * Have the kernel drop the provisional st_blocks, and cached bytes of clusters that turned out
+ * ambiguous. The kernel waits for pages that are being read, and cannot be interrupted. The loop
+ * has to answer those reads, so it must not end meanwhile.
  */
 static void refresh_kernel(struct mount *m)
 {
         off_t from = index_damage_count(m->index) ? 0 : -1;
-        const struct node *n;
         scoped_lock(&m->notify_lock);
 
         if (m->ending)
                 return;
-        for (uint64_t ino = VIEW_ROOT; (n = view_node(m->ops.view, ino)); ino++)
-                if (n->kind == NODE_DISK)
-                        fuse_lowlevel_notify_inval_inode(m->session, n->ino, from, 0);
+        for (size_t i = 0; i < index_disk_count(m->index); i++)
+                fuse_lowlevel_notify_inval_inode(
+                    m->session, ops_nodeid(index_disk(m->index, i)->node), from, 0);
 }
 
 static void log_damage(const struct mount *m)
@@ -97,29 +105,28 @@ static void log_damage(const struct mount *m)
         for (size_t i = 0; i < index_disk_count(m->index); i++)
                 lost += index_disk(m->index, i)->totals.lost;
         if (index_damages(m->index, &list))
-                log_line(&m->log, LOG_WARNING, "%s: at byte %" PRIu64 ": %s", m->options.archive,
-                         list[0].offset, list[0].text);
+                log_line(&m->log, LOG_WARNING, "at byte %" PRIu64 ": %s", list[0].offset,
+                         list[0].text);
         if (lost)
                 log_line(&m->log, LOG_WARNING,
-                         "%s: %" PRIu64 " bytes are lost and read as %s; "
-                         "vmafs verify names them",
-                         m->options.archive, lost,
+                         "%" PRIu64 " bytes are lost and read as %s; vmafs verify names them", lost,
                          index_recover_zero(m->index) ? "ZEROS (recover=zero)" : "I/O errors");
 }
 
 /* Log why a read failed, once for each cause: the kernel repeats a failed read page by page. */
-static void log_read_failure(void *owner)
+static void log_read_failure(void *owner, const struct node *n)
 {
         struct mount *m = owner;
         struct error err = {0};
         char text[512];
         scoped_lock(&m->failure_lock);
 
+        (void)n;
         if (!index_read_failure(m->index, &err) || strcmp(err.text, m->failure.text) == 0)
                 return;
         m->failure = err;
         error_format(&err, text, sizeof text);
-        log_line(&m->log, LOG_ERR, "%s: %s", m->options.archive, text);
+        log_line(&m->log, LOG_ERR, "%s", text);
 }
 
 static void log_sidecar(const struct mount *m)
@@ -127,7 +134,7 @@ static void log_sidecar(const struct mount *m)
         struct index_sidecar_state state = index_sidecar_state(m->index);
 
         if (state.problem)
-                log_line(&m->log, LOG_WARNING, "%s: %s", m->options.archive, state.problem);
+                log_line(&m->log, LOG_WARNING, "%s", state.problem);
 }
 
 static void *scan_archive(void *arg)
@@ -140,18 +147,20 @@ static void *scan_archive(void *arg)
                 return NULL;
         if (rc < 0)
                 log_line(&m->log, LOG_ERR,
-                         "%s: indexing failed: %s; what is not indexed reads as "
-                         "an I/O error",
-                         m->options.archive, err.text);
+                         "indexing failed: %s; what is not indexed reads as an I/O error",
+                         err.text);
         log_damage(m);
         log_sidecar(m);
         refresh_kernel(m);
+        /* One that was loaded may have to be quarantined later. */
+        if (!index_sidecar_state(m->index).loaded)
+                index_helper_end(&m->keeper);
         return NULL;
 }
 
 /* ---- unmounting ---- */
 
-/* Has the mount gone already, by umount or with its connection? */
+/* Is the mount gone already, by umount or because its connection was aborted? */
 static bool is_gone(const struct mount *m)
 {
         struct pollfd device = {.fd = fuse_session_fd(m->session)};
@@ -160,58 +169,24 @@ static bool is_gone(const struct mount *m)
 }
 
 /*
- * Let go of everybody who waits for the mount, and of a thread of ours that does: it would keep
- * this process, and that the mount. Where there is no fusectl, the unmounter does it, as root.
- * Behind it, libfuse takes the mount for gone, and fuse_session_unmount only frees.
+ * Unmount, and release everybody who waits for the mount, even a thread of ours: that would keep
+ * this process alive, and the process the mount. After this, libfuse believes that the mount is
+ * gone, and fuse_session_unmount only frees memory.
  */
 static void unmount(struct mount *m)
 {
-        bool gone = is_gone(m);
+        int device = m->session ? fuse_session_fd(m->session) : -1;
 
-        if (!gone && m->abort_fd >= 0 && write(m->abort_fd, "1", 1) < 0)
-                log_line(&m->log, LOG_INFO, "the connection stays: %s", strerror(errno));
-        unmounter_end(&m->unmounter, fuse_session_fd(m->session), gone);
+        mounter_end(&m->mounter, device, device >= 0 && is_gone(m));
 }
 
 /* ---- readiness ---- */
 
-/* What is needed to take the mount away whatever happens. FUSE's devices have major number 0. */
-static void find_device(struct mount *m)
-{
-        struct mountinfo info;
-        char path[64];
-
-        if (mountinfo_find(m->options.mountpoint, &info) < 0)
-                return;
-        m->device = info.minor;
-        /* Of an open file it is certain that it is this mount's, however late it is written to. */
-        snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", info.minor);
-        m->abort_fd = open(path, O_WRONLY | O_CLOEXEC);
-}
-
 /*
- * The kernel offers 128 KiB of read-ahead and the FUSE protocol can only lower that; the block
- * device interface can raise it: 1 MiB reads went from 1.25 to 2.8 GB/s on a quiet machine, from
- * 0.92 to 1.4 on a busy one. Not permitted without root, and then the default stays: the kernel
- * doubles it for a reader with POSIX_FADV_SEQUENTIAL, and what goes past the page cache has none.
- */
-static void raise_read_ahead(const struct mount *m)
-{
-        cleanup_close int fd = -1;
-        char path[64], value[16];
-        int len = snprintf(value, sizeof value, "%d", READ_AHEAD_KIB);
-
-        snprintf(path, sizeof path, "/sys/class/bdi/0:%u/read_ahead_kb", m->device);
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0 && write(fd, value, (size_t)len) < 0)
-                log_line(&m->log, LOG_INFO, "the read-ahead stays as it is: %s", strerror(errno));
-}
-
-/*
- * Answer the kernel's first request, which is FUSE_INIT: the kernel takes in the answer before it
- * lets go of us, so read-ahead set behind it stays. This process must never use its own mount to
- * find that out: killed while it waits for itself, it would keep the mount hanging for ever.
- * Returns the exit status.
+ * Answer the kernel's first request, FUSE_INIT. The kernel has processed the answer when the write
+ * returns, so read-ahead that is set after it stays. This process must never access its own mount
+ * to find out: if it were killed while it waits for itself, the mount would hang for ever. Returns
+ * the exit status.
  */
 static int greet_kernel(const struct mount *m)
 {
@@ -226,7 +201,7 @@ static int greet_kernel(const struct mount *m)
         free(buf.mem);
         if (rc > 0 && !fuse_session_exited(m->session))
                 return STATUS_OK;
-        report("%s: the mount does not answer", m->options.mountpoint);
+        report("%s: the mount does not answer", m->point.path);
         return STATUS_FAILED;
 }
 
@@ -237,7 +212,7 @@ static void wake(int sig)
         (void)sig;
 }
 
-/* The signals that mean: end. SIGUSR2 only wakes the thread that waits for them. */
+/* The signals that end the mount. SIGUSR2 only wakes the thread that waits for them. */
 static void end_signals(sigset_t *set)
 {
         sigemptyset(set);
@@ -259,21 +234,41 @@ static void block_signals(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-/* A loop device would lose its disk under a mounted guest: only a second signal may do that. */
+/* Is a file of the mount open? The kernel reports a close only a moment later. */
+static bool has_open_files(const struct mount *m)
+{
+        static const struct timespec tick = {.tv_nsec = 20000000};
+
+        for (int i = 0; i < CLOSE_TICKS && m->ops.opens > 0; i++)
+                nanosleep(&tick, NULL);
+        return m->ops.opens > 0;
+}
+
+/*
+ * A virtual machine, a mounted guest file system or a copy would lose its disk, so that takes a
+ * second signal. umount refuses, too.
+ */
 static bool is_busy(const struct mount *m)
 {
+        const char *path = m->point.path;
         char device[64];
 
-        if (!loopdev_uses(m->options.mountpoint, device, sizeof device))
+        if (!has_open_files(m))
                 return false;
-        log_line(&m->log, LOG_WARNING,
-                 "%s: not unmounted: %s still uses a disk of it; unmount it and losetup -d it, or "
-                 "send the signal again",
-                 m->options.mountpoint, device);
+        if (loopdev_uses(path, device, sizeof device))
+                log_line(&m->log, LOG_WARNING,
+                         "%s: not unmounted: %s still uses a disk of it; unmount it and losetup -d "
+                         "it, or send the signal again",
+                         path, device);
+        else
+                log_line(&m->log, LOG_WARNING,
+                         "%s: not unmounted: files of it are open (fuser -vm shows by whom); close "
+                         "them, or send the signal again",
+                         path);
         return true;
 }
 
-/* No page will be made void any more. False: one is, and its read hangs. */
+/* Make sure that the kernel drops no more pages. False: it is dropping one whose read hangs. */
 static bool end_notifications(struct mount *m)
 {
         struct timespec limit;
@@ -288,8 +283,8 @@ static bool end_notifications(struct mount *m)
 }
 
 /*
- * The flag that ends the loop is only seen by a thread that wakes up: wake the main one until it
- * has. A loop whose workers hang in a read that never comes back is left behind.
+ * A thread sees the flag that ends the loop only when it wakes up, so wake the main thread until it
+ * has. If a worker hangs in a read that never returns, abandon the loop.
  */
 static void end_loop(struct mount *m)
 {
@@ -306,7 +301,7 @@ static void end_loop(struct mount *m)
         if (atomic_exchange(&m->ended, true))
                 return;
         log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; the mount is given up",
-                 m->options.mountpoint);
+                 m->point.path);
         unmount(m);
         _exit(STATUS_FAILED);
 }
@@ -316,7 +311,7 @@ static time_t monotonic_seconds(void)
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + 1; /* never 0, which is "not yet" */
+        return now.tv_sec + 1; /* never 0, which means "not yet" */
 }
 
 static void *await_signals(void *arg)
@@ -379,27 +374,27 @@ static bool join_soon(pthread_t thread)
 }
 
 /*
- * Serve until unmounted or told to stop. The mount goes first, so that it is gone whatever the
- * threads do; one that hangs in a read of the archive ends with the process.
+ * Serve until unmounted or told to stop. Unmount first, so that the mount is gone whatever the
+ * threads do. A thread that hangs in a read of the archive ends with the process.
  */
 static int serve(struct mount *m)
 {
         int rc = run_loop(m);
-        bool parked_ended;
+        bool ended;
 
         if (atomic_exchange(&m->ended, true))
                 pthread_join(m->signals, NULL); /* it ends the process */
         pthread_kill(m->signals, SIGUSR2);
         index_stop(m->index);
-        parked_ended = park_stop(m->ops.park);
+        ended = park_stop(m->ops.park);
         unmount(m);
-        if (!parked_ended || !join_soon(m->scan)) {
-                log_line(&m->log, LOG_WARNING, "%s: a read of the archive hangs; left behind",
-                         m->options.archive);
+        if (!ended || !join_soon(m->scan)) {
+                log_line(&m->log, LOG_WARNING, "a read of the archive hangs; left behind");
                 _exit(STATUS_FAILED);
         }
+        mount_wait_join(&m->wait);
         pthread_join(m->signals, NULL);
-        /* The kernel says this, too, of a mount that has gone: a request was on its way. */
+        /* The kernel also returns this if the mount went away while a request was on its way. */
         return rc < 0 && rc != -ECONNABORTED ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -407,150 +402,170 @@ static int start_threads(struct mount *m)
 {
         int status;
 
+        status = start_thread(&m->signals, await_signals, m);
+        if (status != STATUS_OK)
+                return status;
         m->ops.park = park_new(m->index, &m->ops);
         if (!m->ops.park) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
-        status = start_thread(&m->signals, await_signals, m);
-
-        if (status == STATUS_OK)
-                status = start_thread(&m->scan, scan_archive, m);
-        return status;
+        return start_thread(&m->scan, scan_archive, m);
 }
 
-/* Does fusermount3 let users allow others? As it reads the file: a line that is the word alone. */
-static bool others_may_be_allowed(void)
+/* Start the processes that keep the rights which this one gives up. */
+static int start_helpers(struct mount *m)
 {
-        FILE *conf = fopen("/etc/fuse.conf", "re");
-        char line[256];
-        bool found = false;
+        const struct mounter_job job = {&m->point, &m->args, m->options.allow_other};
+        struct error err = {0};
+        int rc = index_helper_start(&m->keeper, m->site, &err);
 
-        while (conf && !found && fgets(line, sizeof line, conf))
-                found = strcmp(line, "user_allow_other\n") == 0;
-        if (conf)
-                fclose(conf);
-        return found;
-}
-
-/* What a person can do where nothing can be mounted; libfuse or fusermount3 has said why. */
-static const char *mount_hint(const struct mount *m)
-{
-        cleanup_close int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-        if (device < 0 && errno == ENOENT)
-                return "; there is no /dev/fuse: the module fuse is not loaded, or a container "
-                       "does not have the device";
-        if (device < 0)
-                return "; /dev/fuse cannot be opened here";
-        return m->options.allow_other && getuid() != 0 && !others_may_be_allowed()
-                   ? "; allow_other needs user_allow_other in /etc/fuse.conf"
-                   : "";
-}
-
-/*
- * The mount, with the process that will unmount it: started first, so that it has neither the
- * archive's memory nor the FUSE device. Returns the exit status.
- */
-static int start_session(struct mount *m)
-{
-        const char *mountpoint = m->options.mountpoint;
-        int rc;
-
-        m->session = fuse_session_new(&m->args, &vmafs_ops, sizeof vmafs_ops, &m->ops);
-        if (!m->session)
-                return STATUS_USAGE; /* libfuse has said why */
-        rc = unmounter_start(&m->unmounter, mountpoint);
         if (rc < 0) {
-                report("%s: the process that unmounts it cannot be started: %s", mountpoint,
-                       strerror(-rc));
+                report_error(m->options.archive, &err);
                 return STATUS_FAILED;
         }
-        if (fuse_session_mount(m->session, mountpoint) != 0) {
-                report("%s: cannot be mounted on%s", mountpoint, mount_hint(m));
-                return STATUS_FAILED;
-        }
-        rc = unmounter_mounted(&m->unmounter, mountpoint);
+        rc = mounter_start(&m->mounter, &job);
         if (rc == 0)
                 return STATUS_OK;
-        report("%s: the mount cannot be found in /proc/self/mountinfo: %s", mountpoint,
-               strerror(-rc));
-        fuse_session_unmount(m->session);
+        report("%s: the process that mounts cannot be started: %s", m->point.path, strerror(-rc));
         return STATUS_FAILED;
 }
 
-/* Before the first thread: capabilities and paths are each thread's own. */
+/*
+ * Have the mounter mount; it will also unmount. It was started earlier, so it does not inherit the
+ * FUSE device. Returns the exit status.
+ */
+static int start_session(struct mount *m)
+{
+        char path[32];
+        int device, status;
+
+        status = mounter_mount(&m->mounter, &device);
+        if (status != STATUS_OK)
+                return status;
+        /* Given /dev/fd/N, libfuse uses that open device and mounts nothing. */
+        snprintf(path, sizeof path, "/dev/fd/%d", device);
+        if (fuse_session_mount(m->session, path) == 0)
+                return STATUS_OK;
+        close(device);
+        return STATUS_FAILED;
+}
+
+/* Before the first thread, since capabilities and Landlock rules are per thread. */
 static void enter_sandbox(const struct mount *m)
 {
+        const struct sandbox sandbox = {
+            .sockets = {m->keeper.helper.fd, m->mounter.helper.fd},
+            .serves = true,
+            .clone_fd = m->options.clone_fd,
+        };
         struct error err = {0};
 
-        if (m->options.sandboxed && sandbox_mount(m->index, m->options.clone_fd, &err) < 0)
+        if (m->options.sandboxed && sandbox_enter(&sandbox, &err) < 0)
                 report("%s: the sandbox is incomplete: %s", m->options.archive, err.text);
 }
 
-/* With the process a daemon already: threads do not outlive a fork. */
-static int run_session(struct mount *m)
-{
-        int status;
-
-        block_signals();
-        m->main = pthread_self();
-        m->ops.buffers = buffers_new();
-        if (!m->ops.buffers) {
-                report("out of memory");
-                return STATUS_FAILED;
-        }
-        status = start_session(m);
-        if (status != STATUS_OK)
-                return status;
-        status = greet_kernel(m);
-        if (status == STATUS_OK) {
-                find_device(m);
-                raise_read_ahead(m);
-                enter_sandbox(m);
-                status = start_threads(m);
-        }
-        if (status == STATUS_OK) {
-                daemon_finish(&m->daemon, STATUS_OK);
-                return serve(m);
-        }
-        unmount(m);
-        _exit(status); /* a thread that did start may use anything of ours */
-}
-
-static int open_index(struct mount *m)
+static int find_archive(struct mount *m)
 {
         struct error err = {0};
-        int rc = index_open(m->options.archive, &m->options.opening, &m->index, &err);
+        int rc = site_open(m->options.archive, &m->options.opening, &m->site, &err);
 
+        descriptors_release(m->options.archive);
+        if (rc == 0)
+                return STATUS_OK;
+        /* It may be a mistyped verb. */
+        if (rc == -ENOENT && !strpbrk(m->options.archive, "./"))
+                report("%s: cannot be opened: %s; nor is it a verb, see vmafs --help",
+                       m->options.archive, strerror(ENOENT));
+        else
+                report_error(m->options.archive, &err);
+        return report_status(rc);
+}
+
+/* This is the first to read what is mounted. */
+static int open_content(struct mount *m)
+{
+        struct index_options *o = &m->options.opening;
+        struct error err = {0};
+        int rc = shared_new(o->cache_bytes, o->threads, &o->shared, &err);
+
+        if (rc == 0)
+                rc = index_open_site(m->site, o, &m->index, &err);
         if (rc < 0) {
-                /* A verb with a slip of the pen is taken for an archive. */
-                if (rc == -ENOENT && !strpbrk(m->options.archive, "./"))
-                        report("%s: cannot be opened: %s; nor is it a verb, see vmafs --help",
-                               m->options.archive, strerror(ENOENT));
-                else
-                        report_error(m->options.archive, &err);
+                report_error(m->options.archive, &err);
                 return report_status(rc);
         }
-        m->ops.view = view_new(m->index, &m->options.owner);
-        if (m->ops.view)
+        m->ops.tree = index_tree(m->index);
+        m->ops.view = (struct view){m->index, m->options.owner};
+        m->ops.buffers = buffers_new();
+        if (m->ops.buffers)
                 return STATUS_OK;
         report("out of memory");
         return STATUS_FAILED;
 }
 
+/*
+ * That an index cannot be stored shows only after the first pass, when nobody reads the output any
+ * more. If it is known already, say so now.
+ */
+static void report_unkept(struct mount *m)
+{
+        struct error err = {0};
+
+        if (!m->options.foreground && index_try_keeping(m->index, &err) < 0)
+                report("%s: %s; each mount has to read the whole archive, unless -o index=PATH "
+                       "keeps it elsewhere",
+                       m->options.archive, err.text);
+}
+
+/* Start threads only now, after becoming a daemon: threads do not survive a fork. */
+static int run_session(struct mount *m)
+{
+        int status = start_helpers(m);
+
+        if (status != STATUS_OK)
+                return status;
+        m->session = fuse_session_new(&m->args, &vmafs_ops, sizeof vmafs_ops, &m->ops);
+        if (!m->session)
+                return STATUS_USAGE; /* libfuse has said why */
+        enter_sandbox(m);
+        status = open_content(m);
+        if (status != STATUS_OK)
+                return status;
+        report_unkept(m);
+        block_signals();
+        m->main = pthread_self();
+        status = start_session(m);
+        if (status == STATUS_OK)
+                status = greet_kernel(m);
+        if (status == STATUS_OK) {
+                mounter_greeted(&m->mounter);
+                status = start_threads(m);
+        }
+        if (status == STATUS_OK) {
+                mount_wait_release(&m->wait, m->options.wait, m->index, &m->daemon);
+                return serve(m);
+        }
+        unmount(m);
+        daemon_finish(&m->daemon, status);
+        _exit(status); /* do not free anything: a started thread may be using it */
+}
+
 static int run(struct mount *m)
 {
-        int status = open_index(m);
+        int status = find_archive(m);
 
         if (status == STATUS_OK)
-                status = options_check_mountpoint(&m->options);
+                status = mountpoint_open(m->options.mountpoint, m->options.nonempty, &m->point);
         if (status != STATUS_OK)
                 return status;
         m->ops.direct_io = m->options.direct_io;
         m->ops.owner = m;
         m->ops.read_failed = log_read_failure;
-        log_open(&m->log, m->options.foreground);
+        if (log_open(&m->log, m->options.foreground, m->options.archive) < 0) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
         if (!m->options.foreground) {
                 int rc = daemon_start(&m->daemon);
 
@@ -565,8 +580,9 @@ static int run(struct mount *m)
 int verb_mount(int argc, char **argv)
 {
         struct mount m = {.daemon = {-1, -1},
-                          .unmounter.fd = -1,
-                          .abort_fd = -1,
+                          .point = MOUNTPOINT_NONE,
+                          .mounter = MOUNTER_NONE,
+                          .keeper = INDEX_HELPER_NONE,
                           .notify_lock = PTHREAD_MUTEX_INITIALIZER,
                           .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
@@ -578,12 +594,15 @@ int verb_mount(int argc, char **argv)
                 fuse_session_unmount(m.session);
                 fuse_session_destroy(m.session);
         }
-        if (m.abort_fd >= 0)
-                close(m.abort_fd);
+        mounter_end(&m.mounter, -1, true);
+        mountpoint_close(&m.point);
         park_free(m.ops.park);
         buffers_free(m.ops.buffers);
-        view_free(m.ops.view);
         index_close(m.index);
+        shared_free(m.options.opening.shared);
+        site_close(m.site);
+        index_helper_end(&m.keeper);
+        log_close(&m.log);
         options_fini(&m.options, &m.args);
         return status;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vmafs verify: go through the archive once, and name what is damaged (by byte of the archive),
- * what is lost of each disk (by byte of the disk), and what is not what it was when it was indexed
- * or recorded.
+ * vmafs verify: read the archive once and name what is damaged, by byte of the archive; what is
+ * lost of each disk, by byte of the disk; and what has changed since the archive was indexed or
+ * recorded.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,9 +15,9 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/usage.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
-#include "fs/process/sandbox.h"
 #include "fs/verbs/manifest.h"
 #include "fs/verbs/verbs.h"
 #include "fs/verbs/verify.h"
@@ -41,74 +41,74 @@ static void keep_range(struct ranges *r, const struct range *range)
                 r->list[r->kept++] = *range;
 }
 
-static bool extends(const struct range *r, const struct disk *disk, const struct extent *e)
+static bool extends(const struct range *r, const struct range *next)
 {
-        return r->disk == disk && r->start + r->len == e->start && r->addr + r->len == e->addr;
+        return r->disk == next->disk && r->start + r->len == next->start &&
+               (r->offset == UINT64_MAX ? next->offset == UINT64_MAX
+                                        : r->offset + r->len == next->offset);
 }
 
-static void note_unreadable(struct verify *v, const struct disk *disk, const struct extent *e,
-                            int rc)
+/* E, a block of DISK at POS, cannot be read: RC. */
+static void note_unreadable(struct verify *v, const struct disk *disk, uint64_t pos,
+                            const struct volume_extent *e, int rc)
 {
-        struct archive *a = index_archive(v->index);
+        bool placed = e->kind == VOLUME_RAW && e->source == index_archive(v->index)->source;
+        struct range range = {disk, pos, e->len, placed ? e->offset : UINT64_MAX, -rc};
         struct ranges *r = &v->unreadable;
-        uint64_t offset = a->addr_end ? UINT64_MAX : e->addr;
 
-        if (a->ops->locate && !a->ops->locate(a, e, &offset))
-                offset = UINT64_MAX;
-        if (r->kept && extends(&r->list[r->kept - 1], disk, e)) {
+        if (r->kept && extends(&r->list[r->kept - 1], &range)) {
                 r->list[r->kept - 1].len += e->len;
                 r->count++;
         } else {
-                keep_range(r, &(struct range){disk, e->start, e->len, e->addr, offset, -rc});
+                keep_range(r, &range);
         }
 }
 
-/* A recorder_read_fn that names the blocks which cannot be read, and tells what it reads on. */
-static int read_part(void *ctx, struct disk *disk, const struct extent *e, void *buf)
+/* A recorder_read_fn that lists unreadable blocks, and passes on what it reads to the manifests. */
+static int read_part(void *ctx, struct disk *disk, uint64_t pos, const struct volume_extent *e,
+                     void *buf)
 {
         struct verify *v = ctx;
-        struct archive *a = index_archive(v->index);
-        int rc = a->ops->read(a, e, 0, buf, e->len);
+        int rc = disk_fetch(disk, e, pos, 0, buf, e->len);
 
         if (rc == 0 && v->manifests)
-                manifests_take(v->manifests, disk, e->start, buf, e->len);
+                manifests_take(v->manifests, disk, pos, buf, e->len);
         if (rc == 0)
                 return 0;
-        for (uint64_t at = 0; at < e->len; at += MAP_BLOCK) {
-                struct extent block = {e->start + at, min_u64(MAP_BLOCK, e->len - at),
-                                       e->addr + at};
-                int failed = a->ops->read(a, &block, 0, buf, block.len);
+        for (uint64_t at = 0, n; at < e->len; at += n) {
+                struct volume_extent block;
+                int failed;
 
+                n = min_u64(MAP_BLOCK - (pos + at) % MAP_BLOCK, e->len - at);
+                block = volume_part(e, at, n);
+                failed = disk_fetch(disk, &block, pos + at, 0, buf, n);
                 if (failed < 0)
-                        note_unreadable(v, disk, &block, failed);
+                        note_unreadable(v, disk, pos + at, &block, failed);
         }
         return rc;
 }
 
-static int read_extents(void *ctx, struct disk *disk, const struct extent *extents, size_t n)
+static int read_extent(void *ctx, struct disk *disk, uint64_t pos, const struct volume_extent *e)
 {
         struct verify *v = ctx;
 
-        for (size_t i = 0; i < n; i++) {
-                const struct extent *e = &extents[i];
+        if (e->kind == VOLUME_ZERO || e->kind == VOLUME_LOST)
+                return 0;
+        if (v->checked && e->kind == VOLUME_RAW && e->source == index_archive(v->index)->source)
+                return 0;
+        for (uint64_t at = 0; at < e->len; at += READ_SIZE) {
+                struct volume_extent part = volume_part(e, at, min_u64(READ_SIZE, e->len - at));
 
-                if (e->addr == EXTENT_ZERO || e->addr == EXTENT_LOST)
-                        continue;
-                for (uint64_t at = 0; at < e->len; at += READ_SIZE) {
-                        struct extent part = {e->start + at, min_u64(READ_SIZE, e->len - at),
-                                              e->addr + at};
-
-                        read_part(v, disk, &part, v->buffer);
-                }
+                read_part(v, disk, pos + at, &part, v->buffer);
         }
         return 0;
 }
 
-static int hash_extents(void *ctx, struct disk *disk, const struct extent *extents, size_t n)
+static int hash_extent(void *ctx, struct disk *disk, uint64_t pos, const struct volume_extent *e)
 {
         struct verify *v = ctx;
 
-        return recorder_extents(v->recorder, disk, extents, n);
+        return recorder_extent(v->recorder, disk, pos, e);
 }
 
 static bool is_compressed(const struct index *index)
@@ -116,17 +116,25 @@ static bool is_compressed(const struct index *index)
         return strcmp(index_compression(index), "none") != 0;
 }
 
+/* Does the archive itself know of any disk what it holds? Some of that may be coded. */
+static bool has_volumes(const struct index *index)
+{
+        for (size_t i = 0; i < index_disk_count(index); i++)
+                if (!disk_is_scanned(index_disk(index, i)))
+                        return true;
+        return false;
+}
+
 static int scan(struct verify *v, struct error *err)
 {
-        struct index_tap tap = {.ctx = v, .extents = v->recorder ? hash_extents : read_extents};
-        /*
-         * What was decoded and checked a moment ago is in memory: reading that proves nothing,
-         * unless its reader has to make something of it.
-         */
-        bool decoded =
-            is_compressed(v->index) && !v->recorder && !index_archive(v->index)->addr_end;
+        struct index_observer observer = {.ctx = v,
+                                          .extent = v->recorder ? hash_extent : read_extent};
         struct progress *progress = progress_start(v->index, "verifying");
-        int rc = index_scan(v->index, decoded ? NULL : &tap, err);
+        int rc;
+
+        /* Whoever hashes needs all bytes. */
+        v->checked = is_compressed(v->index) && !v->recorder && !v->manifests;
+        rc = index_scan(v->index, v->checked && !has_volumes(v->index) ? NULL : &observer, err);
 
         if (rc == 0 && v->recorder) {
                 rc = recorder_finish(v->recorder);
@@ -143,7 +151,7 @@ static int scan(struct verify *v, struct error *err)
         return rc;
 }
 
-/* ---- what was recorded ---- */
+/* ---- the record ---- */
 
 struct comparison {
         struct verify *v;
@@ -174,33 +182,89 @@ static void compare_record(struct verify *v)
         }
 }
 
-/* What there is to compare with, and what that takes. Returns the exit status. */
-static int prepare(struct verify *v, const struct wishes *wishes, unsigned threads)
+static enum record_state record_state_of(int rc)
+{
+        switch (rc) {
+        case -EBADMSG:
+                return RECORD_DAMAGED;
+        case -EPERM:
+                return RECORD_UNTRUSTED;
+        case -ESTALE:
+                return RECORD_MISFIT;
+        default:
+                return RECORD_UNREADABLE;
+        }
+}
+
+/* Whatever is wrong with the record, the archive can be verified. */
+static void load_record(struct verify *v)
 {
         struct error err = {0};
         int rc = index_load_record(v->index, &v->before, &err);
 
-        /* It is the index that has suffered; the archive can be looked at all the same. */
-        if (rc < 0)
-                report_error(v->path, &err);
-        if (v->before && v->before->disk_count != index_disk_count(v->index)) {
+        if (rc < 0) {
+                v->record = record_state_of(rc);
+                /* What is wrong with an index is printed with the others. */
+                if (rc == -EBADMSG || rc == -ENOMEM)
+                        report_error(v->path, &err);
+        } else if (v->before && v->before->disk_count != index_disk_count(v->index)) {
+                v->record = RECORD_MISFIT;
                 report("%s: what was recorded of it is not used: it does not fit", v->path);
                 record_free(steal_ptr(&v->before));
+        } else if (v->before) {
+                v->record = RECORD_USED;
         }
+}
+
+/* Load what the archive is to be compared with, and prepare hashing. Returns the exit status. */
+static int prepare(struct verify *v, const struct wishes *wishes)
+{
+        struct error err = {0};
+        int rc;
+
+        /* The pass may take hours: say before it that its result could not be kept. */
+        if (wishes->record && index_try_keeping(v->index, &err) < 0) {
+                report_error(v->path, &err);
+                return STATUS_FAILED;
+        }
+        load_record(v);
         if (manifests_load(v->index, &v->manifests) < 0) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
         if (!v->before && !wishes->record)
                 return STATUS_OK;
-        rc = recorder_new(v->index, threads, read_part, v, &v->recorder);
+        rc = recorder_new(v->index, read_part, v, &v->recorder);
         if (rc == 0)
                 return STATUS_OK;
         report("%s: cannot be hashed: %s", v->path, strerror(-rc));
         return STATUS_FAILED;
 }
 
-/* ---- keeping ---- */
+/* ---- the verdict ---- */
+
+enum verdict verify_verdict(const struct verify *v)
+{
+        size_t doubts = index_doubt_count(v->index);
+
+        if (index_damage_count(v->index) > doubts || v->unreadable.count || v->changed.count ||
+            v->unknown.count || v->audit.count || !manifests_agree(v->manifests))
+                return VERDICT_DAMAGED;
+        for (size_t i = 0; i < LOCATIONS; i++)
+                if (v->audit.sidecars[i].differs)
+                        return VERDICT_DAMAGED;
+        for (size_t i = 0; i < index_disk_count(v->index); i++)
+                if (index_disk(v->index, i)->totals.lost)
+                        return VERDICT_DAMAGED;
+        return doubts ? VERDICT_DOUBT : VERDICT_SOUND;
+}
+
+static bool is_sound(const struct verify *v)
+{
+        return verify_verdict(v) == VERDICT_SOUND;
+}
+
+/* ---- storing ---- */
 
 /* Record what was found. Returns the exit status. */
 static int record_now(struct verify *v)
@@ -208,7 +272,7 @@ static int record_now(struct verify *v)
         uint64_t now = (uint64_t)time(NULL);
         int rc;
 
-        if (!verify_is_sound(v)) {
+        if (!is_sound(v)) {
                 report("%s: is not recorded: it is not sound", v->path);
                 return STATUS_FAILED;
         }
@@ -225,29 +289,17 @@ static int record_now(struct verify *v)
         return STATUS_FAILED;
 }
 
-/* The pass has found what an index is made of: leave one behind, unless that would hide something.
+/*
+ * The pass has found everything that an index needs, so store one, unless that would hide
+ * something.
  */
 static void keep_index(struct verify *v)
 {
-        const struct audit_sidecar *own = &v->audit.sidecars[PLACE_OWN];
+        const struct audit_sidecar *own = &v->audit.sidecars[LOCATION_OWN];
         bool good = own->present && !own->differs && !own->problem[0];
 
-        if (!good && is_compressed(v->index) && verify_is_sound(v))
+        if (!good && is_compressed(v->index) && is_sound(v))
                 index_keep(v->index, NULL);
-}
-
-bool verify_is_sound(const struct verify *v)
-{
-        if (index_damage_count(v->index) || v->unreadable.count || v->changed.count ||
-            v->unknown.count || v->audit.count || !manifests_agree(v->manifests))
-                return false;
-        for (size_t i = 0; i < PLACES; i++)
-                if (v->audit.sidecars[i].differs)
-                        return false;
-        for (size_t i = 0; i < index_disk_count(v->index); i++)
-                if (index_disk(v->index, i)->totals.lost)
-                        return false;
-        return true;
 }
 
 /* ---- the verb ---- */
@@ -267,9 +319,9 @@ static int look(struct verify *v)
         return STATUS_FAILED;
 }
 
-static int run(struct verify *v, const struct wishes *wishes, unsigned threads)
+static int run(struct verify *v, const struct wishes *wishes)
 {
-        int status = prepare(v, wishes, threads), printed = STATUS_OK;
+        int status = prepare(v, wishes), printed = STATUS_OK;
 
         if (status == STATUS_OK)
                 status = look(v);
@@ -285,11 +337,10 @@ static int run(struct verify *v, const struct wishes *wishes, unsigned threads)
                 verify_print(v);
         if (printed != STATUS_OK)
                 return printed;
-        return verify_is_sound(v) ? status : STATUS_FAILED;
+        return is_sound(v) ? status : STATUS_FAILED;
 }
 
-static int verify(struct index *index, const char *path, const struct wishes *wishes,
-                  unsigned threads)
+static int verify(struct index *index, const char *path, const struct wishes *wishes)
 {
         cleanup_free char *buffer = malloc(READ_SIZE);
         cleanup_free struct range *ranges = calloc(3 * (size_t)RANGES_MAX, sizeof *ranges);
@@ -303,12 +354,29 @@ static int verify(struct index *index, const char *path, const struct wishes *wi
         v.unreadable.list = ranges;
         v.changed.list = ranges + RANGES_MAX;
         v.unknown.list = ranges + 2 * (size_t)RANGES_MAX;
-        status = run(&v, wishes, threads);
+        status = run(&v, wishes);
         audit_fini(&v.audit);
         manifests_free(v.manifests);
         recorder_free(v.recorder);
         record_free(v.before);
         record_free(v.made);
+        return status;
+}
+
+struct request {
+        struct index_options opening;
+        struct wishes wishes;
+};
+
+static int verify_one(const struct request *r, const char *path)
+{
+        struct opened o = OPENED_NONE;
+        int status;
+
+        status = opening_open(path, &r->opening, -1, &o);
+        if (status == STATUS_OK)
+                status = verify(o.index, path, &r->wishes);
+        opening_close(&o);
         return status;
 }
 
@@ -319,28 +387,20 @@ int verb_verify(int argc, char **argv)
                                                 {"file", required_argument, NULL, 'f'},
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
-        struct index_options opening = {.sidecar = INDEX_SIDECAR_LATER};
-        struct wishes wishes = {0};
-        struct index *index;
-        int c, status;
+        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_LATER}};
+        int c;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c == 'j')
-                        wishes.json = true;
+                        r.wishes.json = true;
                 else if (c == 'r')
-                        wishes.record = true;
+                        r.wishes.record = true;
                 else if (c == 'f')
-                        opening.sidecar_path = optarg;
-                else if (opening_option(c, argv, &opening) != STATUS_OK)
+                        r.opening.sidecar_path = optarg;
+                else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
         if (argc - optind != 1)
                 return usage_error("verify needs one archive");
-        status = report_open(argv[optind], &opening, &index);
-        if (status != STATUS_OK)
-                return status;
-        sandbox_verb_opened(index, -1);
-        status = verify(index, argv[optind], &wishes, opening.threads);
-        index_close(index);
-        return report_finish_output(status);
+        return report_finish_output(verify_one(&r, argv[optind]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What verify has found, and how it says so. */
+/* What verify has found, and printing it. */
 #ifndef VMAFS_VERIFY_H
 #define VMAFS_VERIFY_H
 
@@ -15,13 +15,12 @@ struct manifests;
 struct record;
 struct recorder;
 
-/* A part of a disk. */
+/* A range of a disk. */
 struct range {
         const struct disk *disk;
         uint64_t start, len; /* of the disk */
-        uint64_t addr;       /* where that is meant: as its reader gave it … */
-        uint64_t offset;     /* … and the byte of the archive's stream, or UINT64_MAX */
-        int error;           /* positive errno, likewise */
+        uint64_t offset; /* where that is meant: the byte of the archive's stream, or UINT64_MAX */
+        int error;       /* positive errno, likewise */
 };
 
 enum { RANGES_MAX = 1000 };
@@ -29,25 +28,47 @@ enum { RANGES_MAX = 1000 };
 struct ranges {
         struct range *list; /* room for RANGES_MAX */
         size_t kept;
-        uint64_t count; /* all, also those that were not kept */
+        uint64_t count; /* all, including those not in the list */
+};
+
+/* Is there something to compare with? */
+enum record_state {
+        RECORD_NONE, /* nothing was recorded */
+        RECORD_USED,
+        RECORD_DAMAGED,    /* something was, and it is damaged */
+        RECORD_UNTRUSTED,  /* something may be, in an index that is not trusted … */
+        RECORD_UNREADABLE, /* … or that cannot be used for another reason */
+        RECORD_MISFIT,     /* something is, of another archive than this is now */
 };
 
 struct verify {
         struct index *index;
         const char *path;
-        char *buffer;             /* READ_SIZE of verify.c */
-        struct ranges unreadable; /* blocks that are there but cannot be read */
-        struct ranges changed;    /* what is not what was recorded */
-        struct ranges unknown;    /* what cannot be compared with that, since something is lost */
+        char *buffer; /* READ_SIZE of verify.c */
+        /*
+         * What lies in the stream as it is was decoded and checked a moment ago: reading it again
+         * proves nothing.
+         */
+        bool checked;
+        struct ranges unreadable; /* blocks that exist but cannot be read */
+        struct ranges changed;    /* what differs from the record */
+        struct ranges unknown;    /* what cannot be compared, since something is lost */
         struct audit audit;
         struct manifests *manifests; /* NULL: there are none */
         struct recorder *recorder;   /* NULL: nothing is hashed */
-        struct record *before;       /* what was recorded; NULL: nothing was */
-        struct record *made;         /* what is recorded now, or NULL */
+        struct record *before;       /* the earlier record; NULL unless RECORD_USED */
+        enum record_state record;
+        struct record *made; /* the new record, or NULL */
 };
 
-/* Is the archive what it should be, as far as that can be said? */
-bool verify_is_sound(const struct verify *v);
+enum verdict {
+        VERDICT_SOUND,
+        VERDICT_DOUBT, /* nothing is known to be wrong, and it cannot be proven that nothing is */
+        VERDICT_DAMAGED,
+};
+
+/* What the archive is, as far as vmafs can tell. */
+enum verdict verify_verdict(const struct verify *v);
 
 void verify_print(const struct verify *v);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What verify has found, for a person and for a script. */
+/* Prints verify's findings, for people and for scripts. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -15,28 +15,28 @@
 #include "index/verify/record.h"
 #include "index/verify/recorder.h"
 
-enum { CLUSTER = 65536 };
+/* How many lines of a list people get. */
+enum { CLUSTER = 65536, LINES_MAX = 10 };
 
 struct hex {
         char text[2 * HASHTREE_LEN + 1];
 };
 
-/* The next range of D at or behind *POS that is lost, or false. */
+/* Find the next lost range of D at or after *POS. False: none. */
 static bool next_lost(struct disk *d, uint64_t *pos, struct extent *lost)
 {
-        struct extent e;
+        struct volume_extent e;
 
         lost->len = 0;
-        for (; *pos < d->size; *pos = e.start + e.len) {
-                disk_find(d, *pos, &e);
-                if (e.addr != EXTENT_LOST) {
+        for (; *pos < d->size; *pos += e.len) {
+                if (disk_extent(d, *pos, d->size - *pos, &e) < 0 || e.kind != VOLUME_LOST) {
                         if (lost->len)
                                 return true;
                         continue;
                 }
                 if (!lost->len)
                         lost->start = *pos;
-                lost->len = e.start + e.len - lost->start;
+                lost->len = *pos + e.len - lost->start;
         }
         return lost->len > 0;
 }
@@ -46,10 +46,10 @@ static uint64_t clusters(const struct disk *d)
         return d->size / CLUSTER + (d->size % CLUSTER != 0);
 }
 
-/* Clusters of which something is lost. */
+/* How many clusters have lost something. */
 static uint64_t lost_clusters(struct disk *d)
 {
-        uint64_t count = 0, counted = 0; /* those in front of COUNTED are */
+        uint64_t count = 0, counted = 0; /* up to COUNTED, they are counted */
         struct extent lost;
 
         if (d->totals.lost == 0)
@@ -67,7 +67,7 @@ static uint64_t lost_clusters(struct disk *d)
         return count;
 }
 
-/* The tree's root of D; false where none was taken, or it is not complete. */
+/* The root of D's hash tree. False if there is none, or it is incomplete. */
 static bool find_root(const struct verify *v, const struct disk *d, struct hex *out)
 {
         uint8_t root[HASHTREE_LEN];
@@ -91,29 +91,42 @@ static uint64_t bytes_of(const struct ranges *r, const struct disk *d)
 
 /* ---- for a person ---- */
 
+/* How many of KEPT lines to print. */
+static size_t lines_of(size_t kept)
+{
+        return kept < LINES_MAX ? kept : LINES_MAX;
+}
+
+static void print_more(const char *what, uint64_t count, uint64_t printed)
+{
+        if (count > printed)
+                printf("%s: and %" PRIu64 " more (--json has %s)\n", what, count - printed,
+                       count > RANGES_MAX ? "the first 1,000" : "all");
+}
+
 static void print_damages(const struct index *index, const struct index_damage *list, size_t kept,
                           size_t count)
 {
-        for (size_t i = 0; i < kept; i++) {
+        for (size_t i = 0; i < lines_of(kept); i++) {
                 printf("archive byte %" PRIu64 ": %s", list[i].offset, list[i].text);
                 if (list[i].len)
                         printf(" (%s from %" PRIu64 ", %" PRIu64 " bytes)",
                                index_disk(index, list[i].disk)->name, list[i].start, list[i].len);
                 putchar('\n');
         }
-        if (count > kept)
-                printf("%zu more of the same kind\n", count - kept);
+        print_more("archive", count, lines_of(kept));
 }
 
 static void print_unreadable(const struct ranges *r)
 {
-        for (size_t i = 0; i < r->kept; i++) {
+        for (size_t i = 0; i < lines_of(r->kept); i++) {
                 if (r->list[i].offset != UINT64_MAX)
                         printf("archive byte %" PRIu64 ": ", r->list[i].offset);
                 printf("cannot be read: %s (%s from %" PRIu64 ", %" PRIu64 " bytes)\n",
                        strerror(r->list[i].error), r->list[i].disk->name, r->list[i].start,
                        r->list[i].len);
         }
+        print_more("unreadable ranges", r->kept, lines_of(r->kept));
         if (r->count > r->kept)
                 printf("%" PRIu64 " unreadable blocks in all\n", r->count);
 }
@@ -124,17 +137,37 @@ static void print_range(const struct disk *d, const char *what, uint64_t start, 
                start + len - 1, len);
 }
 
+static void print_more_ranges(const struct disk *d, const char *what, uint64_t count)
+{
+        if (count > LINES_MAX)
+                printf("%s: %s: and %" PRIu64 " more (--json has all)\n", d->name, what,
+                       count - LINES_MAX);
+}
+
 static void print_ranges(const struct ranges *r, const struct disk *d, const char *what)
 {
+        uint64_t count = 0;
+
         for (size_t i = 0; i < r->kept; i++)
-                if (r->list[i].disk == d)
+                if (r->list[i].disk == d && ++count <= LINES_MAX)
                         print_range(d, what, r->list[i].start, r->list[i].len);
+        print_more_ranges(d, what, count);
+}
+
+static void print_lost(struct disk *d)
+{
+        struct extent lost;
+        uint64_t count = 0;
+
+        for (uint64_t pos = 0; d->totals.lost && next_lost(d, &pos, &lost);)
+                if (++count <= LINES_MAX)
+                        print_range(d, "lost", lost.start, lost.len);
+        print_more_ranges(d, "lost", count);
 }
 
 static void print_disk(const struct verify *v, struct disk *d)
 {
         uint64_t missing = lost_clusters(d);
-        struct extent lost;
         struct hex root;
         char size[32];
 
@@ -144,12 +177,28 @@ static void print_disk(const struct verify *v, struct disk *d)
                 printf(", %s lost", report_size(d->totals.lost, size));
         printf("; %" PRIu64 " of %" PRIu64 " clusters present\n", clusters(d) - missing,
                clusters(d));
-        for (uint64_t pos = 0; next_lost(d, &pos, &lost);)
-                print_range(d, "lost", lost.start, lost.len);
+        print_lost(d);
         print_ranges(&v->changed, d, "changed since it was recorded");
         print_ranges(&v->unknown, d, "cannot be compared with what was recorded");
         if (find_root(v, d, &root))
                 printf("%s: tree SHA-256 %s\n", d->name, root.text);
+}
+
+/* Why there is nothing to compare with. */
+static const char *no_record(enum record_state state)
+{
+        switch (state) {
+        case RECORD_DAMAGED:
+                return "something, but the record is damaged and cannot be compared";
+        case RECORD_UNTRUSTED:
+                return "not known, since its index is not trusted; nothing is compared";
+        case RECORD_UNREADABLE:
+                return "not known, since its index cannot be used; nothing is compared";
+        case RECORD_MISFIT:
+                return "something that does not fit this archive and cannot be compared";
+        default:
+                return "nothing; bit rot in the disks' data would not show";
+        }
 }
 
 static void print_record(const struct verify *v)
@@ -160,7 +209,7 @@ static void print_record(const struct verify *v)
 
         if (!v->before) {
                 if (!v->made)
-                        puts("recorded: nothing; bit rot in the disks' data would not show");
+                        printf("recorded: %s\n", no_record(v->record));
                 return;
         }
         if (gmtime_r(&t, &tm))
@@ -173,7 +222,7 @@ static void print_record(const struct verify *v)
 
 static void print_sidecars(const struct audit *a)
 {
-        for (size_t i = 0; i < PLACES; i++) {
+        for (size_t i = 0; i < LOCATIONS; i++) {
                 const struct audit_sidecar *s = &a->sidecars[i];
 
                 if (!s->present)
@@ -186,22 +235,37 @@ static void print_sidecars(const struct audit *a)
         }
 }
 
+/* Printed first and last, so that one of them is on the screen even after a long list. */
+static void print_verdict(const struct verify *v)
+{
+        static const char *const words[] = {
+            [VERDICT_SOUND] = "sound",
+            [VERDICT_DOUBT] = "IN DOUBT",
+            [VERDICT_DAMAGED] = "DAMAGED",
+        };
+
+        printf("%s: %s\n", v->path, words[verify_verdict(v)]);
+}
+
 void verify_print(const struct verify *v)
 {
         const struct index_damage *list;
         size_t kept = index_damages(v->index, &list);
 
+        print_verdict(v);
         print_damages(v->index, list, kept, index_damage_count(v->index));
         print_unreadable(&v->unreadable);
         print_damages(v->index, v->audit.differences, v->audit.kept, v->audit.count);
         print_sidecars(&v->audit);
         manifests_print(v->manifests);
+        if (index_info(v->index)->note[0])
+                printf("note: %s\n", index_info(v->index)->note);
         for (size_t i = 0; i < index_disk_count(v->index); i++)
                 print_disk(v, index_disk(v->index, i));
         print_record(v);
         if (v->made)
                 puts("recorded: now");
-        printf("%s: %s\n", v->path, verify_is_sound(v) ? "sound" : "DAMAGED");
+        print_verdict(v);
 }
 
 /* ---- for a script ---- */
@@ -216,17 +280,14 @@ static json_t *damages_json(const struct index *index, const struct index_damage
         json_t *out = json_array();
 
         for (size_t i = 0; i < kept; i++) {
-                json_t *o = json_pack("{s:I, s:s}", "offset", (json_int_t)list[i].offset, "what",
-                                      list[i].text);
+                const struct index_damage *d = &list[i];
+                const char *disk = d->disk == DISK_NONE ? NULL : index_disk(index, d->disk)->name;
 
-                if (list[i].disk != DISK_NONE)
-                        json_object_set_new(o, "disk",
-                                            json_string(index_disk(index, list[i].disk)->name));
-                if (list[i].len) {
-                        json_object_set_new(o, "start", json_integer((json_int_t)list[i].start));
-                        json_object_set_new(o, "length", json_integer((json_int_t)list[i].len));
-                }
-                json_array_append_new(out, o);
+                json_array_append_new(
+                    out, json_pack("{s:I, s:s, s:o, s:o, s:o}", "offset", (json_int_t)d->offset,
+                                   "what", d->text, "disk", json_text_or_null(disk), "start",
+                                   json_number_or_null(d->len != 0, d->start), "length",
+                                   json_number_or_null(d->len != 0, d->len)));
         }
         return out;
 }
@@ -238,13 +299,11 @@ static json_t *unreadable_json(const struct ranges *ranges)
         for (size_t i = 0; i < ranges->kept; i++) {
                 const struct range *r = &ranges->list[i];
 
-                json_t *o = json_pack("{s:s, s:I, s:I, s:s}", "disk", r->disk->name, "start",
-                                      (json_int_t)r->start, "length", (json_int_t)r->len, "what",
-                                      strerror(r->error));
-
-                if (r->offset != UINT64_MAX)
-                        json_object_set_new(o, "offset", json_integer((json_int_t)r->offset));
-                json_array_append_new(out, o);
+                json_array_append_new(
+                    out, json_pack("{s:o, s:s, s:I, s:I, s:s}", "offset",
+                                   json_number_or_null(r->offset != UINT64_MAX, r->offset), "disk",
+                                   r->disk->name, "start", (json_int_t)r->start, "length",
+                                   (json_int_t)r->len, "what", strerror(r->error)));
         }
         return out;
 }
@@ -297,7 +356,7 @@ static json_t *disks_json(const struct verify *v)
         return out;
 }
 
-/* What was recorded before, or is now; null where nothing is. */
+/* The earlier record or the new one; null if there is neither. */
 static json_t *record_json(const struct verify *v)
 {
         const struct record *r = v->before ? v->before : v->made;
@@ -308,21 +367,42 @@ static json_t *record_json(const struct verify *v)
                          v->changed.count == 0, "made-now", v->made != NULL);
 }
 
+static const char *verdict_word(const struct verify *v)
+{
+        static const char *const words[] = {
+            [VERDICT_SOUND] = "sound",
+            [VERDICT_DOUBT] = "in-doubt",
+            [VERDICT_DAMAGED] = "damaged",
+        };
+
+        return words[verify_verdict(v)];
+}
+
+/* Null if there is a record to compare with, or none was ever made. */
+static json_t *record_problem_json(const struct verify *v)
+{
+        static const char *const words[] = {
+            [RECORD_DAMAGED] = "damaged",
+            [RECORD_UNTRUSTED] = "untrusted",
+            [RECORD_UNREADABLE] = "unreadable",
+            [RECORD_MISFIT] = "misfit",
+        };
+
+        return json_text_or_null(words[v->record]);
+}
+
 static json_t *sidecars_json(const struct audit *a)
 {
         json_t *out = json_array();
 
-        for (size_t i = 0; i < PLACES; i++) {
+        for (size_t i = 0; i < LOCATIONS; i++) {
                 const struct audit_sidecar *s = &a->sidecars[i];
-                json_t *o;
 
                 if (!s->present)
                         continue;
-                o = json_pack("{s:o, s:b}", "path", json_text(s->path), "agrees",
-                              !s->differs && !s->problem[0]);
-                if (o && s->problem[0])
-                        json_object_set_new(o, "problem", json_text(s->problem));
-                json_array_append_new(out, o);
+                json_array_append_new(out, json_pack("{s:o, s:b, s:o}", "path", json_text(s->path),
+                                                     "agrees", !s->differs && !s->problem[0],
+                                                     "problem", json_text_or_null(s->problem)));
         }
         return out;
 }
@@ -333,11 +413,12 @@ int verify_print_json(const struct verify *v)
         size_t kept = index_damages(v->index, &list);
 
         return json_print(json_pack(
-            "{s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "archive", json_text(v->path),
-            "sound", verify_is_sound(v), "damage-count", (json_int_t)index_damage_count(v->index),
-            "damage", damages_json(v->index, list, kept), "unreadable",
-            unreadable_json(&v->unreadable), "differences",
+            "{s:o, s:b, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "archive",
+            json_text(v->path), "sound", verify_verdict(v) == VERDICT_SOUND, "verdict",
+            verdict_word(v), "note", json_text_or_null(index_info(v->index)->note), "damage-count",
+            (json_int_t)index_damage_count(v->index), "damage", damages_json(v->index, list, kept),
+            "unreadable", unreadable_json(&v->unreadable), "differences",
             damages_json(v->index, v->audit.differences, v->audit.kept), "indexes",
             sidecars_json(&v->audit), "manifests", manifests_json(v->manifests), "record",
-            record_json(v), "disks", disks_json(v)));
+            record_json(v), "record-problem", record_problem_json(v), "disks", disks_json(v)));
 }

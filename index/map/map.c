@@ -8,26 +8,32 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "index/map/chunks.h"
 #include "index/map/span.h"
+#include "index/map/strays.h"
+#include "index/map/word.h"
 
-enum { CHUNK_SPANS = 64 };
+#define CLUSTER   ((uint64_t)WORD_BYTES)
+#define SPANS_MAX (MAP_SIZE_MAX / MAP_SPAN)
 
-struct chunk {
-        struct span spans[CHUNK_SPANS];
-        _Atomic uint64_t kept; /* a bit a span; cleared with release once the span is filled */
-};
+_Static_assert(MAP_SPAN == (uint64_t)SPAN_BLOCKS * MAP_BLOCK, "see map.h");
+_Static_assert(CLUSTER == (uint64_t)SPAN_CLUSTER_BLOCKS * MAP_BLOCK, "see word.h");
 
-_Static_assert(MAP_SPAN == (uint64_t)SPAN_BLOCKS * MAP_BLOCK, "what map.h says of a span");
+/*
+ * A span takes about 120 bytes beyond its contents. It is worth that if so many clusters arrive as
+ * one, or if the strays have so many entries on one side of what arrives.
+ */
+enum { OPEN_RUN = 16, OPEN_STRAYS = 48 };
 
 struct extent_map {
         uint64_t size; /* bytes */
         enum map_gap gap;
         bool sealed;
-        size_t chunk_count;
-        struct chunk **chunks; /* NULL where nothing was added */
+        struct chunks chunks;
+        struct strays strays; /* only clusters whose span does not exist */
 };
 
-/* Blocks of the disk, the last one perhaps partial. */
+/* How many blocks the disk has; the last one may be partial. */
 static uint64_t map_blocks(const struct extent_map *m)
 {
         return round_up(m->size, MAP_BLOCK) / MAP_BLOCK;
@@ -48,22 +54,12 @@ int map_new(uint64_t size, enum map_gap gap, struct extent_map **out)
         return 0;
 }
 
-static void chunk_free(struct chunk *c)
-{
-        if (!c)
-                return;
-        for (size_t i = 0; i < CHUNK_SPANS; i++)
-                span_fini(&c->spans[i]);
-        free(c);
-}
-
 void map_free(struct extent_map *m)
 {
         if (!m)
                 return;
-        for (size_t i = 0; i < m->chunk_count; i++)
-                chunk_free(m->chunks[i]);
-        free(m->chunks);
+        chunks_fini(&m->chunks);
+        strays_fini(&m->strays);
         free(m);
 }
 
@@ -92,37 +88,43 @@ void map_set_gap(struct extent_map *m, enum map_gap gap)
 
 /* ---- growing ---- */
 
-static int chunks_reserve(struct extent_map *m, size_t count)
+static void note_twice(struct map_twice *twice, uint64_t start, uint64_t len)
 {
-        size_t grown = m->chunk_count * 2;
-        struct chunk **chunks;
-
-        if (count <= m->chunk_count)
-                return 0;
-        if (grown < count)
-                grown = count;
-        chunks = realloc(m->chunks, grown * sizeof *chunks);
-        if (!chunks)
-                return -ENOMEM;
-        memset(chunks + m->chunk_count, 0, (grown - m->chunk_count) * sizeof *chunks);
-        m->chunks = chunks;
-        m->chunk_count = grown;
-        return 0;
+        if (len == 0)
+                return;
+        if (twice->len == 0)
+                twice->first = start;
+        twice->len = start + len - twice->first;
 }
 
-/* The span that holds BLOCK, made where it is not there yet. NULL: out of memory. */
-static struct span *span_make(struct extent_map *m, uint64_t block)
+/*
+ * Span NUMBER, which is created if it is missing and then takes over its strays. NULL: out of
+ * memory.
+ */
+static struct span *open_span(struct extent_map *m, uint64_t number)
 {
-        size_t number = (size_t)(block / SPAN_BLOCKS);
-        size_t chunk = number / CHUNK_SPANS;
+        struct span *span = chunks_open(&m->chunks, number);
+        uint64_t first = number * SPAN_CLUSTERS;
+        struct cluster_run run;
+        int rc = span ? 1 : -ENOMEM;
 
-        if (chunks_reserve(m, chunk + 1) < 0)
-                return NULL;
-        if (!m->chunks[chunk])
-                m->chunks[chunk] = calloc(1, sizeof(struct chunk));
-        if (!m->chunks[chunk])
-                return NULL;
-        return &m->chunks[chunk]->spans[number % CHUNK_SPANS];
+        while (rc > 0 && m->strays.count) {
+                struct span_again none = {0};
+
+                rc = strays_take(&m->strays, first, first + SPAN_CLUSTERS, &run);
+                if (rc > 0 && span_add_word(span, (uint32_t)(run.cluster - first),
+                                            (uint32_t)run.count, run.word, &none) < 0)
+                        rc = -ENOMEM;
+        }
+        return rc < 0 ? NULL : span;
+}
+
+/* Span NUMBER, which is created if it is missing. NULL: out of memory. */
+static struct span *span_make(struct extent_map *m, uint64_t number)
+{
+        struct span *span = chunks_span(&m->chunks, number);
+
+        return span ? span : open_span(m, number);
 }
 
 static bool is_word(uint64_t addr)
@@ -144,13 +146,73 @@ static int check_extent(const struct extent *e)
         return 0;
 }
 
-static void note_twice(struct map_twice *twice, uint64_t start, uint64_t len)
+/*
+ * Add as much of RUN to the strays as possible. Returns how many of its clusters were added, or
+ * -ENOMEM. 0 means that a span pays off, or is needed because the strays already know these
+ * clusters.
+ */
+static int64_t add_stray(struct extent_map *m, const struct cluster_run *run)
 {
-        if (len == 0)
-                return;
-        if (twice->len == 0)
-                twice->first = start;
-        twice->len = start + len - twice->first;
+        uint64_t at = run->cluster % SPAN_CLUSTERS, first = run->cluster - at;
+        bool spans = at == 0 && run->count >= SPAN_CLUSTERS;
+        struct cluster_run part = *run, gap;
+        int rc;
+
+        if (run->count >= OPEN_RUN && !spans)
+                return 0;
+        if (strays_find(&m->strays, run->cluster, &gap))
+                return 0;
+        part.count = min_u64(run->count, gap.count);
+        if (spans) {
+                uint64_t missing = chunks_missing(&m->chunks, run->cluster / SPAN_CLUSTERS);
+
+                if (missing < part.count / SPAN_CLUSTERS)
+                        part.count = missing * SPAN_CLUSTERS;
+                part.count -= part.count % SPAN_CLUSTERS;
+        } else {
+                part.count = min_u64(part.count, SPAN_CLUSTERS - at);
+                if (strays_crowded(&m->strays, part.cluster, first, first + SPAN_CLUSTERS,
+                                   OPEN_STRAYS))
+                        return 0;
+        }
+        rc = part.count ? strays_add(&m->strays, &part) : 0;
+        return rc < 0 ? rc : (int64_t)part.count;
+}
+
+/* Add N blocks from BLOCK on to SPAN, in which they lie. */
+static int add_to_span(struct span *span, uint64_t block, uint32_t n, uint64_t addr,
+                       struct map_twice *twice)
+{
+        uint64_t base = block - block % SPAN_BLOCKS;
+        struct span_again again = {0};
+        int rc = span_add(span, (uint32_t)(block - base), n, addr, &again);
+
+        note_twice(twice, (base + again.first) * MAP_BLOCK, (uint64_t)again.blocks * MAP_BLOCK);
+        return rc;
+}
+
+/*
+ * Add up to N blocks, the rest of E, from BLOCK on, where there is no span. Returns how many were
+ * added, or -errno.
+ */
+static int64_t add_elsewhere(struct extent_map *m, uint64_t block, uint64_t n, uint64_t addr,
+                             const struct extent *e, struct map_twice *twice)
+{
+        struct cluster_run run = {block / SPAN_CLUSTER_BLOCKS, n / SPAN_CLUSTER_BLOCKS,
+                                  word_whole(addr)};
+        bool worth = e->len >= OPEN_RUN * CLUSTER && run.count < SPAN_CLUSTERS;
+        int64_t added = 0;
+        struct span *span;
+        int rc;
+
+        if (block % SPAN_CLUSTER_BLOCKS == 0 && run.count && !worth)
+                added = add_stray(m, &run);
+        if (added)
+                return added < 0 ? added : added * SPAN_CLUSTER_BLOCKS;
+        n = min_u64(n, SPAN_BLOCKS - block % SPAN_BLOCKS);
+        span = open_span(m, block / SPAN_BLOCKS);
+        rc = span ? add_to_span(span, block, (uint32_t)n, addr, twice) : -ENOMEM;
+        return rc < 0 ? rc : (int64_t)n;
 }
 
 static int add_extent(struct extent_map *m, const struct extent *e, struct map_twice *twice)
@@ -160,69 +222,78 @@ static int add_extent(struct extent_map *m, const struct extent *e, struct map_t
         uint64_t addr = e->addr;
 
         while (left) {
-                uint32_t at = (uint32_t)(block % SPAN_BLOCKS);
-                uint32_t n = (uint32_t)min_u64(left, SPAN_BLOCKS - at);
-                struct span *span = span_make(m, block);
-                struct span_again again = {0};
-                int rc;
+                struct span *span = chunks_span(&m->chunks, block / SPAN_BLOCKS);
+                int64_t n = (int64_t)min_u64(left, SPAN_BLOCKS - block % SPAN_BLOCKS);
+                int rc = 0;
 
-                if (!span)
-                        return -ENOMEM;
-                rc = span_add(span, at, n, addr, &again);
-                if (rc < 0)
-                        return rc;
-                note_twice(twice, (block - at + again.first) * MAP_BLOCK,
-                           (uint64_t)again.blocks * MAP_BLOCK);
-                block += n;
-                left -= n;
+                if (span)
+                        rc = add_to_span(span, block, (uint32_t)n, addr, twice);
+                else
+                        n = add_elsewhere(m, block, left, addr, e, twice);
+                if (rc < 0 || n < 0)
+                        return rc < 0 ? rc : (int)n;
+                block += (uint64_t)n;
+                left -= (uint64_t)n;
                 addr += is_word(addr) ? 0 : (uint64_t)n * MAP_BLOCK;
         }
         return 0;
 }
 
+/* Add the cluster that WORD describes. */
+static int add_cluster(struct extent_map *m, uint64_t cluster, uint64_t word,
+                       struct map_twice *twice)
+{
+        struct cluster_run run = {cluster, 1, word};
+        uint64_t number = cluster / SPAN_CLUSTERS;
+        struct span *span = chunks_span(&m->chunks, number);
+        int64_t added = span ? 0 : add_stray(m, &run);
+        struct span_again again = {0};
+        int rc;
+
+        if (added)
+                return added < 0 ? (int)added : 0;
+        span = span ? span : open_span(m, number);
+        if (!span)
+                return -ENOMEM;
+        rc = span_add_word(span, (uint32_t)(cluster % SPAN_CLUSTERS), 1, word, &again);
+        note_twice(twice, number * MAP_SPAN + (uint64_t)again.first * MAP_BLOCK,
+                   (uint64_t)again.blocks * MAP_BLOCK);
+        return rc;
+}
+
 /*
- * Whole clusters that a packed span can hold are handed to it in one go. A cluster with a mask
- * comes as up to 16 extents in a row; gathering them first spares the span's runs the churn.
+ * A cluster with a mask arrives as up to 16 extents in a row. Returns how many of the N extents at
+ * E make up one that a word can describe, or 0.
  */
 static size_t gather_cluster(const struct extent *e, size_t n, uint64_t *word)
 {
-        uint64_t start = e->start, end = start + SPAN_CLUSTER_BYTES;
+        uint64_t start = e->start, end = start + CLUSTER;
         uint64_t base = 0, next = 0, mask = 0;
         size_t i;
 
-        if (start % SPAN_CLUSTER_BYTES)
+        if (start % CLUSTER)
                 return 0;
         for (i = 0; i < n && start < end; i++) {
-                unsigned bit = (unsigned)(start % SPAN_CLUSTER_BYTES / MAP_BLOCK);
+                unsigned bit = (unsigned)(start % CLUSTER / MAP_BLOCK);
                 unsigned bits = (unsigned)(e[i].len / MAP_BLOCK);
+                bool lost = e[i].addr == EXTENT_LOST;
+                uint64_t addr = lost ? WORD_ADDR_LOST : e[i].addr;
 
-                if (e[i].start != start || e[i].len % MAP_BLOCK || e[i].len > end - start ||
-                    e[i].addr == EXTENT_LOST)
+                if (e[i].start != start || e[i].len % MAP_BLOCK || e[i].len > end - start)
                         return 0;
-                if (e[i].addr != EXTENT_ZERO) {
-                        if (mask && e[i].addr != next)
+                if (addr != EXTENT_ZERO) {
+                        if (mask && addr != next)
                                 return 0;
-                        base = mask ? base : e[i].addr;
+                        base = mask ? base : addr;
                         mask |= ((UINT64_C(1) << bits) - 1) << bit;
-                        next = e[i].addr + e[i].len;
+                        next = lost ? addr : addr + e[i].len;
                 }
                 start += e[i].len;
         }
         if (start != end)
                 return 0;
-        *word = base << 16 | mask;
+        *word = mask ? base << 16 | mask : 0;
         return i;
-}
-
-static int add_cluster(struct extent_map *m, uint64_t start, uint64_t word, bool *done)
-{
-        uint64_t block = start / MAP_BLOCK;
-        struct span *span = span_make(m, block);
-
-        if (!span)
-                return -ENOMEM;
-        *done = span_add_packed(span, (uint32_t)(block % SPAN_BLOCKS), word);
-        return 0;
 }
 
 ssize_t map_add(struct extent_map *m, const struct extent *extents, size_t n,
@@ -238,89 +309,62 @@ ssize_t map_add(struct extent_map *m, const struct extent *extents, size_t n,
                         return rc;
         }
         while (i < n && twice->len == 0) {
+                const struct extent *e = &extents[i];
                 uint64_t word;
-                size_t taken = gather_cluster(extents + i, n - i, &word);
-                bool done = false;
-                int rc = 0;
+                size_t taken = e->len < CLUSTER ? gather_cluster(e, n - i, &word) : 0;
+                int rc = taken ? add_cluster(m, e->start / CLUSTER, word, twice)
+                               : add_extent(m, e, twice);
 
-                if (taken)
-                        rc = add_cluster(m, extents[i].start, word, &done);
-                if (rc == 0 && done) {
-                        i += taken;
-                        continue;
-                }
-                if (rc == 0)
-                        rc = add_extent(m, &extents[i++], twice);
                 if (rc < 0)
                         return rc;
+                i += taken ? taken : 1;
         }
         return (ssize_t)i;
 }
 
-int map_keep(struct extent_map *m, uint64_t pos)
+int map_set_unloaded(struct extent_map *m, uint64_t pos)
 {
         uint64_t number = pos / MAP_SPAN;
 
-        if (!span_make(m, pos / MAP_BLOCK))
+        if (!span_make(m, number))
                 return -ENOMEM;
-        atomic_fetch_or_explicit(&m->chunks[number / CHUNK_SPANS]->kept,
+        atomic_fetch_or_explicit(&chunks_at(&m->chunks, number / CHUNK_SPANS)->unloaded,
                                  UINT64_C(1) << number % CHUNK_SPANS, memory_order_relaxed);
         return 0;
+}
+
+int map_new_part(enum map_gap gap, struct extent_map **out)
+{
+        int rc = map_new(MAP_SPAN, gap, out);
+
+        if (rc == 0 && !span_make(*out, 0)) {
+                map_free(*out);
+                rc = -ENOMEM;
+        }
+        return rc;
 }
 
 void map_fill(struct extent_map *m, uint64_t pos, struct extent_map *part)
 {
         uint64_t number = pos / MAP_SPAN, bit = UINT64_C(1) << number % CHUNK_SPANS;
-        struct chunk *to = m->chunks[number / CHUNK_SPANS];
-        struct span *from;
+        struct chunk *to = chunks_at(&m->chunks, number / CHUNK_SPANS);
+        struct span *from = chunks_span(&part->chunks, 0);
 
-        if (!(atomic_load_explicit(&to->kept, memory_order_relaxed) & bit))
+        if (!(atomic_load_explicit(&to->unloaded, memory_order_relaxed) & bit))
                 return;
-        if (part->chunk_count && part->chunks[0]) {
-                from = &part->chunks[0]->spans[0];
-                to->spans[number % CHUNK_SPANS] = *from;
-                *from = (struct span){0};
-        }
-        atomic_fetch_and_explicit(&to->kept, ~bit, memory_order_release);
+        *chunk_span(to, number) = *from;
+        *from = (struct span){0};
+        atomic_fetch_and_explicit(&to->unloaded, ~bit, memory_order_release);
 }
 
 void map_seal(struct extent_map *m)
 {
-        for (size_t i = 0; i < m->chunk_count; i++)
-                for (size_t j = 0; m->chunks[i] && j < CHUNK_SPANS; j++)
-                        span_trim(&m->chunks[i]->spans[j]);
+        chunks_trim(&m->chunks);
+        strays_trim(&m->strays);
         m->sealed = true;
 }
 
 /* ---- looking up ---- */
-
-static const struct span *span_at(const struct extent_map *m, uint64_t number)
-{
-        uint64_t chunk = number / CHUNK_SPANS;
-
-        if (chunk >= m->chunk_count || !m->chunks[chunk])
-                return NULL;
-        return &m->chunks[chunk]->spans[number % CHUNK_SPANS];
-}
-
-/* Nothing was ever added to the span NUMBER: how many spans from there on are as empty. */
-static uint64_t empty_spans(const struct extent_map *m, uint64_t number)
-{
-        uint64_t chunk = number / CHUNK_SPANS;
-
-        if (chunk >= m->chunk_count)
-                return MAP_SIZE_MAX / MAP_BLOCK / SPAN_BLOCKS - number;
-        return m->chunks[chunk] ? 1 : CHUNK_SPANS - number % CHUNK_SPANS;
-}
-
-/* Is span NUMBER kept? Where it is not, what was filled in can be read. */
-static bool span_is_kept(const struct extent_map *m, uint64_t number)
-{
-        const struct chunk *c = m->chunks[number / CHUNK_SPANS];
-        uint64_t kept = atomic_load_explicit(&c->kept, memory_order_acquire);
-
-        return kept >> number % CHUNK_SPANS & 1;
-}
 
 static uint64_t gap_addr(const struct extent_map *m)
 {
@@ -329,63 +373,110 @@ static uint64_t gap_addr(const struct extent_map *m)
         return m->gap == MAP_GAP_LOST ? EXTENT_LOST : EXTENT_ZERO;
 }
 
-void map_find(const struct extent_map *m, uint64_t pos, struct extent *out)
+/* What is known about block BIT of CLUSTER, whose span does not exist. */
+static void find_stray(const struct extent_map *m, uint64_t cluster, uint32_t bit,
+                       struct extent *out)
 {
-        uint64_t block = pos / MAP_BLOCK;
-        uint64_t number = block / SPAN_BLOCKS;
-        uint64_t base = number * SPAN_BLOCKS;
-        const struct span *span = span_at(m, number);
-        struct span_hit hit;
+        struct cluster_run run;
+        struct word_range r;
 
-        if (span && span_is_kept(m, number)) {
-                *out = (struct extent){base * MAP_BLOCK, MAP_SPAN, MAP_KEPT};
-        } else if (span) {
-                span_find(span, (uint32_t)(block - base), &hit);
-                out->start = (base + hit.first) * MAP_BLOCK;
-                out->len = (uint64_t)hit.blocks * MAP_BLOCK;
-                out->addr = hit.addr == SPAN_ABSENT ? gap_addr(m) : hit.addr;
-        } else {
-                out->start = base * MAP_BLOCK;
-                out->len = empty_spans(m, number) * SPAN_BLOCKS * MAP_BLOCK;
-                out->addr = gap_addr(m);
+        *out = (struct extent){.start = cluster * CLUSTER, .addr = gap_addr(m)};
+        if (!strays_find(&m->strays, cluster, &run)) {
+                uint64_t number = cluster / SPAN_CLUSTERS;
+                uint64_t spans = min_u64(chunks_missing(&m->chunks, number), SPANS_MAX);
+
+                run.count = min_u64(run.count, (number + spans) * SPAN_CLUSTERS - cluster);
+                out->len = min_u64(run.count, SPANS_MAX * SPAN_CLUSTERS) * CLUSTER;
+                return;
         }
+        r = word_range(word_plus(run.word, cluster - run.cluster), bit);
+        out->addr = r.addr;
+        out->len = (run.cluster + run.count - cluster) * CLUSTER;
+        if (r.blocks < SPAN_CLUSTER_BLOCKS) {
+                out->start += (uint64_t)r.first * MAP_BLOCK;
+                out->len = (uint64_t)r.blocks * MAP_BLOCK;
+        }
+}
+
+/*
+ * The look-up if there is no span, or it is unloaded. A function of its own, so that the usual
+ * look-up saves fewer registers.
+ */
+__attribute__((noinline)) static void find_elsewhere(const struct extent_map *m, uint64_t pos,
+                                                     bool kept, struct extent *out)
+{
+        uint32_t bit = (uint32_t)(pos / MAP_BLOCK % SPAN_CLUSTER_BLOCKS);
+
+        if (kept)
+                *out = (struct extent){pos - pos % MAP_SPAN, MAP_SPAN, MAP_UNLOADED};
+        else
+                find_stray(m, pos / CLUSTER, bit, out);
         out->len = min_u64(out->len, m->size - out->start);
 }
 
-static int next(const struct extent_map *m, uint64_t pos, bool want_hole, uint64_t *out)
+void map_find(const struct extent_map *m, uint64_t pos, struct extent *out)
 {
-        struct extent e;
+        uint64_t number = pos / MAP_SPAN;
+        struct chunk *chunk = chunks_at(&m->chunks, number / CHUNK_SPANS);
+        const struct span *span = chunk_span(chunk, number);
+        uint64_t base = number * SPAN_BLOCKS;
+        struct span_hit hit;
 
-        for (; pos < m->size; pos = e.start + e.len) {
-                map_find(m, pos, &e);
-                if (e.addr == MAP_UNKNOWN || e.addr == MAP_KEPT) {
-                        *out = pos;
-                        return -EAGAIN;
-                }
-                if ((e.addr == EXTENT_ZERO) == want_hole) {
-                        *out = pos;
-                        return 0;
-                }
+        if (!span || chunk_is_unloaded(chunk, number)) {
+                find_elsewhere(m, pos, span != NULL, out);
+                return;
         }
-        return -ENXIO;
+        span_find(span, (uint32_t)(pos / MAP_BLOCK - base), &hit);
+        out->start = (base + hit.first) * MAP_BLOCK;
+        out->addr = hit.addr == SPAN_ABSENT ? gap_addr(m) : hit.addr;
+        out->len = min_u64((uint64_t)hit.blocks * MAP_BLOCK, m->size - out->start);
 }
 
-int map_next_data(const struct extent_map *m, uint64_t pos, uint64_t *out)
+/* Count up to N blocks from BLOCK on that the strays know, or nothing knows. Returns how many. */
+static uint64_t count_strays(const struct extent_map *m, uint64_t block, uint64_t n,
+                             struct span_totals *t)
 {
-        return next(m, pos, false, out);
+        uint64_t cluster = block / SPAN_CLUSTER_BLOCKS;
+        struct cluster_run run;
+        uint32_t there, set;
+
+        if (!strays_find(&m->strays, cluster, &run)) {
+                struct extent gap;
+
+                find_stray(m, cluster, 0, &gap);
+                t->absent = n = min_u64(n, gap.len / MAP_BLOCK);
+                return n;
+        }
+        run.count = word_is_ragged(run.word) ? 1 : run.cluster + run.count - cluster;
+        n = min_u64(n, run.count * SPAN_CLUSTER_BLOCKS);
+        if (!word_is_ragged(run.word)) {
+                *(word_is_lost(run.word) ? &t->lost : &t->stored) = word_mask(run.word) ? n : 0;
+                return n;
+        }
+        there = (1u << n) - 1;
+        set = (uint32_t)__builtin_popcount(word_mask(run.word) & there);
+        *(word_is_lost(run.word) ? &t->lost : &t->stored) = set;
+        return n;
 }
 
-int map_next_hole(const struct extent_map *m, uint64_t pos, uint64_t *out)
+/*
+ * The same, or by the span if it exists. BLOCK is the start of a cluster, and of the span if there
+ * is one.
+ */
+static uint64_t count_at(const struct extent_map *m, uint64_t block, uint64_t n,
+                         struct span_totals *t)
 {
-        int rc;
+        uint64_t number = block / SPAN_BLOCKS;
+        struct chunk *chunk = chunks_at(&m->chunks, number / CHUNK_SPANS);
+        const struct span *span = chunk_span(chunk, number);
 
-        if (pos >= m->size)
-                return -ENXIO;
-        rc = next(m, pos, true, out);
-        if (rc != -ENXIO)
-                return rc;
-        *out = m->size;
-        return 0;
+        *t = (struct span_totals){0};
+        if (!span)
+                return count_strays(m, block, n, t);
+        n = min_u64(n, SPAN_BLOCKS);
+        if (!chunk_is_unloaded(chunk, number))
+                span_count(span, (uint32_t)n, t);
+        return n;
 }
 
 struct map_totals map_totals(const struct extent_map *m)
@@ -393,22 +484,15 @@ struct map_totals map_totals(const struct extent_map *m)
         struct map_totals t = {0};
         uint64_t blocks = map_blocks(m);
 
-        for (uint64_t base = 0; base < blocks;) {
-                uint64_t number = base / SPAN_BLOCKS;
-                const struct span *span = span_at(m, number);
-                uint64_t n = span ? SPAN_BLOCKS : empty_spans(m, number) * SPAN_BLOCKS;
-                struct span_totals st = {.absent = n = min_u64(n, blocks - base)};
+        for (uint64_t block = 0; block < blocks;) {
+                struct span_totals st;
 
-                if (span && span_is_kept(m, number))
-                        st.absent = 0;
-                else if (span)
-                        span_count(span, (uint32_t)n, &st);
+                block += count_at(m, block, blocks - block, &st);
                 t.stored += st.stored * MAP_BLOCK;
                 t.lost += st.lost * MAP_BLOCK;
                 t.absent += st.absent * MAP_BLOCK;
                 if (m->gap == MAP_GAP_LOST)
                         t.lost += st.absent * MAP_BLOCK;
-                base += n;
         }
         return t;
 }

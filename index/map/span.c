@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/extent.h"
+#include "index/map/clusterlist.h"
+#include "index/map/word.h"
+#include "index/map/words.h"
 
 /* Sorted by start. Three 16-bit words of address keep it at 10 bytes and alignment 2. */
 struct run {
@@ -17,13 +21,11 @@ struct run {
 
 enum {
         BLOCK = 4096,
-        PACKED_BYTES = SPAN_CLUSTERS * 8,
-        PACK_RUNS = PACKED_BYTES / (int)sizeof(struct run), /* more than these: packed is smaller */
-        FULL_MASK = 0xffff,
+        PACK_RUNS = WORDS_BYTES / (int)sizeof(struct run), /* with more runs, packed is smaller */
 };
 
-#define ADDR48_ZERO    ((UINT64_C(1) << 48) - 1)
-#define CLUSTER_ABSENT UINT64_MAX
+#define ADDR48_ZERO ((UINT64_C(1) << 48) - 1)
+#define ADDR48_LOST ((UINT64_C(1) << 48) - 2)
 
 _Static_assert(sizeof(struct run) == 10, "the map's budget counts on 10 bytes a run");
 
@@ -31,12 +33,15 @@ static uint64_t run_addr(const struct run *r)
 {
         uint64_t a = r->addr[0] | (uint64_t)r->addr[1] << 16 | (uint64_t)r->addr[2] << 32;
 
-        return a == ADDR48_ZERO ? EXTENT_ZERO : a;
+        if (a == ADDR48_ZERO)
+                return EXTENT_ZERO;
+        return a == ADDR48_LOST ? EXTENT_LOST : a;
 }
 
 static void run_set(struct run *r, uint32_t start, uint32_t blocks, uint64_t addr)
 {
-        uint64_t a = addr == EXTENT_ZERO ? ADDR48_ZERO : addr;
+        /* The two special words of extent.h, and their 48-bit forms. */
+        uint64_t a = addr & ((UINT64_C(1) << 48) - 1);
 
         r->start = (uint16_t)start;
         r->last = (uint16_t)(blocks - 1);
@@ -55,37 +60,28 @@ static uint32_t run_end(const struct run *r)
         return r->start + run_blocks(r);
 }
 
-/* The address that stands N blocks behind ADDR. */
+/* The address N blocks after ADDR. */
 static uint64_t addr_plus(uint64_t addr, uint32_t n)
 {
-        return addr == EXTENT_ZERO ? addr : addr + (uint64_t)n * BLOCK;
+        if (addr == EXTENT_ZERO || addr == EXTENT_LOST)
+                return addr;
+        return addr + (uint64_t)n * BLOCK;
 }
 
-/* The first run that ends behind block AT, or count. */
+/* The first run that ends after block AT, or count. */
 static uint32_t run_search(const struct span *s, uint32_t at)
 {
-        uint32_t low = 0, high = s->count;
-
-        /* Archives are mostly in order: the answer is mostly the end. */
-        if (high && run_end(&s->runs[high - 1]) <= at)
-                return high;
-        while (low < high) {
-                uint32_t mid = (low + high) / 2;
-
-                if (run_end(&s->runs[mid]) > at)
-                        high = mid;
-                else
-                        low = mid + 1;
-        }
-        return low;
+        /* Archives are mostly in order, so the answer is mostly the end. */
+        if (s->count && run_end(&s->runs[s->count - 1]) <= at)
+                return s->count;
+        return (uint32_t)search_first(s->count, m, run_end(&s->runs[m]) > at);
 }
 
 void span_fini(struct span *s)
 {
-        if (s->kind == SPAN_PACKED)
-                free(s->clusters);
-        else
-                free(s->runs);
+        free(s->kind == SPAN_PACKED   ? (void *)s->clusters
+             : s->kind == SPAN_LISTED ? (void *)s->list
+                                      : (void *)s->runs);
         free(s->lost);
         memset(s, 0, sizeof *s);
 }
@@ -117,7 +113,7 @@ static bool is_lost(const struct span *s, uint32_t at)
         return s->lost && (s->lost[at / 64] >> at % 64 & 1);
 }
 
-/* How many of the N blocks from AT are lost alike, or not lost alike. */
+/* How many of the N blocks from AT on are, like the first, lost or not lost. */
 static uint32_t lost_alike(const struct span *s, uint32_t at, uint32_t n)
 {
         uint64_t flip = is_lost(s, at) ? UINT64_MAX : 0;
@@ -135,40 +131,42 @@ static uint32_t lost_alike(const struct span *s, uint32_t at, uint32_t n)
         return (uint32_t)min_u64(i - at, n);
 }
 
-/* ---- packed ---- */
-
-static uint64_t piece_word(uint64_t addr)
-{
-        return addr == EXTENT_ZERO ? 0 : addr << 16 | FULL_MASK;
-}
+/* ---- runs as words ---- */
 
 /* A cluster while the runs that make it up are put together. */
 struct assembly {
-        uint32_t covered; /* bits: blocks of which something is known */
-        uint32_t mask;    /* bits: blocks that are stored */
-        uint64_t base;    /* address of the first stored one */
+        uint32_t covered; /* bits: blocks that are known */
+        uint32_t mask;    /* bits: blocks that are stored, or lost */
+        uint64_t base;    /* address of the first stored one; WORD_ADDR_LOST */
 };
 
-/* False: a packed cluster cannot say this. */
+/* False: a word cannot describe this. */
 static bool assemble(struct assembly *a, uint32_t bit, uint32_t blocks, uint64_t addr)
 {
         uint32_t bits = ((1u << blocks) - 1) << bit;
+        uint64_t before = (uint64_t)__builtin_popcount(a->mask) * BLOCK;
 
         a->covered |= bits;
         if (addr == EXTENT_ZERO)
                 return true;
+        if (addr == EXTENT_LOST) {
+                addr = WORD_ADDR_LOST;
+                before = 0;
+        }
         if (!a->mask)
                 a->base = addr;
-        if (a->base + (uint64_t)__builtin_popcount(a->mask) * BLOCK != addr)
+        if (a->base + before != addr)
                 return false;
         a->mask |= bits;
         return true;
 }
 
-static bool fill_clusters(const struct span *s, uint64_t *clusters)
+/* Convert S, which has runs, to SPAN_CLUSTERS words. False: words cannot describe it. */
+static bool fill_words(const struct span *s, uint64_t *words)
 {
         struct assembly a = {0};
 
+        memset(words, 0xff, WORDS_BYTES);
         for (uint32_t i = 0; i < s->count; i++) {
                 const struct run *r = &s->runs[i];
                 uint64_t addr = run_addr(r);
@@ -177,13 +175,14 @@ static bool fill_clusters(const struct span *s, uint64_t *clusters)
                         uint32_t bit = at % SPAN_CLUSTER_BLOCKS;
                         uint32_t n = (uint32_t)min_u64(SPAN_CLUSTER_BLOCKS - bit, run_end(r) - at);
 
-                        /* A gap in front of a block that does not start a cluster. */
+                        /* A gap before a block that does not start a cluster. */
                         if (a.covered != (1u << bit) - 1)
                                 return false;
                         if (!assemble(&a, bit, n, addr))
                                 return false;
-                        if (a.covered == FULL_MASK) {
-                                clusters[at / SPAN_CLUSTER_BLOCKS] = a.base << 16 | a.mask;
+                        if (a.covered == WORD_FULL) {
+                                words[at / SPAN_CLUSTER_BLOCKS] =
+                                    a.mask ? a.base << 16 | a.mask : 0;
                                 a = (struct assembly){0};
                         }
                         at += n;
@@ -193,69 +192,54 @@ static bool fill_clusters(const struct span *s, uint64_t *clusters)
         return a.covered == 0;
 }
 
-/* Turn runs into packed where every cluster allows it. Out of memory is no reason to fail. */
+/* Turn runs into packed if every cluster allows it. Running out of memory is not an error. */
 static void try_pack(struct span *s)
 {
-        uint64_t *clusters = malloc(PACKED_BYTES);
+        uint64_t *words = malloc(WORDS_BYTES);
 
-        if (!clusters)
-                return;
-        memset(clusters, 0xff, PACKED_BYTES);
-        if (!fill_clusters(s, clusters)) {
-                free(clusters);
+        if (!words || !fill_words(s, words)) {
+                free(words);
                 return;
         }
         free(s->runs);
-        s->clusters = clusters;
-        s->count = s->capacity = 0;
-        s->kind = SPAN_PACKED;
+        words_keep(s, words);
 }
 
 /*
- * Between two clusters: pack once the runs have grown as large, early enough that the next
- * cluster's runs never pass that size. Where a cluster forbids it, try again at twice as many.
+ * Called between two clusters. Pack a list that has grown, or runs that have reached packed's size,
+ * early enough that the next cluster's runs never exceed it. If a cluster forbids it, try again
+ * when there are twice as many.
  */
 static void maybe_pack(struct span *s)
 {
         uint32_t at = s->pack_at ? s->pack_at : PACK_RUNS - SPAN_CLUSTER_BLOCKS;
 
+        if (s->kind == SPAN_LISTED)
+                words_pack(s);
         if (s->kind != SPAN_RUNS || s->count < at)
                 return;
         s->pack_at = (uint16_t)min_u64((uint64_t)at * 2, UINT16_MAX);
         try_pack(s);
 }
 
-bool span_add_packed(struct span *s, uint32_t at, uint64_t word)
+/* Turn runs into a list. False: a list cannot describe it, or memory is short. */
+static bool try_list(struct span *s)
 {
-        uint32_t cluster = at / SPAN_CLUSTER_BLOCKS;
+        uint64_t words[SPAN_CLUSTERS];
+        struct clusterlist *list = NULL;
 
-        maybe_pack(s);
-        if (s->kind != SPAN_PACKED || s->clusters[cluster] != CLUSTER_ABSENT)
+        if (s->odd)
                 return false;
-        s->clusters[cluster] = word;
+        s->odd = !fill_words(s, words);
+        if (!s->odd)
+                list = words_list(words);
+        if (!list)
+                return false;
+        free(s->runs);
+        s->list = list;
+        s->count = s->capacity = 0;
+        s->kind = SPAN_LISTED;
         return true;
-}
-
-static void packed_find(const struct span *s, uint32_t at, struct span_hit *hit)
-{
-        uint64_t word = s->clusters[at / SPAN_CLUSTER_BLOCKS];
-        uint32_t bit = at % SPAN_CLUSTER_BLOCKS;
-        uint32_t mask = (uint32_t)(word & FULL_MASK);
-        bool stored = mask >> bit & 1;
-        uint32_t alike = stored ? mask : ~mask;
-
-        hit->first = at - bit;
-        hit->blocks = SPAN_CLUSTER_BLOCKS;
-        hit->addr = word == CLUSTER_ABSENT ? SPAN_ABSENT : mask ? word >> 16 : EXTENT_ZERO;
-        if (word == CLUSTER_ABSENT || mask == 0 || mask == FULL_MASK)
-                return;
-        hit->first = at;
-        hit->blocks = (uint32_t)min_u64((uint32_t)__builtin_ctz(~(alike >> bit) | 1u << 16),
-                                        SPAN_CLUSTER_BLOCKS - bit);
-        hit->addr = EXTENT_ZERO;
-        if (stored)
-                hit->addr =
-                    (word >> 16) + (uint64_t)__builtin_popcount(mask & ((1u << bit) - 1)) * BLOCK;
 }
 
 /* ---- runs ---- */
@@ -267,7 +251,7 @@ static int runs_reserve(struct span *s)
 
         if (s->runs && s->count < s->capacity)
                 return 0;
-        /* No more room than packed takes: it will most likely be packed then. */
+        /* Never more room than packed takes, since it will most likely be packed then. */
         if (s->capacity < PACK_RUNS && capacity > PACK_RUNS)
                 capacity = PACK_RUNS;
         if (capacity > SPAN_BLOCKS)
@@ -280,13 +264,13 @@ static int runs_reserve(struct span *s)
         return 0;
 }
 
-/* Does what lies N blocks behind ADDR have the address NEXT? */
+/* Is NEXT the address N blocks after ADDR? */
 static bool continues(uint64_t addr, uint32_t n, uint64_t next)
 {
         return addr_plus(addr, n) == next;
 }
 
-/* Put blocks that no run covers in front of run I, merging with its neighbours. */
+/* Insert blocks, which no run covers, before run I; merge them with its neighbours. */
 static int runs_insert(struct span *s, uint32_t i, uint32_t at, uint32_t n, uint64_t addr)
 {
         struct run *before = i > 0 ? &s->runs[i - 1] : NULL;
@@ -318,11 +302,12 @@ static int runs_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr,
                 uint32_t i = run_search(s, at);
                 const struct run *r = i < s->count ? &s->runs[i] : NULL;
                 uint32_t k;
-                int rc;
+                int rc = 0;
 
                 if (r && r->start <= at) {
                         k = (uint32_t)min_u64(n, run_end(r) - at);
-                        rc = add_again(s, at, k, again);
+                        if (run_addr(r) != EXTENT_LOST)
+                                rc = add_again(s, at, k, again);
                 } else {
                         k = (uint32_t)min_u64(n, (r ? r->start : SPAN_BLOCKS) - at);
                         rc = runs_insert(s, i, at, k, addr);
@@ -350,7 +335,7 @@ static void runs_find(const struct span *s, uint32_t at, struct span_hit *hit)
         hit->addr = SPAN_ABSENT;
 }
 
-/* Back to runs: something has to be said that packed cannot say. */
+/* Convert back to runs, for something that words cannot describe. */
 static int unpack(struct span *s)
 {
         struct span runs = {0};
@@ -360,7 +345,7 @@ static int unpack(struct span *s)
                 struct span_hit hit;
                 int rc = 0;
 
-                packed_find(s, at, &hit);
+                words_find(s, at, &hit);
                 if (hit.addr != SPAN_ABSENT)
                         rc = runs_add(&runs, at, hit.blocks, hit.addr, &again);
                 if (rc < 0) {
@@ -369,48 +354,75 @@ static int unpack(struct span *s)
                 }
                 at += hit.blocks;
         }
-        free(s->clusters);
-        s->runs = runs.runs;
-        s->count = runs.count;
-        s->capacity = runs.capacity;
-        s->kind = SPAN_RUNS;
+        runs.lost = s->lost;
+        runs.odd = true;
+        s->lost = NULL;
+        span_fini(s);
+        *s = runs;
         return 0;
 }
 
-/* ---- both ---- */
+/* ---- all forms ---- */
 
-/* Add blocks of one cluster to a packed span. -ERANGE: packed cannot say it. */
-static int packed_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr,
-                      struct span_again *again)
+/*
+ * Mark known blocks as lost, and add the others as lost. Lost takes precedence over anything that
+ * is added.
+ */
+static int lose(struct span *s, uint32_t at, uint32_t n)
 {
-        uint64_t *cluster = &s->clusters[at / SPAN_CLUSTER_BLOCKS];
+        while (n) {
+                struct span_hit hit;
+                struct span_again none = {0};
+                uint32_t k;
+                int rc;
 
-        if (*cluster != CLUSTER_ABSENT)
-                return add_again(s, at, n, again);
-        if (n < SPAN_CLUSTER_BLOCKS)
-                return -ERANGE;
-        *cluster = piece_word(addr);
+                span_find(s, at, &hit);
+                k = (uint32_t)min_u64(n, hit.first + hit.blocks - at);
+                if (hit.addr == SPAN_ABSENT && s->kind == SPAN_RUNS)
+                        rc = runs_add(s, at, k, EXTENT_LOST, &none);
+                else
+                        rc = hit.addr == EXTENT_LOST ? 0 : mark_lost(s, at, k);
+                if (rc < 0)
+                        return rc;
+                at += k;
+                n -= k;
+        }
         return 0;
+}
+
+/* Part of a cluster is added to words. They cannot describe it if the cluster is absent. */
+static int add_part(struct span *s, uint32_t at, uint32_t n, struct span_again *again)
+{
+        uint32_t alike;
+        uint64_t known = words_at(s, at / SPAN_CLUSTER_BLOCKS, &alike);
+
+        if (known == WORD_ABSENT)
+                return unpack(s);
+        return known == WORD_ALL_LOST ? 0 : add_again(s, at, n, again);
 }
 
 int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, struct span_again *again)
 {
         if (addr == EXTENT_LOST)
-                return mark_lost(s, at, n);
+                return lose(s, at, n);
         if (at % SPAN_CLUSTER_BLOCKS == 0)
                 maybe_pack(s);
-        while (n && s->kind == SPAN_PACKED) {
+        while (n && s->kind != SPAN_RUNS) {
                 uint32_t left = SPAN_CLUSTER_BLOCKS - at % SPAN_CLUSTER_BLOCKS;
+                uint32_t whole = n / SPAN_CLUSTER_BLOCKS, cluster = at / SPAN_CLUSTER_BLOCKS;
                 uint32_t k = (uint32_t)min_u64(n, left);
-                int rc = packed_add(s, at, k, addr, again);
+                int rc;
 
-                if (rc == -ERANGE) {
-                        rc = unpack(s);
-                        if (rc == 0)
-                                break;
+                if (k == SPAN_CLUSTER_BLOCKS) {
+                        k *= whole;
+                        rc = words_add(s, cluster, whole, word_whole(addr), again);
+                } else {
+                        rc = add_part(s, at, k, again);
                 }
                 if (rc < 0)
                         return rc;
+                if (s->kind == SPAN_RUNS)
+                        break;
                 at += k;
                 n -= k;
                 addr = addr_plus(addr, k);
@@ -418,11 +430,54 @@ int span_add(struct span *s, uint32_t at, uint32_t n, uint64_t addr, struct span
         return runs_add(s, at, n, addr, again);
 }
 
+/* Go through the cluster that begins with block AT, range by range. */
+static int add_ranges(struct span *s, uint32_t at, uint64_t word, struct span_again *again)
+{
+        int rc = 0;
+
+        for (uint32_t bit = 0; bit < SPAN_CLUSTER_BLOCKS && rc == 0;) {
+                struct word_range r = word_range(word, bit);
+
+                rc = span_add(s, at + bit, r.blocks, r.addr, again);
+                bit += r.blocks;
+        }
+        return rc;
+}
+
+int span_add_word(struct span *s, uint32_t cluster, uint32_t n, uint64_t word,
+                  struct span_again *again)
+{
+        uint32_t at = cluster * SPAN_CLUSTER_BLOCKS;
+
+        if (!word_is_ragged(word))
+                return span_add(s, at, n * SPAN_CLUSTER_BLOCKS, word_range(word, 0).addr, again);
+        maybe_pack(s);
+        if (s->kind != SPAN_RUNS || try_list(s))
+                return words_add(s, cluster, n, word, again);
+        return add_ranges(s, at, word, again);
+}
+
+/* Does a run mostly stand for a single cluster? Then a list takes about half the memory. */
+static bool runs_are_short(const struct span *s)
+{
+        uint32_t blocks = 0;
+
+        for (uint32_t i = 0; i < s->count; i++)
+                blocks += run_blocks(&s->runs[i]);
+        return s->count > 1 && blocks < 2u * s->count * SPAN_CLUSTER_BLOCKS;
+}
+
 void span_trim(struct span *s)
 {
         struct run *runs;
 
-        if (s->kind == SPAN_PACKED || s->count == s->capacity)
+        if (s->kind == SPAN_PACKED)
+                words_thin_out(s);
+        if (s->kind == SPAN_RUNS && runs_are_short(s))
+                try_list(s);
+        if (s->kind == SPAN_LISTED)
+                clusterlist_trim(&s->list);
+        if (s->kind != SPAN_RUNS || s->count == s->capacity)
                 return;
         runs = realloc(s->runs, s->count * sizeof *runs);
         if (!runs)
@@ -431,22 +486,35 @@ void span_trim(struct span *s)
         s->capacity = s->count;
 }
 
-void span_find(const struct span *s, uint32_t at, struct span_hit *hit)
+static void find_known(const struct span *s, uint32_t at, struct span_hit *hit)
 {
-        if (s->kind == SPAN_PACKED)
-                packed_find(s, at, hit);
-        else
+        if (s->kind == SPAN_RUNS)
                 runs_find(s, at, hit);
-        if (!s->lost)
-                return;
+        else
+                words_find(s, at, hit);
+}
+
+/* As span_find, for the rare span with blocks marked as lost. */
+__attribute__((noinline)) static void find_marked(const struct span *s, uint32_t at,
+                                                  struct span_hit *hit)
+{
         if (is_lost(s, at)) {
                 *hit = (struct span_hit){at, lost_alike(s, at, SPAN_BLOCKS - at), EXTENT_LOST};
                 return;
         }
+        find_known(s, at, hit);
         if (hit->addr != SPAN_ABSENT)
                 hit->addr = addr_plus(hit->addr, at - hit->first);
         hit->blocks = lost_alike(s, at, hit->first + hit->blocks - at);
         hit->first = at;
+}
+
+void span_find(const struct span *s, uint32_t at, struct span_hit *hit)
+{
+        if (s->lost)
+                find_marked(s, at, hit);
+        else
+                find_known(s, at, hit);
 }
 
 static void count_hit(uint64_t addr, uint32_t n, struct span_totals *t)
@@ -459,18 +527,21 @@ static void count_hit(uint64_t addr, uint32_t n, struct span_totals *t)
                 t->stored += n;
 }
 
-/* Where nothing is lost, the clusters and runs are counted as they are kept. */
+/* If nothing is marked, count clusters and runs as they are stored. */
 static void count_packed(const struct span *s, uint32_t n, struct span_totals *t)
 {
         for (uint32_t at = 0; at < n; at += SPAN_CLUSTER_BLOCKS) {
                 uint64_t word = s->clusters[at / SPAN_CLUSTER_BLOCKS];
                 uint32_t blocks = (uint32_t)min_u64(SPAN_CLUSTER_BLOCKS, n - at);
                 uint32_t there = (1u << blocks) - 1;
+                uint32_t set = (uint32_t)__builtin_popcount((uint32_t)word & there);
 
-                if (word == CLUSTER_ABSENT)
+                if (word == WORD_ABSENT)
                         t->absent += blocks;
+                else if (word_is_lost(word))
+                        t->lost += set;
                 else
-                        t->stored += (uint32_t)__builtin_popcount((uint32_t)word & there);
+                        t->stored += set;
         }
 }
 
@@ -501,7 +572,7 @@ static void count_each(const struct span *s, uint32_t n, struct span_totals *t)
 void span_count(const struct span *s, uint32_t n, struct span_totals *t)
 {
         *t = (struct span_totals){0};
-        if (s->lost)
+        if (s->lost || s->kind == SPAN_LISTED)
                 count_each(s, n, t);
         else if (s->kind == SPAN_PACKED)
                 count_packed(s, n, t);

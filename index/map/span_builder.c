@@ -5,9 +5,9 @@
 
 #include "archive/bytes.h"
 
-#define CLUSTER ((uint64_t)REFILL_EXTENTS * MAP_BLOCK)
+#define CLUSTER ((uint64_t)SPAN_BUILDER_EXTENTS * MAP_BLOCK)
 
-int refill_end(struct refill *r)
+int span_builder_end(struct span_builder *r)
 {
         struct map_twice twice;
         ssize_t added;
@@ -21,7 +21,7 @@ int refill_end(struct refill *r)
         return twice.len ? -EINVAL : 0;
 }
 
-/* As much of the extent as is of one cluster, or is whole clusters. */
+/* Take as much of the extent as lies in one cluster, or makes up whole clusters. */
 static uint64_t next_piece(const struct extent *e)
 {
         uint64_t in_cluster = e->start % CLUSTER;
@@ -31,7 +31,7 @@ static uint64_t next_piece(const struct extent *e)
         return min_u64(e->len, CLUSTER - in_cluster);
 }
 
-int refill_add(struct refill *r, const struct extent *e)
+int span_builder_add(struct span_builder *r, const struct extent *e)
 {
         struct extent left = *e;
         int rc = 0;
@@ -44,8 +44,8 @@ int refill_add(struct refill *r, const struct extent *e)
                 left.len -= len;
                 if (left.addr != EXTENT_ZERO && left.addr != EXTENT_LOST)
                         left.addr += len;
-                if (left.start % CLUSTER == 0 || r->count == REFILL_EXTENTS)
-                        rc = refill_end(r);
+                if (left.start % CLUSTER == 0 || r->count == SPAN_BUILDER_EXTENTS)
+                        rc = span_builder_end(r);
         }
         return rc;
 }

@@ -1,91 +1,85 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where an archive's sidecar is, and which archive it belongs to.
+ * Which archive an index belongs to, and which of the files on a shelf is an archive's index.
  *
- * An archive is known by its size and the SHA-256 of its first and last 64 KiB, so that it keeps
- * its sidecar when it is moved or renamed. The place is the one that was asked for; or the cache
- * folder: /var/cache/vmafs for root, $XDG_CACHE_HOME/vmafs or ~/.cache/vmafs for others, and then
- * ARCHIVE.vmafs is read first, where it exists.
+ * An archive is identified by its size and the SHA-256 of its first and last 64 KiB, so it keeps
+ * its index when it is moved or renamed. In the cache, its owner is part of the index's name: an
+ * archive of another owner has another index, even if size and ends are the same.
  *
- * Who can write a sidecar decides what is read from the disks. So ARCHIVE.vmafs counts only if it
- * belongs to root, to us, or to the archive's owner: in /tmp anybody can put one beside an archive.
- *
- * Folders are opened at once: later the process may have another root, or a mount on top of it.
+ * Whoever can write to an index decides what is read from the disks. So one rule holds in every
+ * folder: an index is trusted if it is a regular file, not a link, owned by root or by us, and
+ * nobody else can write to it. This is checked on the open file, so the folder does not matter:
+ * somebody who can rename files in it can take an index away, or replace it with another one of
+ * root's or ours, which must then be for an archive of the same owner, size and ends (persist.c).
  */
-#ifndef VMAFS_PLACE_H
-#define VMAFS_PLACE_H
+#ifndef VMAFS_LOCATION_H
+#define VMAFS_LOCATION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "index/sidecar/shelf.h"
+
 struct error;
-struct place;
+struct location;
 struct source;
 
 enum { IDENTITY_LEN = 40 };
 
 /*
- * For the archive file FILE at PATH. CHOICE is a path, or NULL for the default. Sets *OUT, freed
- * by place_free. Fails with -ENOMEM, with what reading the archive gave, and with -EEXIST where
- * CHOICE is there already and is no index; a folder that cannot be made or opened is no failure
- * yet.
+ * Create the location of the index of the archive FILE on SHELF, which the caller owns and keeps
+ * alive. Sets *OUT, which location_free frees. Returns 0, -ENOMEM, or -errno of reading the
+ * archive.
  */
-int place_new(const char *path, struct source *file, const char *choice, struct place **out,
-              struct error *err);
-void place_free(struct place *p); /* NULL is allowed */
+int location_new(struct shelf *shelf, struct source *file, struct location **out,
+                 struct error *err);
+void location_free(struct location *p); /* NULL is allowed */
 
 /* Size (little-endian) and SHA-256. */
-const uint8_t *place_identity(const struct place *p);
-
-/* Where a sidecar may be read, in the order in which that is tried. */
-enum place_where {
-        PLACE_BESIDE, /* ARCHIVE.vmafs */
-        PLACE_OWN,    /* where it is written, too */
-        PLACES,
-};
+const uint8_t *location_identity(const struct location *p);
 
 /* The sidecar's path, for messages. */
-const char *place_path(const struct place *p, enum place_where where);
+const char *location_path(const struct location *p, enum location_where where);
 
-/* The open folder in which it is written; -1: there is none. */
-int place_folder(const struct place *p);
-
-#define PLACE_MAGIC "VMAFSIDX" /* the first 8 bytes of every sidecar */
-
-/* Open the sidecar for reading. The file descriptor, or -ENOENT and what else open says. */
-int place_open(const struct place *p, enum place_where where);
+#define LOCATION_MAGIC SHELF_MAGIC
 
 /*
- * Mark the sidecar that is open as FD: what it says cannot be true, and it is not to be used again.
- * The mark is the file's sticky bit, which means nothing on Linux unless it is a directory's. It
- * needs neither the right to write to the file, nor to its folder, nor a path; it can hit no other
- * file that has the name by now; and it leaves the content as it is, with the record in it, and
- * with what other mounts read of it. 0; -EPERM where the file is another user's and what else
- * fchmod says, -ENOTSUP where the file system keeps no such bit. Thread-safe.
+ * Open the sidecar for reading. Returns the file descriptor; -EPERM with the reason in ERR if it
+ * must not be trusted; -ENOENT or another -errno of open.
  */
-int place_condemn(int fd);
-bool place_is_condemned(int fd);
+int location_open(const struct location *p, enum location_where where, struct error *err);
 
 /*
- * Keep other processes from replacing sidecars in this folder, so that what is read of the one that
- * is there holds until it is replaced. A process that does the same is waited for, a minute at
- * most. The lock, which place_unlock ends; -ETIMEDOUT; what else flock says, where that does not
- * work.
+ * Quarantine the sidecar that was last opened as WHERE: it contradicts itself and must not be used
+ * again. The mark is the file's sticky bit, which Linux ignores on regular files. Setting it needs
+ * no path and no write access to the file or its folder. It cannot hit another file that has taken
+ * the name. And it leaves the contents alone, with the record in them, which other mounts may be
+ * reading. Returns 0; -EPERM if the file belongs to another user, or another -errno of fchmod;
+ * -ENOTSUP if the file system does not store the bit. Thread-safe.
  */
-int place_lock(const struct place *p);
-void place_unlock(int lock); /* an error of place_lock is allowed */
+int location_quarantine(const struct location *p, enum location_where where);
+bool location_is_quarantined(int fd);
 
 /*
- * A new file for writing, under a name of its own. The file descriptor, or -errno with the reason
- * in ERR. End it with place_commit or place_abandon, which close it.
+ * Keep other processes from replacing sidecars in this folder, so that what was read from the
+ * current one stays true until we replace it. Waits up to a minute for a process that does the
+ * same. Returns 0 (location_unlock releases the lock); -ETIMEDOUT; or -errno of flock where locks
+ * do not work.
  */
-int place_create(struct place *p, struct error *err);
+int location_lock(const struct location *p);
+void location_unlock(const struct location *p); /* may be called when it is not locked */
 
 /*
- * Make the new file, complete and on disk, the sidecar. Only an index is ever replaced: -EEXIST
- * where something else has the name. 0 or -errno with the reason in ERR.
+ * Create a new file for writing, under a temporary name. Returns the file descriptor, or -errno
+ * with the reason in ERR. location_commit or location_abandon closes it.
  */
-int place_commit(struct place *p, int take_fd, struct error *err);
-void place_abandon(struct place *p, int take_fd);
+int location_create(struct location *p, struct error *err);
+
+/*
+ * Sync the complete new file and make it the sidecar. Only an index is ever replaced: -EEXIST if
+ * something else has the name. 0 or -errno with the reason in ERR.
+ */
+int location_commit(struct location *p, int take_fd, struct error *err);
+void location_abandon(struct location *p, int take_fd);
 
 #endif

@@ -2,8 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
 #include "index/sidecar/location.h"
@@ -29,51 +30,72 @@ static bool wants_saving(const struct index *index)
         return false;
 }
 
-int index_sidecar_folder(const struct index *index)
-{
-        bool later = index->options.sidecar == INDEX_SIDECAR_LATER;
-
-        if (!index->place || !(later || (!index->from_sidecar && wants_saving(index))))
-                return -1;
-        return place_folder(index->place);
-}
-
 /*
- * The record in the sidecar that is about to be replaced: it takes a pass over a sound archive to
- * make, and cannot be made again of one that has suffered since. False: leave the sidecar alone.
+ * Read the record of the sidecar that is about to be replaced. Making one takes a pass over a sound
+ * archive, so it could not be made again if the archive was damaged since. False: leave the sidecar
+ * alone.
  */
 static bool carry_record(struct index *index, struct record **out)
 {
         struct error err = {0};
-        int rc = sidecar_load_record(index->place, PLACE_OWN, out, &err);
+        int rc = sidecar_load_record(index->location, LOCATION_OWN, out, &err);
 
-        /* From what is no sidecar of this archive nothing is to be had. */
+        /* A file that is not a sidecar of this archive has no record for us. */
         if (rc != -EBADMSG && rc != -ENOMEM && rc != -EIO)
                 return true;
         error_fill(&index->sidecar_err, -rc, "its index %s is not replaced: %s",
-                   place_path(index->place, PLACE_OWN), err.code ? err.text : strerror(-rc));
+                   location_path(index->location, LOCATION_OWN),
+                   err.code ? err.text : strerror(-rc));
         return false;
 }
 
 /*
- * An archive is known by its size and its ends, which are all the same after a write to an image.
- * One that is compressed is not written to.
+ * A write into an image changes neither its size nor its ends, by which archives are identified.
+ * Nobody writes into a compressed one.
  */
 static bool may_change(const struct index *index)
 {
-        return index->archive->in_place && !stream_table(index->source);
+        return index->archive->mutable_image && !stream_table(index->source);
 }
 
-/* Write the sidecar, with RECORD or that of the one that is there. Under the folder's lock. */
+const char *index_unkept(const struct index *index)
+{
+        if (may_change(index))
+                return "such an image may be written to in place, and is scanned quickly";
+        if (index->archive->many_files)
+                return "it would be of one of its files alone";
+        return NULL;
+}
+
+/* Does the archive itself know of any disk what it holds? */
+static bool has_volumes(const struct index *index)
+{
+        for (size_t i = 0; i < index->disks.count; i++)
+                if (!disk_is_scanned(index->disks.items[i]))
+                        return true;
+        return false;
+}
+
+/*
+ * The tables by which volumes answer may have rotten since they were judged. Hashes show that where
+ * the archive is compressed; where it is not, they are judged each time.
+ */
+bool index_scanned_always(const struct index *index)
+{
+        return index_unkept(index) || (has_volumes(index) && !stream_table(index->source));
+}
+
+/* Write the sidecar, with RECORD or with that of the current sidecar. The folder is locked. */
 static void save(struct index *index, const struct record *record)
 {
         struct sidecar_contents contents = {
+            .stamp = stamp_of(index->file),
             .compression = index_compression(index),
             .format = index_format(index),
             .stream_size = index->source->size,
             .table = stream_table(index->source),
-            .disks = index->disks,
-            .disk_count = index->disk_count,
+            .disks = index->disks.items,
+            .disk_count = index->disks.count,
             .record = record,
         };
         struct record *carried = NULL;
@@ -83,72 +105,96 @@ static void save(struct index *index, const struct record *record)
                 return;
         if (carried)
                 contents.record = carried;
-        if (sidecar_save(index->place, &contents, &size, &index->sidecar_err) == 0)
+        if (sidecar_save(index->location, &contents, &size, &index->sidecar_err) == 0)
                 index->sidecar_size = size;
         record_free(carried);
 }
 
 void index_keep(struct index *index, const struct record *record)
 {
-        int lock;
+        int rc;
 
-        /* What is damaged is scanned each time: it may be the medium that is at fault. */
+        /* A damaged archive is scanned each time, since the medium may be at fault. */
         if (index->damage_count) {
-                error_fill(&index->sidecar_err, EIO, "its index is not kept: it is damaged");
+                error_fill(&index->sidecar_err, EIO, "its index is not kept: %s",
+                           index->damage_count > index->doubt_count
+                               ? "it is damaged"
+                               : "it cannot be proven to be whole");
                 return;
         }
-        if (may_change(index)) {
-                error_fill(&index->sidecar_err, ENOTSUP,
-                           "its index is not kept: such an image may be written to in place, and "
-                           "is scanned quickly");
-                return;
-        }
-        if (index->archive->many_files) {
-                error_fill(&index->sidecar_err, ENOTSUP,
-                           "its index is not kept: it would be of one of its files alone");
+        if (index_unkept(index)) {
+                error_fill(&index->sidecar_err, ENOTSUP, "its index is not kept: %s",
+                           index_unkept(index));
                 return;
         }
         /*
-         * Another process may give the sidecar a record between our look for one and our own
-         * sidecar. Where folders cannot be locked, that is so rare that it is not worth a failure.
+         * Without a lock, another process may add a record after we looked for one and before we
+         * replace the sidecar. If the folder cannot be locked, that is too rare to fail for.
          */
-        lock = place_lock(index->place);
-        if (lock == -ETIMEDOUT) {
+        rc = location_lock(index->location);
+        if (rc == -ETIMEDOUT) {
                 error_fill(&index->sidecar_err, ETIMEDOUT,
                            "its index %s is not kept: another process has been keeping one in "
                            "that folder for a minute",
-                           place_path(index->place, PLACE_OWN));
+                           location_path(index->location, LOCATION_OWN));
                 return;
         }
         save(index, record);
-        place_unlock(lock);
+        location_unlock(index->location);
 }
 
 void persist_save(struct index *index)
 {
-        if (index->place && wants_saving(index))
+        if (index->location && wants_saving(index))
                 index_keep(index, NULL);
+}
+
+int index_try_keeping(struct index *index, struct error *err)
+{
+        bool wanted = index->options.sidecar == INDEX_SIDECAR_LATER ||
+                      index->options.sidecar == INDEX_SIDECAR_ENTER || wants_saving(index);
+        int fd;
+
+        if (!index->location || index->from_sidecar || !wanted || index_unkept(index))
+                return 0;
+        fd = location_create(index->location, err);
+        if (fd < 0)
+                return fd;
+        location_abandon(index->location, fd);
+        return 0;
 }
 
 int index_load_record(struct index *index, struct record **out, struct error *err)
 {
+        int problem = 0;
+
         *out = NULL;
-        for (enum place_where where = PLACE_BESIDE; where < PLACES; where++) {
+        for (enum location_where where = LOCATION_BESIDE; where < LOCATIONS; where++) {
                 struct error failure = {0};
-                int rc = sidecar_load_record(index->place, where, out, &failure);
+                int rc = sidecar_load_record(index->location, where, out, &failure);
 
                 if (*out)
                         return 0;
+                /* It cannot be trusted: somebody may have put it there as an obstacle. */
+                if (rc == -EPERM)
+                        error_fill(&index->sidecar_err, EPERM, "its index %s is not used: %s",
+                                   location_path(index->location, where), failure.text);
                 if (rc == -ENOMEM || rc == -EBADMSG)
                         return error_set(err, -rc, "its index %s is not used: %s",
-                                         place_path(index->place, where), failure.text);
+                                         location_path(index->location, where), failure.text);
+                if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR && problem == 0) {
+                        problem = rc;
+                        error_fill(err, -rc, "its index %s is not used: %s",
+                                   location_path(index->location, where),
+                                   failure.code ? failure.text : strerror(-rc));
+                }
         }
-        return 0;
+        return problem;
 }
 
 /*
- * What becomes zeros has to be known to be lost. An index is kept of a damaged archive as well if
- * the damage is in what its scan did not decompress.
+ * With recover=zero, it has to be known what is lost. But an index may exist of a damaged archive,
+ * if the damage is in a part that its scan did not decompress.
  */
 static bool may_hide_losses(const struct index *index, const struct sidecar *sidecar)
 {
@@ -162,44 +208,56 @@ static bool may_hide_losses(const struct index *index, const struct sidecar *sid
         return by_sums;
 }
 
-enum place_where persist_load(struct index *index, enum place_where from, struct sidecar **out)
+static bool is_compressed(const struct sidecar *sidecar)
 {
-        uint64_t window = index->options.window ? index->options.window : STREAM_WINDOW_DEFAULT;
-        enum place_where where;
+        return strcmp(sidecar_compression(sidecar), "none") != 0;
+}
 
-        for (where = from; where < PLACES; where++) {
+static uint64_t window_of(const struct index *index)
+{
+        return index->options.window ? index->options.window : STREAM_WINDOW_DEFAULT;
+}
+
+enum location_where persist_load(struct index *index, enum location_where from,
+                                 struct sidecar **out)
+{
+        uint64_t window = window_of(index);
+        enum location_where where;
+
+        for (where = from; where < LOCATIONS; where++) {
                 struct error err = {0};
-                int rc = sidecar_load(index->place, where, window, out, &err);
+                int rc = sidecar_load(index->location, where, window, out, &err);
 
-                if (rc == 0 && !may_hide_losses(index, *out)) {
-                        index->kept_path = place_path(index->place, where);
+                if (rc == 0 && may_hide_losses(index, *out))
+                        rc = -ENOENT;
+                else if (rc == 0)
+                        rc = stamp_check(sidecar_stamp(*out), is_compressed(*out), index->file,
+                                         &err);
+                if (rc == 0) {
+                        index->stored_path = location_path(index->location, where);
                         break;
                 }
-                if (rc == 0) {
-                        sidecar_free(*out);
-                        *out = NULL;
-                        continue;
-                }
+                sidecar_free(steal_ptr(out));
                 if (rc != -ENOENT && rc != -ENOTDIR)
                         error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
-                                   place_path(index->place, where),
+                                   location_path(index->location, where),
                                    err.code ? err.text : strerror(-rc));
         }
         return where;
 }
 
 /*
- * A complete archive names each of its clusters, 59 of them in 512 bytes at most: disks that are
- * larger than it can name are a hostile sidecar's way to take memory. Of a sparse disk only what is
- * stored takes memory.
+ * A complete archive names each of its clusters, at most 59 of them in 512 bytes. Disks larger than
+ * that are a hostile sidecar's attempt to use up memory. For a sparse disk, only what is stored
+ * takes memory.
  */
 static bool plausible(const struct index *index)
 {
         uint64_t clusters = 0, limit = (index->source->size / 512 + 1) * 59;
 
-        for (size_t i = 0; i < index->disk_count; i++)
-                if (map_gap(index->disks[i]->map) == MAP_GAP_LOST)
-                        clusters += index->disks[i]->size / 65536;
+        for (size_t i = 0; i < index->disks.count; i++)
+                if (map_gap(index->disks.items[i]->own.map) == MAP_GAP_LOST)
+                        clusters += index->disks.items[i]->size / 65536;
         return clusters <= limit;
 }
 
@@ -219,15 +277,23 @@ int persist_use(struct index *index, struct sidecar *sidecar)
         if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
             strcmp(sidecar_format(sidecar), index_format(index)) != 0)
                 return -EINVAL;
-        if (!plausible(index) || index->archive->many_files || may_change(index))
+        if (!plausible(index) || index_unkept(index))
                 return -EINVAL;
-        for (size_t i = 0; i < index->disk_count && rc == 0; i++)
-                rc = sidecar_fill(sidecar, index->disk_count, index->disks[i]);
+        if (index_scanned_always(index))
+                return 0;
+        for (size_t i = 0; i < index->disks.count && rc == 0; i++)
+                rc = sidecar_fill(sidecar, index->disks.count, index->disks.items[i]);
         if (rc < 0)
                 return rc;
-        index->kept_file = sidecar_take_file(sidecar, &index->kept_fd);
+        index->stored_file = sidecar_take_file(sidecar);
+        index->stored_where = sidecar_where(sidecar);
         index->from_sidecar = true;
         index->sidecar_size = sidecar_size(sidecar);
+        if (index->archive->ops->skip_scan)
+                index->archive->ops->skip_scan(index->archive);
+        rc = observe_finish(index);
+        if (rc < 0)
+                return rc;
         intake_seal(index);
         return 0;
 }

@@ -14,18 +14,20 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/parts.h"
+#include "archive/stream/restart_table.h"
 #include "index/disk.h"
-#include "index/index.h"
+#include "index/owner.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/stored_map.h"
 #include "index/verify/record.h"
 
 enum {
         HEADER = 128,
-        VERSION = 2,
-        VERSION_RECORD = 1, /* the first whose record is read */
+        VERSION = 3,
+        VERSION_RECORD = 1, /* the oldest version whose record can be read */
         SEGMENT = 64,
+        PART = 8,
         SEGMENT_ENTER = 1,
         SEGMENT_BY_SUMS = 2,
         SEGMENT_KNOWN = SEGMENT_ENTER | SEGMENT_BY_SUMS,
@@ -33,16 +35,17 @@ enum {
 };
 
 /*
- * A hostile file must not make us take all memory; no real one comes near. The record likewise, and
- * the extents of all disks together.
+ * Limits on memory for a hostile file, far above any real one: for the tables, the record, and the
+ * extents of all disks together.
  */
 #define TABLES_MAX (UINT64_C(1) << 30)
 
-static const char magic[8] = PLACE_MAGIC;
+static const char magic[8] = LOCATION_MAGIC;
 
-/* Fields of the header, at these offsets. */
+/* Offsets of the header's fields. */
 enum {
         AT_VERSION = 8,
+        AT_STAMP = 12,
         AT_IDENTITY = 16,
         AT_COMPRESSION = 56,
         AT_FORMAT = 64,
@@ -58,7 +61,9 @@ enum {
 
 struct sidecar {
         struct source *file;
-        int fd; /* the same; negative: there is none, or it has been given away */
+        int fd; /* the same file; negative: none */
+        const struct location *place;
+        enum location_where where; /* where it was found */
         uint64_t size;
         char compression[NAME + 1];
         char format[NAME + 1];
@@ -66,13 +71,16 @@ struct sidecar {
         uint32_t segment_count, disk_count;
         uint64_t tables_hash;
         uint64_t record_at; /* 0: there is none */
+        bool stamped;
+        struct stamp stamp;
         uint8_t *tables;
         uint64_t tables_at, tables_len;
+        size_t disks_at; /* in the tables: after the segments and their parts */
         struct restart_table *table;
-        struct kept **disks; /* disk_count of them; NULL where one has been given away */
+        struct stored_map **disks; /* disk_count of them; NULL: given to its disk */
 };
 
-/* What was written to the memory stream OUT is complete. OUT is closed. */
+/* Close the memory stream OUT. True: everything was written. */
 static bool close_memory(FILE *out)
 {
         bool failed = ferror(out);
@@ -85,7 +93,7 @@ static bool close_memory(FILE *out)
 struct writer {
         int fd;
         uint64_t at;      /* bytes written so far */
-        uint64_t extents; /* bytes of them that are extents */
+        uint64_t extents; /* of these, bytes of extents */
         FILE *tables;     /* in memory */
         int error;        /* the first one, -errno */
 };
@@ -111,6 +119,34 @@ static void append(struct writer *w, const void *data, size_t len)
         w->at += len;
 }
 
+/* Add the hashes of the parts of segment INDEX to the tables. */
+static void write_parts(struct writer *w, struct restart_table *table, size_t index)
+{
+        struct restart_record r;
+        uint8_t out[PART];
+
+        if (!restart_save(table, index, &r)) {
+                w->error = -EINVAL;
+                return;
+        }
+        for (size_t i = 0; i < r.part_count; i++) {
+                store_le64(out, r.parts[i]);
+                fwrite(out, sizeof out, 1, w->tables);
+        }
+}
+
+/* Append the history of segment INDEX, which was found before the pass was interrupted. */
+static void append_stored(struct writer *w, struct restart_table *table, size_t index, size_t size)
+{
+        cleanup_free void *blob = NULL;
+        int rc = restart_stored_blob(table, index, &blob);
+
+        if (rc == 0)
+                append(w, blob, size);
+        else if (w->error == 0)
+                w->error = rc;
+}
+
 /* Append the history of segment INDEX and add its record to the tables. */
 static void write_segment(struct writer *w, struct restart_table *table, size_t index, uint64_t *at)
 {
@@ -124,6 +160,8 @@ static void write_segment(struct writer *w, struct restart_table *table, size_t 
         *at = w->at;
         if (r.history)
                 append(w, r.history, r.history_size);
+        else if (r.history_size)
+                append_stored(w, table, index, r.history_size);
         store_le64(out, r.point.in_bit);
         store_le64(out + 8, r.point.out);
         store_le64(out + 16, r.point.hash);
@@ -134,16 +172,22 @@ static void write_segment(struct writer *w, struct restart_table *table, size_t 
         store_le32(out + 52, r.history_size ? r.point.history_len : 0);
         store_le32(out + 56,
                    (r.enter ? SEGMENT_ENTER : 0) | (r.point.by_sums ? SEGMENT_BY_SUMS : 0));
+        store_le32(out + 60, (uint32_t)r.part_count);
         fwrite(out, sizeof out, 1, w->tables);
 }
 
-/* Append its extents and add where they are to the tables. */
+/* Append the disk's extents, and add their offset to the tables. */
 static void write_disk(struct writer *w, const struct disk *d)
 {
         cleanup_free char *extents = NULL;
         size_t len = 0;
-        int rc = kept_write(d->map, w->at, w->tables, &extents, &len);
+        int rc;
 
+        if (!disk_is_scanned(d)) {
+                stored_map_write_total(d->size, d->totals.stored, w->tables);
+                return;
+        }
+        rc = stored_map_write(d->own.map, w->at, w->tables, &extents, &len);
         w->extents += len;
         if (rc == 0 && w->extents > TABLES_MAX)
                 rc = -EFBIG;
@@ -153,7 +197,7 @@ static void write_disk(struct writer *w, const struct disk *d)
                 w->error = rc;
 }
 
-/* The record, if there is one, the tables, and the header. */
+/* Write the record, if there is one, the tables, and the header. */
 static void write_header(struct writer *w, const struct sidecar_contents *c,
                          const uint8_t identity[IDENTITY_LEN], const void *tables, size_t len)
 {
@@ -165,6 +209,7 @@ static void write_header(struct writer *w, const struct sidecar_contents *c,
 
         memcpy(h, magic, sizeof magic);
         store_le32(h + AT_VERSION, VERSION);
+        store_le32(h + AT_STAMP, HEADER);
         memcpy(h + AT_IDENTITY, identity, IDENTITY_LEN);
         memcpy(h + AT_COMPRESSION, c->compression, strnlen(c->compression, NAME));
         memcpy(h + AT_FORMAT, c->format, strnlen(c->format, NAME));
@@ -179,20 +224,25 @@ static void write_header(struct writer *w, const struct sidecar_contents *c,
         write_at(w, h, sizeof h, 0);
 }
 
-/* Everything into the file W->fd. AT[i] becomes the place of segment i's history. */
+/* Write everything to the file W->fd. Sets AT[i] to the offset of segment i's history. */
 static int write_all(struct writer *w, const struct sidecar_contents *c,
                      const uint8_t identity[IDENTITY_LEN], uint64_t *at)
 {
         cleanup_free char *tables = NULL;
         size_t len = 0;
         size_t segments = c->table ? restart_count(c->table) : 0;
+        uint8_t stamp[STAMP_LEN];
 
         w->tables = open_memstream(&tables, &len);
         if (!w->tables)
                 return -ENOMEM;
         w->at = HEADER;
+        stamp_store(&c->stamp, stamp);
+        append(w, stamp, sizeof stamp);
         for (size_t i = 0; i < segments && w->error == 0; i++)
                 write_segment(w, c->table, i, &at[i]);
+        for (size_t i = 0; i < segments && w->error == 0; i++)
+                write_parts(w, c->table, i);
         for (size_t i = 0; i < c->disk_count && w->error == 0; i++)
                 write_disk(w, c->disks[i]);
         if (!close_memory(w->tables) && w->error == 0)
@@ -204,17 +254,19 @@ static int write_all(struct writer *w, const struct sidecar_contents *c,
         return w->error;
 }
 
-/* Keep histories in the file from now on, not in memory. Failing that they just stay there. */
+/* From now on read histories from the file. If that fails, they stay in memory. */
 static void move_histories(struct restart_table *table, int fd, const uint64_t *at)
 {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         struct source *store;
 
-        if (copy >= 0 && source_open_fd(copy, &store, NULL) == 0)
+        if (copy >= 0 && source_open_fd(copy, &store, NULL) == 0) {
+                source_set_verified(store);
                 restart_use_store(table, store, at);
+        }
 }
 
-int sidecar_save(struct place *place, const struct sidecar_contents *contents, uint64_t *size,
+int sidecar_save(struct location *place, const struct sidecar_contents *contents, uint64_t *size,
                  struct error *err)
 {
         size_t segments = contents->table ? restart_count(contents->table) : 0;
@@ -224,19 +276,19 @@ int sidecar_save(struct place *place, const struct sidecar_contents *contents, u
 
         if (!at)
                 return error_set(err, ENOMEM, "out of memory");
-        w.fd = place_create(place, err);
+        w.fd = location_create(place, err);
         if (w.fd < 0)
                 return w.fd;
-        rc = write_all(&w, contents, place_identity(place), at);
+        rc = write_all(&w, contents, location_identity(place), at);
         if (rc < 0) {
                 error_fill(err, -rc, "its index cannot be kept as %s: %s",
-                           place_path(place, PLACE_OWN), strerror(-rc));
-                place_abandon(place, w.fd);
+                           location_path(place, LOCATION_OWN), strerror(-rc));
+                location_abandon(place, w.fd);
                 return rc;
         }
         *size = w.at;
         kept = fcntl(w.fd, F_DUPFD_CLOEXEC, 3);
-        rc = place_commit(place, w.fd, err);
+        rc = location_commit(place, w.fd, err);
         if (rc == 0 && contents->table && kept >= 0)
                 move_histories(contents->table, kept, at);
         if (kept >= 0)
@@ -251,7 +303,7 @@ static int refuse(struct error *err, const char *why)
         return error_set(err, EINVAL, "%s", why);
 }
 
-/* A name of at most NAME printable bytes, padded with NULs. */
+/* Parse a name of at most NAME printable bytes, padded with NULs. */
 static bool load_name(const uint8_t *in, char out[NAME + 1])
 {
         size_t len = strnlen((const char *)in, NAME);
@@ -264,7 +316,20 @@ static bool load_name(const uint8_t *in, char out[NAME + 1])
         return len > 0;
 }
 
-/* Of a version from OLDEST on. */
+static int load_stamp(struct sidecar *s, uint32_t at, struct error *err)
+{
+        uint8_t in[STAMP_LEN];
+
+        s->stamped = at != 0;
+        if (!s->stamped)
+                return 0;
+        if (!range_within(at, sizeof in, s->size) ||
+            source_pread_all(s->file, in, sizeof in, at) < 0 || !stamp_load(in, &s->stamp))
+                return refuse(err, "its stamp is damaged");
+        return 0;
+}
+
+/* Check the header, which may be of any version from OLDEST on. */
 static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], uint32_t oldest,
                        struct error *err)
 {
@@ -300,7 +365,7 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
             s->tables_at + s->tables_len != s->size ||
             (uint64_t)s->segment_count * SEGMENT > s->tables_len)
                 return refuse(err, "it was cut off");
-        return 0;
+        return load_stamp(s, load_le32(h + AT_STAMP), err);
 }
 
 static int load_tables(struct sidecar *s, struct error *err)
@@ -315,8 +380,19 @@ static int load_tables(struct sidecar *s, struct error *err)
         return 0;
 }
 
+/* COUNT hashes of parts into PARTS, those after the ones that were read last. */
+static int load_parts(struct sidecar *s, uint32_t count, uint64_t parts[PARTS_MAX])
+{
+        if (count > PARTS_MAX || !range_within(s->disks_at, (uint64_t)count * PART, s->tables_len))
+                return -EINVAL;
+        for (uint32_t i = 0; i < count; i++, s->disks_at += PART)
+                parts[i] = load_le64(s->tables + s->disks_at);
+        return 0;
+}
+
 static int load_segment(struct sidecar *s, const uint8_t *in, uint64_t window)
 {
+        uint64_t parts[PARTS_MAX];
         uint32_t kind = load_le32(in + 56);
         struct restart_record r = {
             .point = {.in_bit = load_le64(in),
@@ -329,9 +405,12 @@ static int load_segment(struct sidecar *s, const uint8_t *in, uint64_t window)
             .history_size = load_le32(in + 48),
             .history_at = load_le64(in + 32),
             .history_hash = load_le64(in + 40),
+            .parts = parts,
+            .part_count = load_le32(in + 60),
         };
 
-        if (kind > SEGMENT_KNOWN || !range_within(r.history_at, r.history_size, s->tables_at))
+        if (kind > SEGMENT_KNOWN || !range_within(r.history_at, r.history_size, s->tables_at) ||
+            load_parts(s, load_le32(in + 60), parts) < 0)
                 return -EINVAL;
         return restart_load(s->table, &r, window);
 }
@@ -341,6 +420,7 @@ static int load_table(struct sidecar *s, uint64_t window, struct error *err)
         struct source *store;
         int rc;
 
+        s->disks_at = (size_t)s->segment_count * SEGMENT;
         if (strcmp(s->compression, "none") == 0)
                 return s->segment_count == 0 && s->stream_size == s->archive_size
                            ? 0
@@ -357,39 +437,40 @@ static int load_table(struct sidecar *s, uint64_t window, struct error *err)
         rc = source_open_fd(fcntl(s->fd, F_DUPFD_CLOEXEC, 3), &store, err);
         if (rc < 0)
                 return rc;
+        source_set_verified(store);
         restart_use_store(s->table, store, NULL);
         return 0;
 }
 
 static int load_disks(struct sidecar *s, struct error *err)
 {
-        const uint8_t *at = s->tables + (size_t)s->segment_count * SEGMENT;
+        const uint8_t *at = s->tables + s->disks_at;
         const uint8_t *end = s->tables + s->tables_len;
-        cleanup_free void *window = malloc(KEPT_WINDOW);
+        cleanup_free void *window = malloc(STORED_MAP_WINDOW);
         uint64_t extents = 0;
         int rc = 0;
 
-        if (s->disk_count > KEPT_DISKS_MAX)
+        if (s->disk_count > STORED_MAP_DISKS_MAX)
                 return refuse(err, "its tables are damaged");
         s->disks = calloc((size_t)s->disk_count + 1, sizeof(*s->disks));
         if (!s->disks || !window)
                 return error_set(err, ENOMEM, "out of memory");
         for (uint32_t i = 0; i < s->disk_count && rc == 0; i++) {
-                rc = kept_load(s->file, s->tables_at, &at, end, &s->disks[i]);
+                rc = stored_map_load(s->file, s->tables_at, &at, end, &s->disks[i]);
                 if (rc == 0)
-                        extents += kept_extents(s->disks[i]);
+                        extents += stored_map_extents(s->disks[i]);
                 if (rc == 0 && extents > TABLES_MAX)
                         rc = -EFBIG;
                 if (rc == 0)
-                        rc = kept_check(s->disks[i], window);
+                        rc = stored_map_check(s->disks[i], window);
         }
         if (rc == -ENOMEM)
                 return error_set(err, ENOMEM, "out of memory");
         return rc < 0 || at != end ? refuse(err, "its tables or extents are damaged") : 0;
 }
 
-/* The file and its header, of a version from OLDEST on. *OUT is freed by sidecar_free. */
-static int load_start(struct place *place, enum place_where where, uint32_t oldest,
+/* Open the file and check its header, of a version from OLDEST on. sidecar_free frees *OUT. */
+static int load_start(struct location *place, enum location_where where, uint32_t oldest,
                       struct sidecar **out, struct error *err)
 {
         struct sidecar *s = calloc(1, sizeof *s);
@@ -397,11 +478,18 @@ static int load_start(struct place *place, enum place_where where, uint32_t olde
 
         if (!s)
                 return error_set(err, ENOMEM, "out of memory");
-        s->fd = place_open(place, where);
+        s->place = place;
+        s->where = where;
+        s->fd = location_open(place, where, err);
         rc = s->fd < 0 ? s->fd : source_open_fd(fcntl(s->fd, F_DUPFD_CLOEXEC, 3), &s->file, err);
         if (rc == 0) {
+                /*
+                 * Its name and mode may change while it is used, by location_commit and
+                 * location_quarantine.
+                 */
+                source_set_verified(s->file);
                 s->size = s->file->size;
-                rc = load_header(s, place_identity(place), oldest, err);
+                rc = load_header(s, location_identity(place), oldest, err);
         }
         if (rc < 0) {
                 sidecar_free(s);
@@ -411,15 +499,15 @@ static int load_start(struct place *place, enum place_where where, uint32_t olde
         return 0;
 }
 
-int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
-                 struct error *err)
+int sidecar_load(struct location *place, enum location_where where, uint64_t window,
+                 struct sidecar **out, struct error *err)
 {
         struct sidecar *s;
         int rc = load_start(place, where, VERSION, &s, err);
 
         if (rc < 0)
                 return rc;
-        if (place_is_condemned(s->fd))
+        if (location_is_quarantined(s->fd))
                 rc = refuse(err, "its sticky bit is set: it was found to contradict itself");
         if (rc == 0)
                 rc = load_tables(s, err);
@@ -454,7 +542,7 @@ static int read_record(const struct sidecar *s, struct record **out, struct erro
         return rc < 0 ? error_set(err, EBADMSG, "what it has recorded is damaged") : 0;
 }
 
-int sidecar_load_record(struct place *place, enum place_where where, struct record **out,
+int sidecar_load_record(struct location *place, enum location_where where, struct record **out,
                         struct error *err)
 {
         struct sidecar *s;
@@ -474,7 +562,7 @@ void sidecar_free(struct sidecar *s)
         if (!s)
                 return;
         for (uint32_t i = 0; s->disks && i < s->disk_count; i++)
-                kept_free(s->disks[i]);
+                stored_map_free(s->disks[i]);
         free(s->disks);
         restart_table_free(s->table);
         source_close(s->file);
@@ -494,6 +582,11 @@ struct restart_table *sidecar_table(const struct sidecar *s)
         return s->table;
 }
 
+const struct stamp *sidecar_stamp(const struct sidecar *s)
+{
+        return s->stamped ? &s->stamp : NULL;
+}
+
 const char *sidecar_compression(const struct sidecar *s)
 {
         return s->compression;
@@ -509,40 +602,63 @@ uint64_t sidecar_size(const struct sidecar *s)
         return s->size;
 }
 
-struct source *sidecar_take_file(struct sidecar *s, int *fd)
+struct source *sidecar_take_file(struct sidecar *s)
 {
-        *fd = steal_fd(&s->fd);
         return steal_ptr(&s->file);
 }
 
-int sidecar_condemn(const struct sidecar *s)
+enum location_where sidecar_where(const struct sidecar *s)
 {
-        return place_condemn(s->fd);
+        return s->where;
 }
 
-const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number)
+int sidecar_quarantine(const struct sidecar *s)
+{
+        return location_quarantine(s->place, s->where);
+}
+
+const struct stored_map *sidecar_disk_stored_map(const struct sidecar *s, uint32_t number)
 {
         return number < s->disk_count ? s->disks[number] : NULL;
 }
 
+/*
+ * The archive answers for D, and K is what was counted of it: an index is stored of sound ones
+ * alone.
+ */
+static int take_total(const struct stored_map *k, struct disk *d)
+{
+        if (stored_map_size(k) != d->size)
+                return -EINVAL;
+        d->totals = (struct map_totals){.stored = stored_map_stored(k)};
+        d->counted = true;
+        return 0;
+}
+
 int sidecar_fill(struct sidecar *s, size_t disk_count, struct disk *d)
 {
-        uint64_t limit = index_archive(d->index)->addr_end, size;
+        uint64_t size;
         int rc;
 
         if (s->disk_count != disk_count || !s->disks[d->number])
                 return -EINVAL;
-        size = kept_size(s->disks[d->number]);
-        /* The stream names 59 clusters in 512 bytes at most, or those of a sparse disk not at all.
+        if (stored_map_is_total(s->disks[d->number]) == disk_is_scanned(d))
+                return -EINVAL;
+        if (!disk_is_scanned(d))
+                return take_total(s->disks[d->number], d);
+        size = stored_map_size(s->disks[d->number]);
+        /*
+         * The stream names at most 59 clusters in 512 bytes, and those of a sparse disk not at all.
          */
         if (size > MAP_SIZE_MAX ||
-            (map_gap(d->map) == MAP_GAP_LOST && size / 65536 > (s->stream_size / 512 + 1) * 59) ||
-            (size != d->size && !d->late_size))
+            (map_gap(d->own.map) == MAP_GAP_LOST &&
+             size / 65536 > (s->stream_size / 512 + 1) * 59) ||
+            (size != d->size && !d->provisional_size))
                 return -EINVAL;
-        rc = map_resize(d->map, size);
+        rc = map_resize(d->own.map, size);
         if (rc < 0)
                 return rc;
         d->size = size;
-        d->kept = steal_ptr(&s->disks[d->number]);
-        return kept_attach(d->kept, d->map, limit ? limit : s->stream_size);
+        d->own.stored_map = steal_ptr(&s->disks[d->number]);
+        return stored_map_attach(d->own.stored_map, d->own.map, s->stream_size);
 }

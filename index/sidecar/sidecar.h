@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The persisted index: what one scan found out, so that the next mount need not scan.
+ * The persisted index: the result of a scan, so that the next mount need not scan.
  *
- *   +--------+--------------+-------------------+-----------------+--------------------------+
- *   | header | histories of | extents of the    | record          | tables: segments, disks, |
- *   | 128    | restart      | disks, by spans   |                 | their spans              |
- *   |        | points       |                   |                 |                          |
- *   |        | read when they are needed        | read by verify  | read at once             |
- *   +--------+--------------+-------------------+-----------------+--------------------------+
+ *   +--------+-------+--------------+-------------------+-----------------+--------------------------+
+ *   | header | stamp | histories of | extents of the    | record          | tables: segments, disks, |
+ *   | 128    | 40    | restart      | disks, by spans   |                 | their spans              |
+ *   |        |       | points       |                   |                 |                          |
+ *   | read at once   | read when they are needed        | read by verify  | read at once             |
+ *   +--------+-------+--------------+-------------------+-----------------+--------------------------+
  *
- * vmafs-index(5) describes every byte. A sidecar is input like any other: everything in it is
- * checked before it is believed, and whatever is wrong with it means a new scan. What can only be
- * known by decoding (stored_map.h, restart.h) is checked when that is done, and is an I/O error then; an
- * index whose extents turn out so is condemned (location.h), so that the next time there is a scan.
+ * vmafs-index(5) describes every byte. A sidecar is untrusted input: everything in it is checked
+ * before it is used, and any error in it leads to a new scan. What can only be checked by decoding
+ * (stored_map.h, restart_table.h) is checked then, and an error is an I/O error. If extents turn
+ * out wrong, the index is quarantined (location.h), so that the next mount scans.
  */
 #ifndef VMAFS_SIDECAR_H
 #define VMAFS_SIDECAR_H
@@ -22,79 +22,82 @@
 #include <stdint.h>
 
 #include "index/sidecar/location.h"
+#include "index/sidecar/stamp.h"
 
 struct disk;
 struct error;
-struct kept;
+struct stored_map;
 struct record;
 struct restart_table;
 struct sidecar;
-struct source;
 
-/* What is saved. */
+/* What to save. */
 struct sidecar_contents {
+        struct stamp stamp;
         const char *compression; /* a codec's name, or "none" */
         const char *format;
         uint64_t stream_size;        /* bytes, decompressed */
-        struct restart_table *table; /* finished; NULL where nothing is compressed */
+        struct restart_table *table; /* finished; NULL if the archive is not compressed */
         struct disk **disks;         /* whose maps are sealed */
         size_t disk_count;
         const struct record *record; /* or NULL */
 };
 
 /*
- * Write the sidecar to PLACE. Its table reads histories from the file from then on. 0 and *SIZE,
- * its bytes; or -errno with the reason in ERR; then there is no new sidecar, and an old one stays.
+ * Write the sidecar to PLACE. From then on the table reads histories from that file. Returns 0 and
+ * the size in *SIZE, or -errno with the reason in ERR; then an old sidecar stays as it is.
  */
-int sidecar_save(struct place *place, const struct sidecar_contents *contents, uint64_t *size,
+int sidecar_save(struct location *place, const struct sidecar_contents *contents, uint64_t *size,
                  struct error *err);
 
 /*
- * Read and check the sidecar of PLACE that is WHERE; one with a history over WINDOW bytes is
- * refused. Sets *OUT, freed by sidecar_free. -ENOENT where there is none, -EINVAL with the reason
- * in ERR for one that cannot be used or is condemned, -ESTALE where the archive has other ends than
- * the one it was made of, and the same size.
+ * Read and check the sidecar of PLACE that is WHERE. One with a history over WINDOW bytes is
+ * refused. Sets *OUT, which sidecar_free frees. -ENOENT if there is none; -EINVAL with the reason
+ * in ERR if it cannot be used or is quarantined; -ESTALE if the archive has the same size as the
+ * one it was made of, but other ends.
  */
-int sidecar_load(struct place *place, enum place_where where, uint64_t window, struct sidecar **out,
-                 struct error *err);
+int sidecar_load(struct location *place, enum location_where where, uint64_t window,
+                 struct sidecar **out, struct error *err);
 void sidecar_free(struct sidecar *s); /* NULL is allowed */
 
-/* Its restart points, which become the caller's: once, and NULL where there are none. */
+/* Its restart points, which the caller owns from then on. Call it once. NULL: there are none. */
 struct restart_table *sidecar_take_table(struct sidecar *s);
 
-/* The same, which stay the sidecar's. */
+/* The same, still owned by the sidecar. */
 struct restart_table *sidecar_table(const struct sidecar *s);
 
 /*
- * The record in the sidecar of PLACE that is WHERE, whatever is wrong with its tables, also in one
- * of an older version or one that is condemned. Sets *OUT, NULL where it has none. Fails as
- * sidecar_load, and with -EBADMSG where the record is damaged.
+ * Read the record from the sidecar of PLACE that is WHERE, even if its tables are wrong, its
+ * version is older, or it is quarantined. Sets *OUT, or NULL if there is no record. Fails as
+ * sidecar_load, and with -EBADMSG if the record is damaged.
  */
-int sidecar_load_record(struct place *place, enum place_where where, struct record **out,
+int sidecar_load_record(struct location *place, enum location_where where, struct record **out,
                         struct error *err);
+
+/* NULL: none. */
+const struct stamp *sidecar_stamp(const struct sidecar *s);
 
 const char *sidecar_compression(const struct sidecar *s);
 const char *sidecar_format(const struct sidecar *s);
 
 /*
- * Give D, number D->number of the archive, whose map is empty, its late size and its extents: they
- * are kept in the file. -EINVAL where the sidecar does not fit it.
+ * Set the size of D, the archive's disk D->number, if it is provisional, and fill its empty map
+ * with unloaded spans, whose extents stay in the file. -EINVAL if the sidecar does not fit D.
  */
 int sidecar_fill(struct sidecar *s, size_t disk_count, struct disk *d);
 
-/*
- * The file that the extents are kept in, and the same for place_condemn as *FD. Both become the
- * caller's: once.
- */
-struct source *sidecar_take_file(struct sidecar *s, int *fd);
+/* The file with the extents, which the caller owns from then on. Call it once. */
+struct source *sidecar_take_file(struct sidecar *s);
 
-/* As place_condemn. */
-int sidecar_condemn(const struct sidecar *s);
+enum location_where sidecar_where(const struct sidecar *s);
 
-/* What it says of disk NUMBER; NULL: nothing. It stays the sidecar's. */
-const struct kept *sidecar_disk_kept(const struct sidecar *s, uint32_t number);
+/* As location_quarantine. */
+int sidecar_quarantine(const struct sidecar *s);
 
-/* Bytes of the file. */
+/* The stored map of disk NUMBER, owned by the sidecar, or NULL. */
+const struct stored_map *sidecar_disk_stored_map(const struct sidecar *s, uint32_t number);
+
+/* The file's size in bytes. */
 uint64_t sidecar_size(const struct sidecar *s);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
@@ -18,34 +19,40 @@ enum {
         HEAD = 32,
         SPAN = 24,
         SPAN_BLOCKS = (int)(MAP_SPAN / MAP_BLOCK),
-        EXTENT_MAX = 20,                      /* bytes of an extent: two numbers */
+        FORM_EXTENTS = 0, /* a head is followed by spans … */
+        FORM_TOTAL = 1,   /* … or has, instead of where extents are, how many bytes are stored */
+        EXTENT_MAX = 20,  /* bytes of an extent: two numbers */
         BYTES_MAX = SPAN_BLOCKS * EXTENT_MAX, /* of a span's extents */
 };
 
-_Static_assert((int)KEPT_WINDOW >= (int)BYTES_MAX, "the extents of any span fit the window");
+_Static_assert((int)STORED_MAP_WINDOW >= (int)BYTES_MAX, "any span fits the window");
 
-/* A part of the disk of which something is stored. */
-struct kept_span {
+/* A span of the disk with stored blocks. */
+struct stored_span {
         uint64_t at; /* byte of the file where its extents begin */
         uint64_t hash;
-        uint32_t number; /* 0 is the disk's beginning */
+        uint32_t number; /* 0 is the disk's first span */
         uint32_t len;    /* bytes of its extents */
         uint32_t stored; /* blocks */
 };
 
-struct kept {
+struct stored_map {
         struct source *file;
         uint64_t size;  /* bytes of the disk */
         uint64_t limit; /* of addresses */
-        bool sparse;    /* the map takes what is not added for zeros */
-        struct kept_span *spans;
+        bool is_total;  /* there are no spans, and TOTAL bytes of blocks are stored */
+        uint64_t total;
+        bool sparse; /* the map treats gaps as zeros */
+        struct stored_span *spans;
         size_t count;
 
         pthread_mutex_t lock;
-        struct extent_map *map; /* lock: to fill it; looking up needs none */
+        struct extent_map *map; /* the lock guards filling; look-ups need none */
 };
 
-/* Bytes of span NUMBER of a disk of SIZE bytes: whole blocks, fewer than others at the disk's end.
+/*
+ * The length of span NUMBER of a disk of SIZE bytes, in bytes: whole blocks, fewer at the disk's
+ * end.
  */
 static uint64_t span_len(uint64_t size, uint64_t number)
 {
@@ -67,7 +74,7 @@ static uint64_t skip_zeros(const struct extent_map *map, uint64_t pos)
         return map_size(map);
 }
 
-/* The part of E, which map_find has found, from POS on and below END. */
+/* The part of E, an extent from map_find, that lies in [POS, END). */
 static struct extent clip(const struct extent *e, uint64_t pos, uint64_t end)
 {
         struct extent part = {pos, min_u64(e->start + e->len, end) - pos, e->addr};
@@ -77,7 +84,7 @@ static struct extent clip(const struct extent *e, uint64_t pos, uint64_t end)
         return part;
 }
 
-/* The extents of the span from START to END, coalesced. Returns the blocks that are stored. */
+/* Write the coalesced extents of the span [START, END). Returns how many blocks are stored. */
 static uint32_t write_extents(const struct extent_map *map, uint64_t start, uint64_t end, FILE *out)
 {
         struct extentcode code = {0};
@@ -102,7 +109,7 @@ static uint32_t write_extents(const struct extent_map *map, uint64_t start, uint
         return (uint32_t)stored;
 }
 
-/* What was written to the memory stream OUT is complete. OUT is closed. */
+/* Close the memory stream OUT. True: everything was written. */
 static bool close_memory(FILE *out)
 {
         bool failed = ferror(out);
@@ -121,7 +128,8 @@ static void write_span(uint64_t number, size_t len, uint32_t stored, uint64_t ha
         fwrite(entry, sizeof entry, 1, out);
 }
 
-int kept_write(const struct extent_map *map, uint64_t at, FILE *tables, char **extents, size_t *len)
+int stored_map_write(const struct extent_map *map, uint64_t at, FILE *tables, char **extents,
+                     size_t *len)
 {
         cleanup_free char *entries = NULL;
         size_t entries_len = 0, before = 0;
@@ -157,17 +165,27 @@ int kept_write(const struct extent_map *map, uint64_t at, FILE *tables, char **e
         return 0;
 }
 
+void stored_map_write_total(uint64_t size, uint64_t stored, FILE *tables)
+{
+        uint8_t head[HEAD] = {0};
+
+        store_le64(head, size);
+        store_le64(head + 8, stored);
+        store_le32(head + 28, FORM_TOTAL);
+        fwrite(head, sizeof head, 1, tables);
+}
+
 /* ---- reading ---- */
 
-/* From its entry at IN; its extents begin at AT, where those of the span in front of it end. */
-static bool load_span(struct kept *k, const uint8_t *in, uint64_t at)
+/* Parse the entry at IN. Its extents begin at AT, where those of the previous span end. */
+static bool load_span(struct stored_map *k, const uint8_t *in, uint64_t at)
 {
-        const struct kept_span *before = k->count ? &k->spans[k->count - 1] : NULL;
-        struct kept_span s = {.at = at,
-                              .hash = load_le64(in + 16),
-                              .number = load_le32(in),
-                              .len = load_le32(in + 4),
-                              .stored = load_le32(in + 8)};
+        const struct stored_span *before = k->count ? &k->spans[k->count - 1] : NULL;
+        struct stored_span s = {.at = at,
+                                .hash = load_le64(in + 16),
+                                .number = load_le32(in),
+                                .len = load_le32(in + 4),
+                                .stored = load_le32(in + 8)};
 
         if ((before && s.number <= before->number) ||
             s.number >= round_up(k->size, MAP_SPAN) / MAP_SPAN)
@@ -178,7 +196,8 @@ static bool load_span(struct kept *k, const uint8_t *in, uint64_t at)
         return true;
 }
 
-static int load_spans(struct kept *k, const uint8_t *in, uint32_t count, uint64_t at, uint64_t len)
+static int load_spans(struct stored_map *k, const uint8_t *in, uint32_t count, uint64_t at,
+                      uint64_t len)
 {
         uint64_t end = at + len;
 
@@ -193,13 +212,23 @@ static int load_spans(struct kept *k, const uint8_t *in, uint32_t count, uint64_
         return at == end ? 0 : -EINVAL;
 }
 
-int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, const uint8_t *end,
-              struct kept **out)
+/* The head of a disk without extents, at HEAD. */
+static int load_total(const uint8_t *head, struct stored_map *k)
+{
+        k->is_total = true;
+        k->total = load_le64(head + 8);
+        if (k->total > round_up(k->size, MAP_BLOCK) || load_le64(head + 16) || load_le32(head + 24))
+                return -EINVAL;
+        return 0;
+}
+
+int stored_map_load(struct source *file, uint64_t file_end, const uint8_t **tables,
+                    const uint8_t *end, struct stored_map **out)
 {
         const uint8_t *head = *tables;
         uint64_t at, len;
-        uint32_t count;
-        struct kept *k;
+        uint32_t count, form;
+        struct stored_map *k;
         int rc;
 
         if (end - head < HEAD)
@@ -207,7 +236,9 @@ int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, co
         at = load_le64(head + 8);
         len = load_le64(head + 16);
         count = load_le32(head + 24);
-        if (load_le64(head) > MAP_SIZE_MAX || !range_within(at, len, file_end) ||
+        form = load_le32(head + 28);
+        if (load_le64(head) > MAP_SIZE_MAX || form > FORM_TOTAL ||
+            (form == FORM_EXTENTS && !range_within(at, len, file_end)) ||
             count > (size_t)(end - head - HEAD) / SPAN)
                 return -EINVAL;
         k = calloc(1, sizeof *k);
@@ -217,9 +248,12 @@ int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, co
         k->file = file;
         k->size = load_le64(head);
         k->limit = EXTENT_ADDR_MAX;
-        rc = load_spans(k, head + HEAD, count, at, len);
+        if (form == FORM_TOTAL)
+                rc = load_total(head, k);
+        else
+                rc = load_spans(k, head + HEAD, count, at, len);
         if (rc < 0) {
-                kept_free(k);
+                stored_map_free(k);
                 return rc;
         }
         *tables = head + HEAD + (size_t)count * SPAN;
@@ -227,7 +261,7 @@ int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, co
         return 0;
 }
 
-void kept_free(struct kept *k)
+void stored_map_free(struct stored_map *k)
 {
         if (!k)
                 return;
@@ -236,18 +270,18 @@ void kept_free(struct kept *k)
         free(k);
 }
 
-int kept_check(const struct kept *k, void *window)
+int stored_map_check(const struct stored_map *k, void *window)
 {
         uint64_t start = 0, end = 0, all = 0;
 
         if (k->count > 0)
                 all = k->spans[k->count - 1].at + k->spans[k->count - 1].len;
         for (size_t i = 0; i < k->count; i++) {
-                const struct kept_span *s = &k->spans[i];
+                const struct stored_span *s = &k->spans[i];
 
                 if (s->at + s->len > end) {
-                        ssize_t n =
-                            source_pread(k->file, window, min_u64(KEPT_WINDOW, all - s->at), s->at);
+                        ssize_t n = source_pread(k->file, window,
+                                                 min_u64(STORED_MAP_WINDOW, all - s->at), s->at);
 
                         start = s->at;
                         end = start + (uint64_t)(n > 0 ? n : 0);
@@ -259,21 +293,29 @@ int kept_check(const struct kept *k, void *window)
         return 0;
 }
 
-uint64_t kept_size(const struct kept *k)
+uint64_t stored_map_size(const struct stored_map *k)
 {
         return k->size;
 }
 
-uint64_t kept_stored(const struct kept *k)
+bool stored_map_is_total(const struct stored_map *k)
+{
+        return k->is_total;
+}
+
+uint64_t stored_map_stored(const struct stored_map *k)
 {
         uint64_t blocks = 0;
+
+        if (k->is_total)
+                return k->total;
 
         for (size_t i = 0; i < k->count; i++)
                 blocks += k->spans[i].stored;
         return blocks * MAP_BLOCK;
 }
 
-uint64_t kept_extents(const struct kept *k)
+uint64_t stored_map_extents(const struct stored_map *k)
 {
         uint64_t bytes = 0;
 
@@ -282,7 +324,7 @@ uint64_t kept_extents(const struct kept *k)
         return bytes;
 }
 
-int kept_attach(struct kept *k, struct extent_map *map, uint64_t limit)
+int stored_map_attach(struct stored_map *k, struct extent_map *map, uint64_t limit)
 {
         int rc = 0;
 
@@ -291,40 +333,36 @@ int kept_attach(struct kept *k, struct extent_map *map, uint64_t limit)
         k->sparse = map_gap(map) == MAP_GAP_ZERO;
         map_set_gap(map, MAP_GAP_ZERO);
         for (size_t i = 0; i < k->count && rc == 0; i++)
-                rc = map_keep(map, k->spans[i].number * MAP_SPAN);
+                rc = map_set_unloaded(map, k->spans[i].number * MAP_SPAN);
         return rc;
 }
 
-/* The span that holds POS; NULL: all of it is zeros. */
-static const struct kept_span *find_span(const struct kept *k, uint64_t pos)
+/* The span that holds POS; NULL: it is all zeros. */
+static const struct stored_span *find_span(const struct stored_map *k, uint64_t pos)
 {
-        size_t low = 0, high = k->count;
+        uint64_t number = pos / MAP_SPAN;
+        size_t i = search_first(k->count, m, k->spans[m].number >= number);
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (k->spans[middle].number < pos / MAP_SPAN)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low < k->count && k->spans[low].number == pos / MAP_SPAN ? &k->spans[low] : NULL;
+        return i < k->count && k->spans[i].number == number ? &k->spans[i] : NULL;
 }
 
-bool kept_all_stored(const struct kept *k, uint64_t pos)
+bool stored_map_all_data(const struct stored_map *k, uint64_t pos)
 {
-        const struct kept_span *s = find_span(k, pos);
+        const struct stored_span *s = find_span(k, pos);
 
         return s && s->stored == span_len(k->size, s->number) / MAP_BLOCK;
 }
 
-/* Give the extents [AT, END) of span S, which begins at byte START of the disk, to TAKE. */
-static int decode(const struct kept *k, const struct kept_span *s, const uint8_t *at,
+/*
+ * Pass the extents of span S, which are encoded at [AT, END), to TAKE. S begins at byte START of
+ * the disk.
+ */
+static int decode(const struct stored_map *k, const struct stored_span *s, const uint8_t *at,
                   const uint8_t *end, uint64_t start,
                   int (*take)(void *ctx, const struct extent *e), void *ctx)
 {
         uint64_t pos = start, stop = start + span_len(k->size, s->number), stored = 0;
-        /* The disk's last block may be a part of one, and its format stores no more of it. */
+        /* The disk's last block may be partial, and the format stores only that part. */
         uint64_t disk_end = start + min_u64(MAP_SPAN, k->size - s->number * MAP_SPAN);
         struct extentcode code = {0};
 
@@ -332,7 +370,7 @@ static int decode(const struct kept *k, const struct kept_span *s, const uint8_t
                 struct extent e;
                 int rc = extentcode_read(&code, pos, &at, end, &e);
 
-                /* No index of a damaged archive is kept. */
+                /* Nothing can be lost: no index of a damaged archive is stored. */
                 if (rc < 0 || e.len > stop - pos || e.addr == EXTENT_LOST)
                         return -EBADMSG;
                 if (e.addr != EXTENT_ZERO &&
@@ -347,8 +385,8 @@ static int decode(const struct kept *k, const struct kept_span *s, const uint8_t
         return at == end && stored == s->stored ? 0 : -EBADMSG;
 }
 
-/* The same with what the file holds of S. */
-static int read_span(const struct kept *k, const struct kept_span *s, uint64_t start,
+/* The same, reading S's extents from the file. */
+static int read_span(const struct stored_map *k, const struct stored_span *s, uint64_t start,
                      int (*take)(void *ctx, const struct extent *e), void *ctx)
 {
         cleanup_free uint8_t *bytes = malloc(s->len);
@@ -365,7 +403,7 @@ static int read_span(const struct kept *k, const struct kept_span *s, uint64_t s
 }
 
 struct part {
-        struct refill refill;
+        struct span_builder refill;
         bool sparse;
 };
 
@@ -375,25 +413,25 @@ static int add_to_part(void *ctx, const struct extent *e)
 
         if (e->addr == EXTENT_ZERO && part->sparse)
                 return 0;
-        return refill_add(&part->refill, e);
+        return span_builder_add(&part->refill, e);
 }
 
-int kept_fill(struct kept *k, uint64_t pos)
+int stored_map_fill(struct stored_map *k, uint64_t pos)
 {
-        const struct kept_span *s = find_span(k, pos);
+        const struct stored_span *s = find_span(k, pos);
         struct part part = {.sparse = k->sparse};
         struct extent_map *map;
         int rc;
 
         if (!s)
                 return -EBADMSG;
-        rc = map_new(MAP_SPAN, MAP_GAP_ZERO, &map);
+        rc = map_new_part(MAP_GAP_ZERO, &map);
         if (rc < 0)
                 return rc;
         part.refill.map = map;
         rc = read_span(k, s, 0, add_to_part, &part);
         if (rc == 0)
-                rc = refill_end(&part.refill);
+                rc = span_builder_end(&part.refill);
         if (rc == 0) {
                 scoped_lock(&k->lock);
 
@@ -404,7 +442,8 @@ int kept_fill(struct kept *k, uint64_t pos)
         return rc == -EINVAL || rc == -EFBIG ? -EBADMSG : rc;
 }
 
-int kept_walk(const struct kept *k, int (*take)(void *ctx, const struct extent *e), void *ctx)
+int stored_map_each(const struct stored_map *k, int (*take)(void *ctx, const struct extent *e),
+                    void *ctx)
 {
         uint64_t pos = 0, end = round_up(k->size, MAP_BLOCK);
         int rc = 0;

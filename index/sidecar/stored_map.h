@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A disk's extents as a kept index has them, span by span, and the map that they fill. Decoding
- * all of them took most of a mount's time; most of them nobody ever asks for.
+ * A disk's extents in a stored index, span by span, and the map that they fill on demand. Decoding
+ * all of them took most of a mount's time, and most are never asked for.
  *
  *   disk     | span 0 | span 1 | span 2 | span 3 | ...       64 MiB each
  *   tables   | 0, length, blocks, hash | 3, … |              in memory from the start, 32 bytes
- * each extents  | of span 0 | of span 3 |                       in the file, each decoded by itself
- *   map      |  kept  | zeros  | zeros  |  kept  |           at first; what is not named is zeros
- *            | extents| zeros  | zeros  |  kept  |           after a look-up in span 0
+ *   extents  | of span 0 | of span 3 |                       in the file, each decoded by itself
+ *   map      |unloaded| zeros  | zeros  |unloaded|           at first; what is not named is zeros
+ *            | extents| zeros  | zeros  |unloaded|           after a look-up in span 0
  *
- * What must hold of a sidecar before it is used is looked at in kept_load and kept_check: each
- * span's place, length, count and hash. What its extents say is looked at when the span is filled:
- * that they cover it, lie within the stream and store as many blocks as the table says. That can
- * only fail where somebody has forged the hash too, or the file was overwritten in use: then the
- * span stays kept, and whatever needs it fails, each time. A file whose hashes are right would pass
- * kept_check the next time, too: whoever is told -EBADMSG condemns it (location.h).
+ * stored_map_load and stored_map_check check what must hold before a sidecar is used: each span's
+ * offset, length, count and hash. The extents themselves are checked when the span is filled: they
+ * must cover it, lie within the stream, and store as many blocks as the table says. That fails only
+ * if somebody forged the hash, too, or overwrote the file while it was in use. Then the span stays
+ * unloaded, and whatever needs it fails each time. Since such a file would pass stored_map_check
+ * again, a caller that gets -EBADMSG quarantines it (location.h).
  *
- * Any number of threads may fill; two that fill one span both decode it, and one of them in vain,
- * so that nobody waits for another's disk.
+ * Any number of threads may fill spans. Two that fill the same span both decode it, one of them in
+ * vain, so that no thread waits for another's disk access.
  */
-#ifndef VMAFS_KEPT_H
-#define VMAFS_KEPT_H
+#ifndef VMAFS_STORED_MAP_H
+#define VMAFS_STORED_MAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,57 +30,68 @@
 #include "archive/extent.h"
 
 struct extent_map;
-struct kept;
+struct stored_map;
 struct source;
 
 enum {
-        KEPT_WINDOW = 1 << 20,    /* bytes of the file, which hold any span's extents */
-        KEPT_DISKS_MAX = 1 << 18, /* in one index: looking at each takes a microsecond or two */
+        STORED_MAP_WINDOW = 1 << 20, /* bytes; enough for any span's extents */
+        STORED_MAP_DISKS_MAX =
+            1 << 18, /* in one index, since checking each takes a microsecond or two */
 };
 
 /*
- * Write what MAP, which is sealed, says: to TABLES the disk's head and spans, to *EXTENTS, a new
- * string of *LEN bytes, the extents, which the file has from byte AT on. 0 or -ENOMEM.
+ * Encode MAP, which is sealed: the disk's head and spans to TABLES, and the extents, which will be
+ * at byte AT of the file, to the new string *EXTENTS of *LEN bytes. 0 or -ENOMEM.
  */
-int kept_write(const struct extent_map *map, uint64_t at, FILE *tables, char **extents,
-               size_t *len);
+int stored_map_write(const struct extent_map *map, uint64_t at, FILE *tables, char **extents,
+                     size_t *len);
 
 /*
- * The disk whose head is *TABLES, which is moved behind its spans and stays below END. Their
- * extents are those of FILE, in front of its byte FILE_END; FILE stays the caller's, and outlives
- * *OUT, which kept_free frees. 0, -EINVAL or -ENOMEM.
+ * Write to TABLES the head of a disk of SIZE bytes whose archive answers for it: it has no extents,
+ * and only how many bytes of its blocks are STORED is worth keeping.
  */
-int kept_load(struct source *file, uint64_t file_end, const uint8_t **tables, const uint8_t *end,
-              struct kept **out);
-void kept_free(struct kept *k); /* NULL is allowed */
+void stored_map_write_total(uint64_t size, uint64_t stored, FILE *tables);
 
 /*
- * Read all the extents, through WINDOW of KEPT_WINDOW bytes, and compare them with their hashes. 0
- * or -EINVAL.
+ * Parse the disk whose head is at *TABLES, and advance *TABLES past its spans, at most to END. The
+ * extents are in FILE, before byte FILE_END. The caller owns FILE, which must outlive *OUT.
+ * stored_map_free frees *OUT. 0, -EINVAL or -ENOMEM.
  */
-int kept_check(const struct kept *k, void *window);
-
-/* Bytes of the disk, of its blocks that are stored, and of its extents in the file. */
-uint64_t kept_size(const struct kept *k);
-uint64_t kept_stored(const struct kept *k);
-uint64_t kept_extents(const struct kept *k);
+int stored_map_load(struct source *file, uint64_t file_end, const uint8_t **tables,
+                    const uint8_t *end, struct stored_map **out);
+void stored_map_free(struct stored_map *k); /* NULL is allowed */
 
 /*
- * MAP, which is empty, of the same size, and outlives K, becomes kept where there are extents and
- * zeros elsewhere. Their addresses are below LIMIT. 0 or -ENOMEM.
+ * Read all extents, through WINDOW of STORED_MAP_WINDOW bytes, and check their hashes. 0 or
+ * -EINVAL.
  */
-int kept_attach(struct kept *k, struct extent_map *map, uint64_t limit);
+int stored_map_check(const struct stored_map *k, void *window);
+
+/* Was it written by stored_map_write_total? */
+bool stored_map_is_total(const struct stored_map *k);
+
+/* Bytes of the disk, of its stored blocks, and of its extents in the file. */
+uint64_t stored_map_size(const struct stored_map *k);
+uint64_t stored_map_stored(const struct stored_map *k);
+uint64_t stored_map_extents(const struct stored_map *k);
 
 /*
- * Fill the span that holds POS, which is kept. 0, -EBADMSG where what the file says cannot be
- * true, -ENOMEM, or what reading the file gave. Thread-safe.
+ * Give MAP unloaded spans where there are extents, and zeros elsewhere. MAP is empty, has the
+ * disk's size, and must outlive K. Addresses must be below LIMIT. 0 or -ENOMEM.
  */
-int kept_fill(struct kept *k, uint64_t pos);
+int stored_map_attach(struct stored_map *k, struct extent_map *map, uint64_t limit);
 
-/* Is, by the table, all of the span that holds POS stored? Thread-safe. */
-bool kept_all_stored(const struct kept *k, uint64_t pos);
+/*
+ * Fill the unloaded span that holds POS. 0; -EBADMSG if the file contradicts itself; -ENOMEM; or
+ * -errno of reading the file. Thread-safe.
+ */
+int stored_map_fill(struct stored_map *k, uint64_t pos);
 
-/* Give each extent to TAKE, from the disk's beginning to its end, until it fails. As kept_fill. */
-int kept_walk(const struct kept *k, int (*take)(void *ctx, const struct extent *e), void *ctx);
+/* Does the table say that the whole span that holds POS is stored? Thread-safe. */
+bool stored_map_all_data(const struct stored_map *k, uint64_t pos);
+
+/* Pass each extent to TAKE, in disk order, until it fails. Returns as stored_map_fill. */
+int stored_map_each(const struct stored_map *k, int (*take)(void *ctx, const struct extent *e),
+                    void *ctx);
 
 #endif

@@ -5,29 +5,29 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
 #include "index/sidecar/sidecar.h"
 #include "index/sidecar/stored_map.h"
 
-/* A stretch of the decompressed stream that is not what it was. */
+/* A range of the decompressed stream that has changed. */
 struct stretch {
         uint64_t start, end;
-        uint64_t in; /* the byte of the compressed file where it begins, or shortly in front */
-        bool placed; /* a disk has something of it */
+        uint64_t in; /* the byte of the compressed file at or shortly before its beginning */
+        bool placed; /* a disk has a part of it */
 };
 
 struct comparison {
         struct index *index;
         const struct sidecar *sidecar;
         struct audit *audit;
-        struct stretch *stretches; /* in the stream's order */
-        size_t count;
+        ARRAY(struct stretch) stretches; /* in stream order */
         bool differs;
         int error;
 };
@@ -63,14 +63,10 @@ static void note(struct comparison *c, const struct index_damage *d)
 
 static void add_stretch(struct comparison *c, const struct restart_segment *s, uint64_t in)
 {
-        struct stretch *grown = reallocarray(c->stretches, c->count + 1, sizeof *grown);
+        struct stretch stretch = {.start = s->point.out, .end = s->end, .in = in};
 
-        if (!grown) {
+        if (array_add(&c->stretches, stretch) < 0)
                 c->error = -ENOMEM;
-                return;
-        }
-        c->stretches = grown;
-        grown[c->count++] = (struct stretch){.start = s->point.out, .end = s->end, .in = in};
 }
 
 static bool differ(const struct restart_segment *a, const struct restart_segment *b)
@@ -79,7 +75,10 @@ static bool differ(const struct restart_segment *a, const struct restart_segment
                a->point.by_sums == b->point.by_sums && a->point.hash != b->point.hash;
 }
 
-/* Segments that both have are compared by their hashes, where these are of one kind; both rise. */
+/*
+ * Compare the hashes of segments that both tables have, if the hashes are of the same kind. Both
+ * tables are in stream order.
+ */
 static void compare_segments(struct comparison *c)
 {
         struct restart_table *then = sidecar_table(c->sidecar);
@@ -98,64 +97,53 @@ static void compare_segments(struct comparison *c)
         }
 }
 
-/* The first stretch that ends behind ADDR. */
+/* The first stretch that ends after ADDR. */
 static size_t find_stretch(const struct comparison *c, uint64_t addr)
 {
-        size_t low = 0, high = c->count;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (c->stretches[middle].end <= addr)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
+        return search_first(c->stretches.count, m, c->stretches.items[m].end > addr);
 }
 
 static const char other_bytes[] = "the stream holds other bytes here than when it was indexed";
 
-/* Those parts of E, of disk D, that lie in a stretch. */
+/* Note the parts of E, an extent of disk D, that lie in a stretch. */
 static void place_extent(struct comparison *c, const struct disk *d, const struct extent *e)
 {
         uint64_t end = e->addr + e->len;
 
-        for (size_t i = find_stretch(c, e->addr); i < c->count && c->stretches[i].start < end;
-             i++) {
-                struct stretch *s = &c->stretches[i];
+        for (size_t i = find_stretch(c, e->addr); i < c->stretches.count; i++) {
+                struct stretch *s = array_at(&c->stretches, i);
                 uint64_t from = max_u64(s->start, e->addr);
                 struct index_damage damage = {.offset = s->in,
                                               .disk = d->number,
                                               .start = e->start + (from - e->addr),
                                               .len = min_u64(s->end, end) - from};
 
+                if (s->start >= end)
+                        break;
                 s->placed = true;
                 snprintf(damage.text, sizeof damage.text, "%s", other_bytes);
                 note(c, &damage);
         }
 }
 
-/* Name the disks that the stretches belong to, where addresses are bytes of the stream. */
+/* Find the disks that the stretches belong to. */
 static void place_stretches(struct comparison *c)
 {
-        bool placeable = c->index->archive->addr_end == 0;
+        for (size_t i = 0; i < c->index->disks.count && c->stretches.count; i++) {
+                struct disk *d = c->index->disks.items[i];
+                struct volume_extent e;
 
-        for (size_t i = 0; i < c->index->disk_count && c->count && placeable; i++) {
-                const struct disk *d = c->index->disks[i];
-                struct extent e;
-
-                for (uint64_t pos = 0; pos < d->size; pos = e.start + e.len) {
-                        map_find(d->map, pos, &e);
-                        if (is_data(e.addr))
-                                place_extent(c, d, &e);
-                }
+                for (uint64_t pos = 0; pos < d->size; pos += e.len)
+                        if (disk_extent(d, pos, d->size - pos, &e) == 0 && e.kind == VOLUME_RAW &&
+                            e.source == c->index->source)
+                                place_extent(c, d, &(struct extent){pos, e.len, e.offset});
         }
-        for (size_t i = 0; i < c->count; i++) {
-                struct index_damage damage = {.offset = c->stretches[i].in, .disk = DISK_NONE};
+        for (size_t i = 0; i < c->stretches.count; i++) {
+                const struct stretch *s = array_at(&c->stretches, i);
+                struct index_damage damage = {.offset = s->in, .disk = DISK_NONE};
 
                 snprintf(damage.text, sizeof damage.text, "%s", other_bytes);
-                if (!c->stretches[i].placed)
+                if (!s->placed)
                         note(c, &damage);
         }
 }
@@ -173,7 +161,10 @@ struct disk_comparison {
         const struct disk *d;
 };
 
-/* E is what the sidecar says of the disk. What is lost now is named as that. */
+/*
+ * E is what the sidecar says about the disk. What is lost now is reported as lost, not as
+ * different.
+ */
 static int compare_extent(void *ctx, const struct extent *e)
 {
         const struct disk_comparison *both = ctx;
@@ -185,7 +176,7 @@ static int compare_extent(void *ctx, const struct extent *e)
                 struct index_damage damage = {.disk = d->number, .start = pos};
                 uint64_t then = addr_at(e, pos), now;
 
-                map_find(d->map, pos, &found);
+                map_find(d->own.map, pos, &found);
                 now = addr_at(&found, pos);
                 if (now == EXTENT_LOST || now == then)
                         continue;
@@ -200,21 +191,24 @@ static int compare_extent(void *ctx, const struct extent *e)
 
 static bool compare_disk(struct comparison *c, const struct disk *d)
 {
-        const struct kept *kept = sidecar_disk_kept(c->sidecar, d->number);
+        const struct stored_map *kept = sidecar_disk_stored_map(c->sidecar, d->number);
         int rc;
 
         if (!kept)
                 return false;
-        if (kept_size(kept) != d->size) {
+        if (stored_map_size(kept) != d->size) {
                 struct index_damage damage = {.disk = d->number,
-                                              .len = max_u64(kept_size(kept), d->size)};
+                                              .len = max_u64(stored_map_size(kept), d->size)};
 
                 snprintf(damage.text, sizeof damage.text,
                          "the disk is not as long as its index says");
                 note(c, &damage);
                 return true;
         }
-        rc = kept_walk(kept, compare_extent, &(struct disk_comparison){c, d});
+        /* Where the archive answers for it there is nothing more to compare. */
+        if (!disk_is_scanned(d))
+                return true;
+        rc = stored_map_each(kept, compare_extent, &(struct disk_comparison){c, d});
         if (rc == -ENOMEM)
                 c->error = rc;
         return rc == 0 || rc == -ENOMEM;
@@ -233,24 +227,27 @@ static int pass_over(void *ctx, const struct extent *e)
         return 0;
 }
 
-/* As kept_walk: what cannot be true says nothing of the archive. */
+/* As stored_map_each. An index that contradicts itself says nothing about the archive. */
 static int look_through(const struct comparison *c)
 {
         int rc = 0;
 
-        for (size_t i = 0; i < c->index->disk_count && rc == 0; i++) {
-                const struct kept *kept = sidecar_disk_kept(c->sidecar, (uint32_t)i);
+        for (size_t i = 0; i < c->index->disks.count && rc == 0; i++) {
+                const struct stored_map *kept = sidecar_disk_stored_map(c->sidecar, (uint32_t)i);
 
                 if (kept)
-                        rc = kept_walk(kept, pass_over, NULL);
+                        rc = stored_map_each(kept, pass_over, NULL);
         }
         return rc;
 }
 
-/* One that differs is left as it is, to be told of each time; this one would fail a mount. */
+/*
+ * An index that differs is left alone, so that each verify reports it. This one would make a mount
+ * fail.
+ */
 static void tell_contradiction(const struct sidecar *sidecar, struct audit_sidecar *one)
 {
-        int rc = sidecar_condemn(sidecar);
+        int rc = sidecar_quarantine(sidecar);
 
         if (rc == 0)
                 snprintf(one->problem, sizeof one->problem, "it contradicts itself, and is marked");
@@ -267,31 +264,32 @@ static int compare(struct index *index, const struct sidecar *sidecar, struct au
         int rc = look_through(&c);
         bool fits = rc == 0 && same_kind(&c);
 
-        for (size_t i = 0; i < index->disk_count && fits; i++)
-                fits = compare_disk(&c, index->disks[i]);
+        for (size_t i = 0; i < index->disks.count && fits; i++)
+                fits = compare_disk(&c, index->disks.items[i]);
         if (rc == -EBADMSG)
                 tell_contradiction(sidecar, one);
         else if (!fits)
                 snprintf(one->problem, sizeof one->problem, "it does not fit the archive");
         compare_segments(&c);
         place_stretches(&c);
-        free(c.stretches);
+        array_free(&c.stretches);
         one->differs = c.differs;
         return rc == -ENOMEM ? rc : c.error;
 }
 
-static int audit_one(struct index *index, enum place_where where, struct audit *a)
+static int audit_one(struct index *index, enum location_where where, struct audit *a)
 {
         uint64_t window = index->options.window ? index->options.window : STREAM_WINDOW_DEFAULT;
         struct audit_sidecar *one = &a->sidecars[where];
         struct sidecar *sidecar;
         struct error err = {0};
-        int rc = sidecar_load(index->place, where, window, &sidecar, &err);
+        struct source_lost_range gap;
+        int rc = sidecar_load(index->location, where, window, &sidecar, &err);
 
-        one->path = place_path(index->place, where);
+        one->path = location_path(index->location, where);
         one->present = rc != -ENOENT && rc != -ENOTDIR;
-        if (rc == 0 && index->gone_count) {
-                /* Of unknown length: nothing behind it is where it was. */
+        if (rc == 0 && source_find_lost(index->source, 0, &gap)) {
+                /* The length of the lost part is unknown, so everything after it has moved. */
                 snprintf(one->problem, sizeof one->problem,
                          "it is not compared: parts of the stream are lost");
                 sidecar_free(sidecar);
@@ -302,7 +300,7 @@ static int audit_one(struct index *index, enum place_where where, struct audit *
                 sidecar_free(sidecar);
                 return rc;
         }
-        /* Its size is the same: then it is the archive that has changed. */
+        /* If its size is the same, the archive has changed. */
         one->differs = rc == -ESTALE;
         snprintf(one->problem, sizeof one->problem, "%s", err.code ? err.text : strerror(-rc));
         return rc == -ENOMEM ? rc : 0;
@@ -313,7 +311,7 @@ int audit_run(struct index *index, struct audit *out)
         int rc = 0;
 
         *out = (struct audit){0};
-        for (enum place_where where = PLACE_BESIDE; where < PLACES && rc == 0; where++)
+        for (enum location_where where = LOCATION_BESIDE; where < LOCATIONS && rc == 0; where++)
                 rc = audit_one(index, where, out);
         if (rc < 0)
                 audit_fini(out);

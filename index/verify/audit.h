@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Does what was kept of an archive agree with what a scan has just found? A compressed archive
- * whose stream has no checksum of its own may have changed without its decoder noticing, and any
- * archive may have been replaced by one with the same ends.
+ * Compares an archive's stored indexes with what a scan has just found. A compressed archive
+ * without a checksum in its stream may have changed without its decoder noticing, and any archive
+ * may have been replaced by one with the same ends.
  */
 #ifndef VMAFS_AUDIT_H
 #define VMAFS_AUDIT_H
@@ -16,19 +16,19 @@
 /* One sidecar of the archive. */
 struct audit_sidecar {
         bool present;
-        bool differs;      /* the archive is not what it was made of */
+        bool differs;      /* the archive differs from the one it was made of */
         const char *path;  /* valid as long as the index */
-        char problem[400]; /* why it could not be compared; "" where it was */
+        char problem[400]; /* why it could not be compared; "": it was */
 };
 
 struct audit {
-        struct audit_sidecar sidecars[PLACES];
-        struct index_damage *differences; /* in which they differ: the first INDEX_DAMAGE_MAX … */
+        struct audit_sidecar sidecars[LOCATIONS];
+        struct index_damage *differences; /* the first INDEX_DAMAGE_MAX differences … */
         size_t kept;
-        size_t count; /* … of so many */
+        size_t count; /* … of so many in all */
 };
 
-/* INDEX has been scanned, and nothing was kept of that yet. 0 or -ENOMEM. */
+/* Call it after INDEX was scanned, and before the result is stored. 0 or -ENOMEM. */
 int audit_run(struct index *index, struct audit *out);
 void audit_fini(struct audit *a);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pieces are kept in chunks that are there once something of them was given: a hostile archive
- * can claim a disk of 256 TiB in a few bytes.
+ * Pieces are in chunks, which are allocated when the first of their hashes arrives: a hostile
+ * archive can claim a disk of 256 TiB in a few bytes.
  */
 #include "index/verify/hashtree.h"
 
@@ -18,9 +18,9 @@ enum { CHUNK = 64 }; /* pieces */
 
 struct piece {
         enum hashtree_state state;
-        uint64_t seen;   /* leaves that were given, while it is open … */
-        uint64_t zero;   /* … and those of them that are zeros … */
-        uint8_t *leaves; /* … and the hashes of the others; NULL while there are none */
+        uint64_t seen;   /* a bit for each leaf that is known, while it is open … */
+        uint64_t zero;   /* … for those of them that are zeros … */
+        uint8_t *leaves; /* … and the hashes of the others; NULL: none yet */
         uint8_t hash[HASHTREE_LEN];
 };
 
@@ -32,7 +32,7 @@ struct hashtree {
         pthread_mutex_t lock;  /* guards everything below */
         struct piece **chunks; /* of CHUNK pieces, or NULL */
         size_t chunk_count;
-        size_t memory; /* that may still be taken */
+        size_t memory; /* bytes that may still be allocated */
 };
 
 int hashtree_sha256(const void *data, size_t len, uint8_t out[HASHTREE_LEN])
@@ -45,7 +45,7 @@ static uint64_t count_of(uint64_t size, uint64_t unit)
         return size / unit + (size % unit != 0);
 }
 
-/* What zeros hash to. */
+/* The hashes of zeros. */
 static int hash_zeros(struct hashtree *t)
 {
         cleanup_free uint8_t *zeros = calloc(1, HASHTREE_LEAF);
@@ -107,7 +107,7 @@ size_t hashtree_leaf_len(const struct hashtree *t, uint64_t leaf)
         return (size_t)min_u64(HASHTREE_LEAF, t->size - leaf * HASHTREE_LEAF);
 }
 
-/* The leaves of PIECE, a bit for each. */
+/* All leaves of PIECE as a bit mask. */
 static uint64_t all_leaves(const struct hashtree *t, uint64_t piece)
 {
         uint64_t n = count_of(t->size - piece * HASHTREE_PIECE, HASHTREE_LEAF);
@@ -115,7 +115,7 @@ static uint64_t all_leaves(const struct hashtree *t, uint64_t piece)
         return n >= HASHTREE_LEAVES ? UINT64_MAX : (UINT64_C(1) << n) - 1;
 }
 
-/* Caller holds the lock. NULL where nothing of it was given. */
+/* Caller holds the lock. NULL: none of its leaves is known. */
 static struct piece *find_piece(const struct hashtree *t, uint64_t piece)
 {
         uint64_t chunk = piece / CHUNK;
@@ -125,7 +125,7 @@ static struct piece *find_piece(const struct hashtree *t, uint64_t piece)
         return &t->chunks[chunk][piece % CHUNK];
 }
 
-/* Caller holds the lock. LEN bytes, zeroed, within what may still be taken. */
+/* Caller holds the lock. Allocate LEN zeroed bytes from the budget. */
 static int take_memory(struct hashtree *t, size_t len, void *out)
 {
         void **at = out;
@@ -139,7 +139,7 @@ static int take_memory(struct hashtree *t, size_t len, void *out)
         return 0;
 }
 
-/* Caller holds the lock. Room for pointers to COUNT chunks. */
+/* Caller holds the lock. Make room for pointers to COUNT chunks. */
 static int grow_chunks(struct hashtree *t, size_t count)
 {
         size_t capacity = (size_t)max_u64(count, 2 * t->chunk_count);
@@ -156,7 +156,7 @@ static int grow_chunks(struct hashtree *t, size_t count)
         return 0;
 }
 
-/* Caller holds the lock. -ENOSPC: it may not be taken in. */
+/* Caller holds the lock. -ENOSPC: the budget is used up. */
 static int get_piece(struct hashtree *t, uint64_t piece, struct piece **out)
 {
         uint64_t chunk = piece / CHUNK;
@@ -169,7 +169,7 @@ static int get_piece(struct hashtree *t, uint64_t piece, struct piece **out)
         return rc;
 }
 
-/* Caller holds the lock. P forgets its leaves. */
+/* Caller holds the lock. Free the leaves of P. */
 static void close_piece(struct hashtree *t, struct piece *p, enum hashtree_state state)
 {
         if (p->leaves)
@@ -213,7 +213,7 @@ bool hashtree_wants(struct hashtree *t, uint64_t leaf)
         return !p || (p->state == HASHTREE_OPEN && !(p->seen >> leaf % HASHTREE_LEAVES & 1));
 }
 
-/* HASH NULL: zeros. */
+/* HASH NULL means zeros. */
 static int put(struct hashtree *t, uint64_t leaf, const uint8_t *hash)
 {
         uint64_t bit = UINT64_C(1) << leaf % HASHTREE_LEAVES;
@@ -254,7 +254,7 @@ void hashtree_spoil(struct hashtree *t, uint64_t piece)
         scoped_lock(&t->lock);
         struct piece *p = find_piece(t, piece);
 
-        /* Of what is not there nothing will be complete either. */
+        /* A piece that was never allocated is incomplete anyway. */
         if (p)
                 close_piece(t, p, HASHTREE_SPOILT);
 }

@@ -27,7 +27,7 @@ static uint64_t pieces_of(uint64_t size)
 
 /* ---- making ---- */
 
-/* Is PIECE left out? Only whole pieces are, so that there is one hash that stands for them. */
+/* Is PIECE left out as zeros? Only whole pieces are, since those have one common hash. */
 static bool is_zero(struct hashtree *t, uint64_t piece, const uint8_t *hash)
 {
         return range_within(piece * HASHTREE_PIECE, HASHTREE_PIECE, hashtree_size(t)) &&
@@ -91,7 +91,7 @@ int record_build(struct hashtree *const *trees, size_t count, uint64_t time, str
 
 /* ---- reading ---- */
 
-/* Bits that are set among the first COUNT, or UINT64_MAX where one behind them is. */
+/* How many of the first COUNT bits are set, or UINT64_MAX if a later bit is. */
 static uint64_t count_bits(const uint8_t *bits, uint64_t count)
 {
         uint64_t n = 0;
@@ -103,7 +103,7 @@ static uint64_t count_bits(const uint8_t *bits, uint64_t count)
         return n;
 }
 
-/* The disk at *AT of R. */
+/* Parse the disk at *AT of R. */
 static int parse_disk(const struct record *r, size_t *at, struct record_disk *d)
 {
         const uint8_t *p = r->bytes + *at;
@@ -180,7 +180,7 @@ void record_free(struct record *r)
 
 typedef void (*range_fn)(void *ctx, uint64_t start, uint64_t len);
 
-/* A range that grows as long as it is of one kind. */
+/* A range that grows as long as the pieces are of one kind. */
 struct run {
         void *ctx;
         range_fn tell; /* NULL: nothing to tell */

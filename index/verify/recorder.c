@@ -7,6 +7,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/shared.h"
 #include "archive/workers.h"
 #include "index/index.h"
 #include "index/verify/hashtree.h"
@@ -24,10 +25,10 @@ struct leaf {
         size_t len;
 };
 
-/* Leaf i has its bytes at i * HASHTREE_LEAF of data. */
+/* The bytes of leaf i are at i * HASHTREE_LEAF of data. */
 struct batch {
         struct recorder *recorder;
-        struct batch *next; /* recorder's lock, while it is free */
+        struct batch *next; /* guarded by the recorder's lock while the batch is free */
         uint8_t *data;
         size_t count;
         struct leaf leaves[BATCH_LEAVES];
@@ -43,11 +44,11 @@ struct recorder {
         size_t batch_count;
         struct workers *workers;
 
-        /* The scan's thread alone. */
+        /* Used only by the scan's thread. */
         struct batch *filling;
-        struct hashtree *open_tree; /* of the leaf that is being put together, or NULL … */
+        struct hashtree *open_tree; /* of the leaf that is being assembled, or NULL … */
         uint64_t open_leaf;
-        size_t open_len; /* … and so much of it is there, behind those that are complete */
+        size_t open_len; /* … of which so many bytes are in the batch, after its complete leaves */
 
         pthread_mutex_t lock; /* guards the two below */
         struct batch *free;
@@ -96,7 +97,7 @@ static int first_error(struct recorder *r)
         return r->error;
 }
 
-/* Hand over what has been filled, to a worker if there is another batch to go on with. */
+/* Hash the filled batch: on a worker if there is another batch to go on with. */
 static int pass_on(struct recorder *r)
 {
         struct batch *next = take_free(r);
@@ -138,7 +139,7 @@ static int add_trees(struct recorder *r)
                 return -ENOMEM;
         for (; r->tree_count < count; r->tree_count++) {
                 const struct disk *d = index_disk(r->index, r->tree_count);
-                int rc = hashtree_new(d->late_size ? MAP_SIZE_MAX : d->size, HASHTREE_MEMORY,
+                int rc = hashtree_new(d->provisional_size ? MAP_SIZE_MAX : d->size, HASHTREE_MEMORY,
                                       &r->trees[r->tree_count]);
 
                 if (rc < 0)
@@ -147,16 +148,15 @@ static int add_trees(struct recorder *r)
         return 0;
 }
 
-int recorder_new(struct index *index, unsigned threads, recorder_read_fn read, void *ctx,
-                 struct recorder **out)
+int recorder_new(struct index *index, recorder_read_fn read, void *ctx, struct recorder **out)
 {
+        struct worker_pool *pool = index_shared(index)->pool;
+        unsigned threads = worker_pool_threads(pool);
         struct recorder *r = calloc(1, sizeof *r);
         int rc;
 
         if (!r)
                 return -ENOMEM;
-        if (threads == 0)
-                threads = workers_processors();
         if (threads > THREADS_MAX)
                 threads = THREADS_MAX;
         r->index = index;
@@ -167,12 +167,11 @@ int recorder_new(struct index *index, unsigned threads, recorder_read_fn read, v
         if (rc == 0)
                 rc = add_batches(r, (size_t)threads * BATCHES_A_THREAD);
         if (rc == 0)
-                rc = workers_new(threads, &r->workers);
+                rc = workers_new(pool, &r->workers);
         if (rc < 0) {
                 recorder_free(r);
                 return rc;
         }
-        workers_release(r->workers);
         *out = r;
         return 0;
 }
@@ -198,10 +197,10 @@ void recorder_free(struct recorder *r)
 struct part {
         uint64_t leaf;
         size_t skip, len;
-        uint64_t addr;
+        struct volume_extent at; /* where it is */
 };
 
-/* Put P behind what there is of its leaf, or begin it. False: there is a gap between them. */
+/* Append P to its leaf, or begin the leaf with it. False: P does not follow what the leaf has. */
 static bool follows(struct recorder *r, struct hashtree *t, const struct part *p)
 {
         if (p->skip == 0) {
@@ -212,13 +211,11 @@ static bool follows(struct recorder *r, struct hashtree *t, const struct part *p
         return r->open_tree == t && r->open_leaf == p->leaf && r->open_len == p->skip;
 }
 
-/* The bytes of P to AT. */
+/* Copy the bytes of P to AT. */
 static int fetch(struct recorder *r, struct disk *d, const struct part *p, uint8_t *at)
 {
-        struct extent e = {p->leaf * HASHTREE_LEAF + p->skip, p->len, p->addr};
-
-        if (p->addr != EXTENT_ZERO)
-                return r->read(r->read_ctx, d, &e, at);
+        if (p->at.kind != VOLUME_ZERO)
+                return r->read(r->read_ctx, d, p->leaf * HASHTREE_LEAF + p->skip, &p->at, at);
         memset(at, 0, p->len);
         return 0;
 }
@@ -231,9 +228,9 @@ static int add_part(struct recorder *r, struct disk *d, const struct part *p)
 
         if (!hashtree_wants(t, p->leaf))
                 return 0;
-        if (p->addr == EXTENT_ZERO && p->len == HASHTREE_LEAF)
+        if (p->at.kind == VOLUME_ZERO && p->len == HASHTREE_LEAF)
                 return hashtree_put_zero(t, p->leaf);
-        if (p->addr == EXTENT_LOST || !follows(r, t, p)) {
+        if (p->at.kind == VOLUME_LOST || !follows(r, t, p)) {
                 r->open_tree = NULL;
                 return 0;
         }
@@ -250,53 +247,43 @@ static int add_part(struct recorder *r, struct disk *d, const struct part *p)
         return b->count == BATCH_LEAVES ? pass_on(r) : 0;
 }
 
-static int add_extent(struct recorder *r, struct disk *d, const struct extent *e)
+int recorder_extent(struct recorder *r, struct disk *disk, uint64_t pos,
+                    const struct volume_extent *e)
 {
-        struct hashtree *t = r->trees[d->number];
-        uint64_t end = min_u64(e->start + e->len, hashtree_size(t));
-        bool data = e->addr != EXTENT_ZERO && e->addr != EXTENT_LOST;
+        struct hashtree *t = r->trees[disk->number];
+        uint64_t start = pos, end = min_u64(pos + e->len, hashtree_size(t));
         int rc = 0;
 
-        for (uint64_t pos = e->start; pos < end && rc == 0;) {
+        while (pos < end && rc == 0) {
                 struct part p = {.leaf = pos / HASHTREE_LEAF, .skip = pos % HASHTREE_LEAF};
 
                 p.len = (size_t)min_u64(end - pos, HASHTREE_LEAF - p.skip);
-                p.addr = data ? e->addr + (pos - e->start) : e->addr;
-                rc = add_part(r, d, &p);
+                p.at = volume_part(e, pos - start, p.len);
+                rc = add_part(r, disk, &p);
                 pos += p.len;
         }
         return rc;
 }
 
-int recorder_extents(struct recorder *r, struct disk *disk, const struct extent *extents, size_t n)
-{
-        int rc = 0;
-
-        for (size_t i = 0; i < n && rc == 0; i++)
-                rc = add_extent(r, disk, &extents[i]);
-        return rc;
-}
-
 /* ---- its end ---- */
 
-/* Is something of PIECE lost? *SKIP: the piece from which on that may be otherwise. */
+/* Has PIECE lost something? *SKIP is the next piece for which the answer may differ. */
 static bool has_lost(struct disk *d, uint64_t piece, uint64_t *skip)
 {
         uint64_t end = min_u64(d->size, (piece + 1) * HASHTREE_PIECE);
-        struct extent e;
+        struct volume_extent e;
 
         *skip = piece + 1;
-        for (uint64_t pos = piece * HASHTREE_PIECE; pos < end; pos = e.start + e.len) {
-                disk_find(d, pos, &e);
-                if (e.addr != EXTENT_LOST)
+        for (uint64_t pos = piece * HASHTREE_PIECE; pos < end; pos += e.len) {
+                if (disk_extent(d, pos, d->size - pos, &e) == 0 && e.kind != VOLUME_LOST)
                         continue;
-                *skip = max_u64(*skip, (e.start + e.len) / HASHTREE_PIECE);
+                *skip = max_u64(*skip, (pos + e.len) / HASHTREE_PIECE);
                 return true;
         }
         return false;
 }
 
-/* Read those leaves of PIECE that did not come whole. */
+/* Read the leaves of PIECE that did not come whole. */
 static int complete_piece(struct hashtree *t, struct disk *d, uint64_t piece, uint8_t *buf)
 {
         uint64_t leaf = piece * HASHTREE_LEAVES, end = leaf + HASHTREE_LEAVES;

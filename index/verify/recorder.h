@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Takes the hash tree of every disk during a scan, in whatever order the archive has:
+ * Computes the hash tree of every disk during a scan, in the archive's order:
  *
- *   scan ─> recorder_extents ─read─> batch of 16 leaves ─> worker: SHA-256 ─> hashtree_put
+ *   scan ─> recorder_extent ──read─> batch of 16 leaves ─> worker: SHA-256 ─> hashtree_put
  *                                       ^                     │
  *                                       └──── free again ─────┘
  *
- * Batches are few. Where none is free, the scan's thread hashes the one it has: so it never waits,
- * and needs no worker. What did not come as a whole leaf in one go is read once more at the end.
+ * There are few batches. If none is free, the scan's thread hashes its own, so that it never waits
+ * and needs no worker. A leaf that did not come in one go is read again at the end.
  */
 #ifndef VMAFS_RECORDER_H
 #define VMAFS_RECORDER_H
@@ -16,33 +16,37 @@
 #include <stdint.h>
 
 struct disk;
-struct extent;
 struct hashtree;
 struct index;
 struct record;
 struct recorder;
+struct volume_extent;
 
-/* Read all of PART, which is stored, into BUF. 0 or -errno. */
-typedef int (*recorder_read_fn)(void *ctx, struct disk *disk, const struct extent *part, void *buf);
-
-/* For a scan of INDEX that is to come, with THREADS that hash; 0: one a processor. */
-int recorder_new(struct index *index, unsigned threads, recorder_read_fn read, void *ctx,
-                 struct recorder **out);
-void recorder_free(struct recorder *r); /* NULL is allowed */
-
-/* What the scan has found, as an index_tap is told. 0, -ENOMEM, -ENOTSUP. */
-int recorder_extents(struct recorder *r, struct disk *disk, const struct extent *extents, size_t n);
+/* Read all of PART, a stored extent that begins at POS, into BUF. 0 or -errno. */
+typedef int (*recorder_read_fn)(void *ctx, struct disk *disk, uint64_t pos,
+                                const struct volume_extent *part, void *buf);
 
 /*
- * The index is sealed: complete every tree, but for pieces of which something is lost or cannot be
- * read. 0, -ENOMEM, -ENOTSUP.
+ * Prepare for a scan of INDEX, which must outlive the recorder. The threads that INDEX shares do
+ * the hashing.
+ */
+int recorder_new(struct index *index, recorder_read_fn read, void *ctx, struct recorder **out);
+void recorder_free(struct recorder *r); /* NULL is allowed */
+
+/* An index_observer's function: takes what the scan has found. 0, -ENOMEM, -ENOTSUP. */
+int recorder_extent(struct recorder *r, struct disk *disk, uint64_t pos,
+                    const struct volume_extent *e);
+
+/*
+ * The index is sealed: complete every tree, except for pieces with parts that are lost or
+ * unreadable. 0, -ENOMEM, -ENOTSUP.
  */
 int recorder_finish(struct recorder *r);
 
 /* The tree of disk number DISK. It belongs to R. */
 struct hashtree *recorder_tree(const struct recorder *r, size_t disk);
 
-/* What is to be kept. -ENODATA where a tree is not complete; -ENOMEM, -ENOTSUP. */
+/* Make the record to store. -ENODATA if a tree is incomplete; -ENOMEM, -ENOTSUP. */
 int recorder_record(const struct recorder *r, uint64_t time, struct record **out);
 
 #endif

@@ -21,7 +21,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 
 #define CLUSTER (64 << 10)
@@ -195,7 +195,7 @@ static int read_all(struct source *s, int plain)
                 if (n <= 0) {
                         struct error err = {.text = "read"};
 
-                        stream_damage(s, &err);
+                        source_damage(s, &err);
                         return complain("pread", &err);
                 }
                 if (plain >= 0 && (pread(plain, expected, (size_t)n, (off_t)at) != n ||

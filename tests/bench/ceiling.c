@@ -101,7 +101,7 @@ static const struct fuse_lowlevel_ops ops = {
     .read = op_read,
 };
 
-/* Answer FUSE_INIT, behind which the kernel keeps what read-ahead it is told. */
+/* Answer FUSE_INIT, after which the kernel keeps what read-ahead it is told. */
 static void greet(struct fuse_session *session)
 {
         struct fuse_buf buf = {0};

@@ -3,7 +3,7 @@
  * Restart points every few KiB, where the program wants them every few MiB: linked with
  * --wrap, so that inputs of a fuzzer's size have segments at all.
  */
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { DISTANCE = 4096, MOST = 65536 };

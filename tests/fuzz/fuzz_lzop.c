@@ -33,9 +33,11 @@ static void fuzz_helped(const unsigned char *data, size_t size)
         struct record alone, helped;
 
         if (!workers) {
-                if (workers_new(2, &workers) < 0)
+                struct worker_pool *pool;
+
+                if (worker_pool_new(2, &pool) < 0 || workers_new(pool, &workers) < 0)
                         abort();
-                workers_release(workers);
+                worker_pool_release(pool);
         }
         record_pass(&alone, &lzop_codec, in, FUZZ_SPACING, (size_t)256 << 10, FUZZ_OUTPUT);
         if (alone.output.len >= LOOK_AFTER) {

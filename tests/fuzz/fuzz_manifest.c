@@ -22,7 +22,7 @@ static void check_line(const struct manifest_line *line, const char *text, size_
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        /* Of exactly this size, so that no byte behind it is looked at. */
+        /* Of exactly this size, so that no byte after it is looked at. */
         char *text = malloc(size + !size);
         struct manifest_reader r = {.text = text, .len = size};
         struct manifest_line line;

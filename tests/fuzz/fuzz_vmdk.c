@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Any bytes as a VMDK image: what is in front of the grains, the grains, or a descriptor. */
+/* Any bytes as a VMDK image: what is before the grains, the grains, or a descriptor. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
 }
 
-/* Nothing is looked at behind a wrong magic number. */
+/* Nothing is looked at after a wrong magic number. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
         bool text = size > 0 && data[0] == '#';

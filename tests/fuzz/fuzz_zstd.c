@@ -12,18 +12,18 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
 #include "tests/fixtures/stream_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
-#define OUTPUT  ((size_t)4 << 20) /* as much as one run looks at */
-#define WINDOW  (UINT64_C(1) << 20)
-#define DECODED 64 /* segments */
-#define RESUMES 20
+#define OUTPUT     ((size_t)4 << 20) /* as much as one run looks at */
+#define WINDOW     (UINT64_C(1) << 20)
+#define DECODED    64 /* segments */
+#define RECOVERIES 20
 
-static const struct codec_limits limits = {.window = WINDOW};
+static const struct codec_limits limits = {.window = WINDOW, .keep = WINDOW};
 
 /* What libzstd makes of it, as far as it gets. *WHOLE: without an error, up to the end. */
 static size_t decode(const uint8_t *data, size_t size, uint8_t *out, bool *whole)
@@ -56,10 +56,12 @@ static void check_segments(struct source *s, const uint8_t *data, size_t size,
         struct source *in = fixture_source(data, size);
         size_t count = restart_count(table), step = count / DECODED + 1;
         struct blockcache *cache;
+        struct cache_owner *owner;
         struct segments *segments;
 
         fuzz_require(blockcache_new((size_t)1 << 20, &cache) == 0);
-        fuzz_require(segments_new(&zstd_codec, &limits, in, table, cache, &segments) == 0);
+        fuzz_require(blockcache_join(cache, CACHE_STREAM, &owner) == 0);
+        fuzz_require(segments_new(&zstd_codec, &limits, in, table, owner, &segments) == 0);
         for (size_t i = 0; i < count; i += step) {
                 struct restart_segment segment;
                 struct error err = {0};
@@ -74,6 +76,7 @@ static void check_segments(struct source *s, const uint8_t *data, size_t size,
                 free(out);
         }
         segments_free(segments);
+        blockcache_leave(owner);
         blockcache_free(cache);
         source_close(in);
 }
@@ -84,13 +87,15 @@ static void decode_made_up_point(const uint8_t *data, size_t size)
         struct source *in = fixture_source(data, size);
         struct restart_point point = {.history_len = (uint32_t)size};
         struct blockcache *cache;
+        struct cache_owner *owner;
         struct segments *s;
         uint8_t out[5000];
         uint64_t in_end;
         struct error err;
 
         fuzz_require(blockcache_new((size_t)1 << 20, &cache) == 0);
-        fuzz_require(segments_new(&zstd_codec, &limits, in, NULL, cache, &s) == 0);
+        fuzz_require(blockcache_join(cache, CACHE_STREAM, &owner) == 0);
+        fuzz_require(segments_new(&zstd_codec, &limits, in, NULL, owner, &s) == 0);
         if (size >= 32) {
                 memcpy(&point.aux, data, sizeof point.aux);
                 memcpy(&point.in_bit, data + 8, sizeof point.in_bit);
@@ -102,25 +107,23 @@ static void decode_made_up_point(const uint8_t *data, size_t size)
                 segments_enter(s, &point, data, size * 8, out, sizeof out, &err);
         }
         segments_free(s);
+        blockcache_leave(owner);
         blockcache_free(cache);
         source_close(in);
 }
 
-/* Behind damage: the stream moves on, and what it gives it gives again, or fails again. */
-static void check_resumed(struct source *s)
+/* What the stream gives past damage it gives again, or fails again; what is lost, never. */
+static void check_recovered(struct source *s)
 {
         static uint8_t once[65536], again[65536];
-        struct error err = {0};
-        struct source_gap gap;
+        struct source_lost_range gap = {0};
         uint64_t end = 0, before = 0;
-        int tries = 0;
 
-        while (tries++ < RESUMES && source_reach(s, OUTPUT * 8, &end, &err) == -EIO) {
-                fuzz_require(end >= before);
-                before = end;
-                if (source_resume(s, &gap, &err) <= 0)
-                        break;
-                fuzz_require(gap.start <= gap.end && gap.end >= end);
+        source_reach(s, OUTPUT * 8, &end, NULL);
+        while (source_find_lost(s, gap.end, &gap)) {
+                fuzz_require(before <= gap.start && gap.start < gap.end && gap.end <= end);
+                fuzz_require(source_pread(s, once, 1, gap.start) == -EIO);
+                before = gap.end;
         }
         for (uint64_t at = 0; at < min_u64(end, OUTPUT * 8); at += sizeof once) {
                 size_t len = (size_t)min_u64(sizeof once, end - at);
@@ -132,27 +135,46 @@ static void check_resumed(struct source *s)
         }
 }
 
+static int note_damage(void *ctx, uint64_t at, const struct error *why)
+{
+        bool *damaged = ctx;
+        (void)at;
+        (void)why;
+
+        *damaged = true;
+        return 0;
+}
+
 static void check_stream(struct source *s, const uint8_t *data, size_t size)
 {
         static uint8_t expected[OUTPUT], out[OUTPUT];
         struct error err = {0};
         uint64_t end = 0;
-        bool whole;
-        size_t expected_len = decode(data, size, expected, &whole);
-        int rc = source_reach(s, OUTPUT, &end, &err);
-        size_t len = (size_t)min_u64(end, OUTPUT);
+        bool whole, damaged = false;
+        const struct source_observer observer = {&damaged, note_damage};
+        size_t expected_len = decode(data, size, expected, &whole), len;
+        struct source_lost_range gap;
+        bool lost;
+        int rc;
 
-        if (rc == 0 && s->size == end)
+        source_observe(s, &observer);
+        rc = source_reach(s, OUTPUT, &end, &err);
+        len = (size_t)min_u64(end, OUTPUT);
+        lost = source_find_lost(s, 0, &gap);
+        /* What is damaged is reached, too, and what is lost of it is a gap. */
+        if (lost)
+                len = (size_t)min_u64(len, gap.start);
+        if (rc == 0 && s->size == end && !damaged)
                 fuzz_require(whole && end == expected_len);
         if (whole && expected_len < OUTPUT)
                 fuzz_require(rc == 0 || rc == -ENOTSUP || rc == -EIO);
         fuzz_require(rc < 0 || len <= expected_len);
         fuzz_require(source_pread(s, out, len, 0) == (ssize_t)len);
         fuzz_require(memcmp(out, expected, min_u64(len, expected_len)) == 0);
-        if (rc == 0 && s->size == end)
+        if (rc == 0 && s->size == end && !damaged)
                 check_segments(s, data, size, expected);
-        if (rc == -EIO)
-                check_resumed(s);
+        if (damaged)
+                check_recovered(s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

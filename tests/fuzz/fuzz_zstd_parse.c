@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Any bytes as the blocks behind a boundary: the parser must stay inside of them and of itself. */
+/* Any bytes as the blocks after a boundary: the parser must stay inside of them and of itself. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -75,13 +75,13 @@ static uint64_t choose(const struct disk *d, uint64_t *state)
 
 static void check_block(struct disk *d, uint64_t pos, const uint8_t *bytes, size_t n)
 {
-        struct extent e;
+        struct volume_extent e;
 
-        disk_find(d, pos, &e);
-        fuzz_require(e.start <= pos && pos - e.start < e.len && e.addr != MAP_UNKNOWN);
-        fuzz_require(e.addr != EXTENT_LOST || index_recover_zero(d->index));
-        if (e.addr == EXTENT_ZERO || e.addr == EXTENT_LOST)
-                for (size_t i = 0; i < n; i++)
+        fuzz_require(disk_extent(d, pos, n, &e) == 0);
+        fuzz_require(e.len > 0 && e.len <= n && e.kind != VOLUME_UNKNOWN);
+        fuzz_require(e.kind != VOLUME_LOST || index_recover_zero(d->index));
+        if (e.kind == VOLUME_ZERO || e.kind == VOLUME_LOST)
+                for (size_t i = 0; i < e.len; i++)
                         fuzz_require(bytes[i] == 0);
 }
 
@@ -103,17 +103,27 @@ static void check_read(struct disk *d, uint64_t pos, size_t len)
         fuzz_require(memcmp(first + n / 2, second, (size_t)again) == 0);
 }
 
+/* Is all of the block at POS zeros? */
+static bool is_hole(struct disk *d, uint64_t pos)
+{
+        uint64_t at = pos - pos % MAP_BLOCK, end = min_u64(at + MAP_BLOCK, d->size);
+        struct volume_extent e;
+
+        for (; at < end; at += e.len)
+                if (disk_extent(d, at, end - at, &e) < 0 || e.kind != VOLUME_ZERO)
+                        return false;
+        return true;
+}
+
 static void check_seek(struct disk *d, uint64_t pos)
 {
         uint64_t data, hole;
-        struct extent e;
         int rc = disk_next_hole(d, pos, &hole);
 
         fuzz_require(rc == 0 && hole >= pos && hole <= d->size);
         rc = disk_next_data(d, pos, &data);
         fuzz_require(rc == -ENXIO || (rc == 0 && data >= pos && data < d->size));
-        disk_find(d, pos, &e);
-        if (e.addr == EXTENT_ZERO)
+        if (is_hole(d, pos))
                 fuzz_require(hole == pos && (rc < 0 || data > pos));
         else
                 fuzz_require(rc == 0 && data == pos && hole > pos);

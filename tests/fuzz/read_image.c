@@ -27,23 +27,23 @@ static void check_disks(struct index *index)
         }
 }
 
-/* What the format says of a disk's parts covers it, and only what it has is told. */
-static void check_details(struct index *index)
+/* What is told of a disk's parts covers it. */
+static void check_extents(struct index *index)
 {
-        struct archive *a = index_archive(index);
         struct disk *d = index_disk(index, 0);
         uint64_t pos = 0;
 
         for (unsigned i = 0; i < 64 && pos < d->size; i++) {
-                struct archive_detail detail;
-                int rc = a->ops->detail(a, 0, pos, d->size - pos, &detail);
+                struct volume_extent e;
 
-                fuzz_require(rc == 0 && detail.len > 0 && detail.len <= d->size - pos);
-                pos += detail.len;
+                fuzz_require(disk_extent(d, pos, d->size - pos, &e) == 0);
+                fuzz_require(e.len > 0 && e.len <= d->size - pos);
+                fuzz_require(e.kind != VOLUME_RAW || e.source);
+                pos += e.len;
         }
 }
 
-void check_image(const uint8_t *data, size_t size, const char *magic)
+void check_parts(const struct image_part *parts, size_t count)
 {
         struct index_options options = {0};
         struct index *index = NULL;
@@ -53,9 +53,9 @@ void check_image(const uint8_t *data, size_t size, const char *magic)
         int rc;
 
         fuzz_require(fd >= 0);
-        fuzz_require(pwrite(fd, data, size, 0) == (ssize_t)size);
-        if (size >= MAGIC)
-                fuzz_require(pwrite(fd, magic, MAGIC, 0) == MAGIC);
+        for (size_t i = 0; i < count; i++)
+                fuzz_require(pwrite(fd, parts[i].data, parts[i].len, (off_t)parts[i].at) ==
+                             (ssize_t)parts[i].len);
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         rc = index_open(path, &options, &index, &err);
         if (rc < 0) {
@@ -66,6 +66,13 @@ void check_image(const uint8_t *data, size_t size, const char *magic)
         rc = index_scan(index, NULL, &err);
         fuzz_require(rc == 0);
         check_disks(index);
-        check_details(index);
+        check_extents(index);
         index_close(index);
+}
+
+void check_image(const uint8_t *data, size_t size, const char *magic)
+{
+        const struct image_part parts[] = {{data, size, 0}, {magic, MAGIC, 0}};
+
+        check_parts(parts, size >= MAGIC ? 2 : 1);
 }

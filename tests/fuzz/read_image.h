@@ -12,4 +12,14 @@
  */
 void check_image(const uint8_t *data, size_t size, const char *magic);
 
+/* A part of an image: COUNT of them make one, in which all else is zeros. */
+struct image_part {
+        const void *data;
+        size_t len;
+        uint64_t at; /* byte of the image */
+};
+
+/* The same of an image of PARTS, of which later ones are written over earlier ones. */
+void check_parts(const struct image_part *parts, size_t count);
+
 #endif

@@ -16,7 +16,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
         return size;
 }
 
-/* Of its exact size, so that a sanitizer sees who reads behind it. */
+/* Of its exact size, so that a sanitizer sees any read past it. */
 static void replay(const char *path, size_t size)
 {
         uint8_t *bytes = malloc(size + !size);

@@ -4,12 +4,12 @@
 #include "archive/bytes.h"
 
 enum {
-        NOT_LAST_DYNAMIC = 4, /* the first three bits, in their order */
+        NOT_LAST_DYNAMIC = 4, /* the first three bits, in stream order */
         AT_LITERALS = 3,
         AT_DISTANCES = 8,
         AT_LENGTHS = 13,
-        AT_CODE = 17,   /* 3 bits for each length that is given */
-        COUNT_MAX = 29, /* more literals or distances than there are mean that it is none */
+        AT_CODE = 17,   /* 3 bits for each length that follows */
+        COUNT_MAX = 29, /* more literals or distances than possible: not a header */
         FULL = 128,     /* a complete code, in units of its longest word, 7 bits */
 };
 
@@ -22,11 +22,11 @@ struct deflate_header deflate_header(const uint8_t *p, unsigned bit)
 
 bool deflate_is_stored(const uint8_t *p)
 {
-        /* Three bits of 0 for the header, or of what fills the byte up behind it. */
+        /* Three zero bits of the header, or of the padding after it. */
         return p[-1] >> 5 == 0 && (load_le16(p) ^ load_le16(p + 2)) == 0xffff;
 }
 
-/* Is the code that the code lengths are written in complete? zlib takes no other. */
+/* Is the code of the code lengths complete? zlib accepts no other. */
 static bool has_code(const uint8_t *p, unsigned bit, unsigned count)
 {
         unsigned at = bit + AT_CODE, sum = 0;

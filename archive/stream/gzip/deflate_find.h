@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where may a deflate block begin? Nothing marks one, and it may begin at any bit; but a block with
- * codes of its own states them in front, in a way that nearly nothing else looks like, and a stored
- * block states its length twice.
+ * Finds where a deflate block may begin. Nothing marks one, and it may begin at any bit. But a
+ * block with its own codes begins with their description, which hardly anything else looks like,
+ * and a stored block has its length twice.
  */
 #ifndef VMAFS_DEFLATE_FIND_H
 #define VMAFS_DEFLATE_FIND_H
@@ -27,19 +27,19 @@ enum {
         DEFLATE_BITS = 3, /* of a header, whatever follows it */
         DEFLATE_STORED_MAX = 65535,
         DEFLATE_LENGTHS = 4, /* a stored block's length and its complement, bytes */
-        DEFLATE_NEED = 16,   /* bytes that deflate_find looks at from where it looks */
+        DEFLATE_NEED = 16,   /* how many bytes deflate_find looks at from each place */
 };
 
-/* What stands at bit BIT, at most 7, of P, which has two bytes. */
+/* The byte at bit BIT, at most 7, of the two bytes at P. */
 struct deflate_header deflate_header(const uint8_t *p, unsigned bit);
 
-/* Are the four bytes at P, in front of which is another, the lengths of a stored block? */
+/* Are the four bytes at P, which another byte precedes, the lengths of a stored block? */
 bool deflate_is_stored(const uint8_t *p);
 
 /*
- * The first place at or behind bit FROM of the N bytes at P where a block that is not its stream's
- * last and has codes of its own, or is stored, can begin, as far as is seen at a glance. The bit,
- * or UINT64_MAX: none in front of the last DEFLATE_NEED bytes.
+ * The first bit, at or after bit FROM of the N bytes at P, at which a block may begin that is
+ * stored or has its own codes, and is not its stream's last, by a quick check. UINT64_MAX: none
+ * before the last DEFLATE_NEED bytes.
  */
 uint64_t deflate_find(const uint8_t *p, size_t n, uint64_t from);
 

@@ -11,7 +11,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/input.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 
 #define TRAILER 8 /* CRC-32 and length */
 #define HEADER  10
@@ -23,7 +23,7 @@
 #define COMMENT    0x10
 #define RESERVED   0xe0
 
-/* A longer name or comment is zlib's to skip. */
+/* A longer name or comment is left to zlib. */
 #define TEXT_MAX ((size_t)64 << 10)
 
 struct decoder {
@@ -33,7 +33,7 @@ struct decoder {
         size_t len;
 };
 
-/* Into the middle of a byte, with what the blocks from there on refer to. */
+/* Enter in the middle of a byte, with the history that the following blocks refer to. */
 static int enter_block(struct decoder *d, unsigned bit, const void *history, uint32_t history_len)
 {
         struct inflate_state *z = d->state;
@@ -65,7 +65,7 @@ static int skip(struct decoder *d, size_t n)
         return 0;
 }
 
-/* What ISA-L has taken in already of what follows the member's blocks is part of the trailer. */
+/* ISA-L may already have consumed a part of the trailer. */
 static int skip_trailer(struct decoder *d)
 {
         size_t taken = (size_t)d->state->read_in_length / 8;
@@ -100,8 +100,8 @@ static int skip_extra(struct decoder *d)
 }
 
 /*
- * A member's header (RFC 1952, 2.3). ISA-L would read it too, but it looks at flags that it never
- * set where a header lies across the end of what it is given.
+ * Skip a member's header (RFC 1952, 2.3). ISA-L could do that, but it reads uninitialised flags if
+ * its input ends inside a header.
  */
 static int skip_header(struct decoder *d)
 {
@@ -137,8 +137,8 @@ static int next_member(struct decoder *d)
 }
 
 /*
- * All the input in one piece: each call of isal_inflate decodes its first 32 KiB at least into a
- * buffer of its own and copies them, and keeps as much at its end.
+ * Give it all input in one piece: each call of isal_inflate decodes at least the first 32 KiB into
+ * its own buffer and copies them, and saves as much at the end.
  */
 static int inflate_all(struct decoder *d)
 {

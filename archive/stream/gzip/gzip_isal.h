@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Decoding a segment of a gzip stream with Intel's ISA-L, which inflates two to three times as fast
- * as zlib. It is there where the build has found ISA-L, and the result is the same: what it cannot
- * decode is zlib's to judge.
+ * Decodes a segment of a gzip stream with Intel's ISA-L, which inflates two to three times as fast
+ * as zlib. It is used if the build has found ISA-L. The result is the same, since zlib gets to try
+ * whatever ISA-L cannot decode.
  */
 #ifndef VMAFS_GZIP_ISAL_H
 #define VMAFS_GZIP_ISAL_H
@@ -16,7 +16,7 @@ struct restart_point;
 
 /*
  * As codec_ops.decode, from inside a member or from its header (MEMBER). -ENOSYS without ISA-L;
- * -EIO where the bytes are no gzip stream of LEN bytes, or too unusual a one.
+ * -EIO if the bytes are not a gzip stream of LEN bytes, or are too unusual.
  */
 #ifdef VMAFS_ISAL
 int gzip_isal_decode(const struct restart_point *point, bool member, const void *history,

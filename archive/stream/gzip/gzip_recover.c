@@ -9,6 +9,7 @@
 #define ZLIB_CONST /* next_in points to const */
 #include <zlib.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
@@ -34,57 +35,58 @@ enum {
         MEMBER_HEADER = 10,
 };
 
-/* Junk that is searched in one go. */
+/* How much junk to search at a time. */
 #define SEARCH_MAX (UINT64_C(128) << 20)
 
-/* Work that may be spent in vain, in bytes that are looked at: at first, and for each byte
- * searched. */
+/* How much work may be wasted, in bytes examined: at first, and for each byte searched. */
 #define GRANT_FIRST (UINT64_C(64) << 20)
 #define GRANT_BYTE  16
 
-/* A part of the file in memory, that moves along. */
+/* A sliding part of the file in memory. */
 struct view {
         struct source *in;
         uint8_t *bytes;
         uint64_t at;
         size_t len;
+        size_t next; /* how much to read next time: little at first, as that may be enough */
 };
 
-/* Decodes blocks behind one or two made-up windows. */
+/* Decodes blocks with one or two made-up windows. */
 struct decoder {
         struct view view;
         unsigned sides;
         z_stream z[2];
         bool open[2];
         uint8_t out[2][CHUNK];
-        uint64_t pos;         /* byte of the file that is fed next */
+        uint64_t pos;         /* byte of the file to feed next */
         uint64_t made;        /* bytes of output, on each side */
-        uint64_t unknown_end; /* behind the last byte of it in which they differ */
+        uint64_t unknown_end; /* after the last byte in which the two sides differ */
         uint64_t work, work_max;
 };
 
 enum step { STEP_BLOCK, STEP_LAST, STEP_BROKEN };
 
-/* Blocks from START on, each where the one in front ends. */
+/* Blocks from START on, each where the previous one ends. */
 struct chain {
         uint64_t start; /* byte of the file */
         unsigned weight;
-        unsigned far;    /* the same, only of headers that no embedded stream reaches */
-        unsigned strong; /* headers that weigh anything */
+        unsigned far; /* the same, counting only headers beyond the reach of an embedded stream */
+        unsigned strong; /* headers with any weight */
         bool proven;
-        uint64_t own[OWN_MAX]; /* where the lengths of its stored blocks are */
+        uint64_t own[OWN_MAX]; /* positions of its stored blocks' lengths */
         size_t own_count;
 
-        /* The last boundary from which on all output may be known. */
+        /* The last boundary from which all output may be known. */
         uint64_t point_bit, point_out;
         uint8_t windows[2][GZIP_WINDOW];
 };
 
-struct rejoin {
-        struct gzip_rejoin *account;
+struct gzip_searcher {
+        struct gzip_recovery *account;
         struct view search, scan;
         struct decoder both, probe;
         struct chain chain;
+        uint64_t no_member; /* none begins before this byte, from the first one searched on */
         uint8_t filler[2][GZIP_WINDOW];
 };
 
@@ -92,13 +94,13 @@ struct rejoin {
 
 static int view_init(struct view *v, struct source *in)
 {
-        *v = (struct view){.in = in, .bytes = malloc(VIEW)};
+        *v = (struct view){.in = in, .bytes = malloc(VIEW), .next = PAGE};
         return v->bytes ? 0 : -ENOMEM;
 }
 
 /*
- * *P: the bytes from POS on, NEED of them if there are so many (at most VIEW). Returns their
- * number, which may be larger; 0 also where they cannot be read.
+ * Set *P to the bytes from POS on, at least NEED (at most VIEW) if there are so many. Returns their
+ * number; 0 also if they cannot be read.
  */
 static size_t show(struct view *v, uint64_t pos, size_t need, const uint8_t **p)
 {
@@ -109,8 +111,10 @@ static size_t show(struct view *v, uint64_t pos, size_t need, const uint8_t **p)
                 return 0;
         need = (size_t)min_u64(need, size - pos);
         if (pos < v->at || pos - v->at > v->len || v->len - (pos - v->at) < need) {
-                ssize_t n = source_pread_partly(v->in, v->bytes, VIEW, pos);
+                size_t len = need > v->next ? need : v->next;
+                ssize_t n = source_pread_partly(v->in, v->bytes, len, pos);
 
+                v->next = (size_t)min_u64(2 * (uint64_t)len, VIEW);
                 v->at = pos;
                 v->len = n > 0 ? (size_t)n : 0;
         }
@@ -140,8 +144,8 @@ static void decoder_fini(struct decoder *d)
         free(d->view.bytes);
 }
 
-/* Go to bit BIT of the file. False: it cannot be read, or there is no memory. */
-static bool enter(struct rejoin *r, struct decoder *d, uint64_t bit)
+/* Go to bit BIT of the file. False: it cannot be read, or out of memory. */
+static bool enter(struct gzip_searcher *r, struct decoder *d, uint64_t bit)
 {
         unsigned within = bit % 8;
         const uint8_t *p;
@@ -166,7 +170,7 @@ static uint64_t boundary(const struct decoder *d)
         return d->pos * 8 - ((unsigned)d->z[0].data_type & 7);
 }
 
-/* Compare what both sides have made, MADE bytes. */
+/* Compare the output of both sides, MADE bytes. */
 static void note_unknown(struct decoder *d, size_t made)
 {
         size_t n = made;
@@ -213,7 +217,7 @@ static enum step decode_block(struct decoder *d)
         return STEP_BROKEN;
 }
 
-/* Has STEP_LAST come where the file ends? */
+/* Does the member, which has reached STEP_LAST, end with the file? */
 static bool is_at_end(const struct decoder *d)
 {
         return d->pos + TRAILER == d->view.in->size;
@@ -221,8 +225,8 @@ static bool is_at_end(const struct decoder *d)
 
 /* ---- headers ---- */
 
-/* Is there a header at bit BIT that decodes, up to where its block's data begin? */
-static bool has_trees(struct rejoin *r, uint64_t bit)
+/* Is there a header at bit BIT that decodes up to its block's data? */
+static bool has_trees(struct gzip_searcher *r, uint64_t bit)
 {
         struct decoder *d = &r->probe;
         z_stream *z = &d->z[0];
@@ -271,21 +275,13 @@ static bool is_stored_at(struct view *v, uint64_t lengths)
 
 static bool is_own(const struct chain *c, uint64_t lengths)
 {
-        size_t low = 0, high = c->own_count;
+        size_t i = search_first(c->own_count, m, c->own[m] >= lengths);
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (c->own[middle] < lengths)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low < c->own_count && c->own[low] == lengths;
+        return i < c->own_count && c->own[i] == lengths;
 }
 
 /* Do blocks follow the stored one whose lengths are at byte LENGTHS? */
-static bool leads_on(struct rejoin *r, uint64_t lengths)
+static bool leads_on(struct gzip_searcher *r, uint64_t lengths)
 {
         struct decoder *d = &r->probe;
         struct deflate_header h;
@@ -316,9 +312,11 @@ static bool leads_on(struct rejoin *r, uint64_t lengths)
         return true;
 }
 
-/* A rival of the chain, in front of byte END, where it has proven itself otherwise: its bit, or 0.
+/*
+ * A rival of the chain before byte END, at which the chain has otherwise proven itself: its bit, or
+ * 0.
  */
-static uint64_t find_rival(struct rejoin *r, uint64_t end)
+static uint64_t find_rival(struct gzip_searcher *r, uint64_t end)
 {
         for (uint64_t pos = r->chain.start; pos < end;) {
                 const uint8_t *p;
@@ -341,8 +339,8 @@ static uint64_t find_rival(struct rejoin *r, uint64_t end)
 
 /* ---- the chain ---- */
 
-/* What the header at bit BIT weighs, which begins a block of the chain. */
-static unsigned weigh(struct rejoin *r, uint64_t bit)
+/* The weight of the header at bit BIT, which begins a block of the chain. */
+static unsigned weigh(struct gzip_searcher *r, uint64_t bit)
 {
         struct chain *c = &r->chain;
         struct deflate_header h;
@@ -359,8 +357,8 @@ static unsigned weigh(struct rejoin *r, uint64_t bit)
                                           : 0;
 }
 
-/* What is put out from here on may be known. */
-static void note_point(struct rejoin *r, uint64_t bit)
+/* All output from here on may be known. */
+static void note_point(struct gzip_searcher *r, uint64_t bit)
 {
         struct chain *c = &r->chain;
         uInt len;
@@ -371,12 +369,12 @@ static void note_point(struct rejoin *r, uint64_t bit)
                 inflateGetDictionary(&r->both.z[i], c->windows[i], &len);
 }
 
-static bool is_known(const struct rejoin *r)
+static bool is_known(const struct gzip_searcher *r)
 {
         return r->chain.point_out >= r->both.unknown_end;
 }
 
-/* The chain has come to a boundary, STEP, behind a header that weighs WEIGHT and began at BIT. */
+/* The chain has come to a boundary, STEP, after a header that weighs WEIGHT and began at BIT. */
 static void add_weight(struct chain *c, unsigned weight, uint64_t bit)
 {
         c->weight += weight;
@@ -385,8 +383,8 @@ static void add_weight(struct chain *c, unsigned weight, uint64_t bit)
                 c->far += weight;
 }
 
-/* Has it proven itself, at byte END? *RIVAL: the bit of what speaks against it, or 0. */
-static bool prove(struct rejoin *r, bool last, uint64_t end, uint64_t *rival)
+/* Has the chain proven itself at byte END? *RIVAL is the bit of a rival, or 0. */
+static bool prove(struct gzip_searcher *r, bool last, uint64_t end, uint64_t *rival)
 {
         struct chain *c = &r->chain;
 
@@ -402,10 +400,10 @@ static bool prove(struct rejoin *r, bool last, uint64_t end, uint64_t *rival)
 }
 
 /*
- * Follow the blocks from bit BIT on. True: what follows the point is known, and proven. Otherwise
- * *NEXT is the bit from which on to search.
+ * Follow the blocks from bit BIT on. True: everything after the point is known and proven.
+ * Otherwise *NEXT is the bit from which to search.
  */
-static bool follow(struct rejoin *r, uint64_t bit, uint64_t *next)
+static bool follow(struct gzip_searcher *r, uint64_t bit, uint64_t *next)
 {
         struct decoder *d = &r->both;
         struct chain *c = &r->chain;
@@ -437,7 +435,7 @@ static bool follow(struct rejoin *r, uint64_t bit, uint64_t *next)
         }
         if (!c->proven)
                 r->account->spent += d->work;
-        /* Each block of a chain that breaks later leads to the same place. */
+        /* Any block of a chain that breaks later would lead to the same place. */
         if (rival)
                 *next = max_u64(rival, bit + 1);
         else if (c->strong > 1)
@@ -447,39 +445,57 @@ static bool follow(struct rejoin *r, uint64_t bit, uint64_t *next)
 
 /* ---- the search ---- */
 
-/* Does a further member begin in the N bytes at P? */
-static bool has_member(const uint8_t *p, size_t n)
+/* Where in the N bytes at P a further member begins; N if nowhere. */
+static size_t find_member(const uint8_t *p, size_t n)
 {
         static const uint8_t magic[] = {0x1f, 0x8b, 0x08};
-        const uint8_t *end = p + n;
+        const uint8_t *first = p, *end = p + n;
 
         while (end - p >= MEMBER_HEADER) {
                 p = memmem(p, (size_t)(end - p), magic, sizeof magic);
                 if (!p || end - p < MEMBER_HEADER)
-                        return false;
+                        break;
                 /* Reserved flags; what was set of extra flags; a known system. */
                 if ((p[3] & 0xe0) == 0 && (p[8] & ~6) == 0 && (p[9] <= 13 || p[9] == 255))
-                        return true;
+                        return (size_t)(p - first);
                 p++;
         }
-        return false;
+        return n;
 }
 
-/* Have all that is searched account for the work on it. */
-static void grant(struct gzip_rejoin *a, uint64_t from, uint64_t to)
+/*
+ * The same for the N bytes at P, which are at byte POS of the file. POS never decreases, and no
+ * byte is looked at twice, however often a block is found in them.
+ */
+static size_t next_member(struct gzip_searcher *r, const uint8_t *p, size_t n, uint64_t pos)
+{
+        size_t known = (size_t)min_u64(r->no_member - min_u64(r->no_member, pos), n);
+        size_t at = known + find_member(p + known, n - known);
+
+        if (at < n)
+                r->no_member = pos + at;
+        else if (n >= MEMBER_HEADER)
+                r->no_member = max_u64(r->no_member, pos + n - (MEMBER_HEADER - 1));
+        return at;
+}
+
+/* Charge the work to the bytes searched. */
+static void grant(struct gzip_recovery *a, uint64_t from, uint64_t to)
 {
         a->granted += (to - min_u64(from, to)) * GRANT_BYTE;
         a->searched = max_u64(a->searched, to);
 }
 
-/* The next place at or behind *BIT at which a block may begin. False: none, or a member is first.
+/*
+ * Find the next bit at or after *BIT at which a block may begin. False: there is none, or a member
+ * comes first.
  */
-static bool find_block(struct rejoin *r, uint64_t *bit, uint64_t end)
+static bool find_block(struct gzip_searcher *r, uint64_t *bit, uint64_t end)
 {
         while (*bit / 8 < end && r->account->spent < r->account->granted) {
                 uint64_t pos = *bit / 8, hit;
                 const uint8_t *p;
-                size_t n = show(&r->search, pos, DEFLATE_NEED, &p), seen;
+                size_t n = show(&r->search, pos, DEFLATE_NEED, &p), member, seen;
 
                 if (n < DEFLATE_NEED && range_within(pos, DEFLATE_NEED, r->search.in->size)) {
                         /* It cannot be read. */
@@ -488,9 +504,14 @@ static bool find_block(struct rejoin *r, uint64_t *bit, uint64_t end)
                 }
                 if (n < DEFLATE_NEED)
                         return false;
+                /*
+                 * What follows a member's header is not searched: there may be very many members.
+                 */
+                member = next_member(r, p, n, pos);
+                n = (size_t)min_u64(n, member + DEFLATE_NEED);
                 hit = deflate_find(p, n, *bit % 8);
                 seen = hit == UINT64_MAX ? n - DEFLATE_NEED + 1 : (size_t)(hit / 8);
-                if (has_member(p, (size_t)min_u64(n, seen + MEMBER_HEADER - 1)))
+                if (member < seen)
                         return false;
                 grant(r->account, max_u64(r->account->searched, pos), pos + seen);
                 *bit = (pos + seen) * 8;
@@ -502,34 +523,92 @@ static bool find_block(struct rejoin *r, uint64_t *bit, uint64_t end)
         return false;
 }
 
-static bool search(struct rejoin *r, uint64_t from)
+/* Make what decodes, when there is something to decode: most of many damaged members need none. */
+static int make_decoders(struct gzip_searcher *r)
+{
+        int rc = 0;
+
+        if (r->both.sides)
+                return 0;
+        memset(r->filler[1], 0xff, GZIP_WINDOW);
+        rc = decoder_init(&r->both, r->search.in, 2);
+        if (rc == 0)
+                rc = decoder_init(&r->probe, r->search.in, 1);
+        return rc < 0 ? rc : view_init(&r->scan, r->search.in);
+}
+
+/* 1: found; 0; -ENOMEM. */
+static int search(struct gzip_searcher *r, uint64_t from)
 {
         uint64_t bit = from * 8, next, end = from + min_u64(SEARCH_MAX, UINT64_MAX / 16 - from);
         struct deflate_header h;
 
         while (find_block(r, &bit, end)) {
+                int rc = make_decoders(r);
+
+                if (rc < 0)
+                        return rc;
                 if (!header_at(&r->probe.view, bit, &h))
-                        return false;
+                        return 0;
                 next = bit + 1;
                 if ((h.kind == DEFLATE_STORED || has_trees(r, bit)) && follow(r, bit, &next))
-                        return true;
+                        return 1;
                 bit = next;
         }
-        return false;
+        return 0;
 }
 
-static void cleanup_rejoin_fn(struct rejoin **r)
+static void searcher_free(struct gzip_searcher *r)
 {
-        if (!*r)
+        if (!r)
                 return;
-        decoder_fini(&(*r)->both);
-        decoder_fini(&(*r)->probe);
-        free((*r)->search.bytes);
-        free((*r)->scan.bytes);
-        free(*r);
+        decoder_fini(&r->both);
+        decoder_fini(&r->probe);
+        free(r->search.bytes);
+        free(r->scan.bytes);
+        free(r);
 }
 
-/* The window in front of the point, as far as it is known. Returns how much of it is needed. */
+void gzip_recovery_fini(struct gzip_recovery *r)
+{
+        searcher_free(r->searcher);
+        r->searcher = NULL;
+}
+
+/* Nothing of what was read before counts: the file may have changed. */
+static void forget(struct view *v)
+{
+        v->at = v->len = 0;
+        v->next = PAGE;
+}
+
+/* A million members may be damaged, so the memory is kept from one to the next. */
+static int prepare(struct gzip_recovery *account, struct source *in)
+{
+        struct gzip_searcher *r = account->searcher;
+
+        if (r && r->search.in != in) {
+                gzip_recovery_fini(account);
+                r = NULL;
+        }
+        if (!r) {
+                r = calloc(1, sizeof *r);
+                if (!r || view_init(&r->search, in) < 0) {
+                        searcher_free(r);
+                        return -ENOMEM;
+                }
+                r->account = account;
+                account->searcher = r;
+        }
+        forget(&r->search);
+        forget(&r->scan);
+        forget(&r->both.view);
+        forget(&r->probe.view);
+        r->no_member = 0;
+        return 0;
+}
+
+/* Copy the known part of the window before the point. Returns how much of it is needed. */
 static uint32_t gather(const struct chain *c, unsigned char *window)
 {
         bool any = false;
@@ -543,28 +622,21 @@ static uint32_t gather(const struct chain *c, unsigned char *window)
         return any ? GZIP_WINDOW : 0;
 }
 
-int gzip_rejoin(struct gzip_rejoin *account, struct source *in, uint64_t from, uint64_t *bit,
-                unsigned char *window, uint32_t *len)
+int gzip_recover_from(struct gzip_recovery *account, struct source *in, uint64_t from,
+                      uint64_t *bit, unsigned char *window, uint32_t *len)
 {
-        __attribute__((cleanup(cleanup_rejoin_fn))) struct rejoin *r = calloc(1, sizeof *r);
-        int rc = r ? 0 : -ENOMEM;
+        int rc = prepare(account, in);
+        struct gzip_searcher *r = account->searcher;
 
-        if (rc == 0)
-                rc = decoder_init(&r->both, in, 2);
-        if (rc == 0)
-                rc = decoder_init(&r->probe, in, 1);
-        if (rc == 0)
-                rc = view_init(&r->search, in);
-        if (rc == 0)
-                rc = view_init(&r->scan, in);
         if (rc < 0)
                 return rc;
-        memset(r->filler[1], 0xff, GZIP_WINDOW);
-        r->account = account;
         if (account->granted == 0)
                 account->granted = GRANT_FIRST;
-        if (!search(r, max_u64(from, account->searched)))
-                return 0;
+        rc = search(r, max_u64(from, account->searched));
+        if (rc < 0)
+                gzip_recovery_fini(account);
+        if (rc <= 0)
+                return rc;
         account->searched = max_u64(account->searched, r->both.pos);
         *bit = r->chain.point_bit;
         *len = gather(&r->chain, window);

@@ -17,25 +17,30 @@
 #include "archive/stream/lzop/lzop_find.h"
 #include "archive/stream/lzop/lzop_reader.h"
 #include "archive/stream/lzop/lzop_skip.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/pass_state.h"
+#include "archive/stream/restart_builder.h"
 
-#define POINT_SPACING ((uint64_t)LZOP_SURVEY_RUN)
+#define POINT_SPACING ((uint64_t)LZOP_SKIP_RUN)
 #define RETURN_AFTER  ((size_t)256 << 10)
 #define USUAL_BLOCK   ((uint32_t)256 << 10) /* lzop's own choice */
-/* So much is decoded in a row before anybody looks ahead: by then, a walk would have gone on. */
+/*
+ * Look ahead only after so much was decoded in a row: a pass that skips would have skipped again by
+ * then.
+ */
 #define LOOK_AFTER POINT_SPACING
 
 struct lzop_pass {
         struct lzop_reader r;
         uint64_t out;       /* bytes returned so far */
         uint64_t named;     /* out at the last point */
-        bool walked;        /* a run was passed over last: no point is named behind it yet */
+        bool skipped;       /* a run was skipped last, and no point was named after it yet */
         unsigned char *big; /* a block that did not fit into the caller's room */
         size_t big_len, big_done;
         uint32_t usual; /* bytes of output of the largest block so far: of all but the last one */
-        uint32_t flags; /* of the member we are in, or were */
+        uint32_t flags; /* of the current or last member */
         uint32_t filter;
-        uint64_t in_row; /* bytes decoded since the last damage, or the last run passed over */
+        bool resumed;    /* the point here was named in another process */
+        uint64_t in_row; /* bytes decoded since the last damage or skipped run */
         struct lzop_ahead *ahead;
 };
 
@@ -57,7 +62,7 @@ static int lzop_pass_open(struct source *in, const struct codec_limits *limits, 
         struct lzop_pass *p = calloc(1, sizeof *p);
         int rc;
 
-        /* A block's history is the block: there is no window to limit. */
+        /* A block needs no history, so there is no window to limit. */
         if (!p)
                 return error_set(err, ENOMEM, "out of memory");
         rc = lzop_reader_open(&p->r, in, 0, UINT64_MAX, err);
@@ -76,17 +81,82 @@ static int lzop_pass_open(struct source *in, const struct codec_limits *limits, 
 
 static bool worth_naming(const struct lzop_pass *p, struct restart_builder *b)
 {
-        return b && (restart_wanted(b) || p->out - p->named >= POINT_SPACING);
+        return b && (p->resumed || restart_wanted(b) || p->out - p->named >= POINT_SPACING);
 }
 
-/* In front of the block at byte AT of the member we are in, at the end of what was returned. */
+/* Tell B that the pass can go on from the point at byte AT of the file, which was just named. */
+static void checkpoint(const struct lzop_pass *p, uint64_t at, struct restart_builder *b)
+{
+        struct pass_state s = {0};
+
+        state_put(&s, at);
+        state_put(&s, p->out);
+        state_put(&s, p->usual);
+        state_put(&s, p->in_row);
+        restart_checkpoint(b, &s, true);
+}
+
+/*
+ * Name a point before the block at byte AT of the current member, at the end of what was returned.
+ */
 static int name_point(struct lzop_pass *p, uint64_t at, struct restart_builder *b,
                       struct error *err)
 {
-        int rc = restart_here(b, at * 8, lzop_aux(&p->r), NULL, 0);
+        bool named = p->resumed;
+        int rc = named ? 0 : restart_here(b, at * 8, lzop_aux(&p->r), NULL, 0);
 
+        p->resumed = false;
         p->named = p->out;
+        if (rc == 0 && !named)
+                checkpoint(p, at, b);
         return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+}
+
+static int resume(struct lzop_pass *p, const struct restart_point *point, struct pass_state *s,
+                  struct error *err)
+{
+        uint64_t at = state_get(s), usual;
+        int rc;
+
+        p->out = p->named = state_get(s);
+        usual = state_get(s);
+        p->in_row = state_get(s);
+        if (!state_is_used_up(s) || point->in_bit % 8 || at != point->in_bit / 8 ||
+            at > p->r.in.source->size || p->out != point->out || point->aux == 0 ||
+            usual > LZOP_MAX_BLOCK || p->in_row > p->out)
+                return -EINVAL;
+        p->usual = (uint32_t)usual;
+        p->resumed = true;
+        rc = lzop_enter(&p->r, point, err);
+        p->flags = p->r.flags;
+        p->filter = p->r.filter;
+        return rc;
+}
+
+static int lzop_pass_resume(struct source *in, const struct codec_limits *limits,
+                            const struct restart_point *point, void *take_history,
+                            struct pass_state *state, struct restart_builder *b, void **pass,
+                            struct error *err)
+{
+        struct lzop_pass *p = calloc(1, sizeof *p);
+        int rc;
+
+        (void)b;
+        free(take_history);
+        if (!p)
+                return error_set(err, ENOMEM, "out of memory");
+        rc = lzop_reader_open(&p->r, in, point->in_bit / 8, UINT64_MAX, err);
+        p->ahead = lzop_ahead_new(limits->workers);
+        if (rc == 0 && !p->ahead)
+                rc = error_set(err, ENOMEM, "out of memory");
+        if (rc == 0)
+                rc = resume(p, point, state, err);
+        if (rc < 0) {
+                lzop_pass_close(p);
+                return rc;
+        }
+        *pass = p;
+        return 0;
 }
 
 static size_t hand_out_big(struct lzop_pass *p, void *buf, size_t len)
@@ -112,7 +182,7 @@ static int find_next(struct lzop_pass *p, struct error *err)
         return lzop_next_block(&p->r, err);
 }
 
-/* Decode r.block into OUT, and note what its member is like. */
+/* Decode r.block into OUT, and note its member's properties. */
 static int decode_next(struct lzop_pass *p, unsigned char *out, struct error *err)
 {
         uint32_t len = p->r.block.out_len;
@@ -128,7 +198,7 @@ static int decode_next(struct lzop_pass *p, unsigned char *out, struct error *er
         return 0;
 }
 
-/* The same into the caller's room, which has enough of it. */
+/* The same into the caller's buffer, which is large enough. */
 static int decode_here(struct lzop_pass *p, unsigned char *out, struct restart_builder *b,
                        struct error *err)
 {
@@ -158,8 +228,8 @@ static int decode_big(struct lzop_pass *p, struct error *err)
 }
 
 /*
- * Whole blocks into BUF, about RETURN_AFTER bytes or the first one that does not fit. *DONE is
- * good even when this fails. 1: more. 0: the end.
+ * Decode whole blocks into BUF, up to about RETURN_AFTER bytes or the first block that does not
+ * fit. *DONE is valid even on failure. 1: there is more. 0: the end.
  */
 static int decode_run(struct lzop_pass *p, unsigned char *buf, size_t len, size_t *done,
                       struct restart_builder *b, struct error *err)
@@ -209,25 +279,25 @@ static ssize_t lzop_pass(void *pass, void *buf, size_t len, struct restart_build
 }
 
 /*
- * A run may begin where pass would name a point as well, so that a table is the same whichever of
- * both made it.
+ * A run begins only where pass would also name a point, so that the table is the same whichever of
+ * the two made it.
  */
-static ssize_t lzop_walk(void *pass, struct restart_builder *b, struct error *err)
+static ssize_t lzop_skip(void *pass, struct restart_builder *b, struct error *err)
 {
         struct lzop_pass *p = pass;
         struct lzop_reader *r = &p->r;
         uint64_t at = r->have_block ? r->block.offset : input_offset(&r->in);
         struct lzop_run run;
-        bool found = r->in_member && !p->big && (p->walked || worth_naming(p, b)) &&
-                     lzop_survey(r->in.source, at, r->flags, p->usual, &run);
+        bool found = r->in_member && !p->big && (p->skipped || worth_naming(p, b)) &&
+                     lzop_skip_run(r->in.source, at, r->flags, p->usual, &run);
         int rc;
 
-        if (!found && !p->walked)
+        if (!found && !p->skipped)
                 return 0;
         rc = name_point(p, at, b, err);
         if (rc < 0)
                 return rc;
-        p->walked = found;
+        p->skipped = found;
         if (!found)
                 return 0;
         restart_sums(b, run.headers, run.headers_len, run.out_len);
@@ -242,8 +312,8 @@ static ssize_t lzop_walk(void *pass, struct restart_builder *b, struct error *er
 }
 
 /*
- * Is only the block at hand damaged, and not its header? Then what comes behind it is where it
- * says, and so is what that decompresses to.
+ * Is only the current block damaged, and not its header? Then its lengths are right, and nothing
+ * after it is displaced.
  */
 static bool is_lost_alone(const struct lzop_pass *p, uint64_t *next)
 {
@@ -257,7 +327,16 @@ static bool is_lost_alone(const struct lzop_pass *p, uint64_t *next)
                (last || block->out_len == p->usual);
 }
 
-static int lzop_resume(void *pass, uint64_t out, struct codec_gap *gap)
+/* Returned blocks have been checked against their checksum, if they have one. */
+static struct codec_trust lzop_trust(const void *pass)
+{
+        const struct lzop_pass *p = pass;
+
+        return (struct codec_trust){.settled = p->out,
+                                    .proven = lzop_has_sums(p->flags) ? p->out : 0};
+}
+
+static int lzop_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
 {
         struct lzop_pass *p = pass;
         struct lzop_reader *r = &p->r;
@@ -265,16 +344,17 @@ static int lzop_resume(void *pass, uint64_t out, struct codec_gap *gap)
         struct restart_point point = {0};
         int rc = 1;
 
-        *gap = (struct codec_gap){.in_end = at, .lost = SOURCE_GAP_UNKNOWN};
+        *gap = (struct codec_lost_range){.in_end = at, .lost = SOURCE_LOST_UNKNOWN};
         r->flags = p->flags;
         r->filter = p->filter;
         if (p->usual == 0)
                 p->usual = USUAL_BLOCK;
         if (is_lost_alone(p, &gap->in_bit)) {
                 gap->lost = r->block.out_len;
+                gap->exact = true;
                 gap->aux = lzop_aux(r);
         } else {
-                /* Of a block at hand the header is consumed, and none else begins inside of it. */
+                /* The current block's header is consumed, and no other block begins inside it. */
                 rc = lzop_find(r, p->usual, at + !r->have_block, &gap->in_bit, &gap->aux);
         }
         if (rc <= 0)
@@ -290,7 +370,9 @@ static int lzop_resume(void *pass, uint64_t out, struct codec_gap *gap)
         return rc < 0 ? rc : 1;
 }
 
-/* The next block of a segment of which LEFT bytes of output are to come; its header into SUMS. */
+/*
+ * Read the next block of a segment that has LEFT bytes of output to go, and add its header to SUMS.
+ */
 static int next_of_segment(struct lzop_reader *r, size_t left, XXH3_state_t *sums,
                            struct error *err)
 {
@@ -331,7 +413,7 @@ static int decode_exactly(struct lzop_reader *r, unsigned char *out, size_t len,
         return 0;
 }
 
-/* The pass could do what RC says that cannot be done: then it is not what the file asks for. */
+/* RC says that something is unsupported, but the pass supported it, so the file has changed. */
 static int as_damage(int rc, struct error *err)
 {
         if (rc != -ENOTSUP)
@@ -364,17 +446,17 @@ static int lzop_decode_segment(const struct restart_point *point, const void *hi
         return as_damage(rc, err);
 }
 
-/* A block of a segment, by its header, and where the block is. */
+/* A block of a segment: its header and position. */
 struct piece {
         struct lzop_block block;
-        uint64_t data;  /* of the file */
-        uint64_t start; /* of the segment's output */
+        uint64_t data;  /* offset in the file */
+        uint64_t start; /* offset in the segment's output */
         uint32_t flags, filter;
 };
 
 /*
- * Go through the headers of a segment of LEN bytes, and decode nothing. P is the block with byte AT
- * of it.
+ * Go through the headers of a segment of LEN bytes without decoding, and set P to the block with
+ * its byte AT.
  */
 static int find_piece(struct lzop_reader *r, uint64_t at, size_t len, XXH3_state_t *sums,
                       struct piece *p, struct error *err)
@@ -445,14 +527,24 @@ static int lzop_piece(struct source *in, const struct restart_point *point, uint
         return as_damage(rc, err);
 }
 
+static size_t lzop_memory(const void *pass)
+{
+        const struct lzop_pass *p = pass;
+
+        return p->r.in.size + (p->big ? p->big_len : 0);
+}
+
 const struct codec_ops lzop_codec = {
     .name = "lzop",
     .probe = lzop_probe,
     .pass_open = lzop_pass_open,
     .pass_close = lzop_pass_close,
+    .pass_resume = lzop_pass_resume,
+    .memory = lzop_memory,
     .pass = lzop_pass,
-    .walk = lzop_walk,
-    .resume = lzop_resume,
+    .skip = lzop_skip,
+    .trust = lzop_trust,
+    .recover = lzop_recover,
     .decode = lzop_decode_segment,
     .piece = lzop_piece,
 };

@@ -10,27 +10,27 @@
 #include "archive/source/source.h"
 #include "archive/workers.h"
 
-/* What blocks are worth a job and a copy, by their bytes of output. */
+/* Sizes of blocks, in output bytes, that are worth a job and a copy. */
 #define BLOCK_MIN ((uint32_t)64 << 10)
 #define BLOCK_MAX ((uint32_t)1 << 20)
 
 #define SLOTS_MAX      32
 #define SLOTS_A_THREAD 4                  /* so that none waits for another */
 #define MEMORY_MAX     ((size_t)16 << 20) /* of all slots, bytes */
-/* The pass alone reads, copies and hashes, which takes a sixth of the time that decoding does. */
+/* Only the pass reads, copies and hashes, which takes a sixth of the time of decoding. */
 #define HELPERS_MAX 15
 
 enum state {
-        WAITING, /* its data is read */
+        WAITING, /* its data are read */
         RUNNING,
         DONE, /* sound says whether out is good */
 };
 
 struct slot {
         struct lzop_block block;
-        unsigned char *in; /* its data, and behind it as much as the next header takes */
+        unsigned char *in; /* its data, followed by room for the next header */
         unsigned char *out;
-        enum state state; /* guarded by lock; in and out are whose who has it RUNNING … */
+        enum state state; /* guarded by lock; in and out belong to whoever has it RUNNING … */
         bool sound;       /* … and this, until it is DONE */
 };
 
@@ -43,13 +43,15 @@ struct helper {
 struct lzop_ahead {
         struct workers *workers;
         unsigned char *memory;
-        uint32_t usual;         /* what the slots have room for; 0: there are none */
-        uint32_t flags, filter; /* of the member, while there is a block */
+        uint32_t usual;         /* what the slots have room for; 0: no slots */
+        uint32_t flags, filter; /* of the blocks' member */
 
-        /* The block behind the last slot, unless next.out_len is 0. The pass's thread alone. */
+        /*
+         * The block after the last slot, unless next.out_len is 0. Used only by the pass's thread.
+         */
         struct lzop_block next;
 
-        pthread_mutex_t lock; /* guards the two below, and what says so above */
+        pthread_mutex_t lock; /* guards the two below, and the fields above that say so */
         pthread_cond_t done;
         unsigned first, count; /* of the slots in use, as the file has them; the pass's thread reads
                                   them without */
@@ -78,7 +80,10 @@ static struct slot *slot_at(struct lzop_ahead *a, unsigned i)
         return &a->slots[(a->first + i) % a->slot_count];
 }
 
-/* The next block that nobody has begun, or the farthest one; NULL: there is none. With the lock. */
+/*
+ * The next block that nobody has begun, or the farthest one; NULL: there is none. Caller holds the
+ * lock.
+ */
 static struct slot *find_waiting(struct lzop_ahead *a, bool farthest)
 {
         for (unsigned i = 0; i < a->count; i++) {
@@ -101,7 +106,7 @@ static void decode(struct lzop_ahead *a, struct slot *s, unsigned char *out)
         pthread_cond_broadcast(&a->done);
 }
 
-/* Forget every block, once nobody is at work on one. */
+/* Drop all blocks, once no thread is working on one. */
 static void forget(struct lzop_ahead *a)
 {
         scoped_lock(&a->lock);
@@ -159,7 +164,7 @@ static struct helper *find_idle(struct lzop_ahead *a)
         return NULL;
 }
 
-/* There is one more block to decode. */
+/* Announce one more block to decode. */
 static void call_help(struct lzop_ahead *a)
 {
         struct helper *h = find_idle(a);
@@ -170,13 +175,13 @@ static void call_help(struct lzop_ahead *a)
         workers_start(a->workers, &h->task, help, h);
 }
 
-/* Slots for blocks of USUAL bytes, if anybody would help. There is none in use. */
+/* Make slots for blocks of USUAL bytes, if there are helpers. No slot is in use. */
 static bool make_slots(struct lzop_ahead *a, uint32_t usual)
 {
         size_t in_size = (size_t)usual + LZOP_HEADER, size = in_size + usual;
         unsigned threads = a->workers ? workers_threads(a->workers) : 0;
 
-        /* The pass's own thread is one of them. */
+        /* One of the threads is the pass's own. */
         if (threads < 2 || usual < BLOCK_MIN || usual > BLOCK_MAX)
                 return false;
         if (a->usual == usual)
@@ -194,7 +199,7 @@ static bool make_slots(struct lzop_ahead *a, uint32_t usual)
         return a->memory != NULL;
 }
 
-/* The N bytes at BYTES, byte AT of the file, are all there is of what may be the next header. */
+/* The N bytes at BYTES, from byte AT of the file, may begin with the next header. */
 static void see_next(struct lzop_ahead *a, const unsigned char *bytes, size_t n, uint64_t at)
 {
         a->next = (struct lzop_block){0};
@@ -202,7 +207,7 @@ static void see_next(struct lzop_ahead *a, const unsigned char *bytes, size_t n,
                 a->next.offset = at;
 }
 
-/* Begin at R's place. */
+/* Start at R's position. */
 static void start(struct lzop_ahead *a, struct lzop_reader *r)
 {
         uint64_t at = input_offset(&r->in);
@@ -237,7 +242,7 @@ static bool read_next(struct lzop_ahead *a, struct source *in)
         return true;
 }
 
-/* Is the first block the one that R stands in front of? */
+/* Is the first block the next one of R? */
 static bool is_first(struct lzop_ahead *a, const struct lzop_reader *r, uint64_t at)
 {
         return a->count > 0 && slot_at(a, 0)->block.offset == at && a->flags == r->flags &&
@@ -264,7 +269,10 @@ bool lzop_ahead_next(struct lzop_ahead *a, struct lzop_reader *r, uint32_t usual
         return true;
 }
 
-/* Have S, the first block, decoded. True: into OUT; false: by somebody else, who began it. */
+/*
+ * Get S, the first block, decoded. True: into OUT. False: into its slot, by the helper that had
+ * begun it.
+ */
 static bool finish(struct lzop_ahead *a, struct slot *s, unsigned char *out)
 {
         scoped_lock(&a->lock);
@@ -291,7 +299,7 @@ static void drop_first(struct lzop_ahead *a)
         a->count--;
 }
 
-/* The file may have changed between two who read it. */
+/* The file may have changed between the two reads. */
 static bool is_same(const struct lzop_block *x, const struct lzop_block *y)
 {
         return x->out_len == y->out_len && x->in_len == y->in_len && x->header_len == y->header_len;

@@ -7,13 +7,13 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/resync.h"
 
 enum { NEED = 64 };
 
 /*
- * What may be decompressed to try candidates: so much at once, and for each byte that is searched.
+ * Limits on decompressing to try candidates: so much at first, and so much for each byte searched.
  * A hostile file has a candidate at every other byte.
  */
 #define TRIAL_FREE (UINT64_C(16) << 20)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where a damaged lzop file goes on. */
+/* Finds where a damaged lzop file goes on. */
 #ifndef VMAFS_LZOP_FIND_H
 #define VMAFS_LZOP_FIND_H
 
@@ -11,15 +11,15 @@
 struct source;
 
 /*
- * Does what stands at byte AT look like what follows a block of MEMBER, whose blocks hold at most
- * USUAL bytes: another block, or the member's end? *LAST: it is the end.
+ * Does byte AT look like what follows a block of MEMBER, whose blocks hold at most USUAL bytes:
+ * another block, or the member's end (*LAST)?
  */
 bool lzop_goes_on(struct source *in, uint64_t at, uint32_t usual, bool *last);
 
 /*
- * Find the next member's header, whose checksum is right, or the next block of USUAL bytes of a
- * member like MEMBER, which decompresses and has the right checksum, at or behind FROM. *AT is
- * where, *AUX that of a point there. 1, 0 where there is none, -ENOMEM.
+ * Find, at or after FROM, the next member's header with a right checksum, or the next block of
+ * USUAL bytes of a member like MEMBER that decompresses and has the right checksum. Sets *AT to its
+ * offset, and *AUX to that of a point there. 1, 0 if there is none, or -ENOMEM.
  */
 int lzop_find(const struct lzop_reader *member, uint32_t usual, uint64_t from, uint64_t *at,
               uint64_t *aux);

@@ -10,15 +10,15 @@
 #include "archive/bytes.h"
 #include "archive/checksum.h"
 #include "archive/error.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 
 #define CHUNK     ((size_t)512 << 10)
 #define SPARSE    ((size_t)4 << 10)
 #define MAX_EXTRA ((uint32_t)1 << 20)
-#define SPLIT     UINT32_MAX /* in place of a block's length: goes on in another file */
+#define SPLIT     UINT32_MAX /* as a block's length: the archive goes on in another file */
 
-#define VERSION_MIN 0x0940 /* the layout above; older ones are from 1997 */
-#define VERSION_MAX 0x1040 /* what a reader has to know, not what wrote the file */
+#define VERSION_MIN 0x0940 /* has the layout above; older versions are from 1997 */
+#define VERSION_MAX 0x1040 /* the version that a reader needs, not the one that wrote the file */
 
 #define FLAG_ADLER32_OUT  0x0001u
 #define FLAG_ADLER32_IN   0x0002u
@@ -27,7 +27,7 @@
 #define FLAG_CRC32_IN     0x0200u
 #define FLAG_FILTER       0x0800u
 #define FLAG_HEADER_CRC32 0x1000u
-#define FLAGS_KNOWN       0xfff03fffu /* the highest bits name system and character set */
+#define FLAGS_KNOWN       0xfff03fffu /* the high bits name system and character set */
 
 #define MAX_FILTER 16u
 
@@ -68,7 +68,7 @@ void lzop_reader_open_memory(struct lzop_reader *r, void *bytes, size_t size, ui
         input_init_memory(&r->in, bytes, size, offset);
 }
 
-/* WANT bytes in one piece, or it is an error. */
+/* Make WANT bytes available in one piece; fewer are an error. */
 static int need(struct lzop_reader *r, size_t want, struct error *err)
 {
         int rc = input_want(&r->in, want, err);
@@ -84,7 +84,7 @@ static uint32_t checksum(bool crc, const void *data, size_t len)
         return crc ? checksum_crc32(data, len) : checksum_adler32(data, len);
 }
 
-/* The LEN bytes from input_bytes + START and a checksum behind them. */
+/* Check the LEN bytes from input_bytes + START against the checksum after them. */
 static int check_header_sum(struct lzop_reader *r, size_t start, size_t len, struct error *err)
 {
         const unsigned char *data = input_bytes(&r->in) + start;
@@ -95,7 +95,7 @@ static int check_header_sum(struct lzop_reader *r, size_t start, size_t len, str
                             "the lzop header is damaged: its checksum does not match");
 }
 
-/* The extra field *LEN bytes behind input_bytes, which is added to *LEN. */
+/* Check the extra field *LEN bytes after input_bytes, and add its length to *LEN. */
 static int check_extra(struct lzop_reader *r, size_t *len, struct error *err)
 {
         uint32_t extra;
@@ -115,7 +115,7 @@ static int check_extra(struct lzop_reader *r, size_t *len, struct error *err)
         return rc;
 }
 
-/* What the header asks for that cannot be done. The checksum matched. */
+/* Refuse what is unsupported. The header's checksum is right. */
 static int check_abilities(const struct lzop_reader *r, unsigned needed, unsigned method,
                            struct error *err)
 {
@@ -132,7 +132,7 @@ static int check_abilities(const struct lzop_reader *r, unsigned needed, unsigne
         if (r->filter > MAX_FILTER)
                 return error_set_at(err, ENOTSUP, at, "uses lzop's unknown filter %" PRIu32,
                                     r->filter);
-        /* Nobody can tell what a stored block would carry then; lzop aborts. */
+        /* It is undefined what a stored block carries then; lzop aborts. */
         if (((r->flags & FLAG_ADLER32_IN) && !(r->flags & FLAG_ADLER32_OUT)) ||
             ((r->flags & FLAG_CRC32_IN) && !(r->flags & FLAG_CRC32_OUT)))
                 return error_set_at(err, ENOTSUP, at,
@@ -174,7 +174,7 @@ static int read_header(struct lzop_reader *r, struct error *err)
         len += 4;
         if (rc == 0 && (r->flags & FLAG_EXTRA))
                 rc = check_extra(r, &len, err);
-        /* Only now: a second try after a failure has to see the header again. */
+        /* Consume it only now: a second try after a failure must see the header again. */
         if (rc == 0)
                 input_skip(&r->in, len);
         return rc;
@@ -188,7 +188,7 @@ static int see_member(struct lzop_reader *r, struct error *err)
         return rc < 0 ? rc : lzop_probe(input_bytes(&r->in), input_available(&r->in));
 }
 
-/* Zeros behind a member are padding, and a further member may follow them. As see_member. */
+/* Zeros after a member are padding, and another member may follow them. Returns as see_member. */
 static int skip_padding(struct lzop_reader *r, struct error *err)
 {
         int rc = input_skip_zeros(&r->in, err);
@@ -198,8 +198,8 @@ static int skip_padding(struct lzop_reader *r, struct error *err)
         rc = see_member(r, err);
         if (rc == 0)
                 rc = error_set_at(err, EIO, input_offset(&r->in),
-                                  "after an lzop member comes neither a further member nor zero "
-                                  "padding");
+                                  "an lzop member is followed by neither another member nor "
+                                  "zeros");
         return rc;
 }
 
@@ -324,7 +324,9 @@ static int fail_block(const struct lzop_block *block, const char *why, struct er
         return error_set_at(err, EIO, block->offset, "an lzop block is damaged: %s", why);
 }
 
-/* The Adler-32 and the CRC-32 that FLAGS say are at *SUMS, which moves behind them. */
+/*
+ * Check the Adler-32 and the CRC-32 that are at *SUMS according to FLAGS, and move *SUMS past them.
+ */
 static bool sums_match(bool adler, bool crc, const unsigned char **sums, const void *data,
                        size_t len)
 {
@@ -341,7 +343,7 @@ static bool sums_match(bool adler, bool crc, const unsigned char **sums, const v
         return match;
 }
 
-/* What lzop's --filter did: each byte is a difference to the one FILTER bytes before it. */
+/* Undo lzop's --filter: each byte is the difference to the one FILTER bytes before it. */
 static void undo_filter(uint32_t filter, unsigned char *data, size_t len)
 {
         for (size_t i = filter; filter > 0 && i < len; i++)

@@ -11,10 +11,10 @@
  *
  * Header checksums cover what stands between the magic and themselves. A block is stored when
  * both lengths are equal. Every block can be entered alone, given its member's flags and filter,
- * which is what a restart point's aux holds; aux 0 is a point in front of a member's header.
+ * which is what a restart point's aux holds; aux 0 is a point before a member's header.
  *
  * As with gzip, zeros may follow the last member and anything else is an error, though lzop only
- * warns: a damaged header in front of a further member must not pass for the end of the archive.
+ * warns: a damaged header before a further member must not pass for the end of the archive.
  */
 #ifndef VMAFS_LZOP_READER_H
 #define VMAFS_LZOP_READER_H
@@ -31,14 +31,14 @@ struct source;
 
 #define LZOP_MAX_BLOCK ((uint32_t)64 << 20) /* lzop's own limit */
 #define LZOP_MAGIC     9                    /* bytes */
-#define LZOP_LENGTHS   8                   /* bytes of a block's header in front of its checksums */
-#define LZOP_HEADER    (LZOP_LENGTHS + 16) /* bytes of a block's header, at most */
+#define LZOP_LENGTHS   8                    /* bytes of a block's header before its checksums */
+#define LZOP_HEADER    (LZOP_LENGTHS + 16)  /* bytes of a block's header, at most */
 
 struct lzop_block {
         uint64_t offset; /* of its header */
         uint32_t out_len, in_len;
-        unsigned char header[LZOP_HEADER]; /* as it stands in the file … */
-        uint32_t header_len;               /* … and how much of it there is */
+        unsigned char header[LZOP_HEADER]; /* as in the file … */
+        uint32_t header_len;               /* … and its length */
 };
 
 struct lzop_reader {
@@ -53,49 +53,49 @@ struct lzop_reader {
 
 bool lzop_probe(const void *head, size_t len);
 
-/* Read [OFFSET, LIMIT) of SOURCE. input_fini(&r->in) in either case. */
+/* Prepare to read [OFFSET, LIMIT) of SOURCE. Call input_fini(&r->in) in either case. */
 int lzop_reader_open(struct lzop_reader *r, struct source *source, uint64_t offset, uint64_t limit,
                      struct error *err);
 
-/* The same for who reads little but headers. */
+/* The same for reading little but headers. */
 int lzop_reader_open_sparse(struct lzop_reader *r, struct source *source, uint64_t offset,
                             uint64_t limit, struct error *err);
 
-/* The same of the SIZE bytes at BYTES, as input_init_memory has them. lzop_enter comes next. */
+/* The same for the SIZE bytes at BYTES, as for input_init_memory. Call lzop_enter next. */
 void lzop_reader_open_memory(struct lzop_reader *r, void *bytes, size_t size, uint64_t offset);
 
-/* Go on from POINT, which may come from a sidecar: it is judged like a header. */
+/* Go on from POINT, which may come from a sidecar, so it is checked like a header. */
 int lzop_enter(struct lzop_reader *r, const struct restart_point *point, struct error *err);
 
-/* The aux of a point in front of a block of R's member. */
+/* The aux of a point before a block of R's member. */
 uint64_t lzop_aux(const struct lzop_reader *r);
 
-/* Between members. 1: now in one. 0: the stream ends. */
+/* Called between members. 1: now in a member. 0: the stream ends. */
 int lzop_next_member(struct lzop_reader *r, struct error *err);
 
 /*
- * Make r->block the next block of this or a later member. 1: have_block is set. 0: the stream
- * ends. After a failure the same call fails in the same way again.
+ * Set r->block to the next block of this or a later member. 1: have_block is set. 0: the stream
+ * ends. After a failure, calling it again fails in the same way.
  */
 int lzop_next_block(struct lzop_reader *r, struct error *err);
 
-/* Does a block of a member with these FLAGS carry checksums of what it decompresses to? */
+/* Do blocks of a member with these FLAGS carry checksums of their output? */
 bool lzop_has_sums(uint32_t flags);
 
 /*
- * The bytes of the header of a block of a member with these FLAGS, at most LZOP_HEADER. STORED:
- * both its lengths are equal.
+ * The size of a block's header in a member with these FLAGS, at most LZOP_HEADER. STORED: its two
+ * lengths are equal.
  */
 size_t lzop_header_len(uint32_t flags, bool stored);
 
 /*
- * Is what the N bytes at BYTES begin with the header of a block of a member with these FLAGS, which
- * decompresses to OUT_LEN bytes? Then it is put into *BLOCK, but for its offset.
+ * Do the N bytes at BYTES begin with the header of a block of a member with these FLAGS, which
+ * decompresses to OUT_LEN bytes? If so, fills in *BLOCK, except for its offset.
  */
 bool lzop_load_header(const unsigned char *bytes, size_t n, uint32_t flags, uint32_t out_len,
                       struct lzop_block *block);
 
-/* Go on behind r->block, which is not decoded. */
+/* Go on after r->block without decoding it. */
 void lzop_skip_block(struct lzop_reader *r);
 
 /*
@@ -105,7 +105,7 @@ void lzop_skip_block(struct lzop_reader *r);
 int lzop_decode(const struct lzop_block *block, uint32_t flags, uint32_t filter,
                 const unsigned char *data, unsigned char *out, struct error *err);
 
-/* The same for r->block, of which the data are read. */
+/* The same for r->block, whose data it reads. */
 int lzop_decode_block(struct lzop_reader *r, unsigned char *out, struct error *err);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "archive/source/source.h"
 
-/* The header at byte AT, if it is one of a block of USUAL bytes of output. */
+/* Read the header at byte AT, if it is of a block of USUAL bytes of output. */
 static bool read_header(struct source *source, uint64_t at, uint32_t flags, uint32_t usual,
                         struct lzop_block *block)
 {
@@ -15,16 +15,16 @@ static bool read_header(struct source *source, uint64_t at, uint32_t flags, uint
         return n > 0 && lzop_load_header(bytes, (size_t)n, flags, usual, block);
 }
 
-bool lzop_survey(struct source *source, uint64_t at, uint32_t flags, uint32_t usual,
-                 struct lzop_run *run)
+bool lzop_skip_run(struct source *source, uint64_t at, uint32_t flags, uint32_t usual,
+                   struct lzop_run *run)
 {
         struct lzop_block block;
 
         *run = (struct lzop_run){.end = at};
-        if (!lzop_has_sums(flags) || usual < LZOP_SURVEY_MIN || usual > LZOP_SURVEY_RUN ||
+        if (!lzop_has_sums(flags) || usual < LZOP_SKIP_MIN || usual > LZOP_SKIP_RUN ||
             !read_header(source, at, flags, usual, &block))
                 return false;
-        while (run->out_len < LZOP_SURVEY_RUN) {
+        while (run->out_len < LZOP_SKIP_RUN) {
                 memcpy(run->headers + run->headers_len, block.header, block.header_len);
                 run->headers_len += block.header_len;
                 run->end += block.header_len + block.in_len;

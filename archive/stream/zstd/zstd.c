@@ -5,12 +5,11 @@
  *   | header | block | block | … | last block | checksum? | header | block | …
  *            ^ 3 bytes say how long it is
  *
- * The pass feeds libzstd one block at a time, so that both offsets of every boundary are exact; and
- * whole pieces where zstd_points.c has found that it can. A frame's start is a point for free.
+ * The pass feeds libzstd one block at a time, so that both offsets of every boundary are exact, or
+ * a whole piece if zstd_points.c has found one. A point at a frame's start costs nothing.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "archive/bytes.h"
@@ -18,7 +17,7 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/resync.h"
 #include "archive/stream/truncation.h"
 #include "archive/stream/zstd/zstd_frame.h"
@@ -28,7 +27,9 @@
 
 static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
 
-/* What is looked at of a frame to see whether it is one. */
+enum { FRAME_BLOCKS_MAX = 65536 }; /* of a frame that is decoded whole */
+
+/* How much of a frame to examine to recognise it. */
 enum { FRAME_NEED = ZSTD_FRAME_HEADER_MAX + ZSTD_BLOCK_HEADER_SIZE };
 
 static bool zstd_probe(const void *head, size_t len)
@@ -39,7 +40,7 @@ static bool zstd_probe(const void *head, size_t len)
         return kind == ZSTD_FRAME_DATA || kind == ZSTD_FRAME_SKIP;
 }
 
-static void zstd_pass_close(void *pass)
+void zstd_pass_close(void *pass)
 {
         struct zstd_pass *z = pass;
 
@@ -49,8 +50,8 @@ static void zstd_pass_close(void *pass)
         ZSTD_freeDCtx(z->dctx);
         zstd_parse_free(z->parse);
         zstd_parse_free(z->peek);
-        XXH64_freeState(z->checksum);
         zstd_input_fini(&z->input);
+        zstd_history_free(&z->gathered);
         free(z->history);
         free(z);
 }
@@ -65,8 +66,8 @@ ZSTD_DCtx *zstd_new_context(void)
         return dctx;
 }
 
-static int pass_new(struct source *in, const struct codec_limits *limits, uint64_t in_pos,
-                    struct zstd_pass **out, struct error *err)
+int zstd_pass_new(struct source *in, const struct codec_limits *limits, uint64_t in_pos,
+                  struct zstd_pass **out, struct error *err)
 {
         struct zstd_pass *z = calloc(1, sizeof *z);
 
@@ -76,9 +77,8 @@ static int pass_new(struct source *in, const struct codec_limits *limits, uint64
         z->mean = ZSTD_PARSE_BLOCK_MAX;
         z->reach_part = ZSTD_REACH_PART;
         z->dctx = zstd_new_context();
-        z->checksum = XXH64_createState();
         if (zstd_input_init(&z->input, in, in_pos) < 0 ||
-            zstd_ahead_init(&z->ahead, in, limits->workers) < 0 || !z->dctx || !z->checksum) {
+            zstd_ahead_init(&z->ahead, in, limits->workers) < 0 || !z->dctx) {
                 zstd_pass_close(z);
                 return error_set(err, ENOMEM, "out of memory");
         }
@@ -98,8 +98,8 @@ static int damaged(const struct zstd_pass *z, size_t code, struct error *err)
                             ZSTD_getErrorName(code));
 }
 
-/* What cannot be read although it is sound. */
-static int check_frame(const struct zstd_pass *z, struct error *err)
+/* Sound streams that cannot be read. */
+int zstd_check_frame(const struct zstd_pass *z, struct error *err)
 {
         uint64_t mib = round_up(z->frame.window, 1 << 20) >> 20;
 
@@ -121,7 +121,7 @@ static int check_frame(const struct zstd_pass *z, struct error *err)
         return 0;
 }
 
-/* Bytes that are fed to libzstd and bring no output: headers. */
+/* Feed libzstd bytes without output: headers. */
 static int feed_silent(struct zstd_pass *z, const uint8_t *bytes, size_t len, struct error *err)
 {
         char nothing[1];
@@ -138,29 +138,45 @@ static int feed_silent(struct zstd_pass *z, const uint8_t *bytes, size_t len, st
         return 0;
 }
 
+/*
+ * Begin a libzstd session. The pass verifies the checksum itself, since libzstd does not see the
+ * whole frame. libzstd decodes a frame shorter than the smallest window only as a whole, not by
+ * blocks, so it is presented as a frame with a window.
+ */
+static int feed_header(struct zstd_pass *z, const uint8_t *bytes, struct error *err)
+{
+        uint8_t header[ZSTD_FRAME_HEADER_MAX];
+        size_t len = z->frame.header_size;
+
+        if (z->frame.window < ZSTD_FRAME_WINDOW_MIN) {
+                zstd_frame_standin(header, z->frame.descriptor);
+                len = ZSTD_FRAME_STANDIN_SIZE;
+        } else {
+                memcpy(header, bytes, len);
+                zstd_frame_hide_checksum(header);
+        }
+        ZSTD_DCtx_reset(z->dctx, ZSTD_reset_session_only);
+        return feed_silent(z, header, len, err);
+}
+
 static int begin_frame(struct zstd_pass *z, const uint8_t *bytes, struct restart_builder *b,
                        struct error *err)
 {
-        uint8_t header[ZSTD_FRAME_HEADER_MAX];
-        int rc = check_frame(z, err);
+        int rc = zstd_check_frame(z, err);
 
         if (rc < 0)
                 return rc;
-        /* The checksum is the pass's own to verify: libzstd does not see all of the frame. */
-        memcpy(header, bytes, z->frame.header_size);
-        zstd_frame_hide_checksum(header);
-        ZSTD_DCtx_reset(z->dctx, ZSTD_reset_session_only);
-        rc = feed_silent(z, header, z->frame.header_size, err);
+        rc = feed_header(z, bytes, err);
         if (rc < 0)
                 return rc;
         zstd_input_skip(&z->input, z->frame.header_size);
+        z->has_points = z->frame.window <= z->limits.keep;
         if (b)
-                restart_keep(b, z->frame.window);
+                restart_keep(b, z->has_points ? z->frame.window : 0);
         z->in_frame = true;
-        z->unproven = true;
-        z->frame_start = z->out;
         z->whole = true;
-        XXH64_reset(z->checksum, 0);
+        z->unsettled = true;
+        zstd_checksum_reset(&z->checksum);
         z->frame_out = 0;
         z->job_out = 0;
         z->has_jobs = false;
@@ -179,7 +195,7 @@ int zstd_begin_inside(struct zstd_pass *z, struct error *err)
         return feed_silent(z, standin, sizeof standin, err);
 }
 
-/* A skippable frame: its content is not even read. */
+/* Skip a skippable frame without reading its contents. */
 static int skip_frame(struct zstd_pass *z, struct error *err)
 {
         uint64_t whole = (uint64_t)ZSTD_FRAME_SKIPPABLE + z->frame.skip;
@@ -190,7 +206,7 @@ static int skip_frame(struct zstd_pass *z, struct error *err)
         return 1;
 }
 
-/* Between frames. 1: there is another, or one was skipped; 0: the stream ends. */
+/* Called between frames. 1: another one begins, or one was skipped; 0: the stream ends. */
 static int next_frame(struct zstd_pass *z, struct restart_builder *b, struct error *err)
 {
         uint8_t *bytes;
@@ -214,6 +230,7 @@ static int next_frame(struct zstd_pass *z, struct restart_builder *b, struct err
                 rc = restart_here(b, z->input.pos * 8, 0, NULL, 0);
                 if (rc < 0)
                         return error_set(err, -rc, "out of memory");
+                zstd_checkpoint(z, b, ZSTD_AT_FRAME);
         }
         if (kind == ZSTD_FRAME_SKIP)
                 return skip_frame(z, err);
@@ -240,50 +257,61 @@ static ssize_t decode_block(struct zstd_pass *z, const uint8_t *bytes, size_t si
         return (ssize_t)out.pos;
 }
 
+static void settle_frame(struct zstd_pass *z)
+{
+        enum codec_verdict verdict = z->frame.checksum ? CODEC_PROVEN : CODEC_UNCHECKED;
+
+        codec_settle(&z->trust, z->out, z->whole ? verdict : CODEC_BROKEN);
+        z->usual = z->frame.content;
+        z->unsettled = false;
+}
+
 static int end_frame(struct zstd_pass *z, struct error *err)
 {
         uint8_t *bytes;
         ssize_t n;
 
         z->in_frame = false;
-        z->wrong_sum = true;
         if (z->whole && z->frame.content != ZSTD_FRAME_CONTENT_UNKNOWN &&
             z->frame.content != z->frame_out)
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: the frame holds %" PRIu64
                                     " bytes where its header says %" PRIu64,
                                     z->frame_out, z->frame.content);
-        z->unproven = z->frame.checksum;
-        z->wrong_sum = false;
-        if (!z->frame.checksum)
+        if (!z->frame.checksum) {
+                settle_frame(z);
                 return 0;
+        }
         n = zstd_input_want(&z->input, ZSTD_FRAME_CHECKSUM, &bytes, err);
         if (n < 0)
                 return (int)n;
         if (n < ZSTD_FRAME_CHECKSUM)
                 return zstd_cut_short(z, err);
-        z->wrong_sum = z->whole && load_le32(bytes) != (uint32_t)XXH64_digest(z->checksum);
-        if (z->wrong_sum)
+        if (z->whole && load_le32(bytes) != (uint32_t)zstd_checksum_digest(&z->checksum))
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: the frame's checksum is wrong");
         zstd_input_skip(&z->input, ZSTD_FRAME_CHECKSUM);
-        z->unproven = false;
+        settle_frame(z);
         return 0;
 }
 
 int zstd_account(struct zstd_pass *z, const void *buf, size_t n, size_t size, bool last,
                  struct error *err)
 {
+        if (z->whole && z->frame.content != ZSTD_FRAME_CONTENT_UNKNOWN &&
+            n > z->frame.content - z->frame_out)
+                return error_set_at(err, EIO, z->input.pos,
+                                    "the zstd stream is damaged: the frame is longer than it says");
         zstd_input_skip(&z->input, size);
         z->out += n;
         z->frame_out += n;
         z->job_out += n;
         if (z->frame.checksum && z->whole)
-                XXH64_update(z->checksum, buf, n);
+                zstd_checksum_update(&z->checksum, buf, n);
         return last ? end_frame(z, err) : 0;
 }
 
-/* The next block of the frame. Returns its output's length, which may be 0. */
+/* Decode the frame's next block. Returns the length of its output, which may be 0. */
 static ssize_t next_block(struct zstd_pass *z, void *buf, size_t len, struct restart_builder *b,
                           struct error *err)
 {
@@ -299,7 +327,7 @@ static ssize_t next_block(struct zstd_pass *z, void *buf, size_t len, struct res
         if (n < ZSTD_BLOCK_HEADER_SIZE)
                 return zstd_cut_short(z, err);
         header = zstd_block_header(bytes);
-        /* libzstd passes over an empty compressed block here, and refuses it in one shot. */
+        /* libzstd accepts an empty compressed block here, but refuses it in one-shot decoding. */
         if (header.type == ZSTD_BLOCK_RESERVED || header.size > ZSTD_PARSE_BLOCK_MAX ||
             (header.type == ZSTD_BLOCK_COMPRESSED && header.size == 0))
                 return error_set_at(err, EIO, z->input.pos,
@@ -350,7 +378,7 @@ static ssize_t zstd_pass(void *pass, void *buf, size_t len, struct restart_build
         }
 }
 
-/* The header of a frame that could be decoded, and of a block behind it. */
+/* The header of a frame that could be decoded, and of a block after it. */
 static size_t find_frame(void *ctx, const uint8_t *p, size_t n, uint64_t at)
 {
         const struct zstd_pass *z = ctx;
@@ -375,23 +403,16 @@ static size_t find_frame(void *ctx, const uint8_t *p, size_t n, uint64_t at)
         return RESYNC_NONE;
 }
 
-/* How much of what was returned of the frame that failed is not to be believed. */
-static uint64_t doubt(const struct zstd_pass *z, uint64_t out)
+static struct codec_trust zstd_trust(const void *pass)
 {
-        uint64_t frame = out - min_u64(out, z->frame_start);
-
-        if (!z->unproven || (z->cut && cutoff_zstd(z->input.source, z->frame.checksum)))
-                return 0;
-        if (z->wrong_sum)
-                return frame <= CODEC_DOUBT_WHOLE ? frame : 0;
-        return min_u64(frame, CODEC_DOUBT_NEAR);
+        return ((const struct zstd_pass *)pass)->trust;
 }
 
 /*
- * Go on inside the frame that failed. 1, with GAP; 0, -ENOMEM. What was searched for the sake of
- * another frame, which seemed to hold this one, is not searched again.
+ * Go on inside the damaged frame. 1, with GAP; 0, -ENOMEM. What was searched for another frame,
+ * which seemed to contain this one, is not searched again.
  */
-static int rejoin_frame(struct zstd_pass *z, uint64_t out, struct codec_gap *gap)
+static int recover_frame(struct zstd_pass *z, uint64_t out, struct codec_lost_range *gap)
 {
         void *history = NULL;
         uint32_t len = 0;
@@ -399,24 +420,76 @@ static int rejoin_frame(struct zstd_pass *z, uint64_t out, struct codec_gap *gap
 
         if (z->frame.window > ZSTD_AHEAD_WINDOW_MAX || z->input.pos < z->searched)
                 return 0;
-        rc = zstd_rejoin(z, &history, &len);
+        rc = zstd_recover_from(z, &history, &len);
         z->searched = z->input.pos;
         if (rc <= 0)
                 return rc;
         free(z->history);
         z->history = history;
         z->history_len = len;
+        gap->inside = true;
         gap->in_bit = z->input.pos * 8;
         gap->aux = zstd_frame_aux(&z->frame);
         gap->history = history;
         gap->history_len = len;
         z->whole = false;
-        z->out = z->frame_start = out + gap->lost;
+        z->out = z->trust.settled = out + gap->lost;
         z->job_out = 0;
         return zstd_begin_inside(z, NULL) < 0 ? -ENOMEM : 1;
 }
 
-static int find_next_frame(struct zstd_pass *z, uint64_t from, uint64_t out, struct codec_gap *gap)
+/* The byte after the damaged frame, if its blocks' headers lead there, or 0. */
+static uint64_t follow_blocks(const struct zstd_pass *z)
+{
+        uint64_t at = z->frame_pos + z->frame.header_size;
+
+        for (unsigned i = 0; i < FRAME_BLOCKS_MAX; i++) {
+                uint8_t bytes[ZSTD_BLOCK_HEADER_SIZE];
+                struct zstd_block_header h;
+
+                if (source_pread(z->input.source, bytes, sizeof bytes, at) != sizeof bytes)
+                        return 0;
+                h = zstd_block_header(bytes);
+                if (h.type == ZSTD_BLOCK_RESERVED || h.size > ZSTD_PARSE_BLOCK_MAX)
+                        return 0;
+                at += sizeof bytes + h.content;
+                if (h.last)
+                        return at + (z->frame.checksum ? ZSTD_FRAME_CHECKSUM : 0);
+        }
+        return 0;
+}
+
+/*
+ * If a frame's header gives its contents' size, exactly that much is lost, provided that its blocks
+ * lead to another frame, and that or the previous frame gives the same size, since the header may
+ * be what is damaged. In a long frame it is better to continue inside. 1, with GAP, or 0.
+ */
+static int pass_whole_frame(struct zstd_pass *z, uint64_t out, struct codec_lost_range *gap)
+{
+        uint64_t content = z->frame.content, start = z->trust.settled, at;
+        uint8_t head[ZSTD_FRAME_HEADER_MAX];
+        struct zstd_frame next;
+        ssize_t n;
+
+        if (!z->unsettled || !z->whole || content > SOURCE_WITHHELD || out > start + content ||
+            (!z->in_frame && z->frame_out != content))
+                return 0;
+        at = follow_blocks(z);
+        n = at ? source_pread(z->input.source, head, sizeof head, at) : 0;
+        if (n <= 0 || zstd_frame_parse(head, (size_t)n, &next) != ZSTD_FRAME_DATA ||
+            (next.content != content && z->usual != content))
+                return 0;
+        zstd_input_move(&z->input, at);
+        gap->in_bit = at * 8;
+        gap->lost = start + content - out;
+        gap->exact = true;
+        z->out = z->trust.settled = start + content;
+        z->in_frame = z->unsettled = false;
+        return 1;
+}
+
+static int find_next_frame(struct zstd_pass *z, uint64_t from, uint64_t out,
+                           struct codec_lost_range *gap)
 {
         uint64_t at;
         int rc = resync_search(z->input.source, from, FRAME_NEED, find_frame, z, &at);
@@ -425,25 +498,28 @@ static int find_next_frame(struct zstd_pass *z, uint64_t from, uint64_t out, str
                 return rc;
         zstd_input_move(&z->input, at);
         gap->in_bit = at * 8;
-        z->out = out + gap->lost;
-        z->in_frame = z->unproven = z->wrong_sum = false;
+        z->out = z->trust.settled = out + gap->lost;
+        z->in_frame = z->unsettled = false;
         return 1;
 }
 
-static int zstd_resume(void *pass, uint64_t out, struct codec_gap *gap)
+static int zstd_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
 {
         struct zstd_pass *z = pass;
         uint64_t from = z->seen_frame ? max_u64(z->input.pos, z->frame_pos + 1) : z->input.pos;
         int rc = 0;
 
-        /* A segment's input is decoded to its end: so that has to be exact. */
-        *gap = (struct codec_gap){
-            .in_end = z->call_pos, .doubt = doubt(z, out), .lost = SOURCE_GAP_UNKNOWN};
+        /* A segment's input is decoded to its end, so the end has to be exact. */
+        *gap = (struct codec_lost_range){
+            .in_end = z->call_pos,
+            .sound = z->cut && z->whole && truncation_zstd(z->input.source, z->frame.checksum),
+            .lost = SOURCE_LOST_UNKNOWN};
         z->following = z->peeked = z->at_cut = false;
         z->piece = (struct zstd_piece){0};
         z->cut = false;
-        if (z->in_frame)
-                rc = rejoin_frame(z, out, gap);
+        rc = pass_whole_frame(z, out, gap);
+        if (rc == 0 && z->in_frame)
+                rc = recover_frame(z, out, gap);
         return rc != 0 ? rc : find_next_frame(z, from, out, gap);
 }
 
@@ -453,7 +529,7 @@ static int zstd_pass_open(struct source *in, const struct codec_limits *limits, 
         struct zstd_pass *z;
         uint8_t *bytes;
         ssize_t n;
-        int rc = pass_new(in, limits, 0, &z, err);
+        int rc = zstd_pass_new(in, limits, 0, &z, err);
 
         if (rc < 0)
                 return rc;
@@ -461,7 +537,7 @@ static int zstd_pass_open(struct source *in, const struct codec_limits *limits, 
         if (n < 0) {
                 rc = (int)n;
         } else if (zstd_frame_parse(bytes, (size_t)n, &z->frame) == ZSTD_FRAME_DATA) {
-                rc = check_frame(z, err);
+                rc = zstd_check_frame(z, err);
         }
         if (rc < 0) {
                 zstd_pass_close(z);
@@ -471,13 +547,13 @@ static int zstd_pass_open(struct source *in, const struct codec_limits *limits, 
         return 0;
 }
 
-static int zstd_pass_resume(struct source *in, const struct codec_limits *limits,
-                            const struct restart_point *point, void *take_history, void **pass,
-                            struct error *err)
+static int zstd_pass_recover(struct source *in, const struct codec_limits *limits,
+                             const struct restart_point *point, void *take_history, void **pass,
+                             struct error *err)
 {
         cleanup_free void *history = take_history;
         struct zstd_pass *z;
-        int rc = pass_new(in, limits, point->in_bit / 8, &z, err);
+        int rc = zstd_pass_new(in, limits, point->in_bit / 8, &z, err);
 
         if (rc < 0)
                 return rc;
@@ -486,7 +562,7 @@ static int zstd_pass_resume(struct source *in, const struct codec_limits *limits
         z->out = point->out;
         z->seen_frame = true;
         if (zstd_frame_from_aux(point->aux, &z->frame)) {
-                rc = check_frame(z, err);
+                rc = zstd_check_frame(z, err);
                 if (rc == 0)
                         rc = zstd_begin_inside(z, err);
                 z->in_frame = true;
@@ -499,14 +575,24 @@ static int zstd_pass_resume(struct source *in, const struct codec_limits *limits
         return 0;
 }
 
+static size_t zstd_memory(const void *pass)
+{
+        const struct zstd_pass *z = pass;
+
+        return ZSTD_sizeof_DCtx(z->dctx) + z->history_len + z->input.size;
+}
+
 const struct codec_ops zstd_codec = {
     .name = "zstd",
     .probe = zstd_probe,
     .pass_open = zstd_pass_open,
     .pass_close = zstd_pass_close,
+    .pass_recover = zstd_pass_recover,
     .pass_resume = zstd_pass_resume,
+    .memory = zstd_memory,
     .plan = zstd_plan,
     .pass = zstd_pass,
-    .resume = zstd_resume,
+    .trust = zstd_trust,
+    .recover = zstd_recover,
     .decode = zstd_segment,
 };

@@ -4,24 +4,26 @@
 #include <errno.h>
 
 #include "archive/bytes.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/zstd/zstd_input.h"
 #include "archive/stream/zstd/zstd_parse.h"
 
-/* Compressed bytes in memory at most. */
+/* At most so many compressed bytes are in memory. */
 #define AHEAD_MAX ((size_t)30 << 20)
-/* A boundary in front of raw blocks may need more than a window until it is settled. */
+/* It may take more than a window to judge a boundary before raw blocks. */
 #define PATIENCE (UINT64_C(8) << 20)
 /*
- * Compressed bytes that may be parsed in vain for one piece. Most boundaries fall within their
- * first block, and those between one job's start and the next one's limit are up to 128: giving
- * up sooner costs more, for then everything is decoded twice until the next job.
+ * How many compressed bytes may be parsed in vain for a piece. Most boundaries are refuted by their
+ * first block, and there are up to 128 between one job's start and the next one's limit. Giving up
+ * earlier costs more, since everything is then decoded twice until the next job.
  */
 #define VAIN_MAX (UINT64_C(8) << 20)
-/* Jobs are four windows long: so far in front of the limit, a start is noted. */
+/* Jobs are four windows long. Note a start up to so far before the limit. */
 #define JOB_WINDOWS 4
-
-#define BLOCKS_MAX ((unsigned)(RESTART_SEGMENT_MAX / ZSTD_PARSE_BLOCK_MAX))
+/*
+ * At a level whose jobs are longer than pieces should be, a job of up to this length is one piece.
+ */
+#define JOB_MOST (UINT64_C(16) << 20)
 
 int zstd_ahead_block(struct zstd_input *in, size_t at, struct zstd_block_header *header,
                      const uint8_t **content, struct error *err)
@@ -84,54 +86,74 @@ static void swap(struct zstd_parse **a, struct zstd_parse **b)
         *b = c;
 }
 
-/* 1: A->piece is set; 0: there is none; -errno. */
-static int find_piece(struct zstd_ahead *a, struct error *err)
+/* Store the ends of up to MOST blocks after the last piece in A->ends. 0 or -errno. */
+static int find_ends(struct zstd_ahead *a, uint64_t most, struct error *err)
 {
-        const struct zstd_search *s = &a->search;
-        const struct restart_spacing *spacing = &s->spacing;
-        uint64_t job = s->window * JOB_WINDOWS;
-        /* Nearer ones would cost more time to judge than decoding in one shot saves. */
-        uint64_t best = min_u64(max_u64(spacing->best, job), spacing->most);
-        uint64_t first = min_u64(best, spacing->most - min_u64(spacing->most, job));
-        struct zstd_piece here = {0};
-        uint64_t vain = 0;
+        size_t size = 0;
 
-        a->piece = here;
-        while (here.blocks <= BLOCKS_MAX && here.blocks * s->mean <= spacing->most &&
-               vain < VAIN_MAX) {
+        a->count = 0;
+        a->ended = false;
+        while (a->count < min_u64(most, ZSTD_AHEAD_BLOCKS) && !a->ended) {
                 struct zstd_block_header header;
                 const uint8_t *content;
-                uint64_t work;
-                int rc = 0;
+                int rc = zstd_ahead_block(&a->input, size, &header, &content, err);
 
-                if (here.blocks > 0 && here.blocks * s->mean >= first) {
-                        rc = zstd_ahead_judge(&a->input, here.size, s->reach, a->other, &work, err);
-                        if (rc == 0)
-                                vain += work;
-                }
-                if (rc > 0) {
-                        swap(&a->judged, &a->other);
-                        a->piece = here;
-                        if (here.blocks * s->mean >= best)
-                                break;
-                }
-                if (here.blocks == BLOCKS_MAX)
-                        break;
-                if (rc >= 0)
-                        rc = zstd_ahead_block(&a->input, here.size, &header, &content, err);
-                if (rc < 0)
+                if (rc <= 0)
                         return rc;
-                if (rc == 0)
-                        break;
-                here.size += ZSTD_BLOCK_HEADER_SIZE + (size_t)header.content;
-                here.blocks++;
-                here.last = header.last;
-                if (header.last) {
-                        a->piece = here;
-                        break;
-                }
+                size += ZSTD_BLOCK_HEADER_SIZE + (size_t)header.content;
+                a->ends[a->count++] = size;
+                a->ended = header.last;
         }
-        return a->piece.blocks > 0;
+        return 0;
+}
+
+/* Can a piece end after BLOCKS blocks, and another one begin there? If so, sets A->piece. */
+static int try_end(struct zstd_ahead *a, unsigned blocks, uint64_t *vain, struct error *err)
+{
+        size_t size = a->ends[blocks - 1];
+        bool last = a->ended && blocks == a->count;
+        uint64_t work = 0;
+        int rc =
+            last ? 1 : zstd_ahead_judge(&a->input, size, a->search.reach, a->other, &work, err);
+
+        if (rc == 0)
+                *vain += work;
+        if (rc <= 0)
+                return rc;
+        if (!last)
+                swap(&a->judged, &a->other);
+        a->piece = (struct zstd_piece){.size = size, .blocks = blocks, .last = last};
+        return 1;
+}
+
+/*
+ * 1: A->piece is set; 0: there is none; -errno. A job is never longer than four windows, but may
+ * end early. So try the best length first, then longer ones, and then shorter ones, the shortest
+ * last. These take longest to judge, since little before them is out of reach.
+ */
+static int find_piece(struct zstd_ahead *a, struct error *err)
+{
+        const struct restart_spacing *spacing = &a->search.spacing;
+        uint64_t job = a->search.window * JOB_WINDOWS;
+        uint64_t most = max_u64(spacing->most, min_u64(job, JOB_MOST));
+        uint64_t best = min_u64(max_u64(spacing->best, job), most);
+        /* A job's blocks are all full, except for its last one. */
+        uint64_t full = max_u64(min_u64(a->search.window, ZSTD_PARSE_BLOCK_MAX), 1);
+        uint64_t block = job <= most ? full : a->search.mean;
+        unsigned middle;
+        uint64_t vain = 0;
+        int rc;
+
+        a->piece = (struct zstd_piece){0};
+        rc = find_ends(a, most / block, err);
+        if (rc < 0 || a->count == 0)
+                return rc;
+        middle = (unsigned)min_u64(max_u64(best / block, 1), a->count);
+        for (unsigned i = middle; rc == 0 && i <= a->count && vain < VAIN_MAX; i++)
+                rc = try_end(a, i, &vain, err);
+        for (unsigned i = middle - 1; rc == 0 && i > 0 && vain < VAIN_MAX; i--)
+                rc = try_end(a, i, &vain, err);
+        return rc;
 }
 
 static void search(void *ctx, size_t arg)

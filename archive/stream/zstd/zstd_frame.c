@@ -4,7 +4,7 @@
 #include "archive/bytes.h"
 
 #define MAGIC      UINT32_C(0xFD2FB528)
-#define MAGIC_SKIP UINT32_C(0x184D2A50) /* and the 15 behind it */
+#define MAGIC_SKIP UINT32_C(0x184D2A50) /* and the 15 after it */
 
 #define DESCRIPTOR     4 /* its offset, and two of its bits */
 #define SINGLE_SEGMENT 0x20

@@ -15,6 +15,8 @@
 #define ZSTD_FRAME_SKIPPABLE    8 /* bytes of a skippable frame's header */
 #define ZSTD_FRAME_STANDIN_SIZE 6 /* no frame header is shorter */
 
+#define ZSTD_FRAME_WINDOW_MIN UINT64_C(1024) /* unless the frame is a single segment */
+
 #define ZSTD_FRAME_CONTENT_UNKNOWN UINT64_MAX
 
 enum zstd_frame_kind {
@@ -25,10 +27,10 @@ enum zstd_frame_kind {
 };
 
 struct zstd_frame {
-        size_t header_size; /* bytes in front of the first block */
+        size_t header_size; /* bytes before the first block */
         uint64_t window;    /* bytes */
         uint64_t content;   /* bytes of output, or ZSTD_FRAME_CONTENT_UNKNOWN */
-        uint32_t skip;      /* of a skippable frame: bytes behind its header */
+        uint32_t skip;      /* of a skippable frame: bytes after its header */
         uint32_t dictionary;
         bool checksum;
         bool reserved;      /* the reserved bit is set: a format from the future */

@@ -188,7 +188,7 @@ bool zstd_bits_init(struct zstd_bits *b, const uint8_t *in, size_t size)
         return true;
 }
 
-/* As the fast way, with zeros in front of the first byte. */
+/* As the fast way, with zeros before the first byte. */
 void zstd_bits_refill_slow(struct zstd_bits *b)
 {
         uint8_t bytes[8] = {0};

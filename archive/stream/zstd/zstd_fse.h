@@ -46,14 +46,14 @@ struct zstd_fse {
 };
 
 /*
- * Set T as MODE says, from the bytes at IN. Returns how many of them it took, or -EINVAL. REPEAT
- * leaves T as it is.
+ * Set T according to MODE from the bytes at IN. Returns how many of them it took, or -EINVAL.
+ * REPEAT leaves T unchanged.
  */
 ssize_t zstd_fse_define(struct zstd_fse *t, enum zstd_fse_kind kind, enum zstd_fse_mode mode,
                         const uint8_t *in, size_t size);
 
 /*
- * Bits from the end of the bytes towards their start. Reads in front of the start give zeros and
+ * Bits from the end of the bytes towards their start. Reads before the start give zeros and
  * set overrun, which the caller checks once in a while.
  *
  *   in                                    in + size
@@ -71,7 +71,7 @@ struct zstd_bits {
 /* False when there is no end mark, which the highest set bit of the last byte is. */
 bool zstd_bits_init(struct zstd_bits *b, const uint8_t *in, size_t size);
 
-/* For the last seven bytes in front of the start. */
+/* For the last seven bytes before the start. */
 void zstd_bits_refill_slow(struct zstd_bits *b);
 
 /* At least 56 bits are in the word afterwards. */

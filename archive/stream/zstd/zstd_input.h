@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The compressed bytes of a zstd stream, as far ahead as somebody looks.
+ * The compressed bytes of a zstd stream, as far ahead as needed.
  *
  *   | margin | consumed | at … available … end | margin |
  *
  * The margins are for the stand-in header and the empty last block that are written around blocks
- * to decode them alone (zstd_segment.h).
+ * in order to decode them alone (zstd_segment.h).
  */
 #ifndef VMAFS_ZSTD_INPUT_H
 #define VMAFS_ZSTD_INPUT_H
@@ -24,18 +24,18 @@ struct zstd_input {
         size_t at, end, size;
 };
 
-/* IN stays the caller's. -ENOMEM. */
+/* The caller keeps IN. 0 or -ENOMEM. */
 int zstd_input_init(struct zstd_input *z, struct source *in, uint64_t pos);
 void zstd_input_fini(struct zstd_input *z);
 
 /*
  * Make LEN bytes contiguous at *BYTES, which is valid until the next call. Returns how many there
- * are: fewer only at the end of the file. What LEN says comes from the file, and is the caller's to
- * bound.
+ * are: fewer only at the end of the file. LEN may come from the file, so the caller has to bound
+ * it.
  */
 ssize_t zstd_input_want(struct zstd_input *z, size_t len, uint8_t **bytes, struct error *err);
 
-/* LEN bytes are done with; more than are at hand are not even read. */
+/* Skip LEN bytes; those not yet in memory are not even read. */
 void zstd_input_skip(struct zstd_input *z, uint64_t len);
 
 /* Go on at byte POS of the compressed stream. */

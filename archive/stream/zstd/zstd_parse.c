@@ -22,13 +22,13 @@
 struct zstd_parse {
         uint64_t window;
         enum zstd_verdict verdict;
-        uint64_t position; /* bytes of output behind the boundary */
+        uint64_t position; /* bytes of output after the boundary */
         bool tree_defined; /* a Huffman table of literals */
         bool tables_defined;
         struct zstd_fse literal_lengths, offsets, match_lengths;
         /* The three repeat offsets, 3.1.1.5; 0 while it is the one from before the boundary. */
         uint32_t repeat[3];
-        /* Bit i: the byte i + 1 in front of the boundary is referred to. */
+        /* Bit i: the byte i + 1 before the boundary is referred to. */
         uint64_t *needed;
         uint32_t reach;
         uint64_t reach_max;
@@ -115,7 +115,7 @@ void zstd_parse_start(struct zstd_parse *p, uint64_t reach_max)
         memset(p->repeat, 0, sizeof p->repeat);
 }
 
-/* The bytes FROM … TO in front of the boundary are referred to, 1 being the nearest. */
+/* The bytes FROM … TO before the boundary are referred to, 1 being the nearest. */
 static void need(struct zstd_parse *p, uint32_t from, uint32_t to)
 {
         uint32_t first = from - 1, last = to - 1;
@@ -136,7 +136,7 @@ static void need(struct zstd_parse *p, uint32_t from, uint32_t to)
 
 /*
  * 3.1.1.5. OFFSET_VALUE is what the stream says; the distance it means, or 0 where that cannot
- * be known behind the boundary or is not allowed.
+ * be known after the boundary or is not allowed.
  */
 static inline uint32_t resolve_offset(struct zstd_parse *p, uint32_t offset_value,
                                       uint32_t literal_length)
@@ -165,7 +165,7 @@ static inline uint32_t resolve_offset(struct zstd_parse *p, uint32_t offset_valu
         return distance;
 }
 
-/* A copy of LENGTH bytes from DISTANCE back, POSITION bytes behind the boundary. */
+/* A copy of LENGTH bytes from DISTANCE back, POSITION bytes after the boundary. */
 static inline bool copy_allowed(struct zstd_parse *p, uint64_t position, uint32_t distance,
                                 uint32_t length)
 {

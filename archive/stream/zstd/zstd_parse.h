@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Can a zstd frame be entered at this block boundary, and what of the bytes in front of it is
+ * Can a zstd frame be entered at this block boundary, and what of the bytes before it is
  * needed? Answered exactly from compressed bytes alone (RFC 8878), block by block as a pass moves
  * on; no literal is decoded.
  *
@@ -8,9 +8,9 @@
  *   |<-------------->| boundary
  *   ...====..==......|[block][block][block] ...      the pass, one block at a time
  *      ^^^^  ^^      |    |
- *      what sequences behind the boundary refer to
+ *      what sequences after the boundary refer to
  *
- * A boundary can be entered when behind it
+ * A boundary can be entered when after it
  *   (a) every entropy table is defined before a block repeats it ("treeless" literals,
  * Repeat_Mode), (b) no repeat offset is used before sequences have overwritten it, (c) the bytes in
  * front that sequences copy from are at hand. Only the blocks within one window can refer to them.
@@ -63,7 +63,7 @@ void zstd_parse_free(struct zstd_parse *p); /* NULL is allowed */
 uint64_t zstd_parse_window(const struct zstd_parse *p);
 
 /*
- * Consider the boundary in front of the next block. What refers to more than REACH_MAX bytes in
+ * Consider the boundary before the next block. What refers to more than REACH_MAX bytes in
  * front of it refutes it; the window allows all.
  */
 void zstd_parse_start(struct zstd_parse *p, uint64_t reach_max);
@@ -77,13 +77,13 @@ enum zstd_verdict zstd_parse_end(struct zstd_parse *p);
 
 enum zstd_verdict zstd_parse_verdict(const struct zstd_parse *p);
 
-/* Bytes of output behind the boundary so far. */
+/* Bytes of output after the boundary so far. */
 uint64_t zstd_parse_position(const struct zstd_parse *p);
 
 /*
- * What sequences so far refer to in front of the boundary. reach: how far back the furthest byte
+ * What sequences so far refer to before the boundary. reach: how far back the furthest byte
  * lies, 0 if none. next: ranges from the furthest to the nearest, [boundary - *back, + *len);
- * *BACK is zstd_parse_reach at first, then as the last call left it; false behind the last.
+ * *BACK is zstd_parse_reach at first, then as the last call left it; false after the last.
  */
 uint32_t zstd_parse_reach(const struct zstd_parse *p);
 bool zstd_parse_next(const struct zstd_parse *p, uint32_t *back, uint32_t *len);

@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "archive/stream/codec.h"
 #include "archive/stream/zstd/zstd_ahead.h"
+#include "archive/stream/zstd/zstd_checksum.h"
 #include "archive/stream/zstd/zstd_frame.h"
+#include "archive/stream/zstd/zstd_history.h"
 #include "archive/stream/zstd/zstd_input.h"
 #include "archive/stream/zstd/zstd_parse.h"
 
@@ -31,21 +32,22 @@ struct zstd_pass {
         void *history; /* of the point where dctx's session began, if it did inside a frame */
         struct zstd_input input;
         uint64_t out;
-        uint64_t call_pos;    /* of the input, when the last call of pass began */
-        uint64_t frame_pos;   /* of the input, where the frame begins … */
-        uint64_t frame_start; /* … and of the output */
-        XXH64_state_t *checksum;
+        uint64_t call_pos;  /* of the input, when the last call of pass began */
+        uint64_t frame_pos; /* of the input, where the frame begins */
+        struct codec_trust trust;
+        struct zstd_checksum checksum; /* of the frame so far */
         struct zstd_frame frame;
         uint64_t frame_out; /* output of the frame so far */
         uint64_t job_out;   /* … and since what looked like a job's start */
         uint32_t history_len;
+        uint64_t usual; /* what the last sound frame held by its header */
+        bool unsettled; /* a frame has begun, and not ended well */
         bool seen_frame;
         bool in_frame;
-        bool unproven;    /* the frame has begun, and its sum has not been seen to be right */
-        bool wrong_sum;   /* … but to be wrong */
         bool cut;         /* the file has ended inside of it */
         bool whole;       /* it was decoded from its start, so that its checksum can be */
         bool short_block; /* the last block was not full */
+        bool has_points;  /* the output that points take fits: it can be entered inside */
 
         /* The open candidate. */
         bool following;
@@ -54,10 +56,14 @@ struct zstd_pass {
         struct zstd_parse *parse; /* follows it */
         struct zstd_parse *peek;
         uint64_t candidate_out;
-        uint64_t retry_out; /* no candidate in front of this */
+        struct zstd_history gathered; /* of what parse refers to … */
+        uint64_t settled;             /* … with so much output after the boundary */
+        uint64_t retry_out;           /* no candidate before this */
+
+        bool resumed; /* plan has named the point here, and begun a search, in another process */
 
         /* Looking ahead. */
-        uint64_t look_out;   /* not in front of this */
+        uint64_t look_out;   /* not before this */
         uint64_t mean;       /* bytes of output in a block, of late */
         unsigned reach_part; /* of the window: what a job's start refers to, it seems */
         unsigned modest;     /* pieces in a row whose ends refer to no more than half of that */
@@ -71,6 +77,14 @@ struct zstd_pass {
 
 /* zstd.c: */
 
+/* A pass that begins at byte IN_POS of IN. 0 or -ENOMEM. */
+int zstd_pass_new(struct source *in, const struct codec_limits *limits, uint64_t in_pos,
+                  struct zstd_pass **out, struct error *err);
+void zstd_pass_close(void *pass); /* NULL is allowed */
+
+/* Is z->frame one that can be read? 0 or -ENOTSUP. */
+int zstd_check_frame(const struct zstd_pass *z, struct error *err);
+
 /* The stream ends where it must not. */
 int zstd_cut_short(struct zstd_pass *z, struct error *err);
 
@@ -80,16 +94,35 @@ int zstd_cut_short(struct zstd_pass *z, struct error *err);
  */
 ZSTD_DCtx *zstd_new_context(void);
 
-/* Begin a session of libzstd inside the frame, behind z->history. */
+/* Begin a session of libzstd inside the frame, after z->history. */
 int zstd_begin_inside(struct zstd_pass *z, struct error *err);
 
 /* The next SIZE bytes of blocks, with the frame's LAST or not, have become the N bytes at BUF. */
 int zstd_account(struct zstd_pass *z, const void *buf, size_t n, size_t size, bool last,
                  struct error *err);
 
+/* zstd_resume.c: */
+
+/* Where a pass can go on later. */
+enum zstd_checkpoint {
+        ZSTD_AT_FRAME,     /* one begins, or the stream ends */
+        ZSTD_AT_PIECE,     /* plan is about to take the piece that was searched for */
+        ZSTD_AT_CANDIDATE, /* one has just been opened */
+};
+
+/* Tell B that the pass can go on from the boundary here, which has just been named. */
+void zstd_checkpoint(const struct zstd_pass *z, struct restart_builder *b,
+                     enum zstd_checkpoint kind);
+
+/* As codec_ops.pass_resume. */
+int zstd_pass_resume(struct source *in, const struct codec_limits *limits,
+                     const struct restart_point *point, void *take_history,
+                     struct pass_state *state, struct restart_builder *b, void **pass,
+                     struct error *err);
+
 /* zstd_points.c: */
 
-/* The boundary in front of a block that is not the frame's first: is it a candidate? -ENOMEM. */
+/* The boundary before a block that is not the frame's first: is it a candidate? -ENOMEM. */
 int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
                   const struct zstd_block_header *header, const uint8_t *content);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a pass finds restart points inside a frame. Block by block, the parser (zstd_parse.h)
- * judges a boundary behind the decoder:
+ * judges a boundary after the decoder:
  *
  *   boundary --peek at the next block--> candidate --follow a window of blocks--> accept
  *       \____ first block refutes: nothing happened ___/ \__ violation: refuse
- *                                                         \_ settled only far behind: defer
+ *                                                         \_ settled only far after: defer
  *
  * The zstd command compresses in jobs, and a job's start can nearly always be entered. A job ends
  * in a short block or after exactly four windows, so it costs nothing to find. Where no job has
@@ -20,7 +20,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/zstd/zstd_pass.h"
 #include "archive/stream/zstd/zstd_segment.h"
 
@@ -38,50 +38,54 @@
 #define MODEST_ROW 8
 /* After a refusal, the next candidate is not opened at once: segments would become tiny. */
 #define RETRY_DISTANCE (UINT64_C(1) << 20)
+/* What has been settled of a boundary's history is gathered in so many parts. */
+#define STEPS 8
 
-/* What the followed boundary needs of the output in front of it; the rest is zeros. */
-static int gather_history(const struct zstd_pass *z, struct restart_builder *b, void **history,
-                          uint32_t *history_len)
+/* The open candidate is none, nor is another one soon. */
+static int refuse_candidate(struct zstd_pass *z, struct restart_builder *b)
 {
-        uint32_t reach = zstd_parse_reach(z->parse);
-        uint32_t back = reach, len;
-        cleanup_free char *bytes = NULL;
-
-        *history = NULL;
-        *history_len = reach;
-        if (reach == 0)
-                return 0;
-        bytes = calloc(1, reach);
-        if (!bytes)
-                return -ENOMEM;
-        while (zstd_parse_next(z->parse, &back, &len)) {
-                int rc = -ERANGE;
-
-                if (back <= z->candidate_out)
-                        rc =
-                            restart_recall(b, z->candidate_out - back, bytes + (reach - back), len);
-                if (rc < 0)
-                        return rc;
-                back -= len;
-        }
-        *history = steal_ptr(&bytes);
-        return 0;
+        z->following = false;
+        z->retry_out = z->out + RETRY_DISTANCE;
+        zstd_history_free(&z->gathered);
+        return restart_refuse(b);
 }
 
+/* The history of the boundary at candidate_out, complete, to VERDICT. */
 static int accept_candidate(struct zstd_pass *z, struct restart_builder *b,
                             int (*verdict)(struct restart_builder *, const void *, size_t))
 {
-        cleanup_free void *history = NULL;
-        uint32_t history_len;
-        int rc = gather_history(z, b, &history, &history_len);
+        uint32_t len = zstd_parse_reach(z->parse);
+        int rc = zstd_history_gather(&z->gathered, z->parse, b, z->candidate_out, 0);
 
-        z->following = false;
-        /* References in front of the stream: no encoder writes them, and libzstd refuses them. */
+        /* References before the stream: no encoder writes them, and libzstd refuses them. */
         if (rc == -ERANGE)
-                return restart_refuse(b);
-        if (rc < 0)
-                return rc;
-        return verdict(b, history, history_len);
+                return refuse_candidate(z, b);
+        z->following = false;
+        if (rc == 0)
+                rc = verdict(b, zstd_history_bytes(&z->gathered, len), len);
+        zstd_history_free(&z->gathered);
+        return rc;
+}
+
+/*
+ * Nothing has been settled yet, and that may last for the rest of the frame. So take, a part of the
+ * window at a time, what can no longer be referred to from further on, and let its output go.
+ */
+static int gather_settled(struct zstd_pass *z, struct restart_builder *b)
+{
+        uint64_t window = z->frame.window;
+        uint64_t settled = min_u64(z->out - z->candidate_out, window), left = window - settled;
+        int rc;
+
+        if (settled == z->settled || (left > 0 && settled - z->settled < window / STEPS))
+                return 0;
+        rc = zstd_history_gather(&z->gathered, z->parse, b, z->candidate_out, (uint32_t)left);
+        if (rc == -ERANGE)
+                return refuse_candidate(z, b);
+        z->settled = settled;
+        restart_release(b,
+                        left > 0 ? z->candidate_out - min_u64(z->candidate_out, left) : UINT64_MAX);
+        return rc;
 }
 
 int zstd_follow(struct zstd_pass *z, struct restart_builder *b,
@@ -96,14 +100,12 @@ int zstd_follow(struct zstd_pass *z, struct restart_builder *b,
                 verdict = zstd_parse_end(z->parse);
         switch (verdict) {
         case ZSTD_PENDING:
-                break;
+                return gather_settled(z, b);
         case ZSTD_PROVEN:
                 z->has_jobs |= z->following_job;
                 return accept_candidate(z, b, restart_accept);
         case ZSTD_REFUTED:
-                z->following = false;
-                z->retry_out = z->out + RETRY_DISTANCE;
-                return restart_refuse(b);
+                return refuse_candidate(z, b);
         }
         return 0;
 }
@@ -133,7 +135,7 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
         struct zstd_parse *peek;
         int rc;
 
-        if (!worth_a_look(z) || !restart_wanted(b) || z->out < z->retry_out)
+        if (!z->has_points || !worth_a_look(z) || !restart_wanted(b) || z->out < z->retry_out)
                 return 0;
         /* A candidate that still gathers references cannot pass its fate on. */
         if (z->following && zstd_parse_position(z->parse) < z->frame.window)
@@ -159,6 +161,9 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
         z->following_job = job_may_begin(z);
         z->peeked = true;
         z->candidate_out = z->out;
+        z->settled = 0;
+        zstd_history_begin(&z->gathered);
+        zstd_checkpoint(z, b, ZSTD_AT_CANDIDATE);
         return 0;
 }
 
@@ -213,26 +218,27 @@ static int look_here(struct zstd_pass *z, struct restart_builder *b, struct erro
 /* Name the boundary here as a point, and hold its history as it is stored. */
 static int name_here(struct zstd_pass *z, struct restart_builder *b, struct error *err)
 {
-        cleanup_free void *history = NULL;
-        uint32_t history_len;
+        uint32_t len = zstd_parse_reach(z->parse);
+        void *history = NULL;
         int rc;
 
         z->candidate_out = z->out;
-        rc = gather_history(z, b, &history, &history_len);
+        zstd_history_begin(&z->gathered);
+        rc = zstd_history_gather(&z->gathered, z->parse, b, z->out, 0);
         if (rc == -ERANGE)
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: it refers to what is not there");
         if (rc == 0)
-                rc = restart_here(b, z->input.pos * 8, zstd_frame_aux(&z->frame), history,
-                                  history_len);
-        free(steal_ptr(&history));
+                rc = restart_here(b, z->input.pos * 8, zstd_frame_aux(&z->frame),
+                                  zstd_history_bytes(&z->gathered, len), len);
+        zstd_history_free(&z->gathered);
         if (rc == 0)
                 rc = restart_stored(b, &history);
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
         free(z->history);
-        z->history = steal_ptr(&history);
-        z->history_len = history_len;
+        z->history = history;
+        z->history_len = len;
         return 0;
 }
 
@@ -251,9 +257,9 @@ static int search(struct zstd_pass *z, struct restart_builder *b, size_t size, s
         return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
 }
 
-ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
+/* Is a piece to be begun here? 1: the point is named, and a search is on its way. */
+static int begin_piece(struct zstd_pass *z, struct restart_builder *b, struct error *err)
 {
-        struct zstd_pass *z = pass;
         bool was_cut = z->at_cut;
         int rc;
 
@@ -270,14 +276,26 @@ ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
                 rc = search(z, b, 0, err);
         if (rc < 0)
                 return rc;
+        zstd_checkpoint(z, b, ZSTD_AT_PIECE);
+        return 1;
+}
+
+ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
+{
+        struct zstd_pass *z = pass;
+        int rc = z->resumed ? 1 : begin_piece(z, b, err);
+
+        z->resumed = false;
+        if (rc <= 0)
+                return rc;
         if (!zstd_ahead_take(&z->ahead, &z->input, &z->parse, &z->piece)) {
                 allow_more_reach(z);
                 return zstd_begin_inside(z, err);
         }
-        if (!z->piece.last) {
-                demand_less_reach(z);
-                rc = search(z, b, z->piece.size, err);
-        }
+        if (z->piece.last)
+                return (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
+        demand_less_reach(z);
+        rc = search(z, b, z->piece.size, err);
         return rc < 0 ? rc : (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
 }
 

@@ -16,10 +16,10 @@
 
 /*
  * Three random bytes are a possible block header with a chance of one in twenty. So many in a row,
- * each where the one in front says, are a chain of blocks, unless the frame ends before.
+ * each where the previous one says, are a chain of blocks, unless the frame ends earlier.
  */
 #define CHAIN 16
-/* Junk that is searched for a chain. */
+/* How much junk to search for a chain. */
 #define SEARCH_MAX (UINT64_C(256) << 20)
 /* Of the window: boundaries that refer further back are not worth the time. */
 #define REACH_PART 2
@@ -32,7 +32,7 @@ struct side {
         uint8_t block[ZSTD_PARSE_BLOCK_MAX];
 };
 
-struct rejoin {
+struct recovery {
         struct zstd_pass *z;
         struct zstd_input *in;
         uint64_t window;
@@ -51,8 +51,8 @@ static bool is_plausible(const struct zstd_block_header *h)
                (!empty || h->last);
 }
 
-/* Behind a last block: the frame's checksum, and then the file's end or another frame. */
-static bool ends_well(struct rejoin *r, size_t at)
+/* After a last block: the frame's checksum, and then the file's end or another frame. */
+static bool ends_well(struct recovery *r, size_t at)
 {
         struct zstd_frame frame;
         uint8_t *bytes;
@@ -67,7 +67,7 @@ static bool ends_well(struct rejoin *r, size_t at)
 }
 
 /* Do blocks begin AT bytes ahead? */
-static bool is_chain(struct rejoin *r, size_t at)
+static bool is_chain(struct recovery *r, size_t at)
 {
         for (unsigned i = 0; i < CHAIN; i++) {
                 struct zstd_block_header header;
@@ -83,8 +83,8 @@ static bool is_chain(struct rejoin *r, size_t at)
         return true;
 }
 
-/* The header of the block that failed may be sound, and tells where the next one is. */
-static bool skip_failed(struct rejoin *r)
+/* The header of the damaged block may be sound, and then says where the next one is. */
+static bool skip_failed(struct recovery *r)
 {
         struct zstd_block_header header;
         const uint8_t *content;
@@ -100,7 +100,7 @@ static bool skip_failed(struct rejoin *r)
         return true;
 }
 
-/* Does another frame begin here? Its blocks are not this one's. */
+/* Does another frame begin here? Its blocks do not belong to this one. */
 static bool frame_begins(const uint8_t *bytes, size_t n)
 {
         struct zstd_frame frame;
@@ -108,8 +108,8 @@ static bool frame_begins(const uint8_t *bytes, size_t n)
         return zstd_frame_parse(bytes, n, &frame) == ZSTD_FRAME_DATA && !frame.reserved;
 }
 
-/* Move to where blocks begin again, not here. False: nowhere. */
-static bool find_chain(struct rejoin *r)
+/* Move to where blocks begin again, past this byte. False: nowhere. */
+static bool find_chain(struct recovery *r)
 {
         uint64_t end = r->in->pos + SEARCH_MAX;
 
@@ -144,7 +144,7 @@ static int side_init(struct side *s, uint64_t window, uint8_t fill)
         return 0;
 }
 
-static void rejoin_fini(struct rejoin *r)
+static void recover_fini(struct recovery *r)
 {
         for (size_t i = 0; i < 2; i++) {
                 ZSTD_freeDCtx(r->sides[i].dctx);
@@ -154,10 +154,10 @@ static void rejoin_fini(struct rejoin *r)
         free(r);
 }
 
-static void cleanup_rejoin_fn(struct rejoin **r)
+static void cleanup_recovery_fn(struct recovery **r)
 {
         if (*r)
-                rejoin_fini(*r);
+                recover_fini(*r);
 }
 
 static int feed(struct side *s, const uint8_t *bytes, size_t len, size_t *made)
@@ -176,8 +176,8 @@ static int feed(struct side *s, const uint8_t *bytes, size_t len, size_t *made)
         return 0;
 }
 
-/* Begin to decode at the boundary at hand. */
-static int begin(struct rejoin *r)
+/* Begin to decode at the current boundary. */
+static int begin(struct recovery *r)
 {
         uint8_t standin[ZSTD_FRAME_STANDIN_SIZE];
         size_t none;
@@ -207,8 +207,8 @@ static void remember(struct side *s, uint64_t window, uint64_t out, size_t len)
         }
 }
 
-/* Decode the block at hand, of SIZE bytes with its header, on both sides. */
-static int decode(struct rejoin *r, size_t size)
+/* Decode the current block, of SIZE bytes with its header, on both sides. */
+static int decode(struct recovery *r, size_t size)
 {
         uint8_t *bytes;
         size_t made[2];
@@ -229,10 +229,10 @@ static int decode(struct rejoin *r, size_t size)
 /* ---- boundaries ---- */
 
 /*
- * Copy what the boundary at hand refers to, by PARSE, to the end of a history of REACH bytes.
- * False: some of it is not known.
+ * Copy what the current boundary refers to, by PARSE, to the end of a history of REACH bytes.
+ * False: a part of it is unknown.
  */
-static bool gather(const struct rejoin *r, const struct zstd_parse *parse, uint8_t *history,
+static bool gather(const struct recovery *r, const struct zstd_parse *parse, uint8_t *history,
                    uint32_t reach)
 {
         const uint8_t *a = r->sides[0].recent, *b = r->sides[1].recent;
@@ -255,8 +255,8 @@ static bool gather(const struct rejoin *r, const struct zstd_parse *parse, uint8
         return true;
 }
 
-/* Can the boundary at hand be entered with what is known? 1, 0, -ENOMEM. */
-static int try_boundary(struct rejoin *r, void **history, uint32_t *len)
+/* Can the current boundary be entered with what is known? 1, 0, -ENOMEM. */
+static int try_boundary(struct recovery *r, void **history, uint32_t *len)
 {
         struct zstd_pass *z = r->z;
         cleanup_free uint8_t *bytes = NULL;
@@ -272,7 +272,7 @@ static int try_boundary(struct rejoin *r, void **history, uint32_t *len)
                         return -ENOMEM;
         }
         if ((!r->decoding && reach > 0) || !gather(r, z->parse, bytes, reach)) {
-                /* Not yet; but from here on it can be found out what is known. */
+                /* Not yet, but from here on it can be determined what is known. */
                 return r->decoding || begin(r) == 0 ? 0 : -ENOMEM;
         }
         *history = steal_ptr(&bytes);
@@ -280,8 +280,8 @@ static int try_boundary(struct rejoin *r, void **history, uint32_t *len)
         return 1;
 }
 
-/* From one block to the next, until a boundary will do. 1; 0: the chain has ended; -errno. */
-static int follow_chain(struct rejoin *r, void **history, uint32_t *len, bool *frame_ended)
+/* Go from block to block until a boundary can be entered. 1; 0: the chain has ended; -errno. */
+static int follow_chain(struct recovery *r, void **history, uint32_t *len, bool *frame_ended)
 {
         for (;;) {
                 struct zstd_block_header header;
@@ -305,9 +305,9 @@ static int follow_chain(struct rejoin *r, void **history, uint32_t *len, bool *f
         }
 }
 
-int zstd_rejoin(struct zstd_pass *z, void **history, uint32_t *len)
+int zstd_recover_from(struct zstd_pass *z, void **history, uint32_t *len)
 {
-        __attribute__((cleanup(cleanup_rejoin_fn))) struct rejoin *r = calloc(1, sizeof *r);
+        __attribute__((cleanup(cleanup_recovery_fn))) struct recovery *r = calloc(1, sizeof *r);
         bool frame_ended = false;
         int rc;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Decoding one segment of a zstd stream, which may begin and end inside frames.
+ * Decodes one segment of a zstd stream, which may begin and end inside frames.
  *
  *   file     … block | block  block  last | checksum | header | block  block | block …
  *                    ^ point                                                 ^ in_end
  *   decoded          [stand-in][ blocks  ]   and then  [stand-in][ blocks ][ last ]
  *
- * Each piece of a frame is decoded in one shot behind a stand-in header, which is written over the
- * bytes in front of it: no frame header is shorter. A piece that is cut gets an empty last block.
- * Frame checksums are left out; the segment's own hash covers all of it.
+ * Each piece of a frame is decoded in one shot after a stand-in header, which is written over the
+ * bytes before the piece: no frame header is shorter than that. A piece that is cut gets an empty
+ * last block. Frame checksums are skipped, since the segment's own hash covers everything.
  */
 #include "archive/stream/zstd/zstd_segment.h"
 
@@ -20,7 +20,7 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/zstd/zstd_frame.h"
 #include "archive/stream/zstd/zstd_parse.h"
 
@@ -29,7 +29,7 @@ static_assert(CODEC_MARGIN >= ZSTD_FRAME_STANDIN_SIZE && CODEC_MARGIN >= ZSTD_BL
 
 struct segment {
         uint64_t in_start; /* of the compressed stream, for errors */
-        uint8_t *input;    /* SIZE bytes, with CODEC_MARGIN in front and behind */
+        uint8_t *input;    /* SIZE bytes, with CODEC_MARGIN before and after */
         size_t at, size;
         uint8_t *out;
         size_t done, len;
@@ -41,7 +41,7 @@ static int damaged(const struct segment *s, struct error *err)
         return error_set_at(err, EIO, s->in_start + s->at, "the zstd stream is damaged");
 }
 
-/* Move to the end of the blocks at s->at. *CUT: the frame goes on behind the segment. */
+/* Move to the end of the blocks at s->at. *CUT: the frame goes on after the segment. */
 static int skip_blocks(struct segment *s, bool *cut, struct error *err)
 {
         *cut = false;
@@ -69,11 +69,11 @@ size_t zstd_decode_blocks(ZSTD_DCtx *dctx, uint8_t descriptor, const void *histo
 {
         static const uint8_t empty_last[ZSTD_BLOCK_HEADER_SIZE] = {1, 0, 0};
         uint8_t *head = blocks - ZSTD_FRAME_STANDIN_SIZE, *end = blocks + size;
-        uint8_t in_front[ZSTD_FRAME_STANDIN_SIZE], behind[ZSTD_BLOCK_HEADER_SIZE];
+        uint8_t in_front[ZSTD_FRAME_STANDIN_SIZE], after[ZSTD_BLOCK_HEADER_SIZE];
         size_t tail = open ? sizeof empty_last : 0, n;
 
         memcpy(in_front, head, sizeof in_front);
-        memcpy(behind, end, tail);
+        memcpy(after, end, tail);
         zstd_frame_standin(head, descriptor);
         memcpy(end, empty_last, tail);
         ZSTD_DCtx_reset(dctx, ZSTD_reset_session_only);
@@ -81,7 +81,7 @@ size_t zstd_decode_blocks(ZSTD_DCtx *dctx, uint8_t descriptor, const void *histo
                 ZSTD_DCtx_refPrefix(dctx, history, history_len);
         n = ZSTD_decompressDCtx(dctx, out, len, head, sizeof in_front + size + tail);
         memcpy(head, in_front, sizeof in_front);
-        memcpy(end, behind, tail);
+        memcpy(end, after, tail);
         return n;
 }
 

@@ -11,9 +11,9 @@ struct error;
 struct restart_point;
 
 /*
- * Decode the SIZE bytes of whole BLOCKS alone, in one shot, into OUT of at most LEN bytes, behind
+ * Decode the SIZE bytes of whole BLOCKS alone, in one shot, into OUT of at most LEN bytes, after
  * HISTORY and a stand-in header with DESCRIPTOR. OPEN: none of the blocks is the frame's last.
- * ZSTD_FRAME_STANDIN_SIZE bytes in front of BLOCKS and ZSTD_BLOCK_HEADER_SIZE bytes behind are
+ * ZSTD_FRAME_STANDIN_SIZE bytes before BLOCKS and ZSTD_BLOCK_HEADER_SIZE bytes after are
  * written to and restored. The bytes of output, or what ZSTD_isError knows.
  */
 size_t zstd_decode_blocks(ZSTD_DCtx *dctx, uint8_t descriptor, const void *history,

@@ -10,7 +10,7 @@
 #include <xxhash.h>
 #include <zlib.h>
 
-/* In front of what may replace it. */
+/* Before what may replace it. */
 static uint64_t plain_xxh3(const void *data, size_t len)
 {
         return XXH3_64bits(data, len);
@@ -70,6 +70,17 @@ static void test_adler32_is_zlibs(void **state)
         each_range(check_adler32);
 }
 
+/* The value that RFC 3720 and all others give. */
+static void test_crc32c_has_its_known_value(void **state)
+{
+        static const uint8_t zeros[32];
+
+        (void)state;
+        assert_int_equal(checksum_crc32c("123456789", 9), 0xe3069283);
+        assert_int_equal(checksum_crc32c(zeros, sizeof zeros), 0x8a9136aa);
+        assert_int_equal(checksum_crc32c("", 0), 0);
+}
+
 static void test_crc32_is_zlibs(void **state)
 {
         (void)state;
@@ -87,6 +98,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_adler32_is_zlibs),
             cmocka_unit_test(test_crc32_is_zlibs),
+            cmocka_unit_test(test_crc32c_has_its_known_value),
             cmocka_unit_test(test_xxh3_is_xxhashs),
         };
 

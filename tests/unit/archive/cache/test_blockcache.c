@@ -32,15 +32,32 @@ static int load(void *ctx, uint64_t key, void *buf, size_t len)
         return l->result;
 }
 
-static struct blockcache *new_cache(size_t bytes)
-{
-        struct blockcache *c;
+/* The one of the test that runs. */
+static struct blockcache *cache;
 
-        assert_int_equal(blockcache_new(bytes, &c), 0);
-        return c;
+static struct cache_owner *new_owner(enum cache_kind kind)
+{
+        struct cache_owner *o;
+
+        assert_int_equal(blockcache_join(cache, kind, &o), 0);
+        return o;
 }
 
-static void touch(struct blockcache *c, uint64_t key, struct loader *l)
+/* A cache with one owner. */
+static struct cache_owner *new_cache(size_t bytes)
+{
+        assert_int_equal(blockcache_new(bytes, &cache), 0);
+        return new_owner(CACHE_STREAM);
+}
+
+static void free_cache(struct cache_owner *o)
+{
+        blockcache_leave(o);
+        assert_int_equal(blockcache_bytes(cache), 0);
+        blockcache_free(cache);
+}
+
+static void touch(struct cache_owner *c, uint64_t key, struct loader *l)
 {
         struct block *b;
 
@@ -51,34 +68,34 @@ static void touch(struct blockcache *c, uint64_t key, struct loader *l)
 
 static void test_second_get_does_not_load(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {0};
         (void)state;
 
         touch(c, 7, &l);
         touch(c, 7, &l);
         assert_int_equal(l.loads, 1);
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_bound_holds_and_oldest_goes_first(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {0};
         (void)state;
 
         for (uint64_t key = 0; key < 30; key++) {
                 touch(c, 0, &l);
                 touch(c, key, &l);
-                assert_true(blockcache_bytes(c) <= 10 * SIZE);
+                assert_true(blockcache_bytes(cache) <= 10 * SIZE);
         }
         assert_true(blockcache_contains(c, 0));
         assert_true(blockcache_contains(c, 29));
         assert_false(blockcache_contains(c, 1));
-        blockcache_free(c);
+        free_cache(c);
 }
 
-static void read_from(struct blockcache *c, uint64_t key, size_t n, struct loader *l)
+static void read_from(struct cache_owner *c, uint64_t key, size_t n, struct loader *l)
 {
         struct block *b;
 
@@ -88,7 +105,7 @@ static void read_from(struct blockcache *c, uint64_t key, size_t n, struct loade
 
 static void test_what_was_read_goes_before_what_is_older(void **state)
 {
-        struct blockcache *c = new_cache(3 * SIZE);
+        struct cache_owner *c = new_cache(3 * SIZE);
         struct loader l = {0};
         (void)state;
 
@@ -99,12 +116,12 @@ static void test_what_was_read_goes_before_what_is_older(void **state)
         touch(c, 4, &l);
         assert_true(blockcache_contains(c, 1));
         assert_false(blockcache_contains(c, 2));
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_what_was_read_in_part_is_not_spent(void **state)
 {
-        struct blockcache *c = new_cache(3 * SIZE);
+        struct cache_owner *c = new_cache(3 * SIZE);
         struct loader l = {0};
         (void)state;
 
@@ -114,12 +131,12 @@ static void test_what_was_read_in_part_is_not_spent(void **state)
         touch(c, 4, &l);
         assert_false(blockcache_contains(c, 1));
         assert_true(blockcache_contains(c, 2));
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_what_is_read_once_takes_little_room(void **state)
 {
-        struct blockcache *c = new_cache(100 * SIZE);
+        struct cache_owner *c = new_cache(100 * SIZE);
         struct loader l = {0};
         (void)state;
 
@@ -127,14 +144,14 @@ static void test_what_is_read_once_takes_little_room(void **state)
                 read_from(c, key, SIZE, &l);
         assert_true(blockcache_contains(c, 89));
         assert_false(blockcache_contains(c, 60));
-        assert_true(blockcache_bytes(c) <= 10 * SIZE);
-        blockcache_free(c);
+        assert_true(blockcache_bytes(cache) <= 10 * SIZE);
+        free_cache(c);
 }
 
 /* New memory is slow: what a sequential reader has done with is where it goes on. */
 static void test_spent_memory_is_used_again(void **state)
 {
-        struct blockcache *c = new_cache(100 * SIZE);
+        struct cache_owner *c = new_cache(100 * SIZE);
         struct loader l = {0};
         struct block *b;
         void *first;
@@ -150,14 +167,14 @@ static void test_spent_memory_is_used_again(void **state)
         blockcache_put(c, b);
         assert_false(blockcache_contains(c, 0));
         assert_true(blockcache_contains(c, 1));
-        assert_int_equal(blockcache_bytes(c), 2 * SIZE);
-        blockcache_free(c);
+        assert_int_equal(blockcache_bytes(cache), 2 * SIZE);
+        free_cache(c);
 }
 
 /* A buffer that is far too large for it would keep its size for nothing. */
 static void test_spent_memory_of_another_size_goes(void **state)
 {
-        struct blockcache *c = new_cache(100 * SIZE);
+        struct cache_owner *c = new_cache(100 * SIZE);
         struct loader l = {0};
         struct block *b;
         (void)state;
@@ -165,27 +182,27 @@ static void test_spent_memory_of_another_size_goes(void **state)
         read_from(c, 0, SIZE, &l);
         read_from(c, 1, SIZE, &l);
         assert_int_equal(blockcache_get(c, 2, SIZE / 10, load, &l, &b), 0);
-        assert_int_equal(blockcache_bytes(c), SIZE + SIZE / 10);
+        assert_int_equal(blockcache_bytes(cache), SIZE + SIZE / 10);
         blockcache_put(c, b);
-        blockcache_free(c);
+        free_cache(c);
 }
 
-/* However small the cache: who reads the end of a block twice has it decoded once. */
+/* However small the cache, a block whose end is read twice is decoded once. */
 static void test_last_spent_block_stays(void **state)
 {
-        struct blockcache *c = new_cache(2 * SIZE);
+        struct cache_owner *c = new_cache(2 * SIZE);
         struct loader l = {0};
         (void)state;
 
         read_from(c, 1, SIZE, &l);
         read_from(c, 1, 10, &l);
         assert_int_equal(l.loads, 1);
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_who_asks_for_a_spent_block_saves_it(void **state)
 {
-        struct blockcache *c = new_cache(3 * SIZE);
+        struct cache_owner *c = new_cache(3 * SIZE);
         struct loader l = {0};
         (void)state;
 
@@ -196,13 +213,13 @@ static void test_who_asks_for_a_spent_block_saves_it(void **state)
         touch(c, 4, &l);
         assert_true(blockcache_contains(c, 1));
         assert_false(blockcache_contains(c, 2));
-        blockcache_free(c);
+        free_cache(c);
 }
 
 /* What the pass decodes is read while it grows. */
 static void test_what_was_read_before_it_was_added_counts(void **state)
 {
-        struct blockcache *c = new_cache(3 * SIZE);
+        struct cache_owner *c = new_cache(3 * SIZE);
         struct loader l = {0};
         struct block *b;
         (void)state;
@@ -217,12 +234,12 @@ static void test_what_was_read_before_it_was_added_counts(void **state)
         touch(c, 4, &l);
         assert_true(blockcache_contains(c, 1));
         assert_false(blockcache_contains(c, 2));
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_held_blocks_stay(void **state)
 {
-        struct blockcache *c = new_cache(3 * SIZE);
+        struct cache_owner *c = new_cache(3 * SIZE);
         struct loader l = {0};
         struct block *held;
         (void)state;
@@ -233,24 +250,24 @@ static void test_held_blocks_stay(void **state)
         assert_true(blockcache_contains(c, 99));
         assert_int_equal(((uint8_t *)block_data(held))[SIZE - 1], 99);
         blockcache_put(c, held);
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_block_over_the_bound_works_and_goes(void **state)
 {
-        struct blockcache *c = new_cache(SIZE / 2);
+        struct cache_owner *c = new_cache(SIZE / 2);
         struct loader l = {0};
         (void)state;
 
         touch(c, 1, &l);
         assert_false(blockcache_contains(c, 1));
-        assert_int_equal(blockcache_bytes(c), 0);
-        blockcache_free(c);
+        assert_int_equal(blockcache_bytes(cache), 0);
+        free_cache(c);
 }
 
 static void test_failure_is_not_kept(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {.result = -EIO};
         struct block *b;
         (void)state;
@@ -259,12 +276,12 @@ static void test_failure_is_not_kept(void **state)
         l.result = 0;
         touch(c, 5, &l);
         assert_int_equal(l.loads, 2);
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_prepared_block_is_found_once_added(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {0};
         struct block *b;
         (void)state;
@@ -276,12 +293,12 @@ static void test_prepared_block_is_found_once_added(void **state)
         blockcache_put(c, b);
         touch(c, 3, &l);
         assert_int_equal(l.loads, 0);
-        blockcache_free(c);
+        free_cache(c);
 }
 
 static void test_only_unread_blocks_are_dropped(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {0};
         struct block *b;
         (void)state;
@@ -300,13 +317,13 @@ static void test_only_unread_blocks_are_dropped(void **state)
         assert_true(blockcache_contains(c, 1));
         assert_true(blockcache_contains(c, 2));
         blockcache_put(c, b);
-        blockcache_free(c);
+        free_cache(c);
 }
 
 /* Of no bytes at all, it still has to be freed: LeakSanitizer watches. */
 static void test_empty_block_is_freed(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct block *b;
         (void)state;
 
@@ -314,11 +331,11 @@ static void test_empty_block_is_freed(void **state)
         blockcache_add(c, b, 0);
         blockcache_put(c, b);
         assert_true(blockcache_contains(c, 1));
-        blockcache_free(c);
+        free_cache(c);
 }
 
 struct reader {
-        struct blockcache *cache;
+        struct cache_owner *owner;
         struct loader *loader;
         int result;
 };
@@ -328,29 +345,29 @@ static void *get_one(void *arg)
         struct reader *r = arg;
         struct block *b;
 
-        r->result = blockcache_get(r->cache, 1, SIZE, load, r->loader, &b);
+        r->result = blockcache_get(r->owner, 1, SIZE, load, r->loader, &b);
         if (r->result == 0)
-                blockcache_put(r->cache, b);
+                blockcache_put(r->owner, b);
         return NULL;
 }
 
 /* Eight ask while the first still loads. */
 static int get_at_once(int result)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {.result = result, .delay_us = 200000};
         struct reader readers[8];
         pthread_t threads[8];
 
         for (int i = 0; i < 8; i++) {
-                readers[i] = (struct reader){.cache = c, .loader = &l};
+                readers[i] = (struct reader){.owner = c, .loader = &l};
                 assert_int_equal(pthread_create(&threads[i], NULL, get_one, &readers[i]), 0);
         }
         for (int i = 0; i < 8; i++) {
                 pthread_join(threads[i], NULL);
                 assert_int_equal(readers[i].result, result);
         }
-        blockcache_free(c);
+        free_cache(c);
         return l.loads;
 }
 
@@ -374,25 +391,25 @@ static void *churn(void *arg)
                 uint64_t key = i * (uint64_t)(r->result * 2 + 3) % 40;
                 struct block *b;
 
-                if (blockcache_get(r->cache, key, SIZE, load, r->loader, &b) < 0)
+                if (blockcache_get(r->owner, key, SIZE, load, r->loader, &b) < 0)
                         return arg;
                 if (((uint8_t *)block_data(b))[i % SIZE] != (uint8_t)key)
                         return arg;
-                blockcache_put(r->cache, b);
+                blockcache_put(r->owner, b);
         }
         return NULL;
 }
 
 static void test_many_readers_and_evictions(void **state)
 {
-        struct blockcache *c = new_cache(10 * SIZE);
+        struct cache_owner *c = new_cache(10 * SIZE);
         struct loader l = {0};
         struct reader readers[4];
         pthread_t threads[4];
         (void)state;
 
         for (int i = 0; i < 4; i++) {
-                readers[i] = (struct reader){.cache = c, .loader = &l, .result = i};
+                readers[i] = (struct reader){.owner = c, .loader = &l, .result = i};
                 assert_int_equal(pthread_create(&threads[i], NULL, churn, &readers[i]), 0);
         }
         for (int i = 0; i < 4; i++) {
@@ -401,24 +418,89 @@ static void test_many_readers_and_evictions(void **state)
                 pthread_join(threads[i], &wrong);
                 assert_null(wrong);
         }
-        assert_true(blockcache_bytes(c) <= 10 * SIZE);
-        blockcache_free(c);
+        assert_true(blockcache_bytes(cache) <= 10 * SIZE);
+        free_cache(c);
+}
+
+/* What a caller fills by and by makes room for itself as it grows. */
+static void test_what_is_filled_counts(void **state)
+{
+        struct cache_owner *c = new_cache(2 * SIZE);
+        struct loader l = {0};
+        struct block *b;
+        (void)state;
+
+        touch(c, 7, &l);
+        touch(c, 8, &l);
+        assert_int_equal(blockcache_prepare(c, 9, SIZE, &b), 0);
+        assert_true(blockcache_contains(c, 7));
+        blockcache_fill(c, b, SIZE / 2);
+        assert_int_equal(blockcache_bytes(cache), SIZE + SIZE / 2);
+        assert_false(blockcache_contains(c, 7));
+        blockcache_fill(c, b, SIZE);
+        assert_int_equal(blockcache_bytes(cache), 2 * SIZE);
+        blockcache_put(c, b);
+        assert_int_equal(blockcache_bytes(cache), SIZE);
+        free_cache(c);
+}
+
+static void test_what_takes_memory_for_longer_makes_room(void **state)
+{
+        struct cache_owner *c = new_cache(2 * SIZE);
+        struct loader l = {0};
+        (void)state;
+
+        touch(c, 7, &l);
+        touch(c, 8, &l);
+        blockcache_account(c, 0, SIZE);
+        assert_int_equal(blockcache_bytes(cache), 2 * SIZE);
+        assert_false(blockcache_contains(c, 7));
+        blockcache_account(c, SIZE, 0);
+        assert_int_equal(blockcache_bytes(cache), SIZE);
+        free_cache(c);
+}
+
+/* Or each part of it that is read would have all of it decoded. */
+static void test_last_block_stays_whatever_is_held(void **state)
+{
+        struct cache_owner *c = new_cache(2 * SIZE);
+        struct loader l = {0};
+        struct block *held;
+        (void)state;
+
+        assert_int_equal(blockcache_prepare(c, 9, 2 * SIZE, &held), 0);
+        blockcache_fill(c, held, 2 * SIZE);
+        blockcache_account(c, 0, 5 * SIZE);
+        for (int i = 0; i < 3; i++)
+                touch(c, 7, &l);
+        assert_int_equal(l.loads, 1);
+        touch(c, 8, &l);
+        assert_false(blockcache_contains(c, 7));
+        blockcache_account(c, 5 * SIZE, 0);
+        blockcache_put(c, held);
+        assert_int_equal(blockcache_bytes(cache), SIZE);
+        free_cache(c);
 }
 
 struct crowd {
-        struct blockcache *cache;
+        struct cache_owner *owner;
         _Atomic uint64_t next_key;
         _Atomic size_t most; /* bytes that the cache had while one loaded */
 };
 
-static int load_in_crowd(void *ctx, uint64_t key, void *buf, size_t len)
+/* Take some time, and note how much there is meanwhile. */
+static void linger(struct crowd *crowd)
 {
-        struct crowd *crowd = ctx;
-        size_t bytes = blockcache_bytes(crowd->cache), most = crowd->most;
+        size_t bytes = blockcache_bytes(cache), most = crowd->most;
 
         while (bytes > most && !atomic_compare_exchange_weak(&crowd->most, &most, bytes))
                 ;
         usleep(2000);
+}
+
+static int load_in_crowd(void *ctx, uint64_t key, void *buf, size_t len)
+{
+        linger(ctx);
         memset(buf, (int)key, len);
         return 0;
 }
@@ -430,10 +512,10 @@ static void *get_another(void *arg)
         for (int i = 0; i < 5; i++) {
                 struct block *b;
 
-                if (blockcache_get(crowd->cache, crowd->next_key++, SIZE, load_in_crowd, crowd,
+                if (blockcache_get(crowd->owner, crowd->next_key++, SIZE, load_in_crowd, crowd,
                                    &b) < 0)
                         return arg;
-                blockcache_put(crowd->cache, b);
+                blockcache_put(crowd->owner, b);
         }
         return NULL;
 }
@@ -441,7 +523,7 @@ static void *get_another(void *arg)
 /* Sixteen, each of whom wants something else, where there is room for four. */
 static void test_bound_holds_while_many_load(void **state)
 {
-        struct crowd crowd = {.cache = new_cache(4 * SIZE)};
+        struct crowd crowd = {.owner = new_cache(4 * SIZE)};
         pthread_t threads[16];
         (void)state;
 
@@ -455,7 +537,44 @@ static void test_bound_holds_while_many_load(void **state)
         }
         assert_int_equal(crowd.next_key, 80);
         assert_true(crowd.most > 2 * SIZE && crowd.most <= 4 * SIZE);
-        blockcache_free(crowd.cache);
+        free_cache(crowd.owner);
+}
+
+static void *get_and_work(void *arg)
+{
+        struct crowd *crowd = arg;
+
+        for (int i = 0; i < 5; i++) {
+                struct block *b;
+
+                if (blockcache_get_beside(crowd->owner, crowd->next_key++, SIZE, 2 * SIZE,
+                                          load_in_crowd, crowd, &b) < 0)
+                        return arg;
+                blockcache_put(crowd->owner, b);
+                blockcache_begin_work(crowd->owner, 3 * SIZE);
+                linger(crowd);
+                blockcache_end_work(crowd->owner, 3 * SIZE);
+        }
+        return NULL;
+}
+
+/* The same for loads that take twice as much memory, or work of their own. */
+static void test_bound_holds_while_many_work(void **state)
+{
+        struct crowd crowd = {.owner = new_cache(12 * SIZE)};
+        pthread_t threads[16];
+        (void)state;
+
+        for (int i = 0; i < 16; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, get_and_work, &crowd), 0);
+        for (int i = 0; i < 16; i++) {
+                void *wrong;
+
+                pthread_join(threads[i], &wrong);
+                assert_null(wrong);
+        }
+        assert_true(crowd.most > 6 * SIZE && crowd.most <= 12 * SIZE);
+        free_cache(crowd.owner);
 }
 
 int main(void)
@@ -480,7 +599,11 @@ int main(void)
             cmocka_unit_test(test_waiters_share_one_load),
             cmocka_unit_test(test_waiters_share_a_failure),
             cmocka_unit_test(test_many_readers_and_evictions),
+            cmocka_unit_test(test_what_is_filled_counts),
+            cmocka_unit_test(test_what_takes_memory_for_longer_makes_room),
+            cmocka_unit_test(test_last_block_stays_whatever_is_held),
             cmocka_unit_test(test_bound_holds_while_many_load),
+            cmocka_unit_test(test_bound_holds_while_many_work),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

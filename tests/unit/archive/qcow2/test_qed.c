@@ -66,6 +66,7 @@ static void test_clusters_of_every_kind_are_read(void **state)
         map_cluster(f, 1, DATA);
         map_cluster(f, 2, 1);
         map_cluster(f, 511, DATA + 2 * CLUSTER);
+        f->len = DATA + 3 * CLUSTER;
         d = cluster_image_scan(f);
         cluster_expect(d, 0, 4);
         cluster_expect(d, 1, 3);
@@ -153,17 +154,18 @@ static void test_clusters_that_cannot_be_are_lost_and_no_others(void **state)
 
         (void)state;
         map_cluster(f, 0, DATA);
-        map_cluster(f, 1, CLUSTERS * CLUSTER); /* behind the file's end */
-        map_cluster(f, 2, DATA);
+        map_cluster(f, 1, CLUSTERS * CLUSTER); /* after the file's end */
+        map_cluster(f, 2, DATA + 2 * CLUSTER);
         map_cluster(f, 3, DATA + 512);
         map_cluster(f, 4, UINT64_MAX);
         map_cluster(f, 5, UINT64_MAX - CLUSTER + 1);
         map_cluster(f, 6, 2);
         map_cluster(f, 7, DATA + CLUSTER);
+        f->len = DATA + 3 * CLUSTER;
         d = cluster_image_scan(f);
         cluster_expect(d, 0, 3);
         cluster_expect_lost(d, 1);
-        cluster_expect(d, 2, 3);
+        cluster_expect(d, 2, 5);
         for (unsigned i = 3; i < 7; i++)
                 cluster_expect_lost(d, i);
         cluster_expect(d, 7, 4);

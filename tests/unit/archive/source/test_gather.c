@@ -40,7 +40,7 @@ struct fixture {
 
 static int set_up(void **state)
 {
-        /* So long before it is opened that the clock, which ticks, shows a write behind that. */
+        /* So long before it is opened that the clock, which ticks, shows a write after that. */
         static const struct timespec ticks = {.tv_nsec = 30000000};
         struct fixture *f = calloc(1, sizeof *f);
         struct error err = {0};
@@ -88,7 +88,7 @@ static void want(struct fixture *f, uint64_t offset, size_t len)
         want_at(f, offset, len, (f->count * 77 + 5) % PIECES);
 }
 
-/* COUNT pieces of LEN bytes from OFFSET on, each behind the one before. */
+/* COUNT pieces of LEN bytes from OFFSET on, each after the one before. */
 static void want_neighbours(struct fixture *f, uint64_t offset, size_t len, size_t count)
 {
         for (size_t i = 0; i < count; i++)
@@ -332,7 +332,7 @@ static void test_cut_and_written_to(void **state)
         check_fails(f, -ESTALE);
 }
 
-/* ---- sources that have no way of their own ---- */
+/* ---- other sources than files ---- */
 
 static void test_a_slice(void **state)
 {
@@ -350,6 +350,27 @@ static void test_a_slice(void **state)
         source_close(slice);
 }
 
+/* As in the file itself, which a slice of a slice lies in all the same. */
+static void test_neighbours_in_a_slice_are_one_read(void **state)
+{
+        struct fixture *f = *state;
+        struct source *outer, *slice;
+        uint64_t before;
+
+        assert_int_equal(source_open_slice(f->source, 100, 20000, &outer), 0);
+        assert_int_equal(source_open_slice(outer, 200, 1000, &slice), 0);
+        assert_true(source_is_file(slice));
+        no_pieces(f);
+        want_neighbours(f, 500, 100, 5);
+        before = inject_reads();
+        check_gathered(f, slice, 300);
+        assert_int_equal(inject_reads() - before, 1);
+        for (size_t i = 0; i < f->count; i++)
+                assert_true(f->pieces[i].offset >= 500 && f->pieces[i].offset < 1000);
+        source_close(slice);
+        source_close(outer);
+}
+
 static void test_a_slice_of_what_was_written_to(void **state)
 {
         struct fixture *f = *state;
@@ -364,7 +385,7 @@ static void test_a_slice_of_what_was_written_to(void **state)
         source_close(slice);
 }
 
-/* The pieces behind that can be had all the same. */
+/* The pieces after that can be had all the same. */
 static void test_a_slice_of_what_cannot_be_read(void **state)
 {
         struct fixture *f = *state;
@@ -410,6 +431,7 @@ int main(void)
             with_file(test_cut_in_a_piece),
             with_file(test_cut_and_written_to),
             with_file(test_a_slice),
+            with_file(test_neighbours_in_a_slice_are_one_read),
             with_file(test_a_slice_of_what_was_written_to),
             with_file(test_a_slice_of_what_cannot_be_read),
             with_file(test_another_source),

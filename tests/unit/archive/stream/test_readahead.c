@@ -10,20 +10,20 @@
 
 enum { NEAR = 2, DEPTH = 4, REACH = 20 };
 
-static struct tracks tracks;
+static struct readahead readahead;
 
 static int set_up(void **state)
 {
         (void)state;
-        tracks = (struct tracks){0};
-        tracks_init(&tracks);
+        readahead = (struct readahead){0};
+        readahead_init(&readahead);
         return 0;
 }
 
 static int tear_down(void **state)
 {
         (void)state;
-        tracks_fini(&tracks);
+        readahead_fini(&readahead);
         return 0;
 }
 
@@ -32,7 +32,7 @@ static void expect(size_t index, size_t first, size_t end)
 {
         size_t from, to;
 
-        tracks_note(&tracks, index, NEAR, DEPTH, &from, &to);
+        readahead_note(&readahead, index, NEAR, DEPTH, &from, &to);
         if (from < to || end > 0) {
                 assert_int_equal(from, first);
                 assert_int_equal(to, end);
@@ -44,7 +44,7 @@ static void read_through(size_t from, size_t to)
         size_t first, end;
 
         for (size_t i = from; i < to; i++)
-                tracks_note(&tracks, i, NEAR, DEPTH, &first, &end);
+                readahead_note(&readahead, i, NEAR, DEPTH, &first, &end);
 }
 
 static void test_who_moves_on_has_more_decoded(void **state)
@@ -73,7 +73,7 @@ static void test_order_of_requests_does_not_matter(void **state)
         expect(9, 10, 14);
         expect(8, 0, 0);
         expect(10, 14, 15);
-        assert_false(tracks_followed(&tracks, 10, NEAR, REACH));
+        assert_false(readahead_followed(&readahead, 10, NEAR, REACH));
 }
 
 static void test_two_readers_are_told_apart(void **state)
@@ -92,7 +92,7 @@ static void test_who_is_alone_is_not_followed(void **state)
         (void)state;
         for (size_t i = 0; i < 50; i++) {
                 read_through(i, i + 1);
-                assert_false(tracks_followed(&tracks, i, NEAR, REACH));
+                assert_false(readahead_followed(&readahead, i, NEAR, REACH));
         }
 }
 
@@ -101,8 +101,8 @@ static void test_who_has_somebody_behind_is_followed(void **state)
         (void)state;
         read_through(0, 3);
         read_through(10, 15);
-        assert_true(tracks_followed(&tracks, 14, NEAR, REACH));
-        assert_false(tracks_followed(&tracks, 2, NEAR, REACH));
+        assert_true(readahead_followed(&readahead, 14, NEAR, REACH));
+        assert_false(readahead_followed(&readahead, 2, NEAR, REACH));
 }
 
 /* What lies between would not fit the cache. */
@@ -112,7 +112,7 @@ static void test_who_catches_up_follows_no_more(void **state)
         (void)state;
         read_through(10, 12);
         read_through(0, 20);
-        assert_false(tracks_followed(&tracks, 19, NEAR, REACH));
+        assert_false(readahead_followed(&readahead, 19, NEAR, REACH));
 }
 
 static void test_who_is_far_behind_does_not_count(void **state)
@@ -120,7 +120,7 @@ static void test_who_is_far_behind_does_not_count(void **state)
         (void)state;
         read_through(0, 3);
         read_through(30, 33);
-        assert_false(tracks_followed(&tracks, 32, NEAR, REACH));
+        assert_false(readahead_followed(&readahead, 32, NEAR, REACH));
 }
 
 static void test_who_reads_at_random_does_not_follow(void **state)
@@ -128,7 +128,7 @@ static void test_who_reads_at_random_does_not_follow(void **state)
         (void)state;
         read_through(5, 6);
         read_through(10, 15);
-        assert_false(tracks_followed(&tracks, 14, NEAR, REACH));
+        assert_false(readahead_followed(&readahead, 14, NEAR, REACH));
 }
 
 static void test_who_has_stopped_does_not_follow(void **state)
@@ -138,17 +138,18 @@ static void test_who_has_stopped_does_not_follow(void **state)
         read_through(10, 15);
         for (size_t i = 0; i < 300; i++)
                 read_through(14, 15);
-        assert_false(tracks_followed(&tracks, 14, NEAR, REACH));
+        assert_false(readahead_followed(&readahead, 14, NEAR, REACH));
 }
 
 static void test_more_readers_than_tracks(void **state)
 {
         (void)state;
-        for (size_t i = 0; i < 3 * (size_t)TRACKS; i++)
+        for (size_t i = 0; i < 3 * (size_t)READAHEAD_TRACKS; i++)
                 expect(i * 100, 0, 0);
         /* The last one's is still there. */
-        expect((3 * (size_t)TRACKS - 1) * 100 + 1, (3 * (size_t)TRACKS - 1) * 100 + 2,
-               (3 * (size_t)TRACKS - 1) * 100 + 2 + DEPTH);
+        expect((3 * (size_t)READAHEAD_TRACKS - 1) * 100 + 1,
+               (3 * (size_t)READAHEAD_TRACKS - 1) * 100 + 2,
+               (3 * (size_t)READAHEAD_TRACKS - 1) * 100 + 2 + DEPTH);
 }
 
 int main(void)

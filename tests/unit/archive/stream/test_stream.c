@@ -18,7 +18,7 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/stream.h"
 #include "archive/stream/zstd/zstd_parse.h"
 #include "tests/fixtures/decoded_fixture.h"
@@ -56,7 +56,7 @@ static void check_all(struct source *s, struct bytes plain, size_t step)
 
 static void test_ahead_of_the_frontier_is_eagain(void **state)
 {
-        struct bytes plain = fixture_mixture(4 * MIB, 1);
+        struct bytes plain = fixture_mixture(20 * MIB, 1);
         struct bytes z = fixture_compress(plain, 1, 0, 0, 1);
         struct source *s = open_zstd(z, 0);
         uint8_t buf[16];
@@ -76,7 +76,7 @@ static void test_ahead_of_the_frontier_is_eagain(void **state)
 
 static void test_growing_part_is_readable(void **state)
 {
-        struct bytes plain = fixture_mixture(6 * MIB, 1);
+        struct bytes plain = fixture_mixture(22 * MIB, 1);
         struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
         struct source *s = open_zstd(z, 0);
         (void)state;
@@ -145,7 +145,7 @@ static void *read_at_random(void *arg)
 
                 if (frontier < sizeof buf)
                         continue;
-                /* Half of the reads are close behind the pass. */
+                /* Half of the reads are close after the pass. */
                 at = fixture_random(&seed) % (frontier - sizeof buf + 1);
                 if (i % 2 && frontier > MIB)
                         at = frontier - sizeof buf - at % (MIB - sizeof buf);
@@ -213,7 +213,7 @@ static void read_on_another_thread(struct lagging *r)
         pthread_join(thread, NULL);
 }
 
-/* Who reads behind the pass, by less than the cache holds, has nothing decoded a second time. */
+/* Who reads after the pass, by less than the cache holds, has nothing decoded a second time. */
 static void test_lagging_reader_is_fed(void **state)
 {
         const struct stream_options o = {
@@ -278,6 +278,7 @@ static void test_loaded_table_needs_no_pass(void **state)
         second = open_with(&zstd_codec, z, &o);
         assert_int_equal(reach(second, 1000), plain.len);
         check_all(second, plain, 777777);
+        assert_true(stream_work(second) >= plain.len);
         source_close(second);
         source_close(first);
         free(plain.data);
@@ -347,49 +348,92 @@ static void test_bomb_stays_bounded(void **state)
         free(z.data);
 }
 
-static void test_damage_ends_the_frontier(void **state)
+static void test_a_cut_ends_the_stream(void **state)
 {
         struct bytes plain = fixture_mixture(4 * MIB, 1);
         struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
-        struct error err = {0};
+        struct passage p;
         struct source *s;
-        uint64_t end;
         uint8_t buf[16];
         (void)state;
 
         s = open_zstd((struct bytes){z.data, z.len / 2}, 0);
-        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
-        assert_true(end > MIB);
-        decoded_expect(s, plain, 0, (size_t)end);
-        assert_int_equal(source_pread(s, buf, sizeof buf, end - 8), -EIO);
-        assert_int_equal(reach(s, end), end);
-        assert_int_equal(source_reach(s, end + 1, &end, &err), -EIO);
+        decoded_pass(s, &p);
+        assert_int_equal(p.damages, 1);
+        assert_true(p.end > MIB && p.end == s->size);
+        decoded_expect(s, plain, 0, (size_t)p.end);
+        assert_int_equal(source_pread(s, buf, sizeof buf, p.end - 8), 8);
+        assert_int_equal(reach(s, p.end + 1), p.end);
+        source_close(s);
+        free(plain.data);
+        free(z.data);
+}
+
+static void expect_pin(struct source *slice, struct bytes plain, uint64_t base, uint64_t at)
+{
+        struct source_pin pin;
+
+        assert_int_equal(source_pin(slice, at, true, &pin), 1);
+        assert_true(pin.start <= at && pin.end > at && pin.end <= slice->size);
+        assert_memory_equal(pin.data, plain.data + base + pin.start, pin.end - pin.start);
+        source_unpin(slice, &pin);
+}
+
+/* A slice has what its stream has, as far as that has come, where it lies in memory. */
+static void test_a_slice(void **state)
+{
+        const uint64_t base = 2 * MIB + 77, len = 3 * MIB;
+        struct bytes plain = fixture_mixture(9 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
+        struct source *s = open_zstd(z, 64 * MIB), *slice;
+        struct error err = {0};
+        struct source_pin pin;
+        char buf[100];
+        uint64_t end;
+        (void)state;
+
+        assert_int_equal(source_open_slice(s, base, len, &slice), 0);
+        assert_true(source_can_pin(slice) && !source_is_file(slice));
+        assert_true(source_frontier(slice) == 0 && source_decoded(slice) == 0);
+        assert_int_equal(source_pin(slice, 10, true, &pin), -EAGAIN);
+        assert_int_equal(source_look_ahead(slice, 200, &end, &err), 0);
+        assert_true(end >= 200 && end == source_decoded(slice));
+        assert_int_equal(source_peek(slice, buf, sizeof buf, 50), sizeof buf);
+        assert_memory_equal(buf, plain.data + base + 50, sizeof buf);
+        assert_int_equal(source_reach(slice, len + MIB, &end, &err), 0);
+        assert_true(end == len && source_frontier(slice) == len);
+        assert_int_equal(source_peek(slice, buf, sizeof buf, len - 7), 7);
+        for (uint64_t at = 0; at < len; at += 100000)
+                expect_pin(slice, plain, base, at);
+        expect_pin(slice, plain, base, len - 1);
+        assert_int_equal(source_pin(slice, len, true, &pin), 0);
+        source_close(slice);
         source_close(s);
         free(plain.data);
         free(z.data);
 }
 
 /* What is lent stays where it is, whatever else the cache has to take in meanwhile. */
-static void test_lends_from_memory(void **state)
+static void test_pins_in_memory(void **state)
 {
         struct bytes plain = fixture_mixture(9 * MIB, 1);
         struct bytes z = fixture_compress(plain, 1, 18, 1, 1);
         struct source *s = open_zstd(z, MIB);
         const uint64_t at = MIB + 5;
-        struct source_loan loan;
+        struct source_pin pin;
         (void)state;
 
-        assert_int_equal(source_borrow(s, at, true, &loan), -EAGAIN);
+        assert_int_equal(source_pin(s, at, true, &pin), -EAGAIN);
         assert_int_equal(reach(s, UINT64_MAX), plain.len);
-        assert_true(source_lends(s));
-        assert_int_equal(source_borrow(s, plain.len, true, &loan), 0);
+        assert_true(source_can_pin(s));
+        assert_int_equal(source_pin(s, plain.len, true, &pin), 0);
         check_all(s, plain, MIB);
-        assert_int_equal(source_borrow(s, at, false, &loan), -EAGAIN);
-        assert_int_equal(source_borrow(s, at, true, &loan), 1);
+        assert_int_equal(source_pin(s, at, false, &pin), -EAGAIN);
+        assert_int_equal(source_pin(s, at, true, &pin), 1);
         check_all(s, plain, MIB);
-        assert_true(loan.start <= at && loan.end > at && loan.end <= plain.len);
-        assert_memory_equal(loan.data, plain.data + loan.start, loan.end - loan.start);
-        source_give_back(s, &loan);
+        assert_true(pin.start <= at && pin.end > at && pin.end <= plain.len);
+        assert_memory_equal(pin.data, plain.data + pin.start, pin.end - pin.start);
+        source_unpin(s, &pin);
         source_close(s);
         free(plain.data);
         free(z.data);
@@ -409,11 +453,11 @@ static void test_damage_is_remembered_for_a_while(void **state)
         assert_true(restart_get(stream_table(s), 1, &segment));
         decoded_expect(s, plain, plain.len - 16, 16);
         z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
-        assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.end - 16), -EIO);
         z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
-        assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.end - 16), -EIO);
         sleep(4);
-        decoded_expect(s, plain, segment.point.out, 16);
+        decoded_expect(s, plain, segment.end - 16, 16);
         source_close(s);
         free(plain.data);
         free(z.data);
@@ -469,6 +513,11 @@ static ssize_t copy_pass(void *pass, void *buf, size_t len, struct restart_build
         return n;
 }
 
+static struct codec_trust copy_trust(const void *pass)
+{
+        return (struct codec_trust){.settled = ((const struct copying *)pass)->at};
+}
+
 static int copy_segment(const struct restart_point *point, const void *history, uint8_t *input,
                         size_t size, void *out, size_t len, struct error *err)
 {
@@ -487,6 +536,7 @@ static const struct codec_ops copy_codec = {
     .pass_open = copy_open,
     .pass_close = free,
     .pass = copy_pass,
+    .trust = copy_trust,
     .decode = copy_segment,
 };
 
@@ -567,8 +617,9 @@ int main(void)
             cmocka_unit_test(test_loaded_table_needs_no_pass),
             cmocka_unit_test(test_frame_without_points),
             cmocka_unit_test(test_bomb_stays_bounded),
-            cmocka_unit_test(test_damage_ends_the_frontier),
-            cmocka_unit_test(test_lends_from_memory),
+            cmocka_unit_test(test_a_cut_ends_the_stream),
+            cmocka_unit_test(test_a_slice),
+            cmocka_unit_test(test_pins_in_memory),
             cmocka_unit_test(test_damage_is_remembered_for_a_while),
             cmocka_unit_test(test_plain_bytes_stay_a_plain_source),
             cmocka_unit_test(test_point_that_proves_is_kept),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Damaged compressed archives: the stream goes on behind the damage, what is there is served, and
+ * Damaged compressed archives: the stream goes on after the damage, what is there is served, and
  * every byte that is served is right.
  */
 #include <errno.h>

@@ -177,17 +177,15 @@ static void test_vmstate_as_declared(void **state)
 }
 
 /* One that does not is whole clusters. */
-static int stays_in_its_cluster(void *ctx, struct disk *d, const struct extent *e, size_t n)
+static int stays_in_its_cluster(void *ctx, struct disk *d, uint64_t pos,
+                                const struct volume_extent *e)
 {
         uint64_t *bytes = ctx;
+        uint64_t first = pos / CLUSTER, last = (pos + e->len - 1) / CLUSTER;
 
         (void)d;
-        for (size_t i = 0; i < n; i++) {
-                uint64_t first = e[i].start / CLUSTER, last = (e[i].start + e[i].len - 1) / CLUSTER;
-
-                assert_true(first == last || (e[i].start | e[i].len) % CLUSTER == 0);
-                *bytes += e[i].len;
-        }
+        assert_true(first == last || (pos | e->len) % CLUSTER == 0);
+        *bytes += e->len;
         return 0;
 }
 
@@ -200,7 +198,7 @@ static void test_parts_of_clusters_are_not_merged(void **state)
         enum { COUNT = sizeof masks / sizeof *masks };
         struct backup f = backup_start();
         uint64_t bytes = 0;
-        const struct index_tap tap = {.ctx = &bytes, .extents = stays_in_its_cluster};
+        const struct index_observer observer = {.ctx = &bytes, .extent = stays_in_its_cluster};
 
         (void)state;
         backup_device(&f, 1, "a", COUNT * CLUSTER);
@@ -208,7 +206,7 @@ static void test_parts_of_clusters_are_not_merged(void **state)
         for (uint32_t i = 0; i < COUNT; i++)
                 backup_cluster(&f, 1, i, masks[i]);
         assert_int_equal(backup_open(&f, false), 0);
-        assert_int_equal(index_scan(f.index, &tap, &f.err), 0);
+        assert_int_equal(index_scan(f.index, &observer, &f.err), 0);
         assert_int_equal(bytes, COUNT * CLUSTER);
         backup_end(&f);
 }
@@ -232,7 +230,7 @@ static void test_missing_cluster_is_lost(void **state)
         backup_expect_lost(d, 2 * CLUSTER - BLOCK);
         backup_expect_pattern(d, 1, 2 * CLUSTER);
         assert_int_equal(d->totals.lost, CLUSTER);
-        /* A read gives what is in front of the loss. */
+        /* A read gives what is before the loss. */
         assert_int_equal(disk_read(d, two, sizeof two, CLUSTER - BLOCK), BLOCK);
         backup_end(&f);
 }
@@ -323,9 +321,9 @@ static void test_cluster_beyond_the_end(void **state)
         backup_header(&f);
         at = vma_writer_offset(f.w);
         backup_cluster(&f, 1, 0, 0xffff);
-        backup_cluster(&f, 1, 2, 0x00ff); /* behind the end, with data */
+        backup_cluster(&f, 1, 2, 0x00ff); /* after the end, with data */
         backup_cluster(&f, 1, 1, 0xffff); /* reached only if that data is skipped */
-        backup_cluster(&f, 1, 3, 0x0000); /* behind the end, zero: tolerated */
+        backup_cluster(&f, 1, 3, 0x0000); /* after the end, zero: tolerated */
         d = backup_scan(&f);
         assert_int_equal(d->totals.lost, 0);
         backup_expect_damage(&f, at, "beyond");
@@ -474,7 +472,7 @@ static void test_truncated_at_every_byte(void **state)
         backup_end(&f);
 }
 
-/* What is whole in front of the cut is readable, to the block. */
+/* What is whole before the cut is readable, to the block. */
 static void test_truncated_inside_a_cluster(void **state)
 {
         struct backup f = backup_start();
@@ -520,7 +518,7 @@ static void test_genuine_tiny(void **state)
         assert_int_equal(d->totals.stored, 12288);
         assert_int_equal(disk_next_data(d, 0, &pos), 0);
         assert_int_equal(index_file_count(index), 1);
-        assert_int_equal(index_file(index, 0)->len, 116);
+        assert_int_equal(index_file(index, 0)->volume->size, 116);
         index_close(index);
 }
 

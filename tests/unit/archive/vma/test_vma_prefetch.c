@@ -24,6 +24,7 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/format.h"
+#include "archive/shared.h"
 #include "archive/source/source.h"
 #include "tests/fixtures/vma_writer.h"
 
@@ -32,10 +33,10 @@ enum {
         CLUSTERS = 24576, /* ragged, 0.7 GiB of archive */
         EXTENTS = (CLUSTERS + VMA_SLOTS_GENUINE - 1) / VMA_SLOTS_GENUINE,
         DISK_NS = 1000000,
-        WALKERS = 16,
+        PREFETCH_THREADS = 16,
 };
 
-static const uint8_t uuid[16] = "of the walkers'";
+static const uint8_t uuid[16] = "of the threads'";
 
 /* ---- a slow disk ---- */
 
@@ -100,11 +101,11 @@ static const struct source_ops disk_ops = {
 static const struct source_ops alone_ops = {
     .name = "file", .pread = disk_pread, .close = disk_close};
 
-static struct disk_source open_disk(int fd, bool with_walkers)
+static struct disk_source open_disk(int fd, bool with_prefetch)
 {
         struct disk_source d = {.fd = fd, .ns = DISK_NS, .caches = true};
 
-        d.base.ops = with_walkers ? &disk_ops : &alone_ops;
+        d.base.ops = with_prefetch ? &disk_ops : &alone_ops;
         d.base.size = (uint64_t)lseek(fd, 0, SEEK_END);
         d.pages = calloc(d.base.size / PAGE + 2, 1);
         d.scanner = pthread_self();
@@ -123,7 +124,7 @@ struct story {
         XXH64_hash_t hash; /* of all that was told, in order */
         unsigned extents, damages;
         long busy_ns;               /* that each extent's clusters take */
-        struct disk_source *cancel; /* end the scan when all walkers read this one; NULL: go on */
+        struct disk_source *cancel; /* end the scan when all threads read this one; NULL: go on */
 };
 
 static void tell(struct story *s, const void *what, size_t len)
@@ -131,17 +132,10 @@ static void tell(struct story *s, const void *what, size_t len)
         s->hash = XXH64(what, len, s->hash);
 }
 
-static int on_disk(void *ctx, const struct archive_disk *disk)
+static int on_entry(void *ctx, const struct entry *entry)
 {
         (void)ctx;
-        (void)disk;
-        return 0;
-}
-
-static int on_file(void *ctx, const struct archive_file *file)
-{
-        (void)ctx;
-        (void)file;
+        (void)entry;
         return 0;
 }
 
@@ -157,12 +151,6 @@ static int on_extents(void *ctx, uint32_t disk, const struct extent *extents, si
         tell(s, extents, n * sizeof *extents);
         tell(s, &origin, sizeof origin);
         s->extents++;
-        return 0;
-}
-
-static int on_gone(void *ctx, uint64_t start, uint64_t end)
-{
-        tell(ctx, (uint64_t[]){start, end}, 2 * sizeof start);
         return 0;
 }
 
@@ -188,7 +176,7 @@ static int on_progress(void *ctx, uint64_t done)
         struct story *s = ctx;
 
         tell(s, &done, sizeof done);
-        if (!s->cancel || s->cancel->inside < WALKERS / 2)
+        if (!s->cancel || s->cancel->inside < PREFETCH_THREADS / 2)
                 return 0;
         s->cancel->cancelled = true;
         return -ECANCELED;
@@ -198,22 +186,23 @@ static int on_progress(void *ctx, uint64_t done)
 static int scan(struct disk_source *d, struct story *s)
 {
         struct archive_sink sink = {.ctx = s,
-                                    .disk = on_disk,
-                                    .file = on_file,
+                                    .entry = on_entry,
                                     .extents = on_extents,
-                                    .gone = on_gone,
                                     .size = on_size,
                                     .damage = on_damage,
                                     .progress = on_progress};
-        const struct archive_origin origin = {.name = "a.vma"};
+        struct archive_origin origin = {.name = "a.vma"};
         struct archive *a = NULL;
         struct error err = {0};
         int rc;
 
+        assert_int_equal(shared_new(0, 1, &origin.shared, &err), 0);
+        shared_release(origin.shared);
         if (archive_open(&d->base, &origin, &sink, &a, &err) < 0)
                 fail_msg("%s", err.text);
         rc = a->ops->scan(a, &sink, &err);
         archive_close(a);
+        shared_free(origin.shared);
         assert_int_equal(d->inside, 0);
         return rc;
 }
@@ -337,7 +326,7 @@ static void test_what_is_found_is_the_same(void **state)
                 expect_same(&kinds[i]);
 }
 
-/* Walkers take its headers for the archive's. */
+/* Prefetch threads take its headers for the archive's. */
 static void test_nested_archive_of_the_same_uuid(void **state)
 {
         static unsigned char nested[VMA_CLUSTER];
@@ -367,7 +356,7 @@ static void test_scan_waits_for_few_headers(void **state)
         close(fd);
 }
 
-static void test_no_walkers_where_headers_are_in_memory(void **state)
+static void test_no_prefetch_where_headers_are_in_memory(void **state)
 {
         const struct kind kind = {.name = "ragged"};
         int fd = make_archive(&kind);
@@ -385,7 +374,7 @@ static void test_no_walkers_where_headers_are_in_memory(void **state)
 }
 
 /* As extract does, which wants the data in memory, and not headers that are far away. */
-static void test_no_walkers_for_who_does_more_than_wait(void **state)
+static void test_no_prefetch_for_who_does_more_than_wait(void **state)
 {
         const struct kind kind = {.name = "ragged"};
         int fd = make_archive(&kind);
@@ -399,8 +388,8 @@ static void test_no_walkers_for_who_does_more_than_wait(void **state)
         close(fd);
 }
 
-/* Only the beginning is cold: walkers begin, and leave the rest alone. */
-static void test_walkers_end_where_headers_are_in_memory_after_all(void **state)
+/* Only the beginning is cold: prefetch threads begin, and leave the rest alone. */
+static void test_prefetch_ends_where_headers_are_in_memory_after_all(void **state)
 {
         const struct kind kind = {.name = "ragged", .times = 4};
         int fd = make_archive(&kind);
@@ -419,8 +408,8 @@ static void test_walkers_end_where_headers_are_in_memory_after_all(void **state)
         close(fd);
 }
 
-/* No page cache: whatever walkers read would be read again. */
-static void test_walkers_end_where_nothing_is_kept(void **state)
+/* No page cache: whatever prefetch threads read would be read again. */
+static void test_prefetch_ends_where_nothing_is_kept(void **state)
 {
         const struct kind kind = {.name = "ragged"};
         int fd = make_archive(&kind);
@@ -432,12 +421,12 @@ static void test_walkers_end_where_nothing_is_kept(void **state)
         assert_int_equal(scan(&d, &s), 0);
         assert_true(d.others.waits > 0);
         print_message("%u headers read by others\n", d.others.count);
-        assert_true(d.others.count <= 4 * WALKERS);
+        assert_true(d.others.count <= 4 * PREFETCH_THREADS);
         close_disk(&d);
         close(fd);
 }
 
-static void test_cancelled_while_walkers_wait(void **state)
+static void test_cancelled_while_prefetch_waits(void **state)
 {
         const struct kind kind = {.name = "ragged"};
         int fd = make_archive(&kind);
@@ -449,7 +438,7 @@ static void test_cancelled_while_walkers_wait(void **state)
         assert_true(d.cancelled);
         /* One each may have been about to. */
         print_message("%u reads begun afterwards\n", d.late);
-        assert_true(d.late <= WALKERS);
+        assert_true(d.late <= PREFETCH_THREADS);
         close_disk(&d);
         close(fd);
 }
@@ -460,11 +449,11 @@ int main(void)
             cmocka_unit_test(test_what_is_found_is_the_same),
             cmocka_unit_test(test_nested_archive_of_the_same_uuid),
             cmocka_unit_test(test_scan_waits_for_few_headers),
-            cmocka_unit_test(test_no_walkers_where_headers_are_in_memory),
-            cmocka_unit_test(test_no_walkers_for_who_does_more_than_wait),
-            cmocka_unit_test(test_walkers_end_where_headers_are_in_memory_after_all),
-            cmocka_unit_test(test_walkers_end_where_nothing_is_kept),
-            cmocka_unit_test(test_cancelled_while_walkers_wait),
+            cmocka_unit_test(test_no_prefetch_where_headers_are_in_memory),
+            cmocka_unit_test(test_no_prefetch_for_who_does_more_than_wait),
+            cmocka_unit_test(test_prefetch_ends_where_headers_are_in_memory_after_all),
+            cmocka_unit_test(test_prefetch_ends_where_nothing_is_kept),
+            cmocka_unit_test(test_cancelled_while_prefetch_waits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

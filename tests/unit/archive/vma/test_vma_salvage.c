@@ -61,17 +61,56 @@ static void test_junk_in_front_of_the_first_extent(void **state)
         salvage_discard(&m);
 }
 
-static void test_junk_behind_the_last_extent(void **state)
+/* What a tape or a block device holds after an archive that is whole says nothing of it. */
+static void test_junk_after_a_whole_archive(void **state)
 {
-        struct salvage m = salvage_make(3, NULL);
+        static const size_t lengths[] = {1, 511, 512, 5000, 300001};
+        static const uint8_t zeros[300001];
 
         (void)state;
+        for (size_t i = 0; i < 2 * sizeof lengths / sizeof *lengths; i++) {
+                struct salvage m = salvage_make(3 + i, NULL);
+                size_t n = lengths[i / 2];
+
+                salvage_insert(&m, m.extent[EXTENTS], n, i % 2 ? zeros : salvage_junk(n));
+                salvage_expect_fates(&m, "........");
+                assert_int_equal(index_damage_count(m.index), 0);
+                assert_non_null(strstr(index_info(m.index)->note, "something follows"));
+                salvage_discard(&m);
+        }
+}
+
+/* A header that follows proves that something has got in between. */
+static void test_junk_and_an_extent_again(void **state)
+{
+        struct salvage m = salvage_make(30, NULL);
+        size_t n = (size_t)(m.len - m.extent[EXTENTS - 1]);
+        uint8_t *last = malloc(n);
+
+        (void)state;
+        assert_non_null(last);
+        memcpy(last, m.bytes + m.extent[EXTENTS - 1], n);
         salvage_insert(&m, m.extent[EXTENTS], 5000, salvage_junk(5000));
-        salvage_expect_fates(&m, ".......?");
+        salvage_insert(&m, m.extent[EXTENTS] + 5000, n, last);
+        salvage_expect_fates(&m, ".......x");
+        assert_true(salvage_has_damage(&m, m.extent[EXTENTS - 1], "displaced"));
+        free(last);
         salvage_discard(&m);
 }
 
-/* Part of the header is still there: so the blocks in front of it are where they should be. */
+/* Where clusters are missing, the rest may be what is left of them, and moved. */
+static void test_junk_after_an_archive_that_is_not_whole(void **state)
+{
+        struct salvage m = salvage_make(31, NULL);
+
+        (void)state;
+        salvage_cut_out(&m, m.extent[6], m.extent[7] - m.extent[6]);
+        salvage_insert(&m, m.len, 5000, salvage_junk(5000));
+        salvage_expect_fates(&m, "......x?");
+        salvage_discard(&m);
+}
+
+/* Part of the header is still there: so the blocks before it are where they should be. */
 static void test_flipped_bits_of_headers(void **state)
 {
         (void)state;
@@ -339,10 +378,10 @@ static int count_extents(void *ctx, uint32_t disk, const struct extent *extents,
         return 0;
 }
 
-static int ignore_disk(void *ctx, const struct archive_disk *disk)
+static int ignore_entry(void *ctx, const struct entry *entry)
 {
         (void)ctx;
-        (void)disk;
+        (void)entry;
         return 0;
 }
 
@@ -367,7 +406,7 @@ static void check_bad_sectors(const struct salvage *m, uint64_t from, uint64_t t
         struct bad_source source = {.m = m, .bad_from = from, .bad_to = to};
         unsigned seen[BLOCKS] = {0};
         struct archive_sink sink = {.ctx = seen,
-                                    .disk = ignore_disk,
+                                    .entry = ignore_entry,
                                     .extents = count_extents,
                                     .damage = ignore_damage,
                                     .progress = ignore_progress};
@@ -395,7 +434,7 @@ static void test_unreadable_sectors(void **state)
         uint64_t page = m.extent[3] / BLOCK * BLOCK;
 
         (void)state;
-        /* A bad sector moves nothing: what is in front of it is to be believed. */
+        /* A bad sector moves nothing: what is before it is to be believed. */
         check_bad_sectors(&m, m.extent[3], m.extent[3] + HEADER, 3, 3);
         check_bad_sectors(&m, page, page + BLOCK, 3, 3);
         check_bad_sectors(&m, page, m.extent[5] + 5, 3, 5);
@@ -423,7 +462,7 @@ static void damage_at_random(struct salvage *m, uint64_t *random)
 
         for (size_t i = 0; i < times; i++)
                 at[i] = m->extent[0] + salvage_below(random, end - m->extent[0]);
-        /* From the back, so that what is in front of a place is where it was. */
+        /* From the back, so that what is before a place is where it was. */
         for (size_t i = 0; i < times; i++)
                 for (size_t j = i + 1; j < times; j++)
                         if (at[j] > at[i]) {
@@ -485,7 +524,9 @@ int main(void)
             cmocka_unit_test(test_sound),
             cmocka_unit_test(test_junk_between_extents),
             cmocka_unit_test(test_junk_in_front_of_the_first_extent),
-            cmocka_unit_test(test_junk_behind_the_last_extent),
+            cmocka_unit_test(test_junk_after_a_whole_archive),
+            cmocka_unit_test(test_junk_and_an_extent_again),
+            cmocka_unit_test(test_junk_after_an_archive_that_is_not_whole),
             cmocka_unit_test(test_flipped_bits_of_headers),
             cmocka_unit_test(test_overwritten_header),
             cmocka_unit_test(test_overwritten_headers),

@@ -472,7 +472,7 @@ static void writes_empty_extents_and_foreign_bytes(void **state)
         image_fini(&m);
 }
 
-/* An extent with one stored block and DAMAGE, behind one that is right. */
+/* An extent with one stored block and DAMAGE, after one that is right. */
 static void damaged_extent(unsigned damage, uint8_t out[512])
 {
         struct archive a;

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* VMDK images and descriptors: what they hold, and what is refused. */
+/* VMDK images of one file: what they hold, and what is refused. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,6 +139,9 @@ static void test_extremes_of_header_fields(void **state)
             {44, 4, UINT32_MAX, ENOTSUP, "tables of"},
             {73, 4, 0x0a0a0a0a, EIO, "as text"},
             {77, 2, 2, ENOTSUP, "method 2"},
+            {77, 2, 0, EIO, "contradicts itself"},
+            {8, 4, 1, EIO, "contradicts itself"},
+            {12, 8, UINT64_C(1) << 31, EIO, "descriptor"},
         };
         struct vmdk_image v = vmdk_small(true);
         uint8_t head[VMDK_SECTOR];
@@ -170,137 +171,137 @@ static void test_other_kinds_are_refused(void **state)
         vmdk_free(&v);
 }
 
+/* ---- descriptors inside ---- */
+
+/* Put WITH where WORD is in V's descriptor; they are of one length. */
+static void change(const struct vmdk_image *v, const char *word, const char *with)
+{
+        char *at = strstr((char *)v->file.data + VMDK_SECTOR, word);
+
+        assert_non_null(at);
+        assert_int_equal(strlen(word), strlen(with));
+        memcpy(at, with, strlen(with));
+}
+
 static void test_a_snapshot_is_refused(void **state)
 {
         struct vmdk_image v = vmdk_small(false);
-        char *cid = strstr((char *)v.file.data + VMDK_SECTOR, "ffffffff");
 
         (void)state;
-        assert_non_null(cid);
-        memcpy(cid, "12345678", 8);
+        change(&v, "ffffffff", "12345678");
+        assert_refused(&v, ENOTSUP, "snapshot");
+        vmdk_free(&v);
+        v = vmdk_small(false);
+        change(&v, "ffffffff", "00000000");
+        change(&v, "ddb.adapterType = \"ide\"", "parentFileNameHint=\"x\" ");
         assert_refused(&v, ENOTSUP, "snapshot");
         vmdk_free(&v);
 }
 
-/* ---- descriptors ---- */
-
-static char dir[32];
-
-static void put(const char *name, const void *data, size_t len)
-{
-        char path[80];
-        FILE *f;
-
-        snprintf(path, sizeof path, "%s/%s", dir, name);
-        f = fopen(path, "w");
-        assert_non_null(f);
-        assert_int_equal(fwrite(data, 1, len, f), len);
-        assert_int_equal(fclose(f), 0);
-}
-
-static int open_descriptor(struct image *o, const char *extents)
-{
-        struct index_options options = {0};
-        char text[1000], path[80];
-
-        snprintf(text, sizeof text,
-                 "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n%s\n", extents);
-        put("d.vmdk", text, strlen(text));
-        snprintf(path, sizeof path, "%s/d.vmdk", dir);
-        *o = (struct image){.fd = -1};
-        return index_open(path, &options, &o->index, &o->err);
-}
-
-static void test_parts_of_every_kind(void **state)
+static void test_a_parent_of_zero_is_none(void **state)
 {
         struct vmdk_image v = vmdk_small(false);
         struct image o;
-        char extents[200];
 
         (void)state;
-        put("sparse.vmdk", v.file.data, v.file.len);
-        memset(buffer, 'x', sizeof buffer);
-        put("flat.vmdk", buffer, sizeof buffer);
-        snprintf(extents, sizeof extents,
-                 "RW 8 FLAT \"flat.vmdk\" 16\nRW 16 ZERO\nRDONLY %llu SPARSE \"sparse.vmdk\"",
-                 (unsigned long long)v.size / VMDK_SECTOR);
-        assert_int_equal(open_descriptor(&o, extents), 0);
-        assert_int_equal(index_scan(o.index, NULL, &o.err), 0);
-        o.disk = index_disk(o.index, 0);
-        assert_string_equal(o.disk->name, "disk-d.raw");
-        assert_int_equal(o.disk->size, v.size + 24 * VMDK_SECTOR);
-        assert_int_equal(disk_read(o.disk, buffer, VMDK_GRAIN, 24 * VMDK_SECTOR), VMDK_GRAIN);
-        assert_memory_equal(buffer, vmdk_pattern(0), VMDK_GRAIN);
-        assert_int_equal(disk_read(o.disk, buffer, 3 * VMDK_BLOCK, 0), 3 * VMDK_BLOCK);
-        assert_int_equal(buffer[0], 'x');
-        assert_int_equal(buffer[VMDK_BLOCK - 1], 'x');
-        assert_int_equal(buffer[VMDK_BLOCK], 0);
-        index_close(o.index);
+        change(&v, "ffffffff", "00000000");
+        o = vmdk_scanned(&v);
+        vmdk_expect_small(&o);
+        image_end(&o);
         vmdk_free(&v);
 }
 
-static void assert_descriptor_refused(const char *extents, int code, const char *word)
+/* Whoever does not say that there is no parent may have one. */
+static void test_a_descriptor_that_names_no_parent_is_damaged(void **state)
 {
+        struct vmdk_image v = vmdk_small(false);
+
+        (void)state;
+        change(&v, "parentCID",
+               "parentC\xc9"
+               "D");
+        assert_refused(&v, EIO, "parent");
+        vmdk_free(&v);
+}
+
+/* All that is after the text of the descriptor moves up by its length. */
+static void test_an_image_without_its_descriptor_is_refused(void **state)
+{
+        (void)state;
+        for (int stream = 0; stream < 2; stream++) {
+                struct vmdk_image v = vmdk_small(stream);
+                uint8_t *text = v.file.data + VMDK_SECTOR;
+                size_t len = strlen((char *)text);
+
+                memmove(text, text + len, v.file.len - VMDK_SECTOR - len);
+                v.file.len -= len;
+                assert_refused(&v, EIO, "no descriptor");
+                vmdk_free(&v);
+                v = vmdk_small(stream);
+                memset(v.file.data + VMDK_SECTOR, 0, 20 * VMDK_SECTOR);
+                assert_refused(&v, EIO, "no descriptor");
+                store_le64(v.file.data + 28, UINT64_C(1) << 40);
+                assert_refused(&v, EIO, "descriptor");
+                store_le64(v.file.data + 28, 0);
+                assert_refused(&v, EIO, "no descriptor");
+                vmdk_free(&v);
+        }
+}
+
+static void test_a_header_and_a_descriptor_that_differ_are_refused(void **state)
+{
+        struct vmdk_image v = vmdk_small(false);
+
+        (void)state;
+        change(&v, "SPARSE \"", "FLAT   \"");
+        assert_refused(&v, EIO, "does not fit its header");
+        vmdk_free(&v);
+        v = vmdk_small(false);
+        store_le64(v.file.data + 12, 0);
+        assert_refused(&v, EIO, "one of them is damaged");
+        store_le64(v.file.data + 12, v.size / VMDK_SECTOR + VMDK_GRAIN / VMDK_SECTOR);
+        assert_refused(&v, EIO, "one of them is damaged");
+        vmdk_free(&v);
+}
+
+/* A header for nothing, and a descriptor of a flat disk that is in the same file. */
+static void test_a_flat_disk_after_its_descriptor(void **state)
+{
+        struct vmdk_image v = vmdk_start(false, VMDK_GRAIN);
         struct image o;
 
-        assert_int_equal(open_descriptor(&o, extents), -code);
-        if (!strstr(o.err.text, word))
-                fail_msg("%s", o.err.text);
+        (void)state;
+        vmdk_grain(&v, 0, vmdk_pattern(7));
+        store_le64(v.file.data + 12, 0);
+        change(&v, "RW 128 SPARSE \"disk.vmdk\"\n\n", "RW 128 FLAT \"d.vmdk\" 21   \n");
+        o = vmdk_scanned(&v);
+        assert_int_equal(o.disk->size, VMDK_GRAIN);
+        assert_int_equal(index_damage_count(o.index), 0);
+        assert_int_equal(disk_read(o.disk, buffer, VMDK_GRAIN, 0), VMDK_GRAIN);
+        assert_memory_equal(buffer, vmdk_pattern(7), VMDK_GRAIN);
+        image_end(&o);
+        change(&v, "\" 21", "\" 20");
+        assert_refused(&v, EIO, "where in the file");
+        vmdk_free(&v);
 }
 
-static void test_parts_lie_in_the_descriptors_folder_alone(void **state)
+/* The first part has no name to compare others with. */
+static void test_a_flat_disk_that_begins_with_zeros(void **state)
 {
-        char path[80];
+        struct vmdk_image v = vmdk_start(false, VMDK_GRAIN);
+        struct image o;
 
         (void)state;
-        snprintf(path, sizeof path, "%s/link.vmdk", dir);
-        assert_int_equal(symlink("/etc/passwd", path), 0);
-        assert_descriptor_refused("RW 1 FLAT \"/etc/passwd\" 0", EPERM, "/etc/passwd");
-        assert_descriptor_refused("RW 1 FLAT \"../x.vmdk\" 0", EPERM, "folder");
-        assert_descriptor_refused("RW 1 FLAT \"..\" 0", EPERM, "folder");
-        assert_descriptor_refused("RW 1 FLAT \".\" 0", EISDIR, "directory");
-        assert_descriptor_refused("RW 1 FLAT \"link.vmdk\" 0", ELOOP, "link");
-        assert_descriptor_refused("RW 1 FLAT \"none.vmdk\" 0", ENOENT, "none.vmdk");
-}
-
-static void test_descriptors_that_are_wrong(void **state)
-{
-        (void)state;
-        put("short.vmdk", "short", 5);
-        assert_descriptor_refused("", EIO, "names no part");
-        assert_descriptor_refused("RW 8 FLAT short.vmdk", EIO, "no name");
-        assert_descriptor_refused("RW many ZERO", EIO, "no size");
-        assert_descriptor_refused("RW 18446744073709551616 ZERO", EFBIG, "1 PiB");
-        assert_descriptor_refused("RW 8 FLAT \"short.vmdk\" 0", EIO, "cut off");
-        assert_descriptor_refused("RW 8 SPARSE \"short.vmdk\"", EIO, "cut off");
-        assert_descriptor_refused("RW 8 SPARSE \"d.vmdk\"", EIO, "d.vmdk");
-        assert_descriptor_refused("RW 8 FLAT \"short.vmdk\" 36028797018963968", EIO, "cut off");
-        assert_descriptor_refused("RW 18446744073709551615 ZERO", EFBIG, "1 PiB");
-        assert_descriptor_refused("RW 2199023255552 ZERO\nRW 8 ZERO", EFBIG, "1 PiB");
-        assert_descriptor_refused("RW 1 ZERO\nRW 8 ZERO", ENOTSUP, "4 KiB");
-        assert_descriptor_refused("RW 8 VMFSSPARSE \"short.vmdk\"", ENOTSUP, "VMFSSPARSE");
-        assert_descriptor_refused("RW 8 VMFSRDM \"short.vmdk\"", ENOTSUP, "VMFSRDM");
-}
-
-static int make_dir(void **state)
-{
-        (void)state;
-        strcpy(dir, "/tmp/vmafs-vmdk-XXXXXX");
-        return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-        static const char *const names[] = {"d.vmdk", "sparse.vmdk", "flat.vmdk", "short.vmdk",
-                                            "link.vmdk"};
-        char path[80];
-
-        (void)state;
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-                unlink(path);
-        }
-        return rmdir(dir);
+        vmdk_grain(&v, 0, vmdk_pattern(7));
+        store_le64(v.file.data + 12, 0);
+        change(&v, "RW 128 SPARSE \"disk.vmdk\"\n\nddb.adapterType = \"ide\"",
+               "RW 8 ZERO\nRW 8 FLAT \"d.vmdk\" 21\n\nddb.x=\"xxxxxxxxx\"");
+        o = vmdk_scanned(&v);
+        assert_int_equal(o.disk->size, 8192);
+        assert_int_equal(disk_read(o.disk, buffer, 4096, 4096), 4096);
+        assert_memory_equal(buffer, vmdk_pattern(7), 4096);
+        image_end(&o);
+        vmdk_free(&v);
 }
 
 int main(void)
@@ -314,10 +315,12 @@ int main(void)
             cmocka_unit_test(test_extremes_of_header_fields),
             cmocka_unit_test(test_other_kinds_are_refused),
             cmocka_unit_test(test_a_snapshot_is_refused),
-            cmocka_unit_test_setup_teardown(test_parts_of_every_kind, make_dir, remove_dir),
-            cmocka_unit_test_setup_teardown(test_parts_lie_in_the_descriptors_folder_alone,
-                                            make_dir, remove_dir),
-            cmocka_unit_test_setup_teardown(test_descriptors_that_are_wrong, make_dir, remove_dir),
+            cmocka_unit_test(test_a_parent_of_zero_is_none),
+            cmocka_unit_test(test_a_descriptor_that_names_no_parent_is_damaged),
+            cmocka_unit_test(test_an_image_without_its_descriptor_is_refused),
+            cmocka_unit_test(test_a_header_and_a_descriptor_that_differ_are_refused),
+            cmocka_unit_test(test_a_flat_disk_after_its_descriptor),
+            cmocka_unit_test(test_a_flat_disk_that_begins_with_zeros),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

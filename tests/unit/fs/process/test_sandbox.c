@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the sandbox refuses, and what has to go on working in it. Each attempt is made by a process
- * of its own, which the sandbox could not let go of again.
+ * What the sandbox refuses, and what has to go on working in it. What it does about files is
+ * test_sandbox_files.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,114 +32,8 @@
 
 #include <cmocka.h>
 
-#include "archive/error.h"
-#include "fs/process/sandbox.h"
 #include "index/index.h"
-
-#define TINY "tests/data/good/tiny.vma"
-
-enum { NO_SANDBOX = 200, NO_INDEX, KILLED = 1000 }; /* above every errno that is looked for */
-
-struct fixture {
-        char dir[64];
-        char index[96]; /* in dir */
-};
-
-typedef int attempt_fn(const struct fixture *f); /* 0 or an errno */
-
-static int setup(void **state)
-{
-        struct fixture *f = calloc(1, sizeof *f);
-
-        snprintf(f->dir, sizeof f->dir, "/tmp/test_sandbox.XXXXXX");
-        if (!mkdtemp(f->dir))
-                return -1;
-        snprintf(f->index, sizeof f->index, "%s/i", f->dir);
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        struct fixture *f = *state;
-        char other[96];
-
-        snprintf(other, sizeof other, "%s/other", f->dir);
-        unlink(other);
-        unlink(f->index);
-        rmdir(f->dir);
-        free(f);
-        return 0;
-}
-
-enum mode { MOUNT, VERB };
-
-static void enter(const struct fixture *f, enum mode mode)
-{
-        struct index_options options = {.sidecar = INDEX_SIDECAR_BUILD, .sidecar_path = f->index};
-        struct error err = {0};
-        struct index *index;
-
-        if (mode == VERB)
-                sandbox_verb();
-        if (index_open(TINY, &options, &index, &err) < 0)
-                _exit(NO_INDEX);
-        if (mode == VERB)
-                sandbox_verb_opened(index, -1);
-        else if (sandbox_mount(index, false, &err) < 0)
-                _exit(NO_SANDBOX);
-}
-
-static int outcome(pid_t pid)
-{
-        int status;
-
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED + WTERMSIG(status);
-}
-
-/* What comes of ATTEMPT in a sandboxed process. */
-static int sandboxed(void **state, enum mode mode, attempt_fn *attempt)
-{
-        const struct fixture *f = *state;
-        pid_t pid;
-
-        if (!sandbox_is_built()) {
-                print_message("a sanitizer's runtime does what the sandbox refuses\n");
-                skip();
-        }
-        pid = fork();
-        if (pid == 0) {
-                enter(f, mode);
-                _exit(attempt(f));
-        }
-        return outcome(pid);
-}
-
-static void refused(void **state, attempt_fn *attempt, int error)
-{
-        assert_int_equal(sandboxed(state, MOUNT, attempt), error);
-        assert_int_equal(sandboxed(state, VERB, attempt), error);
-}
-
-static void works(void **state, attempt_fn *attempt)
-{
-        refused(state, attempt, 0);
-}
-
-static int result(long rc)
-{
-        return rc < 0 ? errno : 0;
-}
-
-static void skip_without_landlock(void)
-{
-        if (syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION) >
-            0)
-                return;
-        print_message("the kernel has no Landlock\n");
-        skip();
-}
+#include "tests/fixtures/sandbox_fixture.h"
 
 /* ---- what is refused ---- */
 
@@ -363,24 +257,10 @@ static int try_list(const struct fixture *f)
         return result(open("/", O_RDONLY | O_DIRECTORY));
 }
 
-static int try_create(const struct fixture *f)
-{
-        (void)f;
-        return result(open("/tmp/test_sandbox.made", O_WRONLY | O_CREAT, 0600));
-}
-
 static int try_archive(const struct fixture *f)
 {
         (void)f;
-        return result(open(TINY, O_RDONLY));
-}
-
-static int try_subfolder(const struct fixture *f)
-{
-        char path[96];
-
-        snprintf(path, sizeof path, "%s/sub", f->dir);
-        return result(mkdir(path, 0700));
+        return result(open(SANDBOX_TINY, O_RDONLY));
 }
 
 static void opens_nothing_else(void **state)
@@ -388,53 +268,26 @@ static void opens_nothing_else(void **state)
         skip_without_landlock();
         refused(state, try_passwd, EACCES);
         refused(state, try_list, EACCES);
-        refused(state, try_create, EACCES);
         refused(state, try_archive, EACCES);
-        refused(state, try_subfolder, EACCES);
 }
 
 /* ---- what goes on working ---- */
 
-/* As index/sidecar/location.c does it. */
-static int link_file(const struct fixture *f)
+static int keep_index(const struct fixture *f)
 {
-        int fd = open(f->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        char self[32], other[96];
-
-        if (fd < 0)
-                return errno;
-        snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-        snprintf(other, sizeof other, "%s/other", f->dir);
-        if (linkat(AT_FDCWD, self, AT_FDCWD, other, AT_SYMLINK_FOLLOW) < 0)
-                return errno;
-        if (rename(other, f->index) < 0)
-                return errno;
-        close(fd);
-        return result(unlink(f->index));
+        if (index_scan(f->opened, NULL, NULL) < 0)
+                return EIO;
+        return index_sidecar_state(f->opened).problem ? EACCES : 0;
 }
 
-static void makes_files_in_its_folder(void **state)
+static void has_its_index_kept(void **state)
 {
-        works(state, link_file);
-}
+        const struct fixture *f = *state;
 
-static int name_files(const struct fixture *f)
-{
-        char other[96];
-        int fd;
-
-        snprintf(other, sizeof other, "%s/other", f->dir);
-        fd = open(other, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return errno;
-        if (ftruncate(fd, 100) < 0 || fsync(fd) < 0 || rename(other, f->index) < 0)
-                return errno;
-        return result(unlink(f->index));
-}
-
-static void makes_files_by_name_in_its_folder(void **state)
-{
-        works(state, name_files);
+        for (int mode = MOUNT; mode <= VERB; mode++) {
+                assert_int_equal(sandboxed(state, (enum sandbox_mode)mode, keep_index), 0);
+                assert_int_equal(unlink(f->index), 0);
+        }
 }
 
 static void *do_nothing(void *arg)
@@ -529,27 +382,24 @@ static void leaves_libc_its_own(void **state)
         works(state, use_libc);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            TEST(starts_no_program),
-            TEST(starts_no_process),
-            TEST(has_no_network),
-            TEST(traces_nobody),
-            TEST(signals_nobody_else),
-            TEST(changes_no_mounts_or_namespaces),
-            TEST(makes_no_code),
-            TEST(does_not_know_other_calls),
-            TEST(gains_no_privileges),
-            TEST(opens_nothing_else),
-            TEST(holds_new_threads_too),
-            TEST(makes_files_in_its_folder),
-            TEST(makes_files_by_name_in_its_folder),
-            TEST(starts_and_cancels_threads),
-            TEST(can_abort),
-            TEST(leaves_libc_its_own),
+            SANDBOX_TEST(starts_no_program),
+            SANDBOX_TEST(starts_no_process),
+            SANDBOX_TEST(has_no_network),
+            SANDBOX_TEST(traces_nobody),
+            SANDBOX_TEST(signals_nobody_else),
+            SANDBOX_TEST(changes_no_mounts_or_namespaces),
+            SANDBOX_TEST(makes_no_code),
+            SANDBOX_TEST(does_not_know_other_calls),
+            SANDBOX_TEST(gains_no_privileges),
+            SANDBOX_TEST(opens_nothing_else),
+            SANDBOX_TEST(holds_new_threads_too),
+            SANDBOX_TEST(has_its_index_kept),
+            SANDBOX_TEST(starts_and_cancels_threads),
+            SANDBOX_TEST(can_abort),
+            SANDBOX_TEST(leaves_libc_its_own),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

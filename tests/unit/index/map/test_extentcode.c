@@ -51,10 +51,10 @@ static void expect(struct bytes b, const struct extent *extents, size_t n)
         assert_ptr_equal(at, end);
 }
 
-/* The bytes are refused, and nothing at or behind their end is touched. */
+/* The bytes are refused, and nothing at or after their end is touched. */
 static void expect_refusal(const uint8_t *bytes, size_t len)
 {
-        uint8_t *exact = malloc(len + 1); /* a sanitizer sees who reads more: it ends the block */
+        uint8_t *exact = malloc(len + 1); /* a sanitizer sees a read past it: it ends the block */
         uint8_t *start = exact + 1;
         struct extentcode code = {0};
         const uint8_t *at = start;
@@ -232,7 +232,7 @@ static void test_data_that_goes_on_over_the_last_address_is_refused(void **state
         free(b.data);
 }
 
-/* Whatever the bytes are: nothing behind them is read, and what comes out is within bounds. */
+/* Whatever the bytes are: nothing after them is read, and what comes out is within bounds. */
 static void test_random_bytes_stay_in_bounds(void **state)
 {
         uint64_t random = 3;

@@ -112,12 +112,9 @@ static void test_a_gap_can_turn_out_to_be_lost(void **state)
 static void test_size_zero(void **state)
 {
         struct extent_map *m = new_map(0);
-        uint64_t pos;
 
         (void)state;
         map_seal(m);
-        assert_int_equal(map_next_data(m, 0, &pos), -ENXIO);
-        assert_int_equal(map_next_hole(m, 0, &pos), -ENXIO);
         assert_int_equal(map_totals(m).lost, 0);
         map_free(m);
 }
@@ -154,7 +151,6 @@ static void test_twice_is_lost_and_counted(void **state)
         struct extent_map *m = new_map(MIB);
         struct extent again = {CLUSTER, 2 * CLUSTER, 900000};
         struct map_twice twice = {0};
-        uint64_t pos;
 
         (void)state;
         add(m, 0, 2 * CLUSTER, 4096);
@@ -167,9 +163,6 @@ static void test_twice_is_lost_and_counted(void **state)
         assert_int_equal(addr_at(m, CLUSTER), EXTENT_LOST);
         assert_int_equal(addr_at(m, 2 * CLUSTER), 900000 + CLUSTER);
         assert_int_equal(map_totals(m).lost, CLUSTER);
-        /* What is lost must be tried: it is data, not a hole. */
-        assert_int_equal(map_next_data(m, CLUSTER, &pos), 0);
-        assert_int_equal(pos, CLUSTER);
         map_free(m);
 }
 
@@ -205,23 +198,6 @@ static void test_refuses_what_does_not_fit(void **state)
         map_free(m);
 }
 
-static void test_seek_waits_only_for_what_it_needs(void **state)
-{
-        struct extent_map *m = new_map(GIB);
-        uint64_t pos;
-
-        (void)state;
-        add(m, 0, MIB, EXTENT_ZERO);
-        assert_int_equal(map_next_hole(m, 5, &pos), 0);
-        assert_int_equal(pos, 5);
-        assert_int_equal(map_next_data(m, 0, &pos), -EAGAIN);
-        add(m, MIB, MIB, 4096);
-        assert_int_equal(map_next_data(m, 0, &pos), 0);
-        assert_int_equal(pos, MIB);
-        assert_int_equal(map_next_hole(m, MIB, &pos), -EAGAIN);
-        map_free(m);
-}
-
 static void test_growing_size(void **state)
 {
         struct extent_map *m = new_map(CLUSTER);
@@ -239,15 +215,12 @@ static void test_growing_size(void **state)
 static void test_far_apart_costs_little(void **state)
 {
         struct extent_map *m = new_map(256 * TIB);
-        uint64_t pos;
 
         (void)state;
         add(m, 256 * TIB - CLUSTER, CLUSTER, 4096);
         map_seal(m);
         assert_int_equal(addr_at(m, 256 * TIB - 1), 4096 + CLUSTER - 1);
         assert_int_equal(addr_at(m, 128 * TIB), EXTENT_LOST);
-        assert_int_equal(map_next_hole(m, 0, &pos), 0);
-        assert_int_equal(pos, 256 * TIB);
         assert_int_equal(map_totals(m).lost, 256 * TIB - CLUSTER);
         map_free(m);
 }
@@ -312,27 +285,6 @@ static void compare(const struct extent_map *m, const struct model *o, bool seal
         t = map_totals(m);
         assert_int_equal(t.stored, stored * BLOCK);
         assert_int_equal(t.lost, lost * BLOCK);
-}
-
-static void compare_seeks(const struct extent_map *m, const struct model *o, uint64_t *seed)
-{
-        for (int i = 0; i < 200; i++) {
-                uint64_t pos = next_random(seed) % o->size, got, want = pos;
-
-                while (want < o->size && o->addr[want / BLOCK] == EXTENT_ZERO)
-                        want = (want / BLOCK + 1) * BLOCK;
-                if (want >= o->size) {
-                        assert_int_equal(map_next_data(m, pos, &got), -ENXIO);
-                } else {
-                        assert_int_equal(map_next_data(m, pos, &got), 0);
-                        assert_int_equal(got, want);
-                }
-                want = pos;
-                while (want < o->size && o->addr[want / BLOCK] != EXTENT_ZERO)
-                        want = (want / BLOCK + 1) * BLOCK;
-                assert_int_equal(map_next_hole(m, pos, &got), 0);
-                assert_int_equal(got, want < o->size ? want : o->size);
-        }
 }
 
 enum mask_kind { MASK_FULL, MASK_RANDOM, MASK_MIXED };
@@ -407,7 +359,6 @@ static void check_against_model(uint64_t size, bool shuffled, enum mask_kind kin
         for (uint64_t i = 0; i < o.blocks; i++)
                 if (o.addr[i] == MAP_UNKNOWN)
                         o.addr[i] = EXTENT_LOST;
-        compare_seeks(m, &o, &seed);
         map_free(m);
         free(order);
         free(o.addr);
@@ -448,7 +399,6 @@ int main(void)
             cmocka_unit_test(test_twice_is_lost_and_counted),
             cmocka_unit_test(test_lost_wins_whatever_the_order),
             cmocka_unit_test(test_refuses_what_does_not_fit),
-            cmocka_unit_test(test_seek_waits_only_for_what_it_needs),
             cmocka_unit_test(test_growing_size),
             cmocka_unit_test(test_far_apart_costs_little),
             cmocka_unit_test(test_model_in_order),

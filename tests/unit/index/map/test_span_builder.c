@@ -61,7 +61,7 @@ static void compare(const struct extent_map *a, const struct extent_map *b)
 static void check(unsigned most, unsigned holes, unsigned gaps, enum map_gap gap)
 {
         struct extent_map *once = new_map(gap), *alone = new_map(gap);
-        struct refill refill = {.map = once};
+        struct span_builder refill = {.map = once};
         uint64_t seed = most * 1000 + holes * 10 + gaps, addr = 0;
 
         for (uint64_t pos = 0; pos < SIZE;) {
@@ -77,10 +77,10 @@ static void check(unsigned most, unsigned holes, unsigned gaps, enum map_gap gap
                         e.addr = addr;
                         addr += e.len;
                 }
-                assert_int_equal(refill_add(&refill, &e), 0);
+                assert_int_equal(span_builder_add(&refill, &e), 0);
                 add_alone(alone, &e);
         }
-        assert_int_equal(refill_end(&refill), 0);
+        assert_int_equal(span_builder_end(&refill), 0);
         map_seal(once);
         map_seal(alone);
         compare(once, alone);
@@ -115,12 +115,12 @@ static void test_what_nothing_says_anything_of(void **state)
 static void test_lost_extents(void **state)
 {
         struct extent_map *m = new_map(MAP_GAP_ZERO);
-        struct refill refill = {.map = m};
+        struct span_builder refill = {.map = m};
         const struct extent e = {5 * MAP_BLOCK, 40 * MAP_BLOCK, EXTENT_LOST};
         (void)state;
 
-        assert_int_equal(refill_add(&refill, &e), 0);
-        assert_int_equal(refill_end(&refill), 0);
+        assert_int_equal(span_builder_add(&refill, &e), 0);
+        assert_int_equal(span_builder_end(&refill), 0);
         map_seal(m);
         assert_int_equal(map_totals(m).lost, e.len);
         map_free(m);
@@ -129,12 +129,12 @@ static void test_lost_extents(void **state)
 static void test_the_same_again_is_refused(void **state)
 {
         struct extent_map *m = new_map(MAP_GAP_LOST);
-        struct refill refill = {.map = m};
+        struct span_builder refill = {.map = m};
         const struct extent e = {CLUSTER, CLUSTER, 12345};
         (void)state;
 
-        assert_int_equal(refill_add(&refill, &e), 0);
-        assert_int_equal(refill_add(&refill, &e), -EINVAL);
+        assert_int_equal(span_builder_add(&refill, &e), 0);
+        assert_int_equal(span_builder_add(&refill, &e), -EINVAL);
         map_free(m);
 }
 

@@ -26,7 +26,7 @@ static const char content[] = FOLDER_INDEX;
 
 static bool without_tmpfile; /* as on a file system that has no O_TMPFILE */
 
-/* In front of libc's. */
+/* Before libc's. */
 int openat(int dir, const char *path, int flags, ...)
 {
         mode_t mode = 0;
@@ -70,16 +70,19 @@ static void test_identity_is_size_and_digest_of_both_ends(void **state)
                 EVP_MD_CTX *ctx = EVP_MD_CTX_new();
                 struct source *s = fixture_source(b.data, b.len);
                 uint8_t want[IDENTITY_LEN];
-                struct place *p;
+                struct shelf *shelf;
+                struct location *p;
 
                 store_le64(want, b.len);
                 EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
                 sample(ctx, b, 0);
                 sample(ctx, b, b.len > 65536 ? b.len - 65536 : 0);
                 EVP_DigestFinal_ex(ctx, want + 8, NULL);
-                assert_int_equal(place_new("/a", s, "/tmp/absent/i", &p, NULL), 0);
-                assert_memory_equal(place_identity(p), want, IDENTITY_LEN);
-                place_free(p);
+                assert_int_equal(shelf_open("/a", "/tmp/absent/i", &shelf, NULL), 0);
+                assert_int_equal(location_new(shelf, s, &p, NULL), 0);
+                assert_memory_equal(location_identity(p), want, IDENTITY_LEN);
+                location_free(p);
+                shelf_free(shelf);
                 source_close(s);
                 EVP_MD_CTX_free(ctx);
                 free(b.data);
@@ -89,14 +92,17 @@ static void test_identity_is_size_and_digest_of_both_ends(void **state)
 static bool same_identity(struct bytes a, struct bytes b)
 {
         struct source *sa = fixture_source(a.data, a.len), *sb = fixture_source(b.data, b.len);
-        struct place *pa, *pb;
+        struct shelf *shelf;
+        struct location *pa, *pb;
         bool same;
 
-        assert_int_equal(place_new("/a", sa, "/tmp/absent/i", &pa, NULL), 0);
-        assert_int_equal(place_new("/b", sb, "/tmp/absent/i", &pb, NULL), 0);
-        same = memcmp(place_identity(pa), place_identity(pb), IDENTITY_LEN) == 0;
-        place_free(pa);
-        place_free(pb);
+        assert_int_equal(shelf_open("/a", "/tmp/absent/i", &shelf, NULL), 0);
+        assert_int_equal(location_new(shelf, sa, &pa, NULL), 0);
+        assert_int_equal(location_new(shelf, sb, &pb, NULL), 0);
+        same = memcmp(location_identity(pa), location_identity(pb), IDENTITY_LEN) == 0;
+        location_free(pa);
+        location_free(pb);
+        shelf_free(shelf);
         source_close(sa);
         source_close(sb);
         return same;
@@ -130,9 +136,9 @@ static void test_committed_file_has_the_name(void **state)
 
         folder_make(&f);
         assert_int_equal(folder_place(&f, f.index), 0);
-        assert_string_equal(place_path(f.p, PLACE_OWN), f.index);
-        assert_int_equal(place_open(f.p, PLACE_OWN), -ENOENT);
-        assert_int_equal(place_open(f.p, PLACE_BESIDE), -ENOENT);
+        assert_string_equal(location_path(f.p, LOCATION_OWN), f.index);
+        assert_int_equal(location_open(f.p, LOCATION_OWN, NULL), -ENOENT);
+        assert_int_equal(location_open(f.p, LOCATION_BESIDE, NULL), -ENOENT);
         assert_int_equal(folder_keep(&f), 0);
         expect_content(f.index, content, sizeof content);
         assert_int_equal(stat(f.index, &st), 0);
@@ -149,10 +155,10 @@ static void test_nothing_is_there_before_the_commit(void **state)
 
         folder_make(&f);
         assert_int_equal(folder_place(&f, f.index), 0);
-        fd = place_create(f.p, &f.err);
+        fd = location_create(f.p, &f.err);
         assert_true(fd >= 0);
         assert_int_equal(fixture_count(f.dir), 1);
-        place_abandon(f.p, fd);
+        location_abandon(f.p, fd);
         assert_int_equal(fixture_count(f.dir), 1);
         folder_remove(&f);
 }
@@ -166,10 +172,10 @@ static void test_without_nameless_files_nothing_is_left_either(void **state)
         folder_make(&f);
         without_tmpfile = true;
         assert_int_equal(folder_place(&f, f.index), 0);
-        fd = place_create(f.p, &f.err);
+        fd = location_create(f.p, &f.err);
         assert_true(fd >= 0);
         assert_int_equal(fixture_count(f.dir), 2);
-        place_abandon(f.p, fd);
+        location_abandon(f.p, fd);
         assert_int_equal(fixture_count(f.dir), 1);
         assert_int_equal(folder_keep(&f), 0);
         assert_int_equal(fixture_count(f.dir), 2);
@@ -178,7 +184,7 @@ static void test_without_nameless_files_nothing_is_left_either(void **state)
         folder_remove(&f);
 }
 
-/* As a process leaves it that is killed in front of the rename. */
+/* As a process leaves it that is killed before the rename. */
 static void test_what_a_killed_process_left_is_removed(void **state)
 {
         static const char *const names[] = {".vmafs-0123456789abcdef", ".vmafs-0123456789abcdeF",
@@ -212,16 +218,18 @@ static void test_what_is_in_use_is_not_swept(void **state)
         folder_make(&f);
         without_tmpfile = true;
         assert_int_equal(folder_place(&f, f.index), 0);
-        fd = place_create(f.p, &f.err);
+        fd = location_create(f.p, &f.err);
         assert_true(fd >= 0);
         other = f;
         other.p = NULL;
+        other.shelf = NULL;
         assert_int_equal(folder_place(&other, f.index), 0);
         assert_int_equal(folder_keep(&other), 0);
         assert_int_equal(fixture_count(f.dir), 3);
-        place_free(other.p);
+        location_free(other.p);
+        shelf_free(other.shelf);
         assert_int_equal(write(fd, content, sizeof content), sizeof content);
-        assert_int_equal(place_commit(f.p, fd, &f.err), 0);
+        assert_int_equal(location_commit(f.p, fd, &f.err), 0);
         assert_int_equal(fixture_count(f.dir), 2);
         without_tmpfile = false;
         folder_remove(&f);
@@ -229,7 +237,7 @@ static void test_what_is_in_use_is_not_swept(void **state)
 
 static void test_an_index_is_replaced(void **state)
 {
-        static const char older[] = PLACE_MAGIC "older";
+        static const char older[] = LOCATION_MAGIC "older";
         struct folder f;
         (void)state;
 
@@ -312,7 +320,7 @@ static void test_a_missing_folder_fails_when_it_is_needed(void **state)
         folder_make(&f);
         snprintf(path, sizeof path, "%s/absent/i", f.dir);
         assert_int_equal(folder_place(&f, path), 0);
-        assert_int_equal(place_open(f.p, PLACE_OWN), -ENOENT);
+        assert_int_equal(location_open(f.p, LOCATION_OWN, NULL), -ENOENT);
         assert_int_equal(folder_keep(&f), -ENOENT);
         assert_non_null(strstr(f.err.text, path));
         snprintf(path, sizeof path, "%s/i", f.archive);

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "archive/source/source.h"
 #include "tests/fixtures/location_fixture.h"
 #include "tests/fixtures/sidecar_fixture.h"
 
@@ -28,9 +29,10 @@ static void require_kept(struct folder *f, const char *below, int line)
 
         folder_require(folder_place(f, NULL) == 0, line);
         for (int i = 0; i < 32; i++)
-                snprintf(hex + 2 * (size_t)i, 3, "%02x", place_identity(f->p)[8 + i]);
-        snprintf(path, sizeof path, "%s%s/%s-%d.vmafs", f->dir, below, hex, FOLDER_ARCHIVE_SIZE);
-        folder_require(strcmp(place_path(f->p, PLACE_OWN), path) == 0, line);
+                snprintf(hex + 2 * (size_t)i, 3, "%02x", location_identity(f->p)[8 + i]);
+        snprintf(path, sizeof path, "%s%s/%s-%d-%u.vmafs", f->dir, below, hex, FOLDER_ARCHIVE_SIZE,
+                 (unsigned)source_owner(f->file));
+        folder_require(strcmp(location_path(f->p, LOCATION_OWN), path) == 0, line);
         folder_require(folder_keep(f) == 0, line);
         folder_require(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600, line);
         slash = strrchr(path, '/');
@@ -53,7 +55,7 @@ static void keep_in_user_caches(struct folder *f)
         require_kept(f, "/.cache/vmafs", __LINE__);
         setenv("HOME", "", 1);
         folder_require(folder_place(f, NULL) == 0, __LINE__);
-        folder_require(place_open(f->p, PLACE_OWN) == -ENOENT, __LINE__);
+        folder_require(location_open(f->p, LOCATION_OWN, NULL) == -ENOENT, __LINE__);
         folder_require(folder_keep(f) == -ENOENT, __LINE__);
 }
 
@@ -77,7 +79,7 @@ static void keep_in_root_s_cache(struct folder *f)
         folder_require(mount("tmpfs", "/var/cache", "tmpfs", 0, "size=1M") == 0, __LINE__);
         setenv("XDG_CACHE_HOME", f->dir, 1);
         folder_require(folder_place(f, NULL) == 0, __LINE__);
-        snprintf(path, sizeof path, "%s", place_path(f->p, PLACE_OWN));
+        snprintf(path, sizeof path, "%s", location_path(f->p, LOCATION_OWN));
         folder_require(strncmp(path, "/var/cache/vmafs/", 17) == 0, __LINE__);
         folder_require(folder_keep(f) == 0, __LINE__);
         folder_require(access(path, R_OK) == 0, __LINE__);
@@ -121,17 +123,18 @@ static void find_beside(struct folder *f)
         setenv("XDG_CACHE_HOME", f->dir, 1);
         write_beside(f);
         folder_require(folder_place(f, NULL) == 0, __LINE__);
-        fd = place_open(f->p, PLACE_BESIDE);
+        fd = location_open(f->p, LOCATION_BESIDE, NULL);
         folder_require(fd >= 0, __LINE__);
         folder_require(pread(fd, buf, 6, 0) == 6 && memcmp(buf, "beside", 6) == 0, __LINE__);
-        folder_require(strstr(place_path(f->p, PLACE_BESIDE), "/a.vma.vmafs") != NULL, __LINE__);
+        folder_require(strstr(location_path(f->p, LOCATION_BESIDE), "/a.vma.vmafs") != NULL,
+                       __LINE__);
         /* What is kept goes to the cache folder all the same. */
         folder_require(folder_keep(f) == 0, __LINE__);
-        folder_require(place_open(f->p, PLACE_OWN) >= 0, __LINE__);
-        folder_require(strstr(place_path(f->p, PLACE_OWN), "/vmafs/") != NULL, __LINE__);
+        folder_require(location_open(f->p, LOCATION_OWN, NULL) >= 0, __LINE__);
+        folder_require(strstr(location_path(f->p, LOCATION_OWN), "/vmafs/") != NULL, __LINE__);
         /* Who names a path gets no other. */
         folder_require(folder_place(f, f->index) == 0, __LINE__);
-        folder_require(place_open(f->p, PLACE_BESIDE) == -ENOENT, __LINE__);
+        folder_require(location_open(f->p, LOCATION_BESIDE, NULL) == -ENOENT, __LINE__);
 }
 
 static void test_beside_the_archive(void **state)
@@ -148,14 +151,14 @@ static void doubt_beside(struct folder *f)
 {
         setenv("XDG_CACHE_HOME", f->dir, 1);
         folder_require(folder_place(f, NULL) == 0, __LINE__);
-        folder_require(place_open(f->p, PLACE_BESIDE) == -ENOENT, __LINE__);
+        folder_require(location_open(f->p, LOCATION_BESIDE, NULL) == -EPERM, __LINE__);
 }
 
 static void believe_beside(struct folder *f)
 {
         setenv("XDG_CACHE_HOME", f->dir, 1);
         folder_require(folder_place(f, NULL) == 0, __LINE__);
-        folder_require(place_open(f->p, PLACE_BESIDE) >= 0, __LINE__);
+        folder_require(location_open(f->p, LOCATION_BESIDE, NULL) >= 0, __LINE__);
 }
 
 static void test_beside_counts_by_its_owner(void **state)
@@ -175,8 +178,9 @@ static void test_beside_counts_by_its_owner(void **state)
         assert_int_equal(folder_as_user(believe_beside, &f), 0); /* root's */
         assert_int_equal(chown(path, 12345, 12345), 0);
         assert_int_equal(folder_as_user(doubt_beside, &f), 0);
+        /* The archive's owner is no reason to believe it. */
         assert_int_equal(chown(f.archive, 12345, 12345), 0);
-        assert_int_equal(folder_as_user(believe_beside, &f), 0);
+        assert_int_equal(folder_as_user(doubt_beside, &f), 0);
         assert_int_equal(chown(f.archive, 0, 0), 0);
         assert_int_equal(chown(path, NOBODY, NOBODY), 0);
         assert_int_equal(folder_as_user(believe_beside, &f), 0);

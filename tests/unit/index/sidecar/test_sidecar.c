@@ -20,7 +20,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "index/index.h"
 #include "tests/fixtures/sidecar_fixture.h"
 #include "tests/fixtures/vma_writer.h"
@@ -275,7 +275,7 @@ static void test_compressed_archive_is_kept_unless_forbidden(void **state)
 }
 
 /* The RAM state's length is known at the end of the scan, or from the sidecar. */
-static void test_late_size_is_kept(void **state)
+static void test_provisional_size_is_kept(void **state)
 {
         static const uint8_t uuid[16] = {9};
         static uint8_t data[VMA_CLUSTER];
@@ -359,7 +359,7 @@ static int wait_for(pid_t pid)
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* What was scanned before the change and behind it is of two archives. */
+/* What was scanned before the change and after it is of two archives. */
 static void test_archive_that_changes_is_not_kept(void **state)
 {
         for (int kind = 0; kind < FIXTURE_KINDS; kind++) {
@@ -438,7 +438,7 @@ static void test_missing_folder_costs_a_word_only(void **state)
         index = open_with(&f, INDEX_SIDECAR_USE);
         assert_null(index_sidecar_state(index).problem);
         scan(index);
-        assert_non_null(strstr(index_sidecar_state(index).problem, "No such file"));
+        assert_non_null(strstr(index_sidecar_state(index).problem, "does not exist"));
         assert_int_equal(sidecar_read(index, f.disk), OUTCOME_RIGHT);
         index_close(index);
         sidecar_fixture_free(&f);
@@ -507,7 +507,7 @@ int main(void)
             cmocka_unit_test(test_renamed_archive_keeps_its_sidecar),
             cmocka_unit_test(test_plain_archive_is_kept_only_when_asked),
             cmocka_unit_test(test_compressed_archive_is_kept_unless_forbidden),
-            cmocka_unit_test(test_late_size_is_kept),
+            cmocka_unit_test(test_provisional_size_is_kept),
             cmocka_unit_test(test_damaged_archive_is_not_kept),
             cmocka_unit_test(test_archive_that_changes_is_not_kept),
             cmocka_unit_test(test_no_room_costs_a_word_only),

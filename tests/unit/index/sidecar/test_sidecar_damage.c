@@ -25,7 +25,7 @@ static void flip_everything(enum fixture_kind kind, size_t step)
         sidecar_fixture_make(&f, kind, SMALL);
         for (size_t at = 0; at < f.sidecar.len; at += step) {
                 struct bytes b = fixture_copy(f.sidecar);
-                bool history = at >= SC_HEADER && &b.data[at] < sidecar_extents(&b);
+                bool history = at >= SC_HEADER + SC_STAMP_LEN && &b.data[at] < sidecar_extents(&b);
                 enum outcome outcome;
 
                 if (history && at % 16) {

@@ -111,7 +111,7 @@ static void test_extents(void **state)
         /* a block at address -1 */
         memcpy(sidecar_extents(&g.b), "\x06\x01", 2);
         forgery_expect(&g, OUTCOME_EIO);
-        /* a block far behind the stream's end */
+        /* a block far after the stream's end */
         memcpy(sidecar_extents(&g.b), "\x06\x80\x80\x80\x80\x80\x10", 7);
         forgery_expect(&g, OUTCOME_EIO);
         /* zeros beyond the disk's end */

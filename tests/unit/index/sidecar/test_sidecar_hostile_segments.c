@@ -19,7 +19,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "index/index.h"
 #include "tests/fixtures/forgery_fixture.h"
 
@@ -52,7 +52,7 @@ static void test_points_that_do_not_rise(void **state)
         /* to be entered, but nobody knows where */
         store_le64(sidecar_segment(&g.b, 2) + SC_SEG_IN_BIT, UINT64_MAX);
         forgery_expect(&g, OUTCOME_REFUSED);
-        /* the last one behind the archive's end */
+        /* the last one after the archive's end */
         store_le64(sidecar_segment(&g.b, sidecar_segments(&g.b) - 1) + SC_SEG_IN_BIT, UINT64_C(1)
                                                                                           << 40);
         forgery_expect(&g, OUTCOME_REFUSED);
@@ -87,7 +87,10 @@ static void test_unknown_segment_flags(void **state)
         forgery_end(&g);
 }
 
-/* Points where none are, in the right order: only the hashes can tell. */
+/*
+ * Points where none are, in the right order: only the hashes can tell. That of a segment includes its
+ * place in the stream.
+ */
 static void test_points_elsewhere(void **state)
 {
         struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_WIDE);
@@ -98,7 +101,7 @@ static void test_points_elsewhere(void **state)
                 forgery_add64(sidecar_segment(&g.b, 2) + SC_SEG_IN_BIT, move[i]);
                 forgery_expect(&g, OUTCOME_EIO);
                 forgery_add64(sidecar_segment(&g.b, 2) + SC_SEG_OUT, move[i]);
-                forgery_expect(&g, OUTCOME_EIO);
+                forgery_expect(&g, OUTCOME_REFUSED);
         }
         forgery_end(&g);
 }
@@ -117,7 +120,7 @@ static void expect_no_wrong_byte(struct forgery *g, uint8_t *at, uint64_t value)
 }
 
 /* A few bits on may be the same byte, or padding. */
-static void points_elsewhere(enum fixture_kind kind)
+static void points_elsewhere(enum fixture_kind kind, enum outcome displaced)
 {
         struct forgery g = forgery_begin(kind, FORGERY_WIDE);
         uint32_t n = sidecar_segments(&g.b);
@@ -131,20 +134,20 @@ static void points_elsewhere(enum fixture_kind kind)
         forgery_add64(record + SC_SEG_IN_BIT, 80000);
         forgery_expect(&g, OUTCOME_EIO);
         forgery_add64(sidecar_segment(&g.b, n / 2) + SC_SEG_OUT, 1);
-        forgery_expect(&g, OUTCOME_EIO);
+        forgery_expect(&g, displaced);
         forgery_end(&g);
 }
 
 static void test_points_elsewhere_gzip(void **state)
 {
         (void)state;
-        points_elsewhere(FIXTURE_GZIP);
+        points_elsewhere(FIXTURE_GZIP, OUTCOME_REFUSED);
 }
 
 static void test_points_elsewhere_lzop(void **state)
 {
         (void)state;
-        points_elsewhere(FIXTURE_LZOP);
+        points_elsewhere(FIXTURE_LZOP, OUTCOME_EIO);
 }
 
 static void test_any_word_of_the_codec(void **state)
@@ -167,10 +170,54 @@ static void test_wrong_hash_is_an_io_error(void **state)
         struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_WIDE);
         (void)state;
 
-        forgery_add64(sidecar_segment(&g.b, 2) + SC_SEG_HASH, 1);
+        forgery_add64(sidecar_parts(&g.b, 2), 1);
+        sidecar_seal_segment(&g.b, 2);
         forgery_expect(&g, OUTCOME_EIO);
-        /* the archive's own header cannot be read */
-        forgery_add64(sidecar_segment(&g.b, 0) + SC_SEG_HASH, 1);
+        /* The archive's own header is in that one, but proves itself. */
+        forgery_add64(sidecar_parts(&g.b, 0), 1);
+        sidecar_seal_segment(&g.b, 0);
+        forgery_expect(&g, OUTCOME_EIO);
+        forgery_end(&g);
+}
+
+/* What the parts' hashes say and what the segment's says have to be the same. */
+static void test_parts_that_contradict_their_segment(void **state)
+{
+        struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_WIDE);
+        (void)state;
+
+        forgery_add64(sidecar_segment(&g.b, 2) + SC_SEG_HASH, 1);
+        forgery_expect(&g, OUTCOME_REFUSED);
+        forgery_add64(sidecar_parts(&g.b, 2), 1);
+        forgery_expect(&g, OUTCOME_REFUSED);
+        forgery_end(&g);
+}
+
+static void test_counts_of_parts(void **state)
+{
+        static const uint32_t wrong[] = {33, 1000, UINT32_MAX};
+        struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_WIDE);
+        uint32_t last = sidecar_segments(&g.b) - 1;
+        uint32_t count = load_le32(sidecar_segment(&g.b, last) + SC_SEG_PARTS);
+        (void)state;
+
+        assert_true(count > 0);
+        /* Without resealing: the fixture looks for the disks after the last segment's parts. */
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+                uint8_t *at = sidecar_segment(&g.b, last) + SC_SEG_PARTS;
+                uint8_t *tables = g.b.data + load_le64(g.b.data + SC_TABLES);
+
+                store_le32(at, wrong[i]);
+                store_le64(g.b.data + SC_TABLES_HASH,
+                           XXH3_64bits(tables, load_le64(g.b.data + SC_TABLES_LEN)));
+                store_le64(g.b.data + SC_HEADER_HASH, XXH3_64bits(g.b.data, SC_HEADER_HASH));
+                assert_int_equal(sidecar_outcome(&g.f, g.b.data, g.b.len), OUTCOME_REFUSED);
+                store_le32(at, count);
+        }
+        /* One part too few, whose hash then stands where a disk is looked for. */
+        store_le32(sidecar_segment(&g.b, 2) + SC_SEG_PARTS,
+                   load_le32(sidecar_segment(&g.b, 2) + SC_SEG_PARTS) - 1);
+        sidecar_seal_segment(&g.b, 2);
         forgery_expect(&g, OUTCOME_REFUSED);
         forgery_end(&g);
 }
@@ -260,24 +307,38 @@ static void test_history_that_is_garbage(void **state)
         forgery_end(&g);
 }
 
+/* A segment may begin with data that refer to nothing before it, and is right all the same. */
 static void test_gzip_history_that_is_garbage(void **state)
 {
-        struct forgery g = forgery_begin(FIXTURE_GZIP, FORGERY_SMALL);
-        uint32_t i = with_history(&g.b);
+        struct forgery g = forgery_begin(FIXTURE_GZIP, FORGERY_WIDE);
         uint8_t zeros[64] = {0}, blob[256];
         size_t size = ZSTD_compress(blob, sizeof blob, zeros, sizeof zeros, 3);
+        uint32_t segments = sidecar_segments(&g.b);
+        bool noticed = false;
         (void)state;
 
-        put_history(&g.b, i, blob, size);
-        store_le32(sidecar_segment(&g.b, i) + SC_SEG_HISTORY_LEN, sizeof zeros);
-        forgery_expect(&g, OUTCOME_EIO);
-        put_history(&g.b, i, zeros, sizeof zeros);
+        for (uint32_t i = 0; i < segments; i++) {
+                enum outcome outcome;
+
+                if (load_le32(sidecar_segment(&g.b, i) + SC_SEG_HISTORY_SIZE) == 0)
+                        continue;
+                put_history(&g.b, i, blob, size);
+                store_le32(sidecar_segment(&g.b, i) + SC_SEG_HISTORY_LEN, sizeof zeros);
+                sidecar_seal(&g.b);
+                outcome = sidecar_outcome(&g.f, g.b.data, g.b.len);
+                assert_true(outcome == OUTCOME_EIO || outcome == OUTCOME_RIGHT);
+                noticed |= outcome == OUTCOME_EIO;
+                free(g.b.data);
+                g.b = fixture_copy(g.f.sidecar);
+        }
+        assert_true(noticed);
+        put_history(&g.b, with_history(&g.b), zeros, sizeof zeros);
         forgery_expect(&g, OUTCOME_RIGHT);
         forgery_end(&g);
 }
 
 /*
- * Segment I is reached by decoding on from the one in front of it, whose own history is lost: it is
+ * Segment I is reached by decoding on from the one before it, whose own history is lost: it is
  * read first, so that nobody has dropped that point before.
  */
 static void test_lost_history_of_the_point_that_is_decoded_on_from(void **state)
@@ -342,6 +403,8 @@ int main(void)
             cmocka_unit_test(test_points_elsewhere_lzop),
             cmocka_unit_test(test_any_word_of_the_codec),
             cmocka_unit_test(test_wrong_hash_is_an_io_error),
+            cmocka_unit_test(test_parts_that_contradict_their_segment),
+            cmocka_unit_test(test_counts_of_parts),
             cmocka_unit_test(test_histories_outside),
             cmocka_unit_test(test_history_lengths),
             cmocka_unit_test(test_history_over_the_window_is_refused),

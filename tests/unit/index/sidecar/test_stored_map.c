@@ -31,13 +31,13 @@ struct memory {
         atomic_int error; /* what a read gives */
 };
 
-struct kept_disk {
+struct stored_disk {
         struct extent_map *truth;
         struct memory file;
         char *tables;
         size_t tables_len;
-        struct kept *kept;
-        struct extent_map *map; /* filled from kept */
+        struct stored_map *stored_map;
+        struct extent_map *map; /* filled from stored_map */
 };
 
 static ssize_t memory_pread(struct source *s, void *buf, size_t len, uint64_t offset)
@@ -96,43 +96,43 @@ static void add_mixture(struct extent_map *m, uint64_t size, enum map_gap gap)
         }
 }
 
-static void load(struct kept_disk *k)
+static void load(struct stored_disk *k)
 {
         const uint8_t *at = (const uint8_t *)k->tables, *end = at + k->tables_len;
 
-        assert_int_equal(kept_load(&k->file.base, k->file.len, &at, end, &k->kept), 0);
+        assert_int_equal(stored_map_load(&k->file.base, k->file.len, &at, end, &k->stored_map), 0);
         assert_ptr_equal(at, end);
 }
 
-static int check(const struct kept *kept)
+static int check(const struct stored_map *kept)
 {
-        void *window = malloc(KEPT_WINDOW);
-        int rc = kept_check(kept, window);
+        void *window = malloc(STORED_MAP_WINDOW);
+        int rc = stored_map_check(kept, window);
 
         free(window);
         return rc;
 }
 
 /* Write what TRUTH says, and take it up again. */
-static void keep(struct kept_disk *k, struct extent_map *take_truth, enum map_gap gap)
+static void keep(struct stored_disk *k, struct extent_map *take_truth, enum map_gap gap)
 {
         FILE *tables;
 
-        *k = (struct kept_disk){.truth = take_truth, .file.base.ops = &memory_ops};
+        *k = (struct stored_disk){.truth = take_truth, .file.base.ops = &memory_ops};
         map_seal(k->truth);
         tables = open_memstream(&k->tables, &k->tables_len);
-        assert_int_equal(kept_write(k->truth, 0, tables, &k->file.extents, &k->file.len), 0);
+        assert_int_equal(stored_map_write(k->truth, 0, tables, &k->file.extents, &k->file.len), 0);
         assert_int_equal(fclose(tables), 0);
         k->file.base.size = k->file.len;
         load(k);
         assert_int_equal(map_new(map_size(k->truth), gap, &k->map), 0);
-        assert_int_equal(check(k->kept), 0);
-        assert_int_equal(kept_size(k->kept), map_size(k->truth));
-        assert_int_equal(kept_attach(k->kept, k->map, LIMIT), 0);
+        assert_int_equal(check(k->stored_map), 0);
+        assert_int_equal(stored_map_size(k->stored_map), map_size(k->truth));
+        assert_int_equal(stored_map_attach(k->stored_map, k->map, LIMIT), 0);
         map_seal(k->map);
 }
 
-static void keep_mixture(struct kept_disk *k, uint64_t size, enum map_gap gap)
+static void keep_mixture(struct stored_disk *k, uint64_t size, enum map_gap gap)
 {
         struct extent_map *m;
 
@@ -141,24 +141,24 @@ static void keep_mixture(struct kept_disk *k, uint64_t size, enum map_gap gap)
         keep(k, m, gap);
 }
 
-static void drop(struct kept_disk *k)
+static void drop(struct stored_disk *k)
 {
-        kept_free(k->kept);
+        stored_map_free(k->stored_map);
         map_free(k->map);
         map_free(k->truth);
         free(k->tables);
         free(k->file.extents);
 }
 
-/* As disk_find. */
-static int find(struct kept_disk *k, uint64_t pos, struct extent *e)
+/* As the volume of a map does it. */
+static int find(struct stored_disk *k, uint64_t pos, struct extent *e)
 {
         int rc;
 
         map_find(k->map, pos, e);
-        if (e->addr != MAP_KEPT)
+        if (e->addr != MAP_UNLOADED)
                 return 0;
-        rc = kept_fill(k->kept, pos);
+        rc = stored_map_fill(k->stored_map, pos);
         map_find(k->map, pos, e);
         return rc;
 }
@@ -169,7 +169,7 @@ static uint64_t addr_at(const struct extent *e, uint64_t pos)
 }
 
 /* Does the map say of the block at POS what the truth says? */
-static bool is_true(struct kept_disk *k, uint64_t pos)
+static bool is_true(struct stored_disk *k, uint64_t pos)
 {
         struct extent a, b;
 
@@ -177,7 +177,7 @@ static bool is_true(struct kept_disk *k, uint64_t pos)
         return find(k, pos, &b) == 0 && addr_at(&a, pos) == addr_at(&b, pos);
 }
 
-static void check_all(struct kept_disk *k)
+static void check_all(struct stored_disk *k)
 {
         for (uint64_t pos = 0; pos < map_size(k->truth); pos += BLOCK)
                 assert_true(is_true(k, pos));
@@ -187,10 +187,10 @@ static void check_all(struct kept_disk *k)
 
 static void round_trip(uint64_t size, enum map_gap gap)
 {
-        struct kept_disk k;
+        struct stored_disk k;
 
         keep_mixture(&k, size, gap);
-        assert_int_equal(kept_stored(k.kept), map_totals(k.truth).stored);
+        assert_int_equal(stored_map_stored(k.stored_map), map_totals(k.truth).stored);
         assert_int_equal(map_totals(k.map).stored, 0);
         check_all(&k);
         drop(&k);
@@ -213,13 +213,49 @@ static void test_sparse_disk(void **state)
 
 static void test_no_disk_at_all(void **state)
 {
-        struct kept_disk k;
+        struct stored_disk k;
         (void)state;
 
         keep_mixture(&k, 0, MAP_GAP_LOST);
         assert_int_equal(k.file.len, 0);
-        assert_int_equal(kept_stored(k.kept), 0);
+        assert_int_equal(stored_map_stored(k.stored_map), 0);
         drop(&k);
+}
+
+/* A disk that its archive answers for is a head: its size, and how much of it is stored. */
+static void test_only_a_total(void **state)
+{
+        static const struct {
+                uint64_t at, len;
+                uint32_t count;
+        } wrong[] = {{3 * CLUSTER + 1, 0, 0}, {CLUSTER, 1, 0}, {CLUSTER, 0, 1}};
+        struct memory file = {.base.ops = &memory_ops};
+        struct stored_map *k;
+        char *tables = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&tables, &len);
+        const uint8_t *at;
+
+        (void)state;
+        assert_non_null(out);
+        stored_map_write_total(3 * CLUSTER, CLUSTER, out);
+        assert_int_equal(fclose(out), 0);
+        at = (uint8_t *)tables;
+        assert_int_equal(stored_map_load(&file.base, 0, &at, at + len, &k), 0);
+        assert_ptr_equal(at, tables + len);
+        assert_true(stored_map_is_total(k));
+        assert_int_equal(stored_map_size(k), 3 * CLUSTER);
+        assert_int_equal(stored_map_stored(k), CLUSTER);
+        assert_int_equal(stored_map_extents(k), 0);
+        stored_map_free(k);
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+                store_le64(tables + 8, wrong[i].at);
+                store_le64(tables + 16, wrong[i].len);
+                store_le32(tables + 24, wrong[i].count);
+                at = (uint8_t *)tables;
+                assert_int_equal(stored_map_load(&file.base, 0, &at, at + len, &k), -EINVAL);
+        }
+        free(tables);
 }
 
 /* Two blocks of 64 TiB: what is zeros costs nothing, wherever it is. */
@@ -227,7 +263,7 @@ static void test_huge_disk(void **state)
 {
         const uint64_t size = UINT64_C(64) << 40, second = size - 3 * BLOCK;
         struct extent_map *m;
-        struct kept_disk k;
+        struct stored_disk k;
         struct extent e;
         (void)state;
 
@@ -247,28 +283,25 @@ static void test_huge_disk(void **state)
 /* Only what is asked for is filled. */
 static void test_one_span_is_filled(void **state)
 {
-        struct kept_disk k;
+        struct stored_disk k;
         struct extent e;
-        uint64_t next;
         (void)state;
 
         keep_mixture(&k, 4 * MAP_SPAN, MAP_GAP_LOST);
         assert_int_equal(find(&k, 2 * MAP_SPAN + 1, &e), 0);
         map_find(k.map, MAP_SPAN, &e);
-        assert_true(e.addr == MAP_KEPT && e.start == MAP_SPAN && e.len == MAP_SPAN);
+        assert_true(e.addr == MAP_UNLOADED && e.start == MAP_SPAN && e.len == MAP_SPAN);
         map_find(k.map, 2 * MAP_SPAN, &e);
-        assert_true(e.addr != MAP_KEPT);
-        assert_int_equal(map_next_data(k.map, MAP_SPAN + 3, &next), -EAGAIN);
-        assert_int_equal(next, MAP_SPAN + 3);
+        assert_true(e.addr != MAP_UNLOADED);
         check_all(&k);
         /* Again is of no harm. */
-        assert_int_equal(kept_fill(k.kept, 0), 0);
+        assert_int_equal(stored_map_fill(k.stored_map, 0), 0);
         check_all(&k);
         drop(&k);
 }
 
 struct walk {
-        struct kept_disk *k;
+        struct stored_disk *k;
         uint64_t pos;
 };
 
@@ -288,22 +321,22 @@ static int take(void *ctx, const struct extent *e)
 
 static void test_walk_gives_every_extent(void **state)
 {
-        struct kept_disk k;
+        struct stored_disk k;
         struct walk w = {.k = &k};
         struct extent_map *m;
         (void)state;
 
         keep_mixture(&k, MAP_SPAN + 3 * CLUSTER, MAP_GAP_LOST);
-        assert_int_equal(kept_walk(k.kept, take, &w), 0);
+        assert_int_equal(stored_map_each(k.stored_map, take, &w), 0);
         assert_int_equal(w.pos, map_size(k.truth));
         drop(&k);
-        /* with zeros in front, between, and behind */
+        /* with zeros in front, between, and after */
         assert_int_equal(map_new(6 * MAP_SPAN, MAP_GAP_ZERO, &m), 0);
         add(m, MAP_SPAN, BLOCK, 0);
         add(m, 4 * MAP_SPAN - BLOCK, BLOCK, BLOCK);
         keep(&k, m, MAP_GAP_ZERO);
         w = (struct walk){.k = &k};
-        assert_int_equal(kept_walk(k.kept, take, &w), 0);
+        assert_int_equal(stored_map_each(k.stored_map, take, &w), 0);
         assert_int_equal(w.pos, map_size(k.truth));
         drop(&k);
 }
@@ -311,37 +344,38 @@ static void test_walk_gives_every_extent(void **state)
 /* The file fails, and then it does not. */
 static void test_what_cannot_be_read_stays_kept(void **state)
 {
-        struct kept_disk k;
+        struct stored_disk k;
         struct extent e;
         (void)state;
 
         keep_mixture(&k, 2 * MAP_SPAN, MAP_GAP_LOST);
         k.file.error = -EIO;
         assert_int_equal(find(&k, 0, &e), -EIO);
-        assert_true(e.addr == MAP_KEPT);
+        assert_true(e.addr == MAP_UNLOADED);
         k.file.error = 0;
         k.file.extents[3] ^= 1;
         assert_int_equal(find(&k, 0, &e), -EBADMSG);
-        assert_true(e.addr == MAP_KEPT);
-        assert_int_equal(check(k.kept), -EINVAL);
+        assert_true(e.addr == MAP_UNLOADED);
+        assert_int_equal(check(k.stored_map), -EINVAL);
         k.file.extents[3] ^= 1;
         check_all(&k);
         drop(&k);
 }
 
 /* Load TABLES with the number at AT, of SIZE bytes, changed to VALUE. */
-static int load_with(struct kept_disk *k, size_t at, size_t size, uint64_t value)
+static int load_with(struct stored_disk *k, size_t at, size_t size, uint64_t value)
 {
         uint8_t *copy = malloc(k->tables_len), number[8];
         const uint8_t *tables = copy;
-        struct kept *kept = NULL;
+        struct stored_map *stored_map = NULL;
         int rc;
 
         memcpy(copy, k->tables, k->tables_len);
         store_le64(number, value);
         memcpy(copy + at, number, size);
-        rc = kept_load(&k->file.base, k->file.len, &tables, copy + k->tables_len, &kept);
-        kept_free(kept);
+        rc =
+            stored_map_load(&k->file.base, k->file.len, &tables, copy + k->tables_len, &stored_map);
+        stored_map_free(stored_map);
         free(copy);
         return rc;
 }
@@ -349,9 +383,9 @@ static int load_with(struct kept_disk *k, size_t at, size_t size, uint64_t value
 static void test_tables_that_cannot_be(void **state)
 {
         const size_t second = SC_DISK + SC_SPAN;
-        struct kept_disk k;
+        struct stored_disk k;
         const uint8_t *at;
-        struct kept *kept;
+        struct stored_map *stored_map;
         (void)state;
 
         keep_mixture(&k, 2 * MAP_SPAN, MAP_GAP_LOST);
@@ -373,8 +407,8 @@ static void test_tables_that_cannot_be(void **state)
         assert_int_equal(load_with(&k, second + SC_SPAN_STORED, 4, MAP_SPAN / BLOCK + 1), -EINVAL);
         for (size_t len = 0; len < k.tables_len; len++) {
                 at = (const uint8_t *)k.tables;
-                assert_int_equal(kept_load(&k.file.base, k.file.len, &at, at + len, &kept),
-                                 -EINVAL);
+                assert_int_equal(
+                    stored_map_load(&k.file.base, k.file.len, &at, at + len, &stored_map), -EINVAL);
         }
         drop(&k);
 }
@@ -382,7 +416,7 @@ static void test_tables_that_cannot_be(void **state)
 /* Filling a map, whose limit is 1 MiB, from one span of these extents, with right hashes. */
 static int fill_from(const char *extents, size_t len, uint32_t stored)
 {
-        struct kept_disk k = {.file.base.ops = &memory_ops};
+        struct stored_disk k = {.file.base.ops = &memory_ops};
         uint8_t tables[SC_DISK + SC_SPAN] = {0};
         struct extent e;
         int rc;
@@ -402,11 +436,11 @@ static int fill_from(const char *extents, size_t len, uint32_t stored)
         memcpy(k.tables, tables, k.tables_len);
         load(&k);
         assert_int_equal(map_new(2 * MAP_SPAN, MAP_GAP_LOST, &k.map), 0);
-        assert_int_equal(check(k.kept), 0);
-        assert_int_equal(kept_attach(k.kept, k.map, 1 << 20), 0);
+        assert_int_equal(check(k.stored_map), 0);
+        assert_int_equal(stored_map_attach(k.stored_map, k.map, 1 << 20), 0);
         map_seal(k.map);
         rc = find(&k, 0, &e);
-        assert_int_equal(rc < 0, e.addr == MAP_KEPT);
+        assert_int_equal(rc < 0, e.addr == MAP_UNLOADED);
         drop(&k);
         return rc;
 }
@@ -427,16 +461,16 @@ static void test_extents_that_cannot_be(void **state)
         /* one block more than the span has, or one fewer */
         expect_nonsense("\x84\x80\x04", 3, 0);
         expect_nonsense("\xfc\xff\x03", 3, 0);
-        /* a lost block in front of zeros */
+        /* a lost block before zeros */
         expect_nonsense("\x07\xfc\xff\x03", 4, 0);
-        /* a block that ends at the limit; one that ends a byte behind it; one far behind it */
+        /* a block that ends at the limit; one that ends a byte after it; one far after it */
         assert_int_equal(fill_from("\x06\x80\xc0\x7f\xfc\xff\x03", 7, 1), 0);
         expect_nonsense("\x06\x82\xc0\x7f\xfc\xff\x03", 7, 1);
         expect_nonsense("\x06\x80\x80\x80\x80\x01\xfc\xff\x03", 9, 1);
 }
 
 struct reader {
-        struct kept_disk *k;
+        struct stored_disk *k;
         uint64_t seed;
         size_t wrong;
 };
@@ -455,7 +489,7 @@ static void test_many_readers_fill(void **state)
         enum { READERS = 8 };
         struct reader readers[READERS];
         pthread_t threads[READERS];
-        struct kept_disk k;
+        struct stored_disk k;
         (void)state;
 
         keep_mixture(&k, 12 * MAP_SPAN, MAP_GAP_LOST);
@@ -472,28 +506,50 @@ static void test_many_readers_fill(void **state)
 
 /* ---- seeking ---- */
 
-static void seek_begin(struct index *index, struct disk *d, struct kept_disk *k)
+static void seek_begin(struct index *index, struct disk *d, struct stored_disk *k)
 {
-        *index = (struct index){.sealed = true};
-        *d = (struct disk){
-            .index = index, .size = map_size(k->truth), .map = k->map, .kept = k->kept};
+        static const struct format ops;
+        static struct source source;
+        static struct archive archive = {.ops = &ops, .source = &source};
+
+        *index = (struct index){.archive = &archive, .sealed = true};
+        *d = (struct disk){.index = index, .size = map_size(k->truth)};
+        map_volume_init(&d->own, index, k->map);
+        d->own.stored_map = k->stored_map;
+        d->volume = &d->own.base;
+}
+
+/* As disk_next_data and disk_next_hole, of a map that is complete. */
+static int next_of(const struct extent_map *m, uint64_t pos, bool hole, uint64_t *out)
+{
+        struct extent e = {.start = pos};
+
+        for (*out = pos; *out < map_size(m); *out = e.start + e.len) {
+                map_find(m, *out, &e);
+                if ((e.addr == EXTENT_ZERO) == hole)
+                        return 0;
+        }
+        return hole && pos < map_size(m) ? 0 : -ENXIO;
 }
 
 static void check_seeks(struct disk *d, const struct extent_map *truth)
 {
         for (uint64_t pos = 0; pos <= map_size(truth); pos += 7 * BLOCK) {
-                uint64_t a = 0, b = 0;
+                uint64_t a, b;
+                int data = next_of(truth, pos, false, &b);
 
-                assert_int_equal(disk_next_data(d, pos, &a), map_next_data(truth, pos, &b));
-                assert_int_equal(a, b);
-                assert_int_equal(disk_next_hole(d, pos, &a), map_next_hole(truth, pos, &b));
-                assert_int_equal(a, b);
+                assert_int_equal(disk_next_data(d, pos, &a), data);
+                if (data == 0)
+                        assert_int_equal(a, b);
+                assert_int_equal(disk_next_hole(d, pos, &a), next_of(truth, pos, true, &b));
+                if (pos < map_size(truth))
+                        assert_int_equal(a, b);
         }
 }
 
 static void test_seeks_fill(void **state)
 {
-        struct kept_disk k;
+        struct stored_disk k;
         struct index index;
         struct disk d;
         (void)state;
@@ -510,7 +566,7 @@ static void test_seeks_fill(void **state)
 static void test_seeks_skip_what_is_alike(void **state)
 {
         struct extent_map *m;
-        struct kept_disk k;
+        struct stored_disk k;
         struct index index;
         struct disk d;
         uint64_t found = 0;
@@ -528,7 +584,7 @@ static void test_seeks_skip_what_is_alike(void **state)
         assert_int_equal(disk_next_hole(&d, MAP_SPAN + 5, &found), 0);
         assert_int_equal(found, 3 * MAP_SPAN + BLOCK);
         map_find(k.map, MAP_SPAN, &e);
-        assert_true(e.addr == MAP_KEPT);
+        assert_true(e.addr == MAP_UNLOADED);
         assert_int_equal(disk_next_hole(&d, 5 * MAP_SPAN, &found), 0);
         assert_int_equal(found, 5 * MAP_SPAN + 512);
         check_seeks(&d, k.truth);
@@ -538,7 +594,7 @@ static void test_seeks_skip_what_is_alike(void **state)
 static void test_seeks_take_what_fails_for_data(void **state)
 {
         struct extent_map *m;
-        struct kept_disk k;
+        struct stored_disk k;
         struct index index;
         struct disk d;
         uint64_t found = 0;
@@ -564,6 +620,7 @@ int main(void)
             cmocka_unit_test(test_dense_disk),
             cmocka_unit_test(test_sparse_disk),
             cmocka_unit_test(test_no_disk_at_all),
+            cmocka_unit_test(test_only_a_total),
             cmocka_unit_test(test_huge_disk),
             cmocka_unit_test(test_one_span_is_filled),
             cmocka_unit_test(test_walk_gives_every_extent),

@@ -136,7 +136,7 @@ static void test_bound_of_memory_costs_only_a_second_time(void **state)
 }
 
 /* A disk whose length is known at the end: whole leaves were given, and the last one anew. */
-static void settle_late(uint64_t size, uint64_t given)
+static void settle_provisional(uint64_t size, uint64_t given)
 {
         struct bytes disk = fixture_mixture(4 * (size_t)HASHTREE_PIECE, 9);
         struct hashtree *t = fixture_tree(UINT64_C(1) << 50, HASHTREE_MEMORY);
@@ -157,12 +157,12 @@ static void settle_late(uint64_t size, uint64_t given)
 static void test_length_that_is_known_at_the_end(void **state)
 {
         (void)state;
-        settle_late(2 * (uint64_t)HASHTREE_PIECE, 128);
-        settle_late(2 * (uint64_t)HASHTREE_PIECE - 100, 128);
-        settle_late(2 * (uint64_t)HASHTREE_PIECE - HASHTREE_LEAF, 127);
-        settle_late(HASHTREE_PIECE + 3 * HASHTREE_LEAF, 67);
-        settle_late(HASHTREE_PIECE + 3 * HASHTREE_LEAF - 1, 67);
-        settle_late(100, 1);
+        settle_provisional(2 * (uint64_t)HASHTREE_PIECE, 128);
+        settle_provisional(2 * (uint64_t)HASHTREE_PIECE - 100, 128);
+        settle_provisional(2 * (uint64_t)HASHTREE_PIECE - HASHTREE_LEAF, 127);
+        settle_provisional(HASHTREE_PIECE + 3 * HASHTREE_LEAF, 67);
+        settle_provisional(HASHTREE_PIECE + 3 * HASHTREE_LEAF - 1, 67);
+        settle_provisional(100, 1);
 }
 
 static void test_claimed_size_costs_nothing(void **state)

@@ -337,7 +337,7 @@ static void test_truncation_at_every_byte(void **state)
         bytes_free(&data);
 }
 
-/* What was decoded in front of the cut is not thrown away. */
+/* What was decoded before the cut is not thrown away. */
 static void test_truncation_keeps_what_came_before(void **state)
 {
         struct bytes data = bytes_random(MIB, 9);

@@ -14,7 +14,7 @@
 #include <zlib.h>
 
 #include "archive/stream/gzip/gzip_isal.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "tests/fixtures/standins/codec_checks.h"
 
 #define MIB ((size_t)1 << 20)
@@ -160,7 +160,7 @@ static void test_truncation(void **state)
         compressed = bytes_through(&disk, "gzip");
         out = malloc(disk.len);
         for (size_t cut = 1; cut < compressed.len; cut = cut * 2 + 1) {
-                /* Of its own size, so that a sanitizer sees who reads behind it. */
+                /* Of its own size, so that a sanitizer sees any read past it. */
                 struct bytes front = bytes_copy(compressed.data, compressed.len - cut);
 
                 /* All but the trailer is enough: the segment's hash is the caller's. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Damage inside a gzip member, of which there is only one: behind it the member is entered again at
+ * Damage inside a gzip member, of which there is only one: after it the member is entered again at
  * a block, and every byte that is served is right.
  */
 #include <setjmp.h>
@@ -28,7 +28,7 @@ enum { BLOCKS_MAX = 1 << 16 };
 
 struct blocks {
         uint64_t bit[BLOCKS_MAX];
-        uint64_t out[BLOCKS_MAX]; /* bytes in front of it */
+        uint64_t out[BLOCKS_MAX]; /* bytes before it */
         size_t count;
 };
 
@@ -60,7 +60,7 @@ static struct deflate_header header_of(struct bytes z, uint64_t bit)
         return deflate_header(z.data + bit / 8, bit % 8);
 }
 
-/* The bit of the first block at or behind byte FROM of Z. */
+/* The bit of the first block at or after byte FROM of Z. */
 static uint64_t block_at(struct bytes z, size_t from)
 {
         static struct blocks b;
@@ -88,7 +88,7 @@ static void check_header(const char *command)
         struct bytes z = fixture_pipe(plain, command);
 
         break_header(z, block_at(z, z.len / 2));
-        rejoin_expect(plain, z, 17 * MIB);
+        recover_expect(plain, z, 17 * MIB);
         free(plain.data);
         free(z.data);
 }
@@ -115,7 +115,7 @@ static void check_missing(size_t missing, const char *command)
 
         memmove(z.data + at, z.data + at + missing, z.len - at - missing);
         z.len -= missing;
-        rejoin_expect(plain, z, 0);
+        recover_expect_right(plain, z);
         free(plain.data);
         free(z.data);
 }
@@ -134,16 +134,16 @@ static void test_damage_at_several_places(void **state)
         struct bytes plain = fixture_mixture(24 * MIB, 5);
         struct bytes z = fixture_pipe(plain, "gzip -1 -c");
         uint64_t bits[3];
-        struct rejoined v;
+        struct recovered v;
         (void)state;
 
         for (size_t i = 0; i < 3; i++)
                 bits[i] = block_at(z, z.len / 4 * (i + 1));
         for (size_t i = 0; i < 3; i++)
                 break_header(z, bits[i]);
-        v = rejoin(z);
+        v = recovery(z);
         assert_int_equal(v.met.count, 3);
-        rejoined_expect(&v, plain, 8 * MIB);
+        recovered_expect(&v, plain, 8 * MIB);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -155,14 +155,14 @@ static void test_damage_near_the_end(void **state)
         struct bytes plain = fixture_mixture(6 * MIB, 8);
         struct bytes z = fixture_pipe(plain, "gzip -1 -c");
         static struct blocks b;
-        struct rejoined v;
+        struct recovered v;
         (void)state;
 
         walk(z, &b);
         break_header(z, b.bit[b.count - 5]);
-        v = rejoin(z);
-        rejoined_expect(&v, plain, 4 * MIB);
-        assert_true(v.met.end > v.met.gaps[v.met.count - 1].end);
+        v = recovery(z);
+        recovered_expect(&v, plain, 4 * MIB);
+        assert_true(v.met.end > v.met.lost[v.met.count - 1].end);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -173,7 +173,7 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
 {
         struct bytes plain = {0};
         struct bytes z;
-        struct rejoined v;
+        struct recovered v;
         (void)state;
 
         for (int i = 0; i < 500; i++) {
@@ -182,9 +182,9 @@ static void test_what_cannot_be_known_is_not_made_up(void **state)
         }
         z = fixture_pipe(plain, "gzip -9 -c");
         break_header(z, block_at(z, 1000));
-        v = rejoin(z);
+        v = recovery(z);
         assert_int_equal(v.met.count, 1);
-        rejoined_expect(&v, plain, 0);
+        recovered_expect(&v, plain, 0);
         source_close(v.s);
         free(plain.data);
         free(z.data);
@@ -207,7 +207,7 @@ static struct bytes deflated(struct bytes plain, int mem_level)
 
 /*
  * A guest's file that is a deflate stream itself does not shrink: it is stored as it is, and its
- * blocks are sound. Behind damage they are found before ours; they must not be taken for ours.
+ * blocks are sound. After damage they are found before ours; they must not be taken for ours.
  */
 static void check_embedded(int mem_level, const char *outer)
 {
@@ -215,7 +215,7 @@ static void check_embedded(int mem_level, const char *outer)
         struct bytes file = deflated(content, mem_level);
         struct bytes plain = fixture_mixture(2 * MIB, 10);
         struct bytes z;
-        struct rejoined v;
+        struct recovered v;
         static struct blocks b;
         size_t stored = 0, front = plain.len, first = 0;
 
@@ -232,8 +232,8 @@ static void check_embedded(int mem_level, const char *outer)
         }
         assert_true(stored >= 16);
         break_header(z, b.bit[first]);
-        v = rejoin(z);
-        rejoined_expect(&v, plain, front / 2 + 3 * MIB);
+        v = recovery(z);
+        recovered_expect(&v, plain, front / 2 + 3 * MIB);
         /* Not even for a moment. */
         assert_int_equal(v.met.count, 1);
         source_close(v.s);
@@ -257,7 +257,7 @@ static void test_random_damage(void **state)
         struct bytes z = fixture_pipe(plain, "gzip -1 -c");
         (void)state;
 
-        assert_true(rejoin_random_damage(plain, z, 16, 200000) >= 2);
+        assert_true(recover_random_damage(plain, z, 16, 200000) >= 2);
         free(plain.data);
         free(z.data);
 }
@@ -267,13 +267,13 @@ static void test_noise(void **state)
 {
         struct bytes noise = fixture_noise(4 * MIB, 12);
         struct source *s = fixture_source(noise.data, noise.len);
-        struct gzip_rejoin account = {0};
+        struct gzip_recovery account = {0};
         unsigned char window[GZIP_WINDOW];
         uint64_t bit;
         uint32_t len;
         (void)state;
 
-        assert_int_equal(gzip_rejoin(&account, s, 0, &bit, window, &len), 0);
+        assert_int_equal(gzip_recover_from(&account, s, 0, &bit, window, &len), 0);
         /* A second time it is not gone through. */
         assert_true(account.searched > noise.len - 1000);
         source_close(s);
@@ -290,7 +290,7 @@ static void test_headers_without_end_are_given_up(void **state)
         struct bytes z = fixture_pipe(plain, "gzip -6 -c");
         static struct blocks b;
         struct bytes hostile = {malloc(6 * MIB), 6 * MIB};
-        struct gzip_rejoin account = {0};
+        struct gzip_recovery account = {0};
         struct source *s;
         unsigned char window[GZIP_WINDOW];
         uint64_t bit = 0;
@@ -307,12 +307,54 @@ static void test_headers_without_end_are_given_up(void **state)
         for (size_t at = 0; at < hostile.len; at++)
                 hostile.data[at] = at % 400 < 200 ? z.data[from + at % 400] : 0;
         s = fixture_source(hostile.data, hostile.len);
-        assert_int_equal(gzip_rejoin(&account, s, 0, &bit, window, &len), 0);
+        assert_int_equal(gzip_recover_from(&account, s, 0, &bit, window, &len), 0);
         assert_true(account.spent <= account.granted + MIB);
         source_close(s);
         free(hostile.data);
         free(plain.data);
         free(z.data);
+}
+
+/* A file in memory that counts what is read of it. */
+struct counted {
+        struct source base;
+        struct bytes bytes;
+        uint64_t read;
+};
+
+static ssize_t counted_pread(struct source *s, void *buf, size_t len, uint64_t offset)
+{
+        struct counted *c = (struct counted *)s;
+
+        len = (size_t)min_u64(len, c->bytes.len - min_u64(offset, c->bytes.len));
+        memcpy(buf, c->bytes.data + offset, len);
+        c->read += len;
+        return (ssize_t)len;
+}
+
+/* The search ends at the next member, and costs no more than the way there. */
+static void test_many_damaged_members(void **state)
+{
+        enum { MEMBER = 32, MEMBERS = 50000, TRIED = 1000, EACH = 16384 };
+        static const struct source_ops ops = {.name = "memory", .pread = counted_pread};
+        static const uint8_t header[10] = {0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 3};
+        static uint8_t data[MEMBER * MEMBERS];
+        struct counted c = {.base = {.ops = &ops, .size = sizeof data},
+                            .bytes = {.data = data, .len = sizeof data}};
+        struct gzip_recovery account = {0};
+        unsigned char window[GZIP_WINDOW];
+        uint64_t bit;
+        uint32_t len;
+        (void)state;
+
+        for (size_t at = 0; at < sizeof data; at++)
+                data[at] = at % MEMBER < sizeof header ? header[at % MEMBER] : 0x07;
+        for (uint64_t i = 0; i < TRIED; i++)
+                assert_int_equal(gzip_recover_from(&account, &c.base, i * MEMBER + sizeof header,
+                                                   &bit, window, &len),
+                                 0);
+        assert_true(c.read > 0 && c.read <= (uint64_t)TRIED * EACH);
+        assert_true(account.searched <= (uint64_t)TRIED * MEMBER + MEMBER);
 }
 
 int main(void)
@@ -328,6 +370,7 @@ int main(void)
             cmocka_unit_test(test_random_damage),
             cmocka_unit_test(test_noise),
             cmocka_unit_test(test_headers_without_end_are_given_up),
+            cmocka_unit_test(test_many_damaged_members),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,10 +16,11 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_builder.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
 #include "archive/stream/zstd/zstd_parse.h"
+#include "tests/fixtures/decoded_fixture.h"
 #include "tests/fixtures/stream_fixture.h"
 
 static struct source *open_bytes(struct bytes z, uint64_t window)
@@ -53,10 +54,12 @@ static void check_segments(struct source *s, struct bytes z, struct bytes plain)
         struct source *in = fixture_source(z.data, z.len);
         size_t count = restart_count(table);
         struct blockcache *cache;
+        struct cache_owner *owner;
         struct segments *segments;
 
         assert_int_equal(blockcache_new(MIB, &cache), 0);
-        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, cache, &segments), 0);
+        assert_int_equal(blockcache_join(cache, CACHE_STREAM, &owner), 0);
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, owner, &segments), 0);
         for (size_t i = count; i-- > 0;) {
                 struct restart_segment segment;
                 struct error err = {0};
@@ -72,6 +75,7 @@ static void check_segments(struct source *s, struct bytes z, struct bytes plain)
                 free(out);
         }
         segments_free(segments);
+        blockcache_leave(owner);
         blockcache_free(cache);
         source_close(in);
 }
@@ -126,6 +130,76 @@ static void test_noise_in_jobs_has_points(void **state)
         (void)state;
 
         assert_true(check_stream(z, plain, 0) >= 3);
+        free(plain.data);
+        free(z.data);
+}
+
+/* As restart_recall_fn: CTX has all of the stream. */
+static int recall_from_bytes(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+        const struct bytes *plain = ctx;
+
+        memcpy(buf, plain->data + offset, len);
+        return 0;
+}
+
+/* Pass over Z with LIMITS. Returns how much output before the last bytes had to be kept at most. */
+static uint64_t most_kept(struct bytes z, struct bytes plain, const struct codec_limits *limits)
+{
+        struct source *in = fixture_source(z.data, z.len);
+        uint8_t *buf = malloc(RESTART_SEGMENT_MAX);
+        struct restart_builder *b;
+        struct restart_table *table;
+        struct error err = {0};
+        uint64_t most = 0, out = 0;
+        void *pass;
+        ssize_t n;
+
+        assert_int_equal(restart_table_new(&table), 0);
+        assert_int_equal(restart_builder_new(table, recall_from_bytes, &plain, &b), 0);
+        assert_int_equal(zstd_codec.pass_open(in, limits, &pass, &err), 0);
+        do {
+                assert_true(zstd_codec.plan(pass, b, &err) >= 0);
+                n = zstd_codec.pass(pass, buf, RESTART_SEGMENT_MAX, b, &err);
+                assert_true(n >= 0);
+                assert_memory_equal(buf, plain.data + out, (size_t)n);
+                assert_int_equal(restart_advance(b, buf, (size_t)n), 0);
+                out += (size_t)n;
+                if (out - restart_keep_from(b) > most)
+                        most = out - restart_keep_from(b);
+        } while (n > 0);
+        assert_true(out == plain.len);
+        zstd_codec.pass_close(pass);
+        restart_builder_free(b);
+        restart_table_free(table);
+        source_close(in);
+        free(buf);
+        return most;
+}
+
+/* Runs of one byte define no tables: the boundaries in them are never settled. */
+static void test_output_is_not_kept_for_what_is_never_settled(void **state)
+{
+        const struct codec_limits limits = {.window = 8 * MIB, .keep = 8 * MIB};
+        struct bytes plain = fixture_join(fixture_mixture(4 * MIB, 1), fixture_noise(60 * MIB, 2));
+        struct bytes z;
+        (void)state;
+
+        memset(plain.data + 5 * MIB, 0xff, plain.len - 5 * MIB);
+        z = fixture_compress(plain, 3, 20, 0, 1);
+        assert_in_range(most_kept(z, plain, &limits), MIB, 3 * MIB / 2);
+        free(plain.data);
+        free(z.data);
+}
+
+static void test_output_is_not_kept_beyond_the_limit(void **state)
+{
+        const struct codec_limits limits = {.window = 8 * MIB, .keep = 4 * MIB};
+        struct bytes plain = fixture_mixture(24 * MIB, 1);
+        struct bytes z = fixture_compress(plain, 3, 23, 0, 1);
+        (void)state;
+
+        assert_int_equal(most_kept(z, plain, &limits), 0);
         free(plain.data);
         free(z.data);
 }
@@ -207,6 +281,34 @@ static void test_empty_frame_is_an_empty_stream(void **state)
         free(z.data);
 }
 
+/* A frame of no content may have blocks of every kind, as long as nothing comes of them. */
+static void test_single_segment_of_nothing_is_passed_over(void **state)
+{
+        static const uint8_t raw[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0},
+                             rle[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 3, 0, 0, 0},
+                             rle_and_raw[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 2, 0, 0, 0, 1, 0, 0},
+                             no_literals[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 0x15, 0, 0, 0, 0};
+        static const struct {
+                const uint8_t *data;
+                size_t len;
+        } frames[] = {{raw, sizeof raw},
+                      {rle, sizeof rle},
+                      {rle_and_raw, sizeof rle_and_raw},
+                      {no_literals, sizeof no_literals}};
+        struct bytes plain = fixture_mixture(MIB, 1);
+        (void)state;
+
+        for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+                struct bytes z = {.data = malloc(frames[i].len), .len = frames[i].len};
+
+                memcpy(z.data, frames[i].data, frames[i].len);
+                z = fixture_join(z, fixture_compress(plain, 3, 0, 0, 1));
+                check_stream(z, plain, 0);
+                free(z.data);
+        }
+        free(plain.data);
+}
+
 static int probe_error(struct bytes z, uint64_t window, struct error *err)
 {
         struct stream_options o = {.window = window};
@@ -242,18 +344,17 @@ static void test_window_over_the_limit_is_refused(void **state)
                          0);
 }
 
-/* The pass over Z fails with -EIO at BYTE, and names what WORDS say. */
+/* The pass over Z first meets damage at BYTE, and names what WORDS say. */
 static void check_damage(struct bytes z, uint64_t byte, const char *words)
 {
         struct source *s = open_bytes(z, 0);
-        struct error err = {0};
-        uint64_t end;
+        struct passage p;
 
-        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
-        assert_true(err.has_offset);
-        assert_int_equal(err.offset, byte);
-        if (!strstr(err.text, words))
-                fail_msg("\"%s\" does not say \"%s\"", err.text, words);
+        decoded_pass(s, &p);
+        assert_true(p.damages > 0 && p.errors[0].has_offset);
+        assert_int_equal(p.errors[0].offset, byte);
+        if (!strstr(p.errors[0].text, words))
+                fail_msg("\"%s\" does not say \"%s\"", p.errors[0].text, words);
         source_close(s);
 }
 
@@ -310,40 +411,35 @@ static void test_flipped_bits(void **state)
         for (int round = 0; round < 60; round++) {
                 size_t at = 6 + fixture_random(&seed) % (z.len - 6);
                 uint8_t bit = (uint8_t)(1 << fixture_random(&seed) % 8);
-                struct error err = {0};
                 struct source *s;
-                uint64_t end;
-                uint8_t *got = malloc(plain.len);
+                struct passage p;
+                uint8_t byte;
 
                 z.data[at] ^= bit;
                 s = open_bytes(z, 0);
-                errors += source_reach(s, UINT64_MAX, &end, &err) < 0;
-                assert_true(end <= plain.len || s->size != plain.len);
-                if (end > plain.len)
-                        end = plain.len;
-                /* What was passed before the damage is there, and right up to its block. */
-                if (end > 0)
-                        assert_int_equal(source_pread(s, got, (size_t)end, 0), (ssize_t)end);
+                decoded_pass(s, &p);
+                errors += p.damages > 0;
+                /* Its checksum vouches for none of the frame. */
+                for (uint64_t pos = 0; pos < p.end; pos += 4096)
+                        assert_int_equal(source_pread(s, &byte, 1, pos), -EIO);
                 source_close(s);
                 z.data[at] ^= bit;
-                free(got);
         }
         assert_int_equal(errors, 60);
         free(plain.data);
         free(z.data);
 }
 
-/* Where the pass decodes whole jobs at once, damage still costs only what lies behind it. */
+/* Where the pass decodes whole jobs at once, damage still costs only what lies after it. */
 static void test_damage_inside_a_piece_leaves_its_beginning(void **state)
 {
         struct bytes plain = fixture_mixture(16 * MIB, 1);
         struct bytes z = fixture_compress(plain, 3, 19, 1, 1);
         struct source *s = open_bytes(z, 0);
+        const struct stream_options o = {.threads = 2, .withheld = 1};
         struct restart_segment segment;
-        struct error err = {0};
         size_t at = 6, middle;
-        uint64_t end;
-        uint8_t *got = malloc(plain.len);
+        struct passage p;
         (void)state;
 
         reach_end(s);
@@ -353,14 +449,12 @@ static void test_damage_inside_a_piece_leaves_its_beginning(void **state)
         while (at < middle)
                 at += ZSTD_BLOCK_HEADER_SIZE + zstd_block_header(z.data + at).content;
         z.data[at] |= ZSTD_BLOCK_RESERVED << 1;
-        s = open_bytes(z, 0);
-        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
-        assert_int_equal(err.offset, at);
-        assert_in_range(end, segment.point.out + 1, segment.end - 1);
-        assert_int_equal(source_pread(s, got, (size_t)end, 0), end);
-        assert_memory_equal(got, plain.data, end);
+        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &s, NULL), 0);
+        decoded_pass(s, &p);
+        assert_int_equal(p.errors[0].offset, at);
+        assert_in_range(p.lost[0].start, segment.point.out + 1, segment.end - 1);
+        decoded_expect(s, plain, 0, (size_t)p.lost[0].start);
         source_close(s);
-        free(got);
         free(plain.data);
         free(z.data);
 }
@@ -383,7 +477,7 @@ static void test_damage_after_indexing_is_an_error(void **state)
         assert_true(restart_get(stream_table(s), 2, &segment));
         z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
         assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
-        assert_int_equal(stream_damage(s, &err), -EIO);
+        assert_int_equal(source_damage(s, &err), -EIO);
         assert_int_equal(source_pread(s, buf, sizeof buf, 4096), sizeof buf);
         assert_memory_equal(buf, plain.data + 4096, sizeof buf);
         assert_int_equal(source_pread(s, buf, sizeof buf, segment.end), sizeof buf);
@@ -413,12 +507,11 @@ static void test_empty_compressed_block_is_damage(void **state)
 {
         uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 0, 4, 0, 0, 0x1b, 0x18, 0, 'x'};
         struct source *s = open_bytes((struct bytes){frame, sizeof frame}, 0);
-        struct error err = {0};
-        uint64_t end;
+        struct passage p;
         (void)state;
 
-        assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), -EIO);
-        assert_true(err.has_offset && err.offset == 6);
+        decoded_pass(s, &p);
+        assert_true(p.damages == 1 && p.errors[0].has_offset && p.errors[0].offset == 6);
         source_close(s);
         /* The same without it. */
         memmove(frame + 6, frame + 9, 4);
@@ -436,18 +529,21 @@ static void test_point_with_more_input_than_there_is(void **state)
         const struct codec_limits limits = {.window = UINT64_C(1) << 31};
         struct source *in = fixture_source(frame, sizeof frame);
         struct blockcache *cache;
+        struct cache_owner *owner;
         struct segments *s;
         struct error err = {0};
         (void)state;
 
         assert_int_equal(blockcache_new(MIB, &cache), 0);
-        assert_int_equal(segments_new(&zstd_codec, &limits, in, NULL, cache, &s), 0);
+        assert_int_equal(blockcache_join(cache, CACHE_STREAM, &owner), 0);
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, NULL, owner, &s), 0);
         assert_int_equal(segments_enter(s, &point, NULL, UINT64_MAX, out, sizeof out, &err), -EIO);
         assert_true(err.offset == sizeof frame);
         assert_int_equal(
             segments_enter(s, &point, NULL, (sizeof frame + 1) * 8, out, sizeof out, &err), -EIO);
         assert_true(blockcache_bytes(cache) == 0);
         segments_free(s);
+        blockcache_leave(owner);
         blockcache_free(cache);
         source_close(in);
 }
@@ -467,10 +563,13 @@ int main(void)
             cmocka_unit_test_prestate(test_genuine_output, &commands[9]),
             cmocka_unit_test_prestate(test_genuine_output, &commands[10]),
             cmocka_unit_test(test_noise_in_jobs_has_points),
+            cmocka_unit_test(test_output_is_not_kept_for_what_is_never_settled),
+            cmocka_unit_test(test_output_is_not_kept_beyond_the_limit),
             cmocka_unit_test(test_records_noise_records),
             cmocka_unit_test(test_noise_before_repeated_offsets_cannot_be_entered),
             cmocka_unit_test(test_frames_and_skippable_frames),
             cmocka_unit_test(test_empty_frame_is_an_empty_stream),
+            cmocka_unit_test(test_single_segment_of_nothing_is_passed_over),
             cmocka_unit_test(test_dictionary_is_refused),
             cmocka_unit_test(test_window_over_the_limit_is_refused),
             cmocka_unit_test(test_trailing_garbage_is_named),

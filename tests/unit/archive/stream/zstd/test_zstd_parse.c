@@ -12,7 +12,7 @@
 
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
-#include "archive/stream/restart.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/zstd/zstd_frame.h"
 #include "archive/stream/zstd/zstd_parse.h"
 #include "archive/stream/zstd/zstd_segment.h"
@@ -20,7 +20,7 @@
 
 #define BOUNDARIES_MAX 4096
 
-/* A frame's blocks, and how much output lies in front of each. */
+/* A frame's blocks, and how much output lies before each. */
 struct frame_map {
         struct zstd_frame frame;
         size_t count;
@@ -72,7 +72,7 @@ static enum zstd_verdict judge(struct zstd_parse *p, struct bytes z, const struc
         return v == ZSTD_PENDING ? zstd_parse_end(p) : v;
 }
 
-/* The bytes that P says are needed in front of BOUNDARY, zeros elsewhere. */
+/* The bytes that P says are needed before BOUNDARY, zeros elsewhere. */
 static uint8_t *history_of(const struct zstd_parse *p, struct bytes plain, uint64_t boundary)
 {
         uint32_t reach = zstd_parse_reach(p), back = reach, len;
@@ -217,7 +217,7 @@ static void test_needed_bytes_are_needed(void **state)
         free(z.data);
 }
 
-/* Behind the noise, the records go on with the offsets from in front of it. */
+/* After the noise, the records go on with the offsets from before it. */
 static void test_offsets_from_in_front_of_noise_refute(void **state)
 {
         struct bytes records = fixture_records(MIB, 1);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/cli/selection.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+#include "index/index.h"
+#include "index/tree/node.h"
+
+/* A name that contains wildcards also matches itself literally. */
+static bool matches(const char *word, const char *name)
+{
+        return strcmp(word, name) == 0 || fnmatch(word, name, FNM_PATHNAME) == 0;
+}
+
+bool selection_is_name(const char *name, const struct index *index)
+{
+        const struct node *n = index_find(index, name);
+
+        return n && !node_is_folder(n);
+}
+
+bool selection_has_disk(const char *word, const struct disk *d)
+{
+        return matches(word, d->name) ||
+               (strcmp(word, d->device) == 0 && !selection_is_name(word, d->index));
+}
+
+bool selection_has_file(const char *word, const struct index_file *f)
+{
+        return matches(word, f->name);
+}
+
+bool selection_has_any(const char *word, const struct index *index)
+{
+        for (size_t i = 0; i < index_disk_count(index); i++)
+                if (selection_has_disk(word, index_disk(index, i)))
+                        return true;
+        for (size_t i = 0; i < index_file_count(index); i++)
+                if (selection_has_file(word, index_file(index, i)))
+                        return true;
+        return false;
+}
+
+struct disk *selection_find_disk(const char *word, const struct index *index)
+{
+        struct disk *by_device = NULL;
+
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                struct disk *d = index_disk(index, i);
+
+                if (strcmp(word, d->name) == 0)
+                        return d;
+                if (!by_device && strcmp(word, d->device) == 0)
+                        by_device = d;
+        }
+        return by_device;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The state of a session, for the operations and the functions that answer requests. */
+#ifndef VMAFS_CONTEXT_H
+#define VMAFS_CONTEXT_H
+
+#include <stdbool.h>
+
+#include "fs/fuse/view.h"
+
+struct buffers;
+struct park;
+struct tree;
+
+/* The session's userdata. */
+struct ops_context {
+        struct tree *tree;
+        struct view view;
+        struct park *park;
+        struct buffers *buffers;
+        bool direct_io;         /* bypass the page cache */
+        _Atomic unsigned opens; /* how many times files are open now */
+        void *owner;
+        /* A read of N was answered with an error; any thread. */
+        void (*read_failed)(void *owner, const struct node *n);
+};
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/site.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "archive/error.h"
+#include "archive/format.h"
+#include "archive/source/source.h"
+#include "index/options.h"
+
+static struct site *site_new(const char *path, const struct index_options *options)
+{
+        struct site *s = calloc(1, sizeof *s);
+
+        if (!s)
+                return NULL;
+        s->neighbours = (struct neighbours){
+            .open = neighbours_open, .folder = -ENOENT, .farthest = options->backing};
+        s->archive = -1;
+        s->path = strdup(path);
+        if (s->path)
+                return s;
+        free(s);
+        return NULL;
+}
+
+int site_open(const char *path, const struct index_options *options, struct site **out,
+              struct error *err)
+{
+        struct site *s = site_new(path, options);
+        int rc = 0;
+
+        if (!s)
+                return error_set(err, ENOMEM, "out of memory");
+        s->archive = source_open_path(path, err);
+        if (s->archive < 0)
+                rc = s->archive;
+        if (rc == 0)
+                s->neighbours.folder = neighbours_folder(path);
+        if (rc == 0 && options->sidecar != INDEX_SIDECAR_NONE)
+                rc = shelf_open(path, options->sidecar_path, &s->shelf, err);
+        if (rc < 0) {
+                site_close(s);
+                return rc;
+        }
+        *out = s;
+        return 0;
+}
+
+void site_close(struct site *s)
+{
+        if (!s)
+                return;
+        shelf_free(s->shelf);
+        if (s->neighbours.folder >= 0)
+                close(s->neighbours.folder);
+        if (s->archive >= 0)
+                close(s->archive);
+        free(s->path);
+        free(s);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "archive/bytes.h"
+#include "archive/source/source.h"
+#include "archive/stream/codec.h"
+#include "archive/stream/restart_table.h"
+#include "archive/stream/stream.h"
+#include "archive/stream/zstd/zstd_parse.h"
+#include "tests/fixtures/decoded_fixture.h"
+#include "tests/fixtures/kept_fixture.h"
+#include "tests/fixtures/stream_fixture.h"
+
+/* A block may be decoded beyond the part that was asked for. */
+#define BEYOND ZSTD_PARSE_BLOCK_MAX
+
+static void test_decode_stops_after_what_was_asked_for(void **state)
+{
+        struct kept k;
+        (void)state;
+
+        kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
+        assert_in_range(kept_cost(&k, 100), MIB, MIB + BEYOND);
+        assert_int_equal(kept_cost(&k, MIB - 16), 0);
+        kept_close(&k);
+}
+
+static void test_decoder_goes_on_where_it_has_stopped(void **state)
+{
+        struct kept k;
+        uint64_t len;
+        (void)state;
+
+        kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
+        len = k.wide.end - k.wide.point.out;
+        kept_cost(&k, 100);
+        assert_in_range(kept_cost(&k, 2 * MIB - 16), MIB - BEYOND, MIB + BEYOND);
+        kept_cost(&k, len - 16);
+        assert_int_equal(stream_work(k.s), len);
+        assert_int_equal(kept_cost(&k, 5000), 0);
+        kept_close(&k);
+}
+
+/* Across what lies in two parts, too. */
+static void test_bytes_of_two_parts(void **state)
+{
+        struct kept k;
+        (void)state;
+
+        kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
+        assert_in_range(kept_cost(&k, MIB - 8), 2 * MIB, 2 * MIB + BEYOND);
+        kept_close(&k);
+}
+
+/* Nothing stays paused, but what was decoded may, and the second time all of it is. */
+static void test_without_memory_nothing_waits(void **state)
+{
+        struct kept k;
+        uint64_t len;
+        (void)state;
+
+        kept_open_zstd(&k, 1, SIZE_MAX);
+        len = k.wide.end - k.wide.point.out;
+        for (uint64_t at = 0; at + 16 < len; at += MIB / 2)
+                assert_in_range(kept_cost(&k, at), 0, len + BEYOND);
+        kept_close(&k);
+}
+
+static void test_gzip_stops_at_the_byte(void **state)
+{
+        struct bytes plain = fixture_mixture(40 * MIB, 1);
+        struct kept k;
+        uint64_t len;
+        (void)state;
+
+        kept_open(&k, &gzip_codec, fixture_pipe(plain, "gzip -1"), plain, 64 * MIB, SIZE_MAX);
+        len = k.wide.end - k.wide.point.out;
+        assert_int_equal(kept_cost(&k, 100), MIB);
+        assert_int_equal(kept_cost(&k, 5000), 0);
+        assert_int_equal(kept_cost(&k, 2 * MIB), len);
+        kept_close(&k);
+}
+
+/* What does not match is an error, and never a byte; what does match before it is still had. */
+static void test_part_whose_hash_is_wrong(void **state)
+{
+        struct kept k;
+        uint8_t buf[16];
+        (void)state;
+
+        kept_open_zstd(&k, 64 * MIB, 1);
+        kept_cost(&k, 100);
+        assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.point.out + MIB), -EIO);
+        assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.end - 16), -EIO);
+        assert_int_equal(kept_cost(&k, 5000), 0);
+        decoded_expect(k.s, k.plain, k.wide.point.out - 16, 16);
+        decoded_expect(k.s, k.plain, k.wide.end, 16);
+        kept_close(&k);
+}
+
+static void test_first_part_whose_hash_is_wrong(void **state)
+{
+        struct kept k;
+        uint8_t buf[16];
+        (void)state;
+
+        kept_open_zstd(&k, 64 * MIB, 0);
+        for (uint64_t at = 0; at < 3 * MIB; at += MIB / 2)
+                assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.point.out + at), -EIO);
+        kept_close(&k);
+}
+
+/* More segments are read than decoders are kept. */
+static void test_few_decoders_are_kept(void **state)
+{
+        struct bytes plain = fixture_mixture(48 * MIB, 1);
+        struct restart_segment segment;
+        struct kept k;
+        (void)state;
+
+        kept_open(&k, &zstd_codec, fixture_compress(plain, 3, 0, 1, 1), plain, 16 * MIB, SIZE_MAX);
+        for (uint64_t at = 0; at < 2 * MIB; at += MIB / 2)
+                for (size_t i = 0; restart_get(stream_table(k.s), i, &segment); i++)
+                        decoded_expect(k.s, plain, min_u64(segment.point.out + at, plain.len - 64),
+                                       64);
+        kept_close(&k);
+}
+
+struct reader {
+        struct kept *k;
+        uint64_t seed;
+        unsigned wrong;
+};
+
+static void *read_at_random(void *arg)
+{
+        struct reader *r = arg;
+        uint8_t buf[3000];
+
+        for (int i = 0; i < 100; i++) {
+                uint64_t at = fixture_random(&r->seed) % (r->k->plain.len - sizeof buf);
+                ssize_t n = source_pread(r->k->s, buf, sizeof buf, at);
+
+                r->wrong +=
+                    n != (ssize_t)sizeof buf || memcmp(buf, r->k->plain.data + at, sizeof buf) != 0;
+        }
+        return NULL;
+}
+
+static void many_readers(size_t cache)
+{
+        struct reader readers[6];
+        pthread_t threads[6];
+        struct kept k;
+
+        kept_open_zstd(&k, cache, SIZE_MAX);
+        for (size_t i = 0; i < 6; i++) {
+                readers[i] = (struct reader){.k = &k, .seed = i + 1};
+                assert_int_equal(pthread_create(&threads[i], NULL, read_at_random, &readers[i]), 0);
+        }
+        for (size_t i = 0; i < 6; i++) {
+                pthread_join(threads[i], NULL);
+                assert_int_equal(readers[i].wrong, 0);
+        }
+        kept_close(&k);
+}
+
+static void test_many_readers(void **state)
+{
+        (void)state;
+        many_readers(64 * MIB);
+}
+
+/* Whoever loads a segment and whoever stops inside it must not wait for each other's memory. */
+static void test_many_readers_with_little_memory(void **state)
+{
+        (void)state;
+        many_readers(6 * MIB);
+        many_readers(1);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_decode_stops_after_what_was_asked_for),
+            cmocka_unit_test(test_decoder_goes_on_where_it_has_stopped),
+            cmocka_unit_test(test_bytes_of_two_parts),
+            cmocka_unit_test(test_without_memory_nothing_waits),
+            cmocka_unit_test(test_gzip_stops_at_the_byte),
+            cmocka_unit_test(test_part_whose_hash_is_wrong),
+            cmocka_unit_test(test_first_part_whose_hash_is_wrong),
+            cmocka_unit_test(test_few_decoders_are_kept),
+            cmocka_unit_test(test_many_readers),
+            cmocka_unit_test(test_many_readers_with_little_memory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
