@@ -474,3 +474,132 @@ refused() {
         [[ $output == *"past the end of the file"* ]]
         [ "$("$VMAFS" verify --json "$image" | jq '.disks[0].lost')" -eq 1003520 ]
 }
+
+# ---- leaked clusters ----
+
+# The big-endian number of 8 bytes at byte $2 of the file.
+number_be() {
+        echo $((16#$(od -An -tx8 --endian=big -j "$2" -N 8 "$1" | tr -d ' ')))
+}
+
+# Counts the clusters from number $2 to $3 of an image with one block of counts as in use, as QEMU
+# leaves them if it is killed before a table names them: leak IMAGE FIRST LAST
+leak() {
+        local block i
+
+        block=$(number_be "$1" "$(number_be "$1" 48)")
+        for ((i = $2; i <= $3; i++)); do
+                printf '\0\1' | dd of="$1" bs=1 seek=$((block + 2 * i)) conv=notrunc status=none
+        done
+}
+
+# Makes IMAGE a disk of 4 MiB with data in the first one: make_image [OPTION OF qemu-img create...]
+make_image() {
+        IMAGE=$BATS_TEST_TMPDIR/disk.qcow2
+        RAW=$BATS_TEST_TMPDIR/raw
+        qemu-img create -q -f qcow2 "$@" "$IMAGE" 4M
+        make_data "$RAW" 1048576
+        qemu-io -c "write -q -s $RAW 0 1M" "$IMAGE"
+        NEXT=$(($(stat -c %s "$IMAGE") / 65536))
+}
+
+# As qemu-img sees it: leaks, and nothing that is corrupt.
+has_only_leaks() {
+        qemu-img check "$IMAGE" || [ $? -eq 3 ]
+        qemu-img check --output=json "$IMAGE" | jq -e '.leaks > 0 and (.corruptions // 0) == 0'
+}
+
+verify_image() {
+        run --separate-stderr "$VMAFS" verify "$@" "$IMAGE"
+        echo "$status: $output"
+        echo "$stderr"
+}
+
+@test "leaked clusters of zeros: the image is sound, and a note says that there are some" {
+        make_image
+        leak "$IMAGE" "$NEXT" $((NEXT + 2))
+        truncate -s $(((NEXT + 3) * 65536)) "$IMAGE"
+        has_only_leaks
+        verify_image
+        [ "$status" -eq 0 ]
+        [ "${lines[-1]}" = "$IMAGE: sound" ]
+        [[ $output == *"note: it has leaked clusters, which are empty: nothing is missing"* ]]
+        verify_image --json
+        jq -e '.sound and .verdict == "sound" and .["damage-count"] == 0' <<<"$output"
+        same_disk "$IMAGE" disk-disk.raw
+}
+
+@test "leaked clusters of data: in doubt, which is neither sound nor damaged" {
+        make_image
+        leak "$IMAGE" "$NEXT" $((NEXT + 2))
+        cat "$RAW" >>"$IMAGE"
+        truncate -s $(((NEXT + 3) * 65536)) "$IMAGE"
+        has_only_leaks
+        verify_image
+        [ "$status" -eq 1 ]
+        [ "${lines[0]}" = "$IMAGE: IN DOUBT" ]
+        [ "${lines[-1]}" = "$IMAGE: IN DOUBT" ]
+        [[ $output == *"leaked clusters: 3; QEMU was killed, or a table has lost entries"* ]]
+        verify_image --json
+        jq -e '(.sound | not) and .verdict == "in-doubt" and .disks[0].lost == 0' <<<"$output"
+        # What it holds is read all the same.
+        same_disk "$IMAGE" disk-disk.raw
+        qemu-img check -q -r leaks "$IMAGE"
+        verify_image
+        [ "$status" -eq 0 ]
+        [ "${lines[-1]}" = "$IMAGE: sound" ]
+}
+
+@test "a table that has lost an entry leaks its cluster: it is not called sound" {
+        local l2
+
+        make_image
+        l2=$(($(number_be "$IMAGE" "$(number_be "$IMAGE" 40)") & 0xfffffffffffe00))
+        dd if=/dev/zero of="$IMAGE" bs=8 seek=$((l2 / 8 + 5)) count=1 conv=notrunc status=none
+        has_only_leaks
+        verify_image
+        [ "$status" -eq 1 ]
+        [ "${lines[-1]}" = "$IMAGE: IN DOUBT" ]
+}
+
+@test "an entry that one of two tables has lost leaves a count too high: in doubt" {
+        local l2
+
+        make_image
+        qemu-img snapshot -c one "$IMAGE"
+        verify_image
+        [ "$status" -eq 0 ]
+        # This copies the table, and all that it names stays counted twice.
+        qemu-io -c "write -q -P 7 0 64k" "$IMAGE"
+        verify_image
+        [ "$status" -eq 0 ]
+        l2=$(($(number_be "$IMAGE" "$(number_be "$IMAGE" 40)") & 0xfffffffffffe00))
+        dd if=/dev/zero of="$IMAGE" bs=8 seek=$((l2 / 8 + 5)) count=1 conv=notrunc status=none
+        has_only_leaks
+        verify_image
+        [ "$status" -eq 1 ]
+        [ "${lines[-1]}" = "$IMAGE: IN DOUBT" ]
+        [[ $output == *"leaked clusters: 1;"* ]]
+}
+
+@test "leaked clusters of zeros may hide what a backing file has: in doubt" {
+        qemu-img create -q -f raw "$BATS_TEST_TMPDIR/base" 4M
+        make_image -b "$BATS_TEST_TMPDIR/base" -F raw
+        leak "$IMAGE" "$NEXT" "$NEXT"
+        truncate -s $(((NEXT + 1) * 65536)) "$IMAGE"
+        has_only_leaks
+        verify_image --backing=dir
+        [ "$status" -eq 1 ]
+        [ "${lines[-1]}" = "$IMAGE: IN DOUBT" ]
+}
+
+@test "an image in doubt in a compressed stream: no index of it is kept, and that is said" {
+        make_image
+        leak "$IMAGE" "$NEXT" "$NEXT"
+        cat "$RAW" >>"$IMAGE"
+        zstd -q --rm "$IMAGE"
+        run --separate-stderr "$VMAFS" index --file="$BATS_TEST_TMPDIR/index" "$IMAGE.zst"
+        [ "$status" -eq 1 ]
+        one_line_says "its index is not kept: it cannot be proven to be whole"
+        [ ! -e "$BATS_TEST_TMPDIR/index" ]
+}

@@ -19,6 +19,7 @@
 #include "archive/qcow2/qcow2_reader.h"
 #include "archive/qcow2/qcow2_scan.h"
 #include "archive/qcow2/qcow2_snapshot.h"
+#include "archive/qcow2/qcow2_verdict.h"
 #include "archive/qcow2/qcow2_volume.h"
 #include "archive/qcow2/qed_header.h"
 #include "archive/shared.h"
@@ -29,6 +30,7 @@ void qcow2_close(struct archive *a)
         struct qcow2 *q = (struct qcow2 *)a;
 
         qcow2_close_chain(q);
+        qcow2_verdict_free(q->image.verdict);
         blockcache_leave(q->image.tables);
         blockcache_leave(q->image.clusters);
         qcow2_decoders_free(q->image.decoders);

@@ -19,6 +19,7 @@
 #include "archive/error.h"
 #include "archive/probe.h"
 #include "archive/qcow2/qcow2_header.h"
+#include "archive/qcow2/qcow2_verdict.h"
 #include "archive/qcow2/qed_header.h"
 #include "archive/source/source.h"
 
@@ -157,8 +158,10 @@ int qcow2_open_chain(struct qcow2 *q, const struct archive_origin *origin, struc
 
 void qcow2_close_chain(struct qcow2 *q)
 {
-        for (unsigned i = 1; q->layers && i < q->layer_count; i++)
+        for (unsigned i = 1; q->layers && i < q->layer_count; i++) {
+                qcow2_verdict_free(q->layers[i].image.verdict);
                 source_close(q->layers[i].image.source);
+        }
         free(q->layers);
 }
 

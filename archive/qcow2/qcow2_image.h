@@ -13,6 +13,10 @@
  *   qcow2_snapshot.c  the table of internal snapshots
  *   qcow2_bitmap.c    persistent bitmaps
  *   qcow2_scan.c      the check of the structure, and how much of each disk is data
+ *   qcow2_usage.c     what each cluster of the file is in use for, with
+ *   qcow2_planes.c    bits for each of them
+ *   qcow2_refcount.c  and their reference counts
+ *   qcow2_verdict.c   which of them cannot be trusted
  *
  * Big-endian. Every disk has a table of its own: the image's, or a snapshot's.
  *
@@ -27,6 +31,7 @@
 
 struct cache_owner;
 struct qcow2_decoders;
+struct qcow2_verdict;
 struct source;
 
 enum {
@@ -82,6 +87,9 @@ struct qcow2_image {
         bool bitmaps_valid;               /* no program that does not maintain them has written */
         char backing[QCOW2_NAME_MAX + 1]; /* "": none */
         char backing_format[64];          /* "": not said */
+
+        struct qcow2_verdict *verdict; /* what cannot be trusted; NULL: all can */
+        bool was_sound;                /* in an earlier scan: there is no verdict */
 
         struct cache_owner *tables;      /* pieces of L1 and L2 tables; the reader's */
         struct cache_owner *clusters;    /* decompressed; the reader's */

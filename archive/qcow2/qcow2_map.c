@@ -11,6 +11,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/qcow2/qcow2_cluster.h"
+#include "archive/qcow2/qcow2_verdict.h"
 #include "archive/source/source.h"
 
 enum {
@@ -180,9 +181,21 @@ static void stored(const struct qcow2_image *image, uint64_t offset, uint64_t sk
                    struct qcow2_piece *out)
 {
         uint64_t end = image->file_size, unit = unit_size(image);
+        const char *problem = qcow2_verdict_problem(image->verdict, offset);
 
         out->kind = QCOW2_DATA;
         out->offset = offset + skip;
+        if (problem) {
+                bad(out, problem, out->where);
+                return;
+        }
+        if (out->offset >= end &&
+            offset / qcow2_cluster_size(image) == end / qcow2_cluster_size(image) &&
+            (image->was_sound || qcow2_verdict_ends_with_zeros(image->verdict, end))) {
+                out->kind = QCOW2_ZERO;
+                out->offset = 0;
+                return;
+        }
         if (offset >= end || out->offset >= end) {
                 bad(out, "a cluster lies past the end of the file", out->where);
                 return;
@@ -259,6 +272,8 @@ static void classify_compressed(const struct qcow2_image *image, uint64_t entry,
         out->skip = skip;
         if (range.offset >= image->file_size)
                 bad(out, "a compressed cluster lies past the end of the file", out->where);
+        else if (qcow2_verdict_problem(image->verdict, range.offset))
+                bad(out, qcow2_verdict_problem(image->verdict, range.offset), out->where);
 }
 
 /* What the entry at P says of the byte POS of the table's range; out->len may be shortened. */
@@ -308,13 +323,14 @@ static int find_in_l2(const struct qcow2_image *image, uint64_t l2, uint64_t pos
         uint64_t end = l2 + image->table_len;
         uint64_t number = (pos >> image->cluster_bits) % qcow2_l2_entries(image);
         uint64_t at = l2 + number * entry_size, first = pos >> image->cluster_bits;
+        const char *problem = qcow2_verdict_problem(image->verdict, at);
         const uint8_t *p;
         int rc = qcow2_hold(image, held, at, &end, &p);
 
-        if (rc < 0) {
+        if (rc < 0 || problem) {
                 out->len =
                     min_u64(len, qcow2_cluster_size(image) - pos % qcow2_cluster_size(image));
-                return bad_read(out, rc, at);
+                return rc < 0 ? bad_read(out, rc, at) : bad(out, problem, at);
         }
         out->where = at;
         classify(image, p, pos, out);
@@ -352,6 +368,7 @@ int qcow2_find(const struct qcow2_image *image, const struct qcow2_table *table,
 {
         uint64_t span = qcow2_l2_span(image);
         uint64_t at, l2, end = table->l1_offset + (uint64_t)table->l1_entries * ENTRY;
+        const char *problem;
         const uint8_t *p;
         int rc;
 
@@ -363,12 +380,21 @@ int qcow2_find(const struct qcow2_image *image, const struct qcow2_table *table,
                 out->len = len;
                 return 0;
         }
+        if (image->verdict)
+                end = min_u64(end, round_up(at + 1, qcow2_cluster_size(image)));
         rc = qcow2_hold(image, &cursor->l1, at, &end, &p);
         if (rc < 0) {
                 out->len = min_u64(len, span - pos % span);
                 return bad_read(out, rc, at);
         }
         l2 = qcow2_table_offset(image, p);
+        problem = qcow2_verdict_problem(image->verdict, at);
+        if (!problem && l2)
+                problem = qcow2_verdict_problem(image->verdict, l2);
+        if (problem) {
+                out->len = min_u64(len, span - pos % span);
+                return bad(out, problem, at);
+        }
         if (!l2) {
                 out->len = min_u64(len, count_empty(image, p, at, end) * span - pos % span);
                 return 0;

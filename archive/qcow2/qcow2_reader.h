@@ -37,10 +37,12 @@ struct qcow2 {
         uint64_t fault_at; /* … and at which byte of the file */
 
         /*
-         * Set with release when the scan knows how far the file can be read. File sizes do not
-         * change from then on.
+         * Set with release when the scan has gone through all tables: before, nobody knows which of
+         * them are to be believed. What follows, file sizes and verdicts do not change from then
+         * on.
          */
         atomic_bool judged;
+        bool holes_doubted; /* what no table maps may be lost, rather than zeros */
 };
 
 /* Show TEXT to the user, unless there is a more important note already. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The scan of qcow2. First it finds out how far the file can be read. Then, while the disks can be
+ * The scan of qcow2. First it finds out which tables can be trusted. Then, while the disks can be
  * read already, it counts how much of each disk is data, and how much is lost.
  */
 #include "archive/qcow2/qcow2_scan.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,8 @@
 #include "archive/qcow2/qcow2_chain.h"
 #include "archive/qcow2/qcow2_map.h"
 #include "archive/qcow2/qcow2_reader.h"
+#include "archive/qcow2/qcow2_usage.h"
+#include "archive/qcow2/qcow2_verdict.h"
 #include "archive/source/source.h"
 
 enum {
@@ -36,6 +40,7 @@ enum state { STATE_ZERO, STATE_DATA, STATE_LOST, STATES };
 struct scan {
         struct qcow2 *q;
         const struct archive_sink *sink;
+        unsigned layer; /* the one that is being judged */
         uint64_t looks; /* that are left */
 
         /* Of the disk that is being counted. */
@@ -77,10 +82,11 @@ static int note_bad(struct scan *s, uint64_t pos, const struct qcow2_piece *piec
 
 /* ---- how much is data ---- */
 
-static enum state state_of(const struct qcow2_piece *piece)
+static enum state state_of(const struct scan *s, const struct qcow2_piece *piece)
 {
         switch (piece->kind) {
         case QCOW2_UNALLOCATED:
+                return s->q->holes_doubted ? STATE_LOST : STATE_ZERO;
         case QCOW2_ZERO:
                 return STATE_ZERO;
         case QCOW2_DATA:
@@ -140,7 +146,7 @@ static int count_pieces(struct scan *s, const struct qcow2_disk *d)
                                         &piece);
                 if (rc < 0)
                         break;
-                count(s, pos, pos + piece.len, state_of(&piece));
+                count(s, pos, pos + piece.len, state_of(s, &piece));
                 if (piece.kind == QCOW2_BAD)
                         rc = note_bad(s, pos, &piece);
         }
@@ -182,7 +188,7 @@ static int count_disk(struct scan *s, uint32_t disk)
                                s->blocks[STATE_LOST] * BLOCK);
 }
 
-/* ---- the file ---- */
+/* ---- what the clusters of the files are used for ---- */
 
 /*
  * Find out how far the file can be read. A compressed one is decompressed first, since its tables
@@ -207,6 +213,86 @@ static int report_fault(const struct scan *s)
         return d.text ? s->sink->damage(s->sink->ctx, &d) : 0;
 }
 
+/* Report what is wrong with IMAGE, with a byte only if it is the first one (DEPTH 0). */
+static int report_findings(const struct scan *s, const struct qcow2_findings *found, unsigned depth)
+{
+        struct damage d = {
+            .disk = DISK_NONE, .text = found->fault, .offset = depth ? 0 : found->at};
+        uint64_t unnamed = found->unnamed.count - found->unnamed.empty;
+        uint64_t surplus = found->surplus.count - found->surplus.empty;
+        char text[160];
+        int rc = d.text ? s->sink->damage(s->sink->ctx, &d) : 0;
+
+        if (found->unchecked)
+                qcow2_note(s->q, "its file is too large for vmafs to look for clusters that are in "
+                                 "use twice");
+        if (found->unnamed.count + found->surplus.count && !unnamed && !surplus)
+                qcow2_note(s->q, "it has leaked clusters, which are empty: nothing is missing");
+        if (rc < 0 || (!unnamed && !surplus))
+                return rc;
+        snprintf(text, sizeof text,
+                 found->holes_doubted ? "clusters in use that no table names: %" PRIu64
+                                        "; what it should name is lost"
+                                      : "leaked clusters: %" PRIu64
+                                        "; QEMU was killed, or a table has lost entries",
+                 found->holes_doubted ? unnamed : unnamed + surplus);
+        d.doubt = !found->holes_doubted;
+        d.text = text;
+        return s->sink->damage(s->sink->ctx, &d);
+}
+
+/* The watcher for each image of the chain. */
+static int watch(void *ctx, double part)
+{
+        struct scan *s = ctx;
+
+        return tell_part(s, (s->layer + part) / (s->q->layer_count ? s->q->layer_count : 1));
+}
+
+static int judge(struct scan *s, struct qcow2_image *image, const struct qcow2_table *tables,
+                 size_t count, bool all)
+{
+        struct qcow2_tables t = {tables, count, all && !image->more_extensions};
+        struct qcow2_watcher watcher = {watch, s};
+        struct qcow2_findings found;
+        int rc;
+
+        s->layer = image->number;
+        rc = qcow2_judge(image, &t, &watcher, &image->verdict, &found);
+        if (rc < 0)
+                return rc;
+        s->q->holes_doubted |= found.holes_doubted;
+        return report_findings(s, &found, image->number);
+}
+
+static int judge_all(struct scan *s)
+{
+        struct qcow2 *q = s->q;
+        cleanup_free struct qcow2_table *tables = calloc(q->disks.count + 1, sizeof *tables);
+        bool all = !q->image.snapshot_count || q->image.snapshots_len;
+        size_t count = 0;
+        int rc;
+
+        if (!tables)
+                return -ENOMEM;
+        for (size_t i = 0; i < q->disks.count; i++)
+                if (!q->disks.items[i]->is_state && !q->disks.items[i]->broken)
+                        tables[count++] = q->disks.items[i]->table;
+                else
+                        all &= !q->disks.items[i]->broken;
+        rc = judge(s, &q->image, tables, count, all);
+        for (unsigned i = 1; i < q->layer_count && rc == 0; i++) {
+                struct qcow2_layer *layer = &q->layers[i];
+
+                if (!layer->is_raw)
+                        rc = judge(s, &layer->image, &layer->table, 1,
+                                   layer->image.snapshot_count == 0);
+        }
+        if (rc == 0)
+                atomic_store_explicit(&q->judged, true, memory_order_release);
+        return rc;
+}
+
 int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct scan s = {.q = (struct qcow2 *)a, .sink = sink};
@@ -214,9 +300,9 @@ int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error 
 
         if (rc == 0)
                 rc = report_fault(&s);
-        /* Those who wait can go on. */
         if (rc == 0)
-                atomic_store_explicit(&s.q->judged, true, memory_order_release);
+                rc = judge_all(&s);
+        /* Those who wait can go on. */
         if (rc == 0)
                 rc = tell_part(&s, 1);
         s.looks = min_u64(s.q->image.file_size / 4 + LOOKS_MIN, LOOKS_MAX);
@@ -231,5 +317,6 @@ void qcow2_skip_scan(struct archive *a)
 
         /* An index is kept of an image without backing files alone. */
         q->image.file_size = min_u64(a->source->size, QCOW2_FILE_MAX);
+        q->image.was_sound = true;
         atomic_store_explicit(&q->judged, true, memory_order_release);
 }

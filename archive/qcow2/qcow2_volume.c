@@ -23,10 +23,11 @@ int qcow2_check_files(const struct qcow2 *q)
         return rc;
 }
 
-static enum volume_kind kind_of(const struct qcow2_piece *piece)
+static enum volume_kind kind_of(const struct qcow2 *q, const struct qcow2_piece *piece)
 {
         switch (piece->kind) {
         case QCOW2_UNALLOCATED:
+                return q->holes_doubted ? VOLUME_LOST : VOLUME_ZERO;
         case QCOW2_ZERO:
                 return VOLUME_ZERO;
         case QCOW2_DATA:
@@ -62,7 +63,7 @@ static int find_extent(struct volume *v, uint64_t pos, uint64_t len, struct volu
         if (rc < 0)
                 return rc;
         *out = (struct volume_extent){.len = piece.len,
-                                      .kind = kind_of(&piece),
+                                      .kind = kind_of(q, &piece),
                                       .allocated = piece.kind != QCOW2_UNALLOCATED,
                                       .depth = piece.depth};
         if (out->kind == VOLUME_LOST)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the volumes of a qcow2 image answer: unknown until its tables are judged, then from them. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -131,6 +133,49 @@ static void test_compressed_clusters_in_a_row_are_one(void **state)
         end(f, v);
 }
 
+static void test_what_the_tables_say_wrongly_is_lost(void **state)
+{
+        struct cluster_image *f = qcow2_start();
+        struct volumes *v;
+
+        (void)state;
+        qcow2_map(f, 0, CLUSTERS * CLUSTER); /* past the end */
+        qcow2_map(f, 1, CLUSTERS * CLUSTER);
+        qcow2_map(f, 2, DATA + 512);
+        qcow2_map(f, 4, DATA + 2 * CLUSTER); /* twice, and counted once */
+        qcow2_map(f, 6, DATA + 2 * CLUSTER);
+        qcow2_count(f, (DATA + 2 * CLUSTER) / CLUSTER, -1);
+        qcow2_map(f, 8, DATA + CLUSTER);
+        v = scan_volumes(f);
+        expect(v, 0, VOLUME_LOST, 2);
+        expect(v, 2, VOLUME_LOST, 1);
+        expect(v, 4, VOLUME_LOST, 1);
+        expect(v, 6, VOLUME_LOST, 1);
+        expect(v, 8, VOLUME_RAW, 1);
+        expect(v, 9, VOLUME_ZERO, ENTRIES - 9);
+        assert_int_equal(v->stored[0], CLUSTER);
+        assert_int_equal(v->lost[0], 5 * CLUSTER);
+        assert_int_equal(v->damages, 4);
+        end(f, v);
+}
+
+/* Most of what is counted is named by nothing: a table was lost, and what it named is not zeros. */
+static void test_holes_that_are_doubted_are_lost(void **state)
+{
+        struct cluster_image *f = qcow2_start();
+        struct volumes *v;
+
+        (void)state;
+        qcow2_put64(f, L1, 0);
+        for (unsigned i = DATA / CLUSTER; i < CLUSTERS; i++)
+                if (i != QCOW2_REFTABLE / CLUSTER && i != QCOW2_REFBLOCK / CLUSTER)
+                        qcow2_count(f, i, 1);
+        v = scan_volumes(f);
+        expect(v, 0, VOLUME_LOST, ENTRIES);
+        assert_int_equal(v->lost[0], SPAN);
+        end(f, v);
+}
+
 /* The worst of what a block has counts for all of it. */
 static void test_totals_are_of_whole_blocks(void **state)
 {
@@ -157,7 +202,80 @@ static void test_totals_are_of_whole_blocks(void **state)
         end(f, v);
 }
 
+/* As where an index says that a scan has found it sound. */
+static void test_without_a_scan_the_tables_are_believed(void **state)
+{
+        struct cluster_image *f = qcow2_start();
+        struct volume_extent e;
+        struct volumes *v;
+
+        (void)state;
+        qcow2_map(f, 0, DATA);
+        qcow2_map(f, 1, (CLUSTERS - 1) * CLUSTER);
+        f->len -= CLUSTER - 512; /* the disk's last cluster ended with it */
+        v = open_volumes(f);
+        v->archive->ops->skip_scan(v->archive);
+        expect(v, 0, VOLUME_RAW, 1);
+        e = volumes_extent(v, 0, CLUSTER, CLUSTER);
+        assert_true(e.kind == VOLUME_RAW && e.len == 512);
+        e = volumes_extent(v, 0, CLUSTER + 512, CLUSTER - 512);
+        assert_true(e.kind == VOLUME_ZERO && e.len == CLUSTER - 512);
+        end(f, v);
+}
+
 /* ---- while it is scanned ---- */
+
+struct reader {
+        struct volumes *v;
+        pthread_t thread;
+        atomic_bool wrong;
+};
+
+/* Ask until something is known, which then is right. */
+static void *read_early(void *ctx)
+{
+        struct reader *r = ctx;
+        struct volume *v = r->v->list[0];
+        struct volume_extent e;
+
+        do {
+                if (v->ops->extent(v, 0, SPAN, &e) < 0)
+                        e.kind = VOLUME_LOST;
+        } while (e.kind == VOLUME_UNKNOWN);
+        r->wrong = e.kind != VOLUME_RAW || e.len != CLUSTER || e.offset != DATA + CLUSTER;
+        if (v->ops->extent(v, CLUSTER, SPAN - CLUSTER, &e) < 0 || e.kind != VOLUME_LOST)
+                r->wrong = true;
+        return NULL;
+}
+
+static void test_readers_who_are_there_before_the_verdict(void **state)
+{
+        enum { READERS = 3 };
+
+        (void)state;
+        for (int round = 0; round < 20; round++) {
+                struct cluster_image *f = qcow2_start();
+                struct reader readers[READERS] = {0};
+                struct volumes *v;
+
+                qcow2_map(f, 0, DATA + CLUSTER);
+                qcow2_map(f, 1, DATA);
+                qcow2_map(f, 2, DATA);
+                qcow2_count(f, DATA / CLUSTER, -1);
+                v = open_volumes(f);
+                for (int i = 0; i < READERS; i++) {
+                        readers[i].v = v;
+                        assert_int_equal(
+                            pthread_create(&readers[i].thread, NULL, read_early, &readers[i]), 0);
+                }
+                volumes_scan(v);
+                for (int i = 0; i < READERS; i++) {
+                        pthread_join(readers[i].thread, NULL);
+                        assert_false(readers[i].wrong);
+                }
+                end(f, v);
+        }
+}
 
 int main(void)
 {
@@ -165,7 +283,11 @@ int main(void)
             cmocka_unit_test(test_nothing_is_known_before_the_tables_are_judged),
             cmocka_unit_test(test_each_kind_says_where_it_is),
             cmocka_unit_test(test_compressed_clusters_in_a_row_are_one),
+            cmocka_unit_test(test_what_the_tables_say_wrongly_is_lost),
+            cmocka_unit_test(test_holes_that_are_doubted_are_lost),
             cmocka_unit_test(test_totals_are_of_whole_blocks),
+            cmocka_unit_test(test_without_a_scan_the_tables_are_believed),
+            cmocka_unit_test(test_readers_who_are_there_before_the_verdict),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,7 +232,55 @@ static void test_tables_that_point_to_themselves_end(void **state)
         /* The L1 table is its own L2 table, which maps itself. */
         store_le64(f->bytes + L1, L1);
         d = cluster_image_scan(f);
-        assert_int_equal(d->totals.stored + d->totals.lost, CLUSTER);
+        assert_int_equal(d->totals.lost, SPAN);
+        cluster_image_free(f);
+}
+
+static void test_a_cluster_that_is_named_twice_is_lost(void **state)
+{
+        struct cluster_image *f = start();
+        struct disk *d;
+
+        (void)state;
+        map_cluster(f, 0, DATA);
+        map_cluster(f, 1, DATA + CLUSTER);
+        map_cluster(f, 2, DATA);
+        map_cluster(f, 3, L2);
+        f->len = DATA + 2 * CLUSTER;
+        d = cluster_image_scan(f);
+        assert_int_equal(d->totals.lost, SPAN); /* the table, too */
+        cluster_image_free(f);
+        f = start();
+        map_cluster(f, 0, DATA);
+        map_cluster(f, 1, DATA + CLUSTER);
+        map_cluster(f, 2, DATA);
+        f->len = DATA + 2 * CLUSTER;
+        d = cluster_image_scan(f);
+        cluster_expect_lost(d, 0);
+        cluster_expect(d, 1, 4);
+        cluster_expect_lost(d, 2);
+        cluster_image_free(f);
+}
+
+/* All of a file is in use. */
+static void test_clusters_that_nothing_names_are_damage(void **state)
+{
+        struct cluster_image *f = start();
+        struct disk *d;
+
+        (void)state;
+        for (unsigned i = 0; i < 4; i++)
+                map_cluster(f, i, DATA + i * CLUSTER);
+        f->len = DATA + 5 * CLUSTER;
+        d = cluster_image_scan(f);
+        cluster_expect(d, 0, 3);
+        cluster_expect(d, 9, 0);
+        assert_true(image_damage_says(&f->image, "leaked clusters: 1;"));
+        cluster_image_free(f);
+        /* Most of it: the table was overwritten, and holes are none. */
+        f = start();
+        d = cluster_image_scan(f);
+        assert_int_equal(d->totals.lost, SPAN);
         cluster_image_free(f);
 }
 
@@ -278,6 +326,8 @@ int main(void)
             cmocka_unit_test(test_without_its_l2_table_a_span_is_lost),
             cmocka_unit_test(test_a_table_that_the_end_cuts_is_lost),
             cmocka_unit_test(test_tables_that_point_to_themselves_end),
+            cmocka_unit_test(test_a_cluster_that_is_named_twice_is_lost),
+            cmocka_unit_test(test_clusters_that_nothing_names_are_damage),
             cmocka_unit_test(test_one_table_used_without_end_takes_little_memory),
             cmocka_unit_test(test_a_file_that_ends_in_its_header_is_refused),
         };
