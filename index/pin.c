@@ -128,6 +128,7 @@ static size_t pin_raw(struct gathering *g, const struct volume_extent *e)
                 piece = (size_t)min_u64(e->len - n, from->end - at);
                 add_piece(g, from->data + (at - from->start), piece);
                 from->used += piece;
+                source_note_read(e->source, at, piece);
                 n += piece;
         }
         return n;

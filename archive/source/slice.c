@@ -70,6 +70,13 @@ static void slice_unpin(struct source *s, const struct source_pin *pin)
         source_unpin(as_slice(s)->parent, pin);
 }
 
+static void slice_note_read(struct source *s, uint64_t offset, uint64_t len)
+{
+        const struct slice *slice = as_slice(s);
+
+        source_note_read(slice->parent, slice->offset + offset, len);
+}
+
 static int slice_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
 {
         const struct slice *slice = as_slice(s);
@@ -165,6 +172,7 @@ static const struct source_ops slice_ops = {
     .gather = slice_gather,
     .pin = slice_pin,
     .unpin = slice_unpin,
+    .note_read = slice_note_read,
     .resolve = slice_resolve,
     .reach = slice_reach,
     .look_ahead = slice_look_ahead,

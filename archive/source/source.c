@@ -114,6 +114,28 @@ void source_unpin(struct source *s, const struct source_pin *pin)
         s->ops->unpin(s, pin);
 }
 
+void source_note_read(struct source *s, uint64_t offset, uint64_t len)
+{
+        if (s->ops->note_read)
+                s->ops->note_read(s, offset, len);
+}
+
+bool source_can_expect(const struct source *s)
+{
+        return s->ops->expect != NULL;
+}
+
+bool source_unit(struct source *s, uint64_t offset, struct source_range *out)
+{
+        return s->ops->unit && s->ops->unit(s, offset, out);
+}
+
+void source_expect(struct source *s, const struct source_range *ranges, size_t count)
+{
+        if (s->ops->expect)
+                s->ops->expect(s, ranges, count);
+}
+
 int source_reach(struct source *s, uint64_t offset, uint64_t *end, struct error *err)
 {
         if (s->ops->reach)

@@ -63,6 +63,11 @@ struct source_observer {
         int (*damaged)(void *ctx, uint64_t at, const struct error *why);
 };
 
+/* A part of a stream. */
+struct source_range {
+        uint64_t start, end;
+};
+
 /* Bytes of a stream that are pinned in memory. */
 struct source_pin {
         uint64_t start, end;
@@ -98,6 +103,9 @@ struct source_ops {
         int (*pin)(struct source *s, uint64_t offset, bool wait, struct source_pin *pin);
         void (*unpin)(struct source *s, const struct source_pin *pin);
 
+        /* As source_note_read. NULL: it is of no use. */
+        void (*note_read)(struct source *s, uint64_t offset, uint64_t len);
+
         /*
          * As source_reach, source_look_ahead, source_peek, source_frontier, source_decoded,
          * source_suspect and source_observe. NULL: everything up to size can be read and is
@@ -120,6 +128,10 @@ struct source_ops {
 
         /* As source_will_need. NULL: it would not help. */
         void (*will_need)(struct source *s, uint64_t offset, uint64_t len);
+
+        /* As source_unit and source_expect. NULL: nothing of it is decoded. */
+        bool (*unit)(struct source *s, uint64_t offset, struct source_range *out);
+        void (*expect)(struct source *s, const struct source_range *ranges, size_t count);
 
         /* As source_next_data. NULL: whether bytes are zeros is known by reading them. */
         uint64_t (*next_data)(struct source *s, uint64_t offset);
@@ -272,6 +284,28 @@ bool source_can_pin(const struct source *s);
  */
 int source_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin);
 void source_unpin(struct source *s, const struct source_pin *pin);
+
+/*
+ * Whoever has pinned what is at OFFSET reads these LEN bytes of it. A hint: what is passed by, and
+ * will be wanted later, can be kept. Thread-safe.
+ */
+void source_note_read(struct source *s, uint64_t offset, uint64_t len);
+
+/*
+ * Whoever knows that readers in sequence will come to parts of a stream can have them decoded
+ * before. Is S a stream whose parts are decoded?
+ */
+bool source_can_expect(const struct source *s);
+
+/* What is decoded as one with the byte at OFFSET. False: that is not there. Thread-safe. */
+bool source_unit(struct source *s, uint64_t offset, struct source_range *out);
+
+/*
+ * These COUNT ranges, all inside one unit, will soon be read by a reader in sequence: start to
+ * decode what it takes, once, and keep them. One range that is the whole unit: all of it will be
+ * read. Only a hint. Thread-safe.
+ */
+void source_expect(struct source *s, const struct source_range *ranges, size_t count);
 
 /*
  * Move the frontier to OFFSET or beyond, and set *END to it. It is before OFFSET only if the stream

@@ -381,6 +381,8 @@ static void stream_close(struct source *s)
         source_close(st->in);
         pthread_mutex_destroy(&st->tail_lock);
         readahead_fini(&st->readahead);
+        leftovers_fini(&st->leftovers);
+        stream_fini_expected(st);
         lost_ranges_fini(&st->lost);
         pthread_mutex_destroy(&st->damage_lock);
         free(st);
@@ -400,6 +402,9 @@ static const struct source_ops stream_ops = {
     .pread = stream_pread,
     .pin = stream_pin,
     .unpin = stream_unpin,
+    .note_read = stream_note_read,
+    .unit = stream_unit,
+    .expect = stream_expect,
     .reach = stream_reach,
     .check = stream_check,
     .mtime = stream_mtime,
@@ -520,6 +525,8 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
         st->fed.end = &st->fed.first;
         pthread_mutex_init(&st->tail_lock, NULL);
         readahead_init(&st->readahead);
+        leftovers_init(&st->leftovers);
+        stream_init_expected(st);
         lost_ranges_init(&st->lost);
         pthread_mutex_init(&st->damage_lock, NULL);
         rc = set_up(st, o, o->take_table, err);

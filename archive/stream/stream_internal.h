@@ -7,9 +7,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/stream/leftovers.h"
 #include "archive/stream/lost_ranges.h"
 #include "archive/stream/readahead.h"
 #include "archive/stream/restart_table.h"
@@ -44,6 +46,27 @@ struct recents {
 struct piece {
         uint64_t start, end;
         void *bytes;
+};
+
+/* Parts of a segment that somebody will read: a worker's job. */
+struct expected {
+        STAILQ_ENTRY(expected) next;
+        size_t index; /* of the segment */
+        size_t count;
+        struct source_range ranges[];
+};
+
+enum {
+        EXPECTED_MAX = 256,  /* jobs that wait */
+        EXPECTED_WHOLE = 64, /* segments of which is known that they were expected as a whole */
+};
+
+struct expectations {
+        pthread_mutex_t lock; /* guards the rest */
+        STAILQ_HEAD(, expected) jobs;
+        size_t count;
+        size_t whole[EXPECTED_WHOLE]; /* their indices + 1, in a ring */
+        size_t whole_at;
 };
 
 struct stream {
@@ -99,7 +122,9 @@ struct stream {
         uint64_t tail_start;
 
         struct readahead readahead; /* of sequential readers */
-        struct lost_ranges lost;    /* of a damaged stream */
+        struct leftovers leftovers; /* what they have read of the segments they are in */
+        struct expectations expected;
+        struct lost_ranges lost; /* of a damaged stream */
 
         pthread_mutex_t damage_lock; /* guards damage */
         struct error damage;
@@ -154,6 +179,28 @@ void stream_read_ahead(void *ctx, size_t index);
 
 /* What the requests of one reader may be apart, bytes: the kernel's read-ahead. */
 #define STREAM_IN_FLIGHT (UINT64_C(6) << 20)
+
+/* stream_leftovers.c: */
+
+/* Hold what was kept of SEGMENT, the bytes [*START, *END) with OFFSET. NULL: nothing was. */
+struct block *stream_hold_leftover(struct stream *st, const struct restart_segment *segment,
+                                   uint64_t offset, uint64_t *start, uint64_t *end);
+
+/* Somebody reads SEGMENT in sequence: keep what he has left unread of those before it. */
+void stream_leave_segments(struct stream *st, const struct restart_segment *segment);
+
+/* As source_unit and source_expect. */
+bool stream_unit(struct source *s, uint64_t offset, struct source_range *out);
+void stream_expect(struct source *s, const struct source_range *ranges, size_t count);
+
+/* Was all of segment INDEX expected? Then whoever reads it is led by somebody who knows better. */
+bool stream_is_led(struct stream *st, size_t index);
+
+void stream_init_expected(struct stream *st);
+void stream_fini_expected(struct stream *st); /* no workers are left */
+
+/* As source_note_read. */
+void stream_note_read(struct source *s, uint64_t offset, uint64_t len);
 
 /* stream_skip.c: */
 

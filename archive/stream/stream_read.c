@@ -22,6 +22,10 @@
 #include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
 
+/* Whoever reads in sequence has read so much of what lies so far before, bytes. */
+#define BEHIND           (UINT64_C(48) << 20)
+#define SEQUENTIAL_LEAST (UINT64_C(256) << 10)
+
 static int load_segment(void *ctx, uint64_t key, void *buf, size_t len)
 {
         struct stream *st = ctx;
@@ -70,6 +74,18 @@ static size_t follow_reach(const struct stream *st, uint64_t len)
 }
 
 /*
+ * Somebody reads SEGMENT after one before it. Is that a reader in sequence, and not one of
+ * scattered clusters, for whom segments nearby would be decoded in vain?
+ */
+static bool is_sequential(struct stream *st, const struct restart_segment *segment)
+{
+        uint64_t start = segment->point.out;
+
+        return leftovers_much_read(&st->leftovers, start - min_u64(start, BEHIND), start,
+                                   SEQUENTIAL_LEAST);
+}
+
+/*
  * SEGMENT is being read. For a reader that moves from segment to segment, decode the next ones
  * ahead. Returns whether another reader will want it soon, and it can wait in the cache until then.
  */
@@ -80,6 +96,12 @@ static bool note_progress(struct stream *st, const struct restart_segment *segme
         size_t first, end;
 
         readahead_note(&st->readahead, segment->index, near, st->depth, &first, &end);
+        if (first < end && !is_sequential(st, segment))
+                end = first;
+        if (first < end)
+                stream_leave_segments(st, segment);
+        if (stream_is_led(st, segment->index))
+                end = first;
         for (size_t i = first; i < end; i++) {
                 struct restart_segment next;
 
@@ -110,6 +132,18 @@ static void pin_block(struct source_pin *pin, struct block *block, uint64_t star
         pin->end = end;
         pin->held = block;
         pin->data = block_data(block);
+}
+
+/* Hold what was kept of SEGMENT with the byte at OFFSET. False: nothing was. */
+static bool hold_stray(struct stream *st, const struct restart_segment *segment, uint64_t offset,
+                       struct source_pin *pin)
+{
+        uint64_t start, end;
+        struct block *block = stream_hold_leftover(st, segment, offset, &start, &end);
+
+        if (block)
+                pin_block(pin, block, start, end);
+        return block;
 }
 
 /* Hold what is in memory of SEGMENT, with the byte at OFFSET. False: that is not. */
@@ -175,15 +209,18 @@ static int hold_decoded(struct stream *st, const struct restart_segment *segment
         return rc;
 }
 
-enum { IN_PIECES = 1 };
+enum { IN_PIECES = 1, KEPT };
 
-/* As hold, for SEGMENT. */
+/* As hold, for SEGMENT. KEPT: the bytes were left over from it. */
 static int hold_of(struct stream *st, const struct restart_segment *segment, uint64_t offset,
                    size_t len, bool wait, struct source_pin *pin)
 {
         int rc;
 
         do {
+                /* First, so that the segment itself is not held on to for the sake of these. */
+                if (hold_stray(st, segment, offset, pin))
+                        return KEPT;
                 if (hold_ready(st, segment, offset, pin))
                         return 0;
                 if (!wait)
@@ -223,7 +260,8 @@ static int hold(struct stream *st, uint64_t offset, size_t len, uint64_t frontie
         if (rc < 0 || rc == IN_PIECES)
                 return rc;
         pin->end = min_u64(pin->end, frontier);
-        pin->followed = note_progress(st, &segment);
+        if (rc != KEPT)
+                pin->followed = note_progress(st, &segment);
         return 0;
 }
 
@@ -276,6 +314,7 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
         len = (size_t)min_u64(len, part.end - offset);
         memcpy(buf, part.data + (offset - part.start), len);
         part.used = len;
+        stream_note_read(&st->base, offset, len);
         stream_unpin(&st->base, &part);
         return (ssize_t)len;
 }
