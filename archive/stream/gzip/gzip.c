@@ -28,6 +28,7 @@
 #include "archive/source/input.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
+#include "archive/stream/gzip/bgzf.h"
 #include "archive/stream/gzip/gzip_isal.h"
 #include "archive/stream/gzip/gzip_recover.h"
 #include "archive/stream/pass_state.h"
@@ -94,6 +95,7 @@ struct gzip_pass {
         uint64_t out;   /* bytes returned so far */
         uint64_t named; /* out at the last point */
         struct codec_trust trust;
+        uint64_t usual;  /* what the last sound member held */
         uint64_t reread; /* bytes of input that were decoded in vain and then searched */
         bool recovered;  /* after damage, at least once */
         struct gzip_recovery recovery;
@@ -318,6 +320,7 @@ static void put_state(struct gzip_pass *p)
         state_put(s, p->trust.settled);
         state_put(s, p->trust.proven_from);
         state_put(s, p->trust.proven);
+        state_put(s, p->usual);
         /* A member that was entered after damage has no checksum that could be verified. */
         if (inside && p->f.raw && !p->f.resumed)
                 s->failed = true;
@@ -345,6 +348,7 @@ static void note_boundary(struct gzip_pass *p, int step, size_t made, size_t don
         if (made > 0)
                 p->at_boundary = false;
         if (step == STEP_MEMBER) {
+                p->usual = p->out + done - p->trust.settled;
                 codec_settle(&p->trust, p->out + done,
                              p->f.raw && !p->f.resumed ? CODEC_BROKEN : CODEC_PROVEN);
                 p->aux = AT_MEMBER;
@@ -459,6 +463,7 @@ static bool get_state(struct gzip_pass *p, const struct restart_point *point, st
         p->trust.settled = state_get(s);
         p->trust.proven_from = state_get(s);
         p->trust.proven = state_get(s);
+        p->usual = state_get(s);
         p->f.z.total_out = (uLong)total;
         return state_is_used_up(s) && p->out == point->out && p->boundary == point->in_bit &&
                p->aux == point->aux && p->aux <= AT_BLOCK &&
@@ -615,6 +620,28 @@ static int go_on_at_member(struct gzip_pass *p, uint64_t from, uint64_t out,
         return 1;
 }
 
+/*
+ * Of a bgzf member, exactly what its trailer says is lost, if it leads to another one, and that or
+ * the previous one has the same size. 1, with GAP, or 0.
+ */
+static int pass_bgzf_member(struct gzip_pass *p, uint64_t out, struct codec_lost_range *gap)
+{
+        uint64_t start = p->trust.settled;
+        struct bgzf_member m, next;
+
+        if (p->f.between || p->f.raw || !bgzf_member(p->f.in.source, p->f.member, &m) ||
+            !bgzf_member(p->f.in.source, m.next, &next) || out > start + m.out ||
+            (m.out != p->usual && m.out != next.out))
+                return 0;
+        input_seek(&p->f.in, m.next);
+        p->f.between = true;
+        p->history_len = 0;
+        gap->lost = start + m.out - out;
+        gap->exact = true;
+        go_on(p, m.next * 8, AT_MEMBER, out, gap);
+        return 1;
+}
+
 static int gzip_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
 {
         struct gzip_pass *p = pass;
@@ -625,6 +652,8 @@ static int gzip_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
 
         *gap = (struct codec_lost_range){
             .in_end = failed_at, .sound = missing, .lost = SOURCE_LOST_UNKNOWN};
+        if (!missing)
+                rc = pass_bgzf_member(p, out, gap);
         /* A member that has ended is complete, unless it was not one of the archive's. */
         if (rc == 0 && (!p->f.between || p->recovered))
                 rc = recover_member(p, from, out, gap);

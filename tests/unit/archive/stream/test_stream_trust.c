@@ -242,6 +242,51 @@ static void test_a_damaged_size_is_not_believed(void **state)
         unpack(&p);
 }
 
+/* Members of bgzf; bgzip need not be there to write them. */
+static struct bytes write_bgzf(struct bytes plain, size_t size, size_t *second)
+{
+        struct bytes z = {0};
+
+        for (size_t at = 0, i = 0; at < plain.len; at += size, i++) {
+                struct bytes part = {plain.data + at, min_u64(size, plain.len - at)};
+                struct bytes gz = fixture_pipe(part, "gzip -nc"), m = {malloc(gz.len + 8), 0};
+
+                memcpy(m.data, gz.data, 10);
+                m.data[3] = 4;
+                memcpy(m.data + 10,
+                       "\x06\x00"
+                       "BC\x02\x00",
+                       6);
+                m.len = gz.len + 8;
+                m.data[16] = (uint8_t)(m.len - 1);
+                m.data[17] = (uint8_t)((m.len - 1) >> 8);
+                memcpy(m.data + 18, gz.data + 10, gz.len - 10);
+                free(gz.data);
+                if (i == 1)
+                        *second = z.len;
+                z = fixture_join(z, m);
+        }
+        return z;
+}
+
+static void test_members_of_bgzf_are_lost_to_the_byte(void **state)
+{
+        enum { SIZE = 60000 };
+        struct bytes plain = fixture_mixture((size_t)SIZE * 5, 1);
+        size_t second = 0;
+        struct bytes z = write_bgzf(plain, SIZE, &second);
+        (void)state;
+
+        for (size_t at = 100; z.data && at < 8000; at += 2000) {
+                z.data[second + at] ^= 0x10;
+                expect_in_place(z, plain, SIZE, SIZE);
+                z.data[second + at] ^= 0x10;
+        }
+        assert_non_null(z.data);
+        free(plain.data);
+        free(z.data);
+}
+
 static void test_a_slice_knows_the_gaps_in_it(void **state)
 {
         struct packed p = pack(ZSTD);
@@ -479,6 +524,7 @@ int main(void)
             cmocka_unit_test(test_what_follows_a_gap_is_displaced_unless_its_length_is_known),
             cmocka_unit_test(test_frames_that_say_what_they_hold_are_lost_to_the_byte),
             cmocka_unit_test(test_a_damaged_size_is_not_believed),
+            cmocka_unit_test(test_members_of_bgzf_are_lost_to_the_byte),
             cmocka_unit_test(test_a_slice_knows_the_gaps_in_it),
             cmocka_unit_test(test_bytes_are_withheld_until_their_checksum),
             cmocka_unit_test(test_of_a_long_member_the_end_is_withheld),
