@@ -9,11 +9,11 @@
 
 static const char help[] =
     "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
-    "       vmafs info    [--json] [LIMIT...] ARCHIVE\n"
+    "       vmafs info    [--json] [LIMIT...] ARCHIVE...\n"
     "       vmafs map     [--output=human|json] [LIMIT...] ARCHIVE FILE\n"
-    "       vmafs verify  [--json] [--record] [--file=PATH] [LIMIT...] ARCHIVE\n"
+    "       vmafs verify  [--json] [--record] [--file=PATH] [LIMIT...] ARCHIVE...\n"
     "       vmafs extract [-C DIR | -O] [--force] [LIMIT...] ARCHIVE [FILE...]\n"
-    "       vmafs index   [--file=PATH] [LIMIT...] ARCHIVE\n"
+    "       vmafs index   [--file=PATH] [LIMIT...] ARCHIVE...\n"
     "       vmafs --help | --version\n"
     "\n"
     "Mount a VM backup archive read-only: each disk and each configuration file in it is a\n"

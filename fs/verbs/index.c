@@ -7,6 +7,7 @@
 #include "archive/error.h"
 #include "archive/stream/restart_table.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -61,8 +62,9 @@ struct request {
         struct index_options opening;
 };
 
-static int index_one(const struct request *r, const char *path)
+static int index_one(void *ctx, const char *path)
 {
+        const struct request *r = ctx;
         struct opened o = OPENED_NONE;
         int status;
 
@@ -86,7 +88,9 @@ int verb_index(int argc, char **argv)
                 else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
-        if (argc - optind != 1)
-                return usage_error("index needs one archive");
-        return report_finish_output(index_one(&r, argv[optind]));
+        if (argc == optind)
+                return usage_error("index needs an archive");
+        if (r.opening.sidecar_path && argc - optind > 1)
+                return usage_error("--file is the index of one archive");
+        return several_run(argv + optind, (size_t)(argc - optind), false, index_one, &r);
 }

@@ -10,6 +10,7 @@
 #include "archive/format.h"
 #include "archive/stream/restart_table.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
@@ -162,8 +163,9 @@ struct request {
         bool json;
 };
 
-static int info_of(const struct request *r, const char *path)
+static int info_of(void *ctx, const char *path)
 {
+        const struct request *r = ctx;
         struct opened o = OPENED_NONE;
         int status;
 
@@ -187,7 +189,7 @@ int verb_info(int argc, char **argv)
                 else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
-        if (argc - optind != 1)
-                return usage_error("info needs one archive");
-        return report_finish_output(info_of(&r, argv[optind]));
+        if (argc == optind)
+                return usage_error("info needs an archive");
+        return several_run(argv + optind, (size_t)(argc - optind), r.json, info_of, &r);
 }

@@ -15,6 +15,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "fs/cli/opening.h"
+#include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -368,8 +369,9 @@ struct request {
         struct wishes wishes;
 };
 
-static int verify_one(const struct request *r, const char *path)
+static int verify_one(void *ctx, const char *path)
 {
+        const struct request *r = ctx;
         struct opened o = OPENED_NONE;
         int status;
 
@@ -400,7 +402,9 @@ int verb_verify(int argc, char **argv)
                 else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
-        if (argc - optind != 1)
-                return usage_error("verify needs one archive");
-        return report_finish_output(verify_one(&r, argv[optind]));
+        if (argc == optind)
+                return usage_error("verify needs an archive");
+        if (r.opening.sidecar_path && argc - optind > 1)
+                return usage_error("--file is the index of one archive");
+        return several_run(argv + optind, (size_t)(argc - optind), r.wishes.json, verify_one, &r);
 }
