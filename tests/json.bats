@@ -64,6 +64,7 @@ make_archives() {
 }
 
 @test "the manual's list of keys is understood by this test" {
+        documented info | jq -e '.guest | keys == ["id", "name", "notes"]'
         documented verify | jq -e '.disks[0]["lost-ranges"][0] | keys == ["length", "start"]'
         documented map | jq -e '.[0] | has("offset")'
 }

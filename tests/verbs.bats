@@ -44,6 +44,21 @@ data_ranges() {
                 .files == [{"name": "qemu-server.conf", "size": 116}]'
 }
 
+@test "info names the guest, its id and its notes" {
+        printf '%s\n' '#Web%20server%0A' '#second line' '#qmdump#map:scsi0:drive-scsi0:local:raw:' \
+                'name: web01' 'scsi0: local:103/vm-103-disk-0.raw,size=1M' '[snap]' 'name: old' \
+                >qemu-server.conf
+        make_data a.raw 65536
+        mkvma -o g.vma --config qemu-server.conf=qemu-server.conf --device a=a.raw
+        run --separate-stderr "$VMAFS" info g.vma
+        grep -qx 'guest: *web01' <<<"$output"
+        grep -qx 'guest id: *103' <<<"$output"
+        grep -qx 'notes: *Web server' <<<"$output"
+        grep -qx ' *second line' <<<"$output"
+        "$VMAFS" info --json g.vma | jq -e '.guest == {"name": "web01", "id": 103,
+                "notes": "Web server\n\nsecond line"}'
+}
+
 @test "info of an image without an index does not advise one that is refused" {
         qemu-img create -q -f qcow2 x.qcow2 1M
         run --separate-stderr "$VMAFS" info x.qcow2
@@ -51,7 +66,7 @@ data_ranges() {
         [[ $output != *'vmafs index'* ]]
         run ! grep -q '^uuid:' <<<"$output"
         "$VMAFS" info --json x.qcow2 | jq -e '
-                .index == null'
+                .index == null and .guest == {"name": null, "id": null, "notes": null}'
 }
 
 @test "info names the kept index by its path" {

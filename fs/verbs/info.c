@@ -14,6 +14,7 @@
 #include "fs/cli/usage.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
+#include "fs/verbs/guest.h"
 #include "fs/verbs/manifest.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
@@ -53,6 +54,33 @@ static void print_index(const struct index *index)
                        stats.points == 1 ? "" : "s", report_size(stats.widest, size));
 }
 
+/* Print text from a configuration file, which may contain anything, on one line of the terminal. */
+static void print_text(const char *label, const char *text, size_t len)
+{
+        printf("%-14s", label);
+        for (size_t i = 0; i < len; i++)
+                putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+        putchar('\n');
+}
+
+static void print_guest(const struct index *index)
+{
+        struct guest guest;
+        const char *label = "notes:";
+
+        guest_find(index, &guest);
+        if (guest.name[0])
+                print_text("guest:", guest.name, strlen(guest.name));
+        if (guest.id)
+                printf("guest id:     %u\n", guest.id);
+        for (const char *at = guest.notes; *at; label = "") {
+                size_t len = strcspn(at, "\n");
+
+                print_text(label, at, len);
+                at += len + (at[len] != '\0');
+        }
+}
+
 static void print_human(const struct index *index, const struct manifests *manifests,
                         const char *path)
 {
@@ -69,6 +97,7 @@ static void print_human(const struct index *index, const struct manifests *manif
                report_size(index_archive_size(index), size), index_archive_size(index));
         if (info->note[0])
                 printf("note:         %s\n", info->note);
+        print_guest(index);
         print_index(index);
         manifests_print_names(manifests);
         for (size_t i = 0; i < index_disk_count(index); i++) {
@@ -112,6 +141,17 @@ static json_t *files_json(const struct index *index)
         return list;
 }
 
+/* Each is null if the archive does not say it. */
+static json_t *guest_json(const struct index *index)
+{
+        struct guest guest;
+
+        guest_find(index, &guest);
+        return json_pack("{s:o, s:o, s:o}", "name", json_text_or_null(guest.name), "id",
+                         json_number_or_null(guest.id != 0, guest.id), "notes",
+                         json_text_or_null(guest.notes));
+}
+
 /* null if there is no index. */
 static json_t *index_json(const struct index *index)
 {
@@ -130,13 +170,14 @@ static int print_json(const struct index *index, const struct manifests *manifes
                       const char *path)
 {
         const struct archive_info *info = index_info(index);
-        json_t *root = json_pack(
-            "{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "archive", json_text(path),
-            "format", index_format(index), "compression", index_compression(index), "uuid",
-            json_text_or_null(info->uuid), "ctime", (json_int_t)info->ctime, "note",
-            json_text_or_null(info->note), "size", (json_int_t)index_archive_size(index), "index",
-            index_json(index), "manifests", manifests_names_json(manifests), "disks",
-            disks_json(index), "files", files_json(index));
+        json_t *root =
+            json_pack("{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "archive",
+                      json_text(path), "format", index_format(index), "compression",
+                      index_compression(index), "uuid", json_text_or_null(info->uuid), "ctime",
+                      (json_int_t)info->ctime, "note", json_text_or_null(info->note), "size",
+                      (json_int_t)index_archive_size(index), "guest", guest_json(index), "index",
+                      index_json(index), "manifests", manifests_names_json(manifests), "disks",
+                      disks_json(index), "files", files_json(index));
 
         return json_print(root);
 }
