@@ -266,20 +266,26 @@ matrix: all tools $(BENCH_BIN)
 bench: all tools $(BENCH_BIN)
 	BUILD=$(abspath $(BUILD)) tests/bench/run
 
-# Where each file goes, below DESTDIR.
+# Where each file goes, below DESTDIR. mount(8) looks for its helpers in /sbin alone.
 BINDIR    := $(PREFIX)/bin
+SBINDIR   := $(PREFIX)/sbin
 MANDIR    := $(PREFIX)/share/man
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 
 install: all
 	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(BINDIR)/vmafs
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR)
+	ln -sf $(BINDIR)/vmafs $(DESTDIR)$(SBINDIR)/mount.vmafs
 	$(INSTALL) -D -m 644 man/vmafs.1 $(DESTDIR)$(MANDIR)/man1/vmafs.1
 	$(INSTALL) -D -m 644 man/vmafs-index.5 $(DESTDIR)$(MANDIR)/man5/vmafs-index.5
+	$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8
+	ln -sf ../man1/vmafs.1 $(DESTDIR)$(MANDIR)/man8/mount.vmafs.8
 	$(INSTALL) -D -m 644 fs/dist/vmafs.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/vmafs \
+	rm -f $(DESTDIR)$(BINDIR)/vmafs $(DESTDIR)$(SBINDIR)/mount.vmafs \
 	        $(DESTDIR)$(MANDIR)/man1/vmafs.1 $(DESTDIR)$(MANDIR)/man5/vmafs-index.5 \
+	        $(DESTDIR)$(MANDIR)/man8/mount.vmafs.8 \
 	        $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
 
 clean:

@@ -9,6 +9,7 @@
 #include "fs/cli/usage.h"
 #include "fs/print/report.h"
 #include "fs/process/descriptors.h"
+#include "fs/verbs/mount_helper.h"
 #include "fs/verbs/verbs.h"
 
 static const struct verb {
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
         descriptors_claim(argc, argv);
         return_large_buffers();
         opterr = 0; /* usage_option reports wrong options */
+        if (mount_helper_is_called(argv[0]))
+                return mount_helper_run(argc, argv);
         if (argc < 2)
                 return usage_error("an archive and a mount point are needed");
         if (wants_help(argc, argv)) {

@@ -254,6 +254,34 @@ daemon_of() {
                 shows_tiny mnt'
 }
 
+# As mount(8) calls the helper of mount -t vmafs, wherever that is installed.
+helper() {
+        ln -sf "$VMAFS" mount.vmafs
+        ./mount.vmafs "$PWD/a.vma" mnt "$@" 3>&-
+}
+
+@test "mount.vmafs takes what mount(8) passes to a helper" {
+        helper -s -n -v -o rw,noatime,umask=022 -t vmafs
+        shows_tiny mnt
+        [ "$(stat -c %a mnt)" = 755 ]
+        umount mnt
+        helper -o ro
+        shows_tiny mnt
+}
+
+@test "mount.vmafs -f only pretends, as mount -f does" {
+        helper -f -o rw
+        is_gone mnt
+}
+
+@test "mount.vmafs refuses another namespace, and a third name" {
+        ln -s "$VMAFS" mount.vmafs
+        run --separate-stderr ./mount.vmafs a.vma mnt -N 1 -o rw
+        [ "$status" -eq 2 ] && one_line_says "-N"
+        run --separate-stderr ./mount.vmafs a.vma mnt third -o rw
+        [ "$status" -eq 2 ] && one_line_says "mount -t vmafs"
+}
+
 @test "mount(8)'s words and fstab's are taken" {
         need_root
         when_installed 'mount -t fuse.vmafs -o noatime,ro,nofail,x-systemd.automount \
