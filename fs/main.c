@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/cli/advice.h"
 #include "fs/cli/usage.h"
 #include "fs/print/report.h"
 #include "fs/process/descriptors.h"
@@ -43,6 +44,26 @@ static const struct verb *find_verb(const char *name)
                 if (strcmp(verbs[i].name, name) == 0)
                         return &verbs[i];
         return NULL;
+}
+
+/* mount(8)'s helper for the type fuse.vmafs calls `vmafs ARCHIVE MOUNTPOINT -o WORDS`. */
+static bool may_be_called_by_mount(int argc, char **argv)
+{
+        return argc == 5 && strcmp(argv[3], "-o") == 0;
+}
+
+/* If WORD is a mistyped verb, say so. */
+static bool report_no_verb(const char *word)
+{
+        const char *names[sizeof verbs / sizeof *verbs];
+        char text[160];
+
+        for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+                names[i] = verbs[i].name;
+        if (!advice_on_verb(word, names, sizeof verbs / sizeof *verbs, text, sizeof text))
+                return false;
+        report("%s", text);
+        return true;
 }
 
 static int report_no_archive(const char *name)
@@ -88,5 +109,7 @@ int main(int argc, char **argv)
                 return verb_mount(argc - 1, argv + 1);
         if (verb && access(verb->name, F_OK) < 0)
                 return report_no_archive(verb->name);
+        if (!verb && !may_be_called_by_mount(argc, argv) && report_no_verb(argv[1]))
+                return STATUS_USAGE;
         return verb_mount(argc, argv);
 }

@@ -76,6 +76,41 @@ mount_options() {
         wrong_usage_says nonsense
 }
 
+@test "a mistyped verb is told as one, with the verb that is meant" {
+        local words
+
+        for words in "moutn a.vma mnt" "mont a.vma mnt" "inof a.vma" "verfy a.vma" "extrakt a.vma" \
+                "idex a.vma" "mpa a.vma disk" "moutn a.vma mnt -o ro"; do
+                # shellcheck disable=SC2086 # words
+                run --separate-stderr "$VMAFS" $words
+                echo "vmafs $words"
+                wrong_usage_says "'${words%% *}' is no verb; did you mean "
+        done
+        run --separate-stderr "$VMAFS" moutn a.vma mnt
+        one_line_says "did you mean mount?"
+}
+
+@test "a verb of another program gets a hint" {
+        local pair
+
+        for pair in "umount:fusermount3 -u MOUNTPOINT" "unmount:umount MOUNTPOINT" "list:vmafs info" \
+                "ls:vmafs info" "check:vmafs verify" "restore:vmafs extract" "convert:qemu-img convert"; do
+                run --separate-stderr "$VMAFS" "${pair%%:*}" a.vma
+                echo "$pair"
+                wrong_usage_says "'${pair%%:*}' is no verb: " && one_line_says "${pair#*:}"
+        done
+}
+
+@test "an archive that is named much like a verb is an archive" {
+        cp a.vma moutn
+        cp a.vma list
+        "$VMAFS" moutn mnt 3>&-
+        shows_tiny mnt
+        umount mnt
+        "$VMAFS" list mnt 3>&-
+        shows_tiny mnt
+}
+
 @test "what is like no verb is a file that is not there" {
         run --separate-stderr "$VMAFS" backup mnt
         wrong_usage_says "backup: cannot be opened: No such file or directory"
