@@ -10,8 +10,8 @@
 static const char help[] =
     "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
     "       vmafs info    [--json] [LIMIT...] ARCHIVE...\n"
-    "       vmafs map     [--output=human|json] [LIMIT...] ARCHIVE FILE\n"
-    "       vmafs verify  [--json] [--record] [--file=PATH] [LIMIT...] ARCHIVE...\n"
+    "       vmafs map     [--output=human|json | --picture] [LIMIT...] ARCHIVE FILE\n"
+    "       vmafs verify  [--json | --picture] [--record] [--file=PATH] [LIMIT...] ARCHIVE...\n"
     "       vmafs extract [-C DIR | -O] [--force] [LIMIT...] ARCHIVE [FILE...]\n"
     "       vmafs index   [--file=PATH] [LIMIT...] ARCHIVE...\n"
     "       vmafs --help | --version\n"
@@ -45,6 +45,7 @@ static const char help[] =
     "  -o allow_other       let other users, root too, use the mount; and FUSE's other options\n"
     "  --json               print JSON, for scripts\n"
     "  --output=FORMAT      human or json\n"
+    "  --picture            draw the disk, or each disk, on one screen\n"
     "  -C DIR               extract into DIR\n"
     "  -O                   write one file to standard output\n"
     "  --force              replace files that are there already\n"

@@ -104,8 +104,8 @@ _vmafs_options() {
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;
         info) _vmafs_words "$1" --json "${limits[@]}" ;;
-        verify) _vmafs_words "$1" --json --record --file= "${limits[@]}" ;;
-        map) _vmafs_words "$1" --output=human --output=json "${limits[@]}" ;;
+        verify) _vmafs_words "$1" --json --picture --record --file= "${limits[@]}" ;;
+        map) _vmafs_words "$1" --output=human --output=json --picture "${limits[@]}" ;;
         extract) _vmafs_words "$1" -C -O --force "${limits[@]}" ;;
         index) _vmafs_words "$1" --file= "${limits[@]}" ;;
         *) _vmafs_words "$1" --help --version -f -d -s -o ;;

@@ -304,6 +304,7 @@ static const struct condition {
     {"mprotect", SCMP_ACT_ERRNO(EPERM), 2, PROT_EXEC, PROT_EXEC},
     /* isatty, the size of the terminal, and a FUSE descriptor for each thread */
     {"ioctl", SCMP_ACT_ALLOW, 1, ONLY32, TCGETS},
+    {"ioctl", SCMP_ACT_ALLOW, 1, ONLY32, TIOCGWINSZ},
     {"ioctl", SCMP_ACT_ALLOW, 1, ONLY32, FUSE_DEV_IOC_CLONE},
     {"fcntl", SCMP_ACT_ALLOW, 1, ONLY32, F_DUPFD},
     {"fcntl", SCMP_ACT_ALLOW, 1, ONLY32, F_DUPFD_CLOEXEC},

@@ -14,12 +14,13 @@
 #include "fs/cli/selection.h"
 #include "fs/cli/usage.h"
 #include "fs/print/map_lines.h"
+#include "fs/print/picture.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
 
-enum map_output { OUTPUT_HUMAN, OUTPUT_JSON };
+enum map_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_PICTURE };
 
 /*
  * What the disk holds from POS on. An offset is one of the archive's file, or of a backing file; of
@@ -60,6 +61,14 @@ static int print_map(struct map_lines *m, struct disk *d)
         return rc;
 }
 
+static void draw(struct disk *d)
+{
+        struct picture p = picture_for_terminal();
+
+        picture_print(&p, d);
+        picture_print_legend(&p);
+}
+
 static int map_disk(struct index *index, const char *path, const char *name, enum map_output output)
 {
         struct map_lines lines = {.json = output == OUTPUT_JSON,
@@ -81,7 +90,11 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
                 report_error(path, &err);
                 return STATUS_FAILED;
         }
-        rc = print_map(&lines, d);
+        rc = 0;
+        if (output == OUTPUT_PICTURE)
+                draw(d);
+        else
+                rc = print_map(&lines, d);
         if (rc < 0) {
                 if (index_read_failure(index, &err))
                         report_error(path, &err);
@@ -108,8 +121,10 @@ static int set_output(const char *word, enum map_output *output)
 
 int verb_map(int argc, char **argv)
 {
-        static const struct option options[] = {
-            {"output", required_argument, NULL, 'o'}, OPENING_LONG_OPTIONS, {0}};
+        static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+                                                {"picture", no_argument, NULL, 'p'},
+                                                OPENING_LONG_OPTIONS,
+                                                {0}};
         struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
         enum map_output output = OUTPUT_HUMAN;
         struct opened o = OPENED_NONE;
@@ -119,6 +134,8 @@ int verb_map(int argc, char **argv)
                 status = STATUS_OK;
                 if (c == 'o')
                         status = set_output(optarg, &output);
+                else if (c == 'p')
+                        output = OUTPUT_PICTURE;
                 else
                         status = opening_option(c, argv, &opening);
                 if (status != STATUS_OK)

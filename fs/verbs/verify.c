@@ -17,6 +17,7 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
+#include "fs/print/picture.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/manifest.h"
@@ -29,6 +30,7 @@
 enum { READ_SIZE = 1024 * 1024 };
 
 struct wishes {
+        bool picture;
         bool json;
         bool record;
 };
@@ -320,6 +322,17 @@ static int look(struct verify *v)
         return STATUS_FAILED;
 }
 
+static void draw_disks(struct index *index)
+{
+        struct picture p = picture_for_terminal();
+
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                putchar('\n');
+                picture_print(&p, index_disk(index, i));
+        }
+        picture_print_legend(&p);
+}
+
 static int run(struct verify *v, const struct wishes *wishes)
 {
         int status = prepare(v, wishes), printed = STATUS_OK;
@@ -336,6 +349,8 @@ static int run(struct verify *v, const struct wishes *wishes)
                 printed = verify_print_json(v);
         else
                 verify_print(v);
+        if (wishes->picture && !wishes->json)
+                draw_disks(v->index);
         if (printed != STATUS_OK)
                 return printed;
         return is_sound(v) ? status : STATUS_FAILED;
@@ -386,6 +401,7 @@ int verb_verify(int argc, char **argv)
 {
         static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                                 {"record", no_argument, NULL, 'r'},
+                                                {"picture", no_argument, NULL, 'p'},
                                                 {"file", required_argument, NULL, 'f'},
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
@@ -395,6 +411,8 @@ int verb_verify(int argc, char **argv)
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c == 'j')
                         r.wishes.json = true;
+                else if (c == 'p')
+                        r.wishes.picture = true;
                 else if (c == 'r')
                         r.wishes.record = true;
                 else if (c == 'f')

@@ -132,6 +132,7 @@ static const struct allowed {
     {"mmap", "memory that is no code", {0}},
     {"mprotect", "memory that is no code", {0}},
     {"ioctl", "is it a terminal; a FUSE descriptor for each thread", {0, 0x5401}},
+    {"ioctl", "the size of the terminal, for a picture", {0, 0x5413}},
     {"fcntl", "copies of descriptors, and what they are", {0, F_GETFD}},
     {"prctl", "names of threads and memory, outliving the parent", {PR_SET_NAME}},
     {"prlimit64", "limits are read", {0}},
