@@ -14,6 +14,7 @@
 #include "archive/source/source.h"
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
+#include "index/ahead.h"
 #include "index/index_internal.h"
 #include "index/names.h"
 #include "index/sidecar/location.h"
@@ -24,6 +25,11 @@
 struct shared *index_shared(const struct index *index)
 {
         return index->options.shared;
+}
+
+struct ahead *index_ahead(const struct index *index)
+{
+        return index->ahead;
 }
 
 size_t index_cache_bytes(const struct index *index)
@@ -193,6 +199,11 @@ static struct index *index_new(const struct index_options *options)
                 }
                 index->options.shared = index->own;
         }
+        if (ahead_new(index, &index->ahead) < 0) {
+                shared_free(index->own);
+                free(index);
+                return NULL;
+        }
         backlog_init(&index->backlog);
         pthread_mutex_init(&index->lock, NULL);
         pthread_cond_init(&index->changed, NULL);
@@ -302,6 +313,7 @@ void index_close(struct index *index)
 {
         if (!index)
                 return;
+        ahead_free(index->ahead);
         intake_free(index); /* before the archive that owns the volumes of its files */
         archive_close(index->archive);
         source_close(index->source);

@@ -21,6 +21,7 @@
 #include "index/index.h"
 #include "index/sidecar/location.h"
 
+struct ahead;
 struct builder;
 struct sidecar;
 struct site;
@@ -73,6 +74,7 @@ struct index {
         size_t twice_count;  /* places that were stored twice */
 
         struct backlog backlog; /* the scan alone: of OBSERVER */
+        struct ahead *ahead;    /* of the disks' readers */
 };
 
 /* A volume of its own for LEN bytes of DATA, which it copies. NULL: out of memory. */

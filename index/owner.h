@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct ahead;
 struct archive;
 struct index;
 
 struct archive *index_archive(const struct index *index);
+
+/* What its disks' readers will need. */
+struct ahead *index_ahead(const struct index *index);
 
 /* How much memory decoded data of all archives may take, bytes. */
 size_t index_cache_bytes(const struct index *index);

@@ -6,6 +6,7 @@
 
 #include "archive/bytes.h"
 #include "archive/format.h"
+#include "index/ahead.h"
 #include "index/disk.h"
 #include "index/owner.h"
 
@@ -237,6 +238,7 @@ ssize_t disk_gather(struct disk *d, void *memory, size_t len, uint64_t offset, s
         struct gathering g;
         int rc = 0, failed;
 
+        ahead_note(index_ahead(d->index), d, offset, len);
         pin->count = pin->held_count = 0;
         g.d = d;
         g.offset = offset;

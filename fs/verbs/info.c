@@ -17,6 +17,7 @@
 #include "fs/verbs/guest.h"
 #include "fs/verbs/manifest.h"
 #include "fs/verbs/verbs.h"
+#include "index/disk_order.h"
 #include "index/index.h"
 
 static void print_time(int64_t seconds)
@@ -29,6 +30,41 @@ static void print_time(int64_t seconds)
                 printf("created:      %s\n", text);
         else
                 printf("created:      %" PRId64 " seconds after 1970\n", seconds);
+}
+
+/* Of the disks of INDEX together; *CACHE is the most that one of them needs. */
+static struct disk_order find_order(const struct index *index, uint64_t *cache)
+{
+        struct disk_order sum = {0}, one;
+
+        *cache = 0;
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                struct disk *d = index_disk(index, i);
+
+                if (!disk_is_scanned(d))
+                        continue;
+                disk_order_find(d, &one);
+                sum.stored += one.stored;
+                sum.strays += one.strays;
+                *cache = max_u64(*cache, disk_order_cache(&one));
+        }
+        return sum;
+}
+
+/* What lies out of order costs something only where it has to be decoded. */
+static void print_order(const struct index *index)
+{
+        uint64_t cache;
+        struct disk_order o = find_order(index, &cache);
+        char strays[32];
+
+        if (o.stored == 0)
+                return;
+        printf("out of order: %.1f%% of the data", (double)o.strays * 100 / (double)o.stored);
+        if (o.strays)
+                printf(" (%s); with -o cache=%" PRIu64 "M or more, each is decoded once",
+                       report_size(o.strays, strays), (cache >> 20) + 1);
+        putchar('\n');
 }
 
 /* The stored index, if there is one; without it, restart points are not known. */
@@ -52,6 +88,8 @@ static void print_index(const struct index *index)
         if (stats.segments)
                 printf("restart:      %zu point%s, at most %s apart\n", stats.points,
                        stats.points == 1 ? "" : "s", report_size(stats.widest, size));
+        if (stats.segments)
+                print_order(index);
 }
 
 /* Print text from a configuration file, which may contain anything, on one line of the terminal. */
@@ -157,13 +195,18 @@ static json_t *index_json(const struct index *index)
 {
         struct index_sidecar_state state = index_sidecar_state(index);
         struct restart_stats stats;
+        struct disk_order order = {0};
+        uint64_t cache = 0;
 
         if (!state.loaded)
                 return json_null();
         index_restart_stats(index, &stats);
-        return json_pack("{s:o, s:I, s:I, s:I}", "path", json_text(state.path), "size",
+        if (stats.segments)
+                order = find_order(index, &cache);
+        return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "path", json_text(state.path), "size",
                          (json_int_t)state.size, "restart-points", (json_int_t)stats.points,
-                         "widest-segment", (json_int_t)stats.widest);
+                         "widest-segment", (json_int_t)stats.widest, "out-of-order",
+                         (json_int_t)order.strays, "cache-needed", (json_int_t)cache);
 }
 
 static int print_json(const struct index *index, const struct manifests *manifests,
