@@ -142,7 +142,8 @@ struct archive {
         F(vmdk_format)                                                                             \
         F(tar_format)                                                                              \
         F(qcow2_format)                                                                            \
-        F(qed_format)
+        F(qed_format)                                                                              \
+        F(vdi_format)
 
 #define DECLARE_FORMAT(ops) extern const struct format ops;
 FORMATS(DECLARE_FORMAT)

@@ -250,3 +250,78 @@ descriptor() {
         run dd if="$MNT/disk.raw" of=/dev/null bs=4096 skip=10100 count=1
         [ "$status" -ne 0 ]
 }
+
+# An image of FORMAT that has lived is what qemu-img finds in it: lived FORMAT OPTIONS SIZE BLOCK KIND [nomap]
+lived() {
+        local image=lived.$1 seed=$3
+
+        rm -f "$image"
+        qemu-img create -q -f "$1" ${2:+-o "$2"} "$image" "$3"
+        RANDOM=$((seed % 32749))
+        live "$image" "$3" "$4" "$5" 40 -f "$1"
+        "$VMAFS" verify "$image" >/dev/null || return 1
+        same_disk "$image" disk-lived.raw -f "$1" || return 1
+        [ -n "${6:-}" ] || same_map "$image" disk-lived.raw -f "$1" || return 1
+        echo "$1 ${2:--}: the same"
+}
+
+BACKING=()
+
+# refuses IMAGE WORD...: with one line that has each word
+refuses() {
+        local word
+
+        run --separate-stderr "$VMAFS" info "$1"
+        [ "$status" -ne 0 ]
+        for word in "${@:2}"; do
+                one_line_says "$word"
+        done
+}
+
+# put IMAGE OFFSET HEX: a byte
+put() {
+        printf '%b' "\\x$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+@test "VDI images that have lived hold what qemu-img finds, and where" {
+        local size
+
+        for size in 512 7340544 41943040; do
+                lived vdi "" $size 1048576 keep
+                # Where a static one has holes in its own file, qemu-img looks into that.
+                lived vdi static=on $size 1048576 keep nomap
+        done
+}
+
+@test "a VDI is converted, mounted, compressed and put into a tar" {
+        qemu-img convert -O vdi disk.raw d.vdi
+        holds_disk d.vdi disk-d.raw
+        [ "$("$VMAFS" info --json d.vdi | jq -r .format)" = vdi ]
+        zstd -q -k d.vdi
+        holds_disk d.vdi.zst disk-d.raw
+        tar -cf t.tar d.vdi
+        holds_disk t.tar disk-d.raw
+        truncate -s -2M d.vdi
+        run "$VMAFS" verify d.vdi
+        [ "$status" -eq 1 ]
+        [[ $output == *"past the end of the file"* ]]
+}
+
+@test "a VDI that is a snapshot is refused with the UUID of its parent, and a strange one with its version" {
+        qemu-img create -q -f vdi d.vdi 8M
+        put d.vdi 76 04
+        put d.vdi 424 ab
+        refuses d.vdi "is a snapshot of the VDI with the UUID 000000ab-"
+        put d.vdi 70 03
+        refuses d.vdi "is VDI version 3.1"
+}
+
+@test "a VDI of 10 TiB: nothing of its table is read before it is asked for" {
+        qemu-img create -q -f vdi d.vdi 10T
+        qemu-io -f vdi -c "write -q -P 3 9T 70k" d.vdi
+        mount_vmafs d.vdi
+        wait_indexed
+        [ "$(stat -c '%s %b' "$MNT/disk-d.raw")" = "10995116277760 2048" ]
+        [ "$(dd if="$MNT/disk-d.raw" bs=1M skip=$((9 << 20)) count=1 status=none | tr -d '\0' |
+                wc -c)" -eq $((70 * 1024)) ]
+}
