@@ -143,7 +143,8 @@ struct archive {
         F(tar_format)                                                                              \
         F(qcow2_format)                                                                            \
         F(qed_format)                                                                              \
-        F(vdi_format)
+        F(vdi_format)                                                                              \
+        F(vhd_format)
 
 #define DECLARE_FORMAT(ops) extern const struct format ops;
 FORMATS(DECLARE_FORMAT)

@@ -325,3 +325,110 @@ put() {
         [ "$(dd if="$MNT/disk-d.raw" bs=1M skip=$((9 << 20)) count=1 status=none | tr -d '\0' |
                 wc -c)" -eq $((70 * 1024)) ]
 }
+
+@test "VHD images that have lived hold what qemu-img finds, and where" {
+        local size
+
+        # Without force_size they have the size of a geometry, which is larger than what is asked for.
+        for size in 34816 7340544 41943040; do
+                lived vpc subformat=dynamic $size 2097152 keep
+                lived vpc subformat=dynamic,force_size=on $size 2097152 keep
+                # Where a fixed one has holes in its own file, qemu-img looks into that.
+                lived vpc subformat=fixed $size 2097152 keep nomap
+                lived vpc subformat=fixed,force_size=on $size 2097152 keep nomap
+        done
+}
+
+@test "a VHD is converted, mounted, compressed and put into a tar" {
+        local type
+
+        for type in dynamic fixed; do
+                qemu-img convert -O vpc -o subformat=$type,force_size=on disk.raw $type.vhd
+                holds_disk $type.vhd disk-$type.raw
+                [ "$("$VMAFS" info --json $type.vhd | jq -r .format)" = vhd ]
+                tar -cf t.tar $type.vhd
+                holds_disk t.tar disk-$type.raw
+        done
+        zstd -q dynamic.vhd
+        holds_disk dynamic.vhd.zst disk-dynamic.raw
+}
+
+# base.raw, middle.raw and top.raw: a disk, and what became of it twice.
+make_history() {
+        local i
+
+        cp disk.raw base.raw
+        cp base.raw middle.raw
+        RANDOM=11
+        for ((i = 0; i < 30; i++)); do
+                [ $i -ne 15 ] || cp middle.raw top.raw
+                noise 1536 $i | dd of="$([ $i -lt 15 ] && echo middle.raw || echo top.raw)" bs=512 \
+                        seek=$(((RANDOM << 15 | RANDOM) % 81000)) conv=notrunc status=none
+        done
+        # Zeros that are written are not the parent's data.
+        dd if=/dev/zero of=top.raw bs=4096 count=10 seek=16 conv=notrunc status=none
+}
+
+# The chain top.$1 on middle.$1 on base.$1, which is there, holds top.raw, and is refused unasked.
+chain_holds() {
+        make_history
+        "$TOOLS/mkdiff" "$1" middle.raw base.raw "base.$1" "middle.$1"
+        "$TOOLS/mkdiff" "$1" top.raw middle.raw "middle.$1" "top.$1"
+        refuses "top.$1" "has the parent middle.$1" "backing=dir"
+        "$VMAFS" verify --backing=dir "top.$1"
+        "$VMAFS" extract --backing=dir -C . "top.$1"
+        cmp disk-top.raw top.raw
+        mount_vmafs "top.$1" -o backing=dir
+        cmp "$MNT/disk-top.raw" top.raw
+        "$VMAFS" map --backing=dir --output=json "top.$1" disk-top.raw | jq -e 'any(.depth == 2)'
+        unmount_all
+        # In a tar no other file is opened.
+        tar -cf t.tar "top.$1"
+        run "$VMAFS" info --backing=dir t.tar
+        [[ $output != *disk-top.raw* ]]
+}
+
+@test "differencing VHDs on a dynamic and on a fixed one" {
+        local type
+
+        for type in dynamic fixed; do
+                qemu-img convert -O vpc -o subformat=$type,force_size=on disk.raw base.vhd
+                chain_holds vhd
+                rm disk-top.raw
+        done
+}
+
+@test "a differencing VHD does not take another image for its parent, nor itself" {
+        qemu-img convert -O vpc -o force_size=on disk.raw base.vhd
+        make_history
+        "$TOOLS/mkdiff" vhd middle.raw base.raw base.vhd middle.vhd
+        qemu-img convert -O vpc -o force_size=on middle.raw base.vhd
+        run --separate-stderr "$VMAFS" info --backing=dir middle.vhd
+        [ "$status" -eq 1 ]
+        one_line_says "another UUID"
+        rm base.vhd
+        run --separate-stderr "$VMAFS" info --backing=dir middle.vhd
+        [ "$status" -ne 0 ]
+        one_line_says "base.vhd"
+        cp middle.vhd base.vhd
+        "$TOOLS/mkdiff" vhd top.raw middle.raw base.vhd loop.vhd
+        mv loop.vhd base.vhd
+        run --separate-stderr "$VMAFS" info --backing=dir base.vhd
+        [ "$status" -ne 0 ]
+}
+
+@test "the largest VHD: nothing of its table is read before it is asked for" {
+        local format size
+
+        for format in vpc:2000G; do
+                size=${format#*:}
+                rm -f d.img
+                qemu-img create -q -f "${format%:*}" d.img "$size"
+                qemu-io -f "${format%:*}" -c "write -q -P 3 1900G 70k" d.img
+                mount_vmafs d.img
+                wait_indexed
+                [ "$(dd if="$MNT/disk-d.raw" bs=1M skip=$((1900 << 10)) count=1 status=none |
+                        tr -d '\0' | wc -c)" -eq $((70 * 1024)) ]
+                unmount_all
+        done
+}
