@@ -144,6 +144,7 @@ struct archive {
         F(qcow2_format)                                                                            \
         F(qed_format)                                                                              \
         F(vdi_format)                                                                              \
+        F(vhdx_format)                                                                             \
         F(vhd_format)
 
 #define DECLARE_FORMAT(ops) extern const struct format ops;

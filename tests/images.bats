@@ -417,10 +417,51 @@ chain_holds() {
         [ "$status" -ne 0 ]
 }
 
-@test "the largest VHD: nothing of its table is read before it is asked for" {
+@test "VHDX images that have lived hold what qemu-img finds" {
+        local size
+
+        # qemu-img map says nothing of what is where in a VHDX.
+        for size in 1048576 7340032 41943040; do
+                lived vhdx block_size=1M $size 1048576 keep nomap
+                lived vhdx subformat=dynamic $size 8388608 keep nomap
+                lived vhdx subformat=fixed,block_size=1M $size 1048576 keep nomap
+                lived vhdx block_size=32M $size 33554432 keep nomap
+        done
+}
+
+@test "a VHDX is converted, mounted, compressed and put into a tar" {
+        truncate -s 41M disk.raw
+        qemu-img convert -O vhdx -o block_size=1M disk.raw v.vhdx
+        holds_disk v.vhdx disk-v.raw
+        [ "$("$VMAFS" info --json v.vhdx | jq -r .format)" = vhdx ]
+        # What is said to be zeros is.
+        "$VMAFS" map --output=json v.vhdx disk-v.raw |
+                jq -e 'any(.zero) and any(.data) and all(.zero != .data)'
+        zstd -q -k v.vhdx
+        holds_disk v.vhdx.zst disk-v.raw
+        tar -cf t.tar v.vhdx
+        holds_disk t.tar disk-v.raw
+        truncate -s -2M v.vhdx
+        run "$VMAFS" verify v.vhdx
+        [ "$status" -eq 1 ]
+        [[ $output == *"past the end of the file"* ]]
+}
+
+@test "differencing VHDXs, sector by sector" {
+        truncate -s 41M disk.raw
+        qemu-img convert -O vhdx -o block_size=1M disk.raw base.vhdx
+        chain_holds vhdx
+        # A parent that was written to is another one.
+        qemu-img convert -O vhdx -o block_size=1M middle.raw base.vhdx
+        run --separate-stderr "$VMAFS" info --backing=dir top.vhdx
+        [ "$status" -ne 0 ]
+        one_line_says "another GUID"
+}
+
+@test "a VHDX of 10 TiB, and the largest VHD: nothing of their tables is read before it is asked for" {
         local format size
 
-        for format in vpc:2000G; do
+        for format in vhdx:10T vpc:2000G; do
                 size=${format#*:}
                 rm -f d.img
                 qemu-img create -q -f "${format%:*}" d.img "$size"
