@@ -145,6 +145,7 @@ struct archive {
         F(qed_format)                                                                              \
         F(vdi_format)                                                                              \
         F(vhdx_format)                                                                             \
+        F(parallels_format)                                                                        \
         F(vhd_format)
 
 #define DECLARE_FORMAT(ops) extern const struct format ops;

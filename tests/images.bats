@@ -417,6 +417,28 @@ chain_holds() {
         [ "$status" -ne 0 ]
 }
 
+@test "images of Parallels that have lived hold what qemu-img finds, and where" {
+        local size
+
+        for size in 512 7340544 41943040; do
+                lived parallels "" $size 1048576 keep
+                lived parallels cluster_size=65536 $size 65536 keep
+        done
+}
+
+@test "an image of Parallels is converted, mounted, compressed and put into a tar" {
+        qemu-img convert -O parallels disk.raw p.hdd
+        holds_disk p.hdd disk-p.raw
+        zstd -q -k p.hdd
+        holds_disk p.hdd.zst disk-p.raw
+        tar -cf t.tar p.hdd
+        holds_disk t.tar disk-p.raw
+        truncate -s -2M p.hdd
+        run "$VMAFS" verify p.hdd
+        [ "$status" -eq 1 ]
+        [[ $output == *"past the end of the file"* ]]
+}
+
 @test "VHDX images that have lived hold what qemu-img finds" {
         local size
 
@@ -458,10 +480,10 @@ chain_holds() {
         one_line_says "another GUID"
 }
 
-@test "a VHDX of 10 TiB, and the largest VHD: nothing of their tables is read before it is asked for" {
+@test "images of 10 TiB, and the largest VHD: nothing of their tables is read before it is asked for" {
         local format size
 
-        for format in vhdx:10T vpc:2000G; do
+        for format in vhdx:10T parallels:10T vpc:2000G; do
                 size=${format#*:}
                 rm -f d.img
                 qemu-img create -q -f "${format%:*}" d.img "$size"
