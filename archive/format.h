@@ -145,6 +145,7 @@ struct archive {
         F(qed_format)                                                                              \
         F(vdi_format)                                                                              \
         F(vhdx_format)                                                                             \
+        F(fvd_format)                                                                              \
         F(parallels_format)                                                                        \
         F(vhd_format)
 
