@@ -142,6 +142,7 @@ struct archive {
         F(vmdk_format)                                                                             \
         F(tar_format)                                                                              \
         F(qcow2_format)                                                                            \
+        F(qcow_format)                                                                             \
         F(qed_format)                                                                              \
         F(vdi_format)                                                                              \
         F(vhdx_format)                                                                             \

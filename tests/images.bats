@@ -495,3 +495,62 @@ chain_holds() {
                 unmount_all
         done
 }
+
+@test "images of qcow version 1 that have lived hold what qemu-img finds, and where" {
+        local size
+
+        for size in 512 2099712 41943040; do
+                lived qcow "" $size 4096 keep
+                lived qcow "" $size 4096 keep-compress
+        done
+}
+
+@test "a qcow of version 1 is converted, mounted, compressed and put into a tar" {
+        local options
+
+        for options in '' -c; do
+                rm -f q.qcow*
+                # Of a compressed one it says that it has failed, after all was written.
+                qemu-img convert $options -O qcow disk.raw q.qcow || [ -n "$options" ]
+                holds_disk q.qcow disk-q.raw
+                [ "$("$VMAFS" info --json q.qcow | jq -r .format)" = qcow ]
+                zstd -q -k q.qcow
+                holds_disk q.qcow.zst disk-q.raw
+        done
+        tar -cf t.tar q.qcow
+        holds_disk t.tar disk-q.raw
+        truncate -s $(($(stat -c %s q.qcow) / 2)) q.qcow
+        run "$VMAFS" verify q.qcow
+        [ "$status" -eq 1 ]
+}
+
+@test "chains of backing files with qcow of version 1, which are refused unasked" {
+        qemu-img create -q -f qcow base.qcow 8M
+        qemu-io -f qcow -c "write -q -P 3 100k 3M" base.qcow
+        qemu-img create -q -f qcow -b base.qcow -F qcow middle.qcow
+        qemu-io -f qcow -c "write -q -P 4 1M 70k" -c "write -q -P 5 7M 1k" middle.qcow
+        qemu-img create -q -f qcow2 -b middle.qcow -F qcow top.qcow2
+        qemu-io -f qcow2 -c "write -q -P 6 1030k 70k" top.qcow2
+        refuses middle.qcow "base.qcow" "backing=dir"
+        BACKING=(--backing=dir)
+        same_chain middle.qcow disk-middle.raw
+        same_chain top.qcow2 disk-top.raw
+}
+
+@test "a qcow of version 1 that is encrypted, or whose header cannot be, is refused" {
+        qemu-img create -q -f qcow d.qcow 8M
+        put d.qcow 39 01
+        refuses d.qcow "is encrypted"
+        put d.qcow 39 00
+        put d.qcow 32 11
+        refuses d.qcow "clusters of 2^17 bytes"
+        put d.qcow 32 0c
+        put d.qcow 33 20
+        refuses d.qcow "L2 tables of 2^32 entries"
+        put d.qcow 33 09
+        put d.qcow 24 7f
+        refuses d.qcow "128 TiB"
+        put d.qcow 24 00
+        put d.qcow 40 7f
+        refuses d.qcow "L1 table"
+}

@@ -21,6 +21,7 @@
 #include "archive/qcow2/qcow2_snapshot.h"
 #include "archive/qcow2/qcow2_verdict.h"
 #include "archive/qcow2/qcow2_volume.h"
+#include "archive/qcow2/qcow_header.h"
 #include "archive/qcow2/qed_header.h"
 #include "archive/shared.h"
 #include "archive/source/source.h"
@@ -57,6 +58,8 @@ static int open_image(struct qcow2 *q, struct source *source, const struct archi
             blockcache_join(cache, CACHE_CLUSTERS, &image->clusters) < 0 ||
             qcow2_decoders_new(&image->decoders) < 0)
                 return error_set(err, ENOMEM, "out of memory");
+        if (image->is_qcow)
+                return qcow_read_header(image, err);
         return image->is_qed ? qed_read_header(image, err) : qcow2_read_header(image, err);
 }
 
@@ -99,6 +102,7 @@ int qcow2_open_as(const struct format *ops, struct source *source,
                 return error_set(err, ENOMEM, "out of memory");
         q->base.ops = ops;
         q->image.is_qed = ops == &qed_format;
+        q->image.is_qcow = ops == &qcow_format;
         q->base.source = source;
         q->base.info.ctime = origin->mtime;
         q->base.mutable_image = true;

@@ -20,6 +20,7 @@
 #include "archive/probe.h"
 #include "archive/qcow2/qcow2_header.h"
 #include "archive/qcow2/qcow2_verdict.h"
+#include "archive/qcow2/qcow_header.h"
 #include "archive/qcow2/qed_header.h"
 #include "archive/source/source.h"
 
@@ -58,21 +59,25 @@ static int find_format(const struct qcow2_image *image, struct qcow2_layer *laye
 {
         const char *format = image->backing_format;
         bool is_qcow2 = strcmp(format, "qcow2") == 0, is_qed = strcmp(format, "qed") == 0;
+        bool is_qcow = strcmp(format, "qcow") == 0;
 
-        if (format[0] && strcmp(format, "raw") != 0 && !is_qcow2 && !is_qed)
-                return error_set(err, ENOTSUP,
-                                 "has a backing file of format %s; vmafs reads qcow2, qed and raw",
-                                 format);
+        if (format[0] && strcmp(format, "raw") != 0 && !is_qcow2 && !is_qed && !is_qcow)
+                return error_set(
+                    err, ENOTSUP,
+                    "has a backing file of format %s; vmafs reads qcow2, qcow, qed and raw",
+                    format);
         if (!format[0]) {
                 struct probe p;
 
                 probe_init(&p, layer->image.source, NULL);
                 is_qcow2 = qcow2_probe(&p);
                 is_qed = qed_probe(&p);
+                is_qcow = qcow_probe(&p);
                 probe_fini(&p);
         }
         layer->image.is_qed = is_qed;
-        layer->is_raw = !is_qcow2 && !is_qed;
+        layer->image.is_qcow = is_qcow;
+        layer->is_raw = !is_qcow2 && !is_qed && !is_qcow;
         return 0;
 }
 
@@ -94,7 +99,9 @@ static int open_layer(struct qcow2 *q, const struct qcow2_image *above, struct q
         layer->table.size = image->file_size;
         if (layer->is_raw)
                 return 0;
-        if (image->is_qed)
+        if (image->is_qcow)
+                rc = qcow_read_header(image, &failure);
+        else if (image->is_qed)
                 rc = qed_read_header(image, &failure);
         else
                 rc = qcow2_read_header(image, &failure);

@@ -33,8 +33,19 @@ static struct qcow2_range range_of_sectors(const struct qcow2_image *image, uint
         return (struct qcow2_range){offset, (sectors + 1) * SECTOR - offset % SECTOR};
 }
 
+/* Version 1 has the length in bytes. */
+static struct qcow2_range qcow_range(const struct qcow2_image *image, uint64_t entry)
+{
+        unsigned offset_bits = 63 - image->cluster_bits;
+        uint64_t len = entry >> offset_bits & (qcow2_cluster_size(image) - 1);
+
+        return (struct qcow2_range){entry & ((UINT64_C(1) << offset_bits) - 1), len};
+}
+
 struct qcow2_range qcow2_compressed_range(const struct qcow2_image *image, uint64_t entry)
 {
+        if (image->is_qcow)
+                return qcow_range(image, entry);
         return range_of_sectors(image, entry);
 }
 
@@ -130,7 +141,9 @@ int qcow2_read_compressed(const struct qcow2_image *image, uint64_t entry, uint6
 {
         struct load load = {image, qcow2_compressed_range(image, entry)};
         size_t size = (size_t)1 << image->cluster_bits;
-        uint64_t sectors = (load.range.offset % SECTOR + load.range.len) / SECTOR - 1;
+        /* What an entry of version 1 names is told apart by where it begins: it ends by itself. */
+        uint64_t sectors =
+            image->is_qcow ? 0 : (load.range.offset % SECTOR + load.range.len) / SECTOR - 1;
         uint64_t key = (uint64_t)image->number << QCOW2_KEY_IMAGE_BIT |
                        sectors << QCOW2_KEY_OFFSET_BITS | load.range.offset;
         struct block *block;
@@ -138,6 +151,8 @@ int qcow2_read_compressed(const struct qcow2_image *image, uint64_t entry, uint6
 
         if (load.range.offset >= image->file_size)
                 return -EIO;
+        if (image->is_qcow)
+                load.range.len = size;
         /* A reader that has read all of it continues after it, and does not come back. */
         if (len == size)
                 return load_cluster(&load, key, buf, len);

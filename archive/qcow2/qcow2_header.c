@@ -21,6 +21,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/probe.h"
+#include "archive/qcow2/qcow_header.h"
 #include "archive/source/source.h"
 
 enum {
@@ -71,7 +72,7 @@ enum {
 
 bool qcow2_probe(struct probe *p)
 {
-        return probe_has(p, 0, "QFI\xfb", 4);
+        return probe_has(p, 0, "QFI\xfb", 4) && !qcow_probe(p);
 }
 
 /* The first cluster in memory while it is parsed. */

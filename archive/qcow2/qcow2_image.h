@@ -5,6 +5,7 @@
  *
  *   qcow2.c           the format: opening an image, and what it consists of
  *   qcow2_header.c    header and its extensions
+ *   qcow_header.c     the same of version 1, which has no reference counts
  *   qed_header.c      the same of QED, whose tables are little-endian and without reference counts
  *   qcow2_map.c       from a byte of a disk to where it is, through L1 and L2 tables
  *   qcow2_cluster.c   compressed clusters
@@ -67,6 +68,7 @@ struct qcow2_image {
         unsigned version;
         unsigned cluster_bits;
         bool is_qed;
+        bool is_qcow;        /* version 1 */
         uint64_t table_len;  /* bytes of an L2 table */
         uint64_t header_len; /* QED: bytes of the header, which nothing else may use */
         uint64_t size;       /* of the disk, bytes */
@@ -99,7 +101,7 @@ struct qcow2_image {
 /* Is there a reference count of each cluster? */
 static inline bool qcow2_counts(const struct qcow2_image *image)
 {
-        return !image->is_qed;
+        return !image->is_qed && !image->is_qcow;
 }
 
 /* The table of one disk in an image. */

@@ -23,6 +23,7 @@ enum {
 
 #define OFFSET_MASK UINT64_C(0x00fffffffffffe00)
 #define COMPRESSED  (UINT64_C(1) << 62)
+#define COMPRESSED1 (UINT64_C(1) << 63) /* version 1 */
 #define ALL_ZERO    UINT64_C(1)
 #define QED_ZERO    UINT64_C(1) /* all of an entry */
 
@@ -39,8 +40,9 @@ int qcow2_check_l1(const struct qcow2_image *image, const struct qcow2_table *t,
         uint64_t bytes = (uint64_t)t->l1_entries * 8, needed, end;
         uint8_t last[8];
 
-        if (t->l1_offset % (UINT64_C(1) << image->cluster_bits) || bytes > QCOW2_L1_BYTES_MAX ||
-            !checked_add(t->l1_offset, bytes, &end) || end > QCOW2_FILE_MAX)
+        if ((!image->is_qcow && t->l1_offset % (UINT64_C(1) << image->cluster_bits)) ||
+            bytes > QCOW2_L1_BYTES_MAX || !checked_add(t->l1_offset, bytes, &end) ||
+            end > QCOW2_FILE_MAX)
                 return error_set(err, EIO, "an L1 table cannot be where the header says it is");
         needed = (t->base + t->size + qcow2_l2_span(image) - 1) / qcow2_l2_span(image);
         if (t->l1_entries < needed)
@@ -145,11 +147,13 @@ static int bad_read(struct qcow2_piece *out, int rc, uint64_t where)
 
 static bool is_compressed(const struct qcow2_image *image, uint64_t entry)
 {
-        return !image->is_qed && entry & COMPRESSED;
+        return !image->is_qed && entry & (image->is_qcow ? COMPRESSED1 : COMPRESSED);
 }
 
 uint64_t qcow2_table_offset(const struct qcow2_image *image, const uint8_t *p)
 {
+        if (image->is_qcow)
+                return load_be64(p);
         return image->is_qed ? load_le64(p) : load_be64(p) & OFFSET_MASK;
 }
 
@@ -262,6 +266,17 @@ static void classify_qed(const struct qcow2_image *image, uint64_t entry, uint64
                 out->kind = QCOW2_UNALLOCATED;
 }
 
+static void classify_qcow(const struct qcow2_image *image, uint64_t entry, uint64_t skip,
+                          struct qcow2_piece *out)
+{
+        if (entry % qcow2_cluster_size(image))
+                bad(out, "a cluster's offset is not aligned", out->where);
+        else if (entry)
+                stored(image, entry, skip, out);
+        else
+                out->kind = QCOW2_UNALLOCATED;
+}
+
 static void classify_compressed(const struct qcow2_image *image, uint64_t entry, uint64_t skip,
                                 struct qcow2_piece *out)
 {
@@ -291,6 +306,11 @@ static void classify(const struct qcow2_image *image, const uint8_t *p, uint64_t
         if (is_compressed(image, entry)) {
                 out->len = qcow2_cluster_size(image) - in_cluster;
                 classify_compressed(image, entry, in_cluster, out);
+                return;
+        }
+        if (image->is_qcow) {
+                out->len = qcow2_cluster_size(image) - in_cluster;
+                classify_qcow(image, entry, in_cluster, out);
                 return;
         }
         out->len = unit - pos % unit;

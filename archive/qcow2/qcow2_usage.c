@@ -40,6 +40,7 @@ struct pass {
         bool counted;        /* there are reference counts … */
         bool exact;          /* … and all are right */
         bool blocks_doubted; /* one block is used for two ranges */
+        bool coded;          /* compressed data are rewritten without being freed: version 1 */
         bool excess;         /* a disk maps more clusters than possible */
         uint64_t in_use;     /* clusters, by their counts */
         unsigned looks;      /* at leaked clusters, so far */
@@ -122,6 +123,7 @@ static void claim_entries(struct pass *p, const uint8_t *at, uint64_t number, ui
                         continue;
                 first = offset >> image->cluster_bits;
                 if (compressed) {
+                        p->coded |= image->is_qcow;
                         uint64_t end = (offset + len - 1) >> image->cluster_bits;
 
                         qcow2_claim_coded(&p->claims, first, end - first + 1);
@@ -268,7 +270,11 @@ static int claim_disk(struct pass *p, const struct qcow2_table *t)
                 qcow2_mark_bad(&p->claims, cluster);
                 return 0;
         }
-        claim_range(p, t->l1_offset, image->is_qed ? image->table_len : len);
+        /* Of version 1 the table follows the header in one cluster. */
+        if (image->is_qcow)
+                claim_range(p, 0, t->l1_offset + len);
+        else
+                claim_range(p, t->l1_offset, image->is_qed ? image->table_len : len);
         p->last = 0;
         p->mapped = 0;
         p->cut = NONE;
@@ -554,7 +560,7 @@ static int ends_with_rest(struct pass *p)
                 return 0;
         if (p->counted)
                 rc = qcow2_refcount(image, last, &p->tables, &count);
-        if (rc < 0 || (count != QCOW2_FREE && qcow2_counts(image)))
+        if (rc < 0 || p->coded || (count != QCOW2_FREE && qcow2_counts(image)))
                 return rc;
         rest = malloc(len);
         if (!rest)
@@ -575,7 +581,8 @@ static int claim_everything(struct pass *p, bool *apart)
         const struct qcow2_image *image = p->image;
         int rc = 0;
 
-        claim_range(p, 0, max_u64(image->header_len, 1));
+        if (!image->is_qcow)
+                claim_range(p, 0, max_u64(image->header_len, 1));
         if (p->counted)
                 rc = claim_counts(p);
         for (size_t i = 0; i < p->disks->count; i++)
@@ -590,7 +597,7 @@ static bool knows_unnamed(const struct pass *p, bool apart)
 {
         const struct qcow2_image *image = p->image;
 
-        if (!p->disks->all || image->dirty || p->claims.full)
+        if (!p->disks->all || image->dirty || p->claims.full || p->coded)
                 return false;
         return !qcow2_counts(image) ||
                (p->exact && apart && !p->blocks_doubted && p->claims.bad == 0);
