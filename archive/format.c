@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "archive/error.h"
+#include "archive/foreign.h"
 #include "archive/probe.h"
 #include "archive/source/source.h"
 
@@ -34,8 +35,7 @@ static int find_format(struct source *source, const struct format **out, struct 
         if (rc == 0)
                 *out = format_find(&p, false);
         if (rc == 0 && !*out)
-                rc = error_set_at(err, EMEDIUMTYPE, 0,
-                                  "is not an archive that vmafs knows: no known magic number");
+                rc = foreign_refuse(&p, err);
         probe_fini(&p);
         return rc;
 }

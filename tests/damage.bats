@@ -273,7 +273,7 @@ is_no_archive() {
 
 @test "what is no archive is named" {
         echo "this is a text, and not an archive at all" >text
-        is_no_archive text "is not an archive that vmafs knows"
+        is_no_archive text "is a text, not an archive that vmafs knows"
 }
 
 @test "an empty file is named" {

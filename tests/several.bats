@@ -32,7 +32,7 @@ setup() {
         run --separate-stderr "$VMAFS" info text a.vma absent.vma b.vma
         [ "$status" -eq 2 ]
         [ "${#stderr_lines[@]}" -eq 2 ]
-        [[ ${stderr_lines[0]} == "vmafs: text: is not an archive"* ]]
+        [[ ${stderr_lines[0]} == "vmafs: text: is a text"* ]]
         [[ ${stderr_lines[1]} == "vmafs: absent.vma: cannot be opened: No such file or directory" ]]
         [ "$(grep '^archive:' <<<"$output" | tr -s ' ')" = "$(printf 'archive: a.vma\narchive: b.vma')" ]
         run --separate-stderr "$VMAFS" info --json text a.vma absent.vma b.vma

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "archive/foreign.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/bytes.h"
+#include "archive/error.h"
+#include "archive/probe.h"
+#include "archive/source/source.h"
+
+enum {
+        HEAD_SIZE = 68 * 1024, /* up to the magic number of Btrfs */
+        TEXT_MIN = 8,
+        TEXT_SIZE = 4096, /* so much has to be text for a file to be one */
+};
+
+#define DECOMPRESS(program) program " decompresses it"
+#define LOOP                "mount -o ro,loop mounts it"
+#define PBS                 "a file of a Proxmox Backup Server's datastore"
+#define PBS_RESTORE         "proxmox-backup-client restore gets back what it belongs to"
+
+struct kind {
+        const char *name, *advice;
+};
+
+/* By what a file has at one place; the first that fits. */
+static const struct signature {
+        uint32_t offset;
+        uint8_t len;
+        const char *magic;
+        struct kind kind;
+} signatures[] = {
+    {0, 6, "\xfd\x37zXZ\0", {"compressed with xz", DECOMPRESS("xz -d")}},
+    {0, 3, "BZh", {"compressed with bzip2", DECOMPRESS("bzip2 -d")}},
+    {0, 4, "\x04\x22\x4d\x18", {"compressed with lz4", DECOMPRESS("lz4 -d")}},
+    {0, 4, "\x02\x21\x4c\x18", {"compressed with lz4", DECOMPRESS("lz4 -d")}},
+    {0, 6, "7z\xbc\xaf\x27\x1c", {"a 7z archive", "7z x unpacks it"}},
+    {0, 4, "PK\x03\x04", {"a zip archive", "unzip unpacks it"}},
+    {0, 6, "Rar!\x1a\x07", {"a rar archive", "unrar x unpacks it"}},
+    {0, 8, "Salted__", {"encrypted with openssl enc", "decrypt it first"}},
+    {0, 21, "age-encryption.org/v1", {"encrypted with age", "age -d decrypts it"}},
+    {0, 14, "-----BEGIN PGP", {"encrypted or signed with PGP", "gpg -d decrypts it"}},
+    {0, 6, "LUKS\xba\xbe", {"an encrypted disk (LUKS)", "cryptsetup open --readonly opens it"}},
+    {0, 8, "\x42\xab\x38\x07\xbe\x83\x70\xa1", {PBS " (a blob or a chunk)", PBS_RESTORE}},
+    {0, 8, "\x31\xb9\x58\x42\x6f\xb6\xa3\x7f", {PBS " (a blob or a chunk)", PBS_RESTORE}},
+    {0, 8, "\x7b\x67\x85\xbe\x22\x2d\x4c\xf0", {PBS " (encrypted)", PBS_RESTORE}},
+    {0, 8, "\xe6\x59\x1b\xbf\x0b\xbf\xd8\x0b", {PBS " (encrypted)", PBS_RESTORE}},
+    {0, 8, "\x2f\x7f\x41\xed\x91\xfd\x0f\xcd", {PBS " (an index)", PBS_RESTORE}},
+    {0, 8, "\x1c\x91\x4e\xa5\x19\xba\xb3\xcd", {PBS " (an index)", PBS_RESTORE}},
+    {0, 8, "VMAFSIDX", {"an index of vmafs", "the archive that it is of can be mounted"}},
+    {0, 4, "XFSB", {"an XFS file system", "mount -o ro,loop,norecovery mounts it"}},
+    {3, 8, "NTFS    ", {"an NTFS file system", LOOP}},
+    {3, 8, "EXFAT   ", {"an exFAT file system", LOOP}},
+    {54, 5, "FAT12", {"a FAT file system", LOOP}},
+    {54, 5, "FAT16", {"a FAT file system", LOOP}},
+    {82, 5, "FAT32", {"a FAT file system", LOOP}},
+    {0, 4, "hsqs", {"a squashfs file system", LOOP}},
+    {65600, 8, "_BHRfS_M", {"a Btrfs file system", LOOP}},
+    {32769, 5, "CD001", {"a CD or DVD image (ISO 9660)", LOOP}},
+    {32769, 5, "BEA01", {"a DVD image (UDF)", LOOP}},
+    {512, 8, "LABELONE", {"a physical volume of LVM", "losetup -r shows it to LVM"}},
+};
+
+static const struct kind disk = {"a disk with a partition table",
+                                 "losetup -r -P shows its partitions"};
+static const struct kind ext = {"an ext2, ext3 or ext4 file system",
+                                "mount -o ro,loop,noload mounts it"};
+static const struct kind log_text = {"a log of vzdump", "the archive lies beside it"};
+static const struct kind xml = {"an XML text", "an OVF's disks are in the .vmdk beside it"};
+static const struct kind text = {"a text", "is it the notes or the log of an archive?"};
+static const struct kind zeros = {"zeros from its beginning on", "was it copied completely?"};
+
+static const struct kind *find_signature(const struct probe *p)
+{
+        for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++)
+                if (probe_has(p, signatures[i].offset, signatures[i].magic, signatures[i].len))
+                        return &signatures[i].kind;
+        return NULL;
+}
+
+/* Two bytes alone say little: the size of its blocks has to be one, too. */
+static bool is_ext(const struct probe *p)
+{
+        return probe_has(p, 1080, "\x53\xef", 2) && load_le32(p->head + 1048) <= 6;
+}
+
+/* A boot sector with a partition in it, or the GPT that follows it. */
+static bool has_partitions(const struct probe *p)
+{
+        if (probe_has(p, 512, "EFI PART", 8) || probe_has(p, 4096, "EFI PART", 8))
+                return true;
+        if (!probe_has(p, 510, "\x55\xaa", 2))
+                return false;
+        for (size_t at = 446; at < 510; at += 16) {
+                const uint8_t *entry = p->head + at;
+
+                if ((entry[0] & 0x7f) == 0 && entry[4] != 0 && load_le32(entry + 12) != 0)
+                        return true;
+        }
+        return false;
+}
+
+static size_t text_len(const struct probe *p)
+{
+        return p->len < TEXT_SIZE ? p->len : TEXT_SIZE;
+}
+
+static bool is_text(const struct probe *p)
+{
+        if (p->len < TEXT_MIN)
+                return false;
+        for (size_t i = 0; i < text_len(p); i++) {
+                uint8_t c = p->head[i];
+
+                if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+                        return false;
+        }
+        return true;
+}
+
+static const struct kind *kind_of_text(const struct probe *p)
+{
+        const char *backup = "Backup of VM";
+
+        if (p->head[0] == '<')
+                return &xml;
+        return memmem(p->head, text_len(p), backup, strlen(backup)) ||
+                       memmem(p->head, text_len(p), "vzdump", 6)
+                   ? &log_text
+                   : &text;
+}
+
+static bool is_zero(const struct probe *p)
+{
+        for (size_t i = 0; i < p->len; i++)
+                if (p->head[i])
+                        return false;
+        return true;
+}
+
+/* NULL where nothing is known. What lies in a disk's boot sector comes after what a disk is in. */
+static const struct kind *find_kind(const struct probe *p)
+{
+        const struct kind *found = find_signature(p);
+
+        if (found)
+                return found;
+        if (has_partitions(p))
+                return &disk;
+        if (is_ext(p))
+                return &ext;
+        if (is_text(p))
+                return kind_of_text(p);
+        return is_zero(p) ? &zeros : NULL;
+}
+
+int foreign_refuse(struct probe *p, struct error *err)
+{
+        const struct kind *kind;
+        char is[64] = "is ";
+
+        if (probe_more(p, HEAD_SIZE) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        kind = find_kind(p);
+        if (!source_is_file(p->source))
+                snprintf(is, sizeof is, "is compressed with %s, and what it holds is ",
+                         p->source->ops->name);
+        if (kind)
+                return error_set(err, EMEDIUMTYPE, "%s%s, not an archive that vmafs knows; %s", is,
+                                 kind->name, kind->advice);
+        return error_set_at(err, EMEDIUMTYPE, 0,
+                            "%snot an archive that vmafs knows: no known magic number", is);
+}
