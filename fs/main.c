@@ -19,6 +19,7 @@ static const struct verb {
 } verbs[] = {
     {"mount", verb_mount}, {"info", verb_info},     {"map", verb_map},
     {"index", verb_index}, {"verify", verb_verify}, {"extract", verb_extract},
+    {"cache", verb_cache},
 };
 
 static bool wants_help(int argc, char **argv)

@@ -67,6 +67,7 @@ make_archives() {
         documented info | jq -e '.guest | keys == ["id", "name", "notes"]'
         documented verify | jq -e '.disks[0]["lost-ranges"][0] | keys == ["length", "start"]'
         documented map | jq -e '.[0] | has("offset")'
+        documented cache | jq -e '.indexes[0] | has("used")'
 }
 
 @test "info --json has the keys of the manual for every kind of archive" {
@@ -130,6 +131,17 @@ make_archives() {
                 [ ! -s found ]
         done
         diff <(documented_paths map) <(paths_in map.json)
+}
+
+@test "cache --json has the keys of the manual" {
+        make_archives
+        "$VMAFS" index sound.vma.zst
+        "$VMAFS" cache --json >cache.json
+        jq -e '.indexes | length > 0' cache.json
+        differences cache cache.json >found
+        cat found
+        [ ! -s found ]
+        diff <(documented_paths cache) <(paths_in cache.json)
 }
 
 @test "what there is not is null, and never an empty text" {

@@ -123,13 +123,14 @@ mount_options() {
 @test "an unknown option, one without its value and one with a value too many have their messages" {
         local words
 
-        for words in "info --nonsense a.vma" "extract -x a.vma" "a.vma mnt -o nonsense" "a.vma mnt --x"; do
+        for words in "info --nonsense a.vma" "extract -x a.vma" "a.vma mnt -o nonsense" "a.vma mnt --x" \
+                "cache --nonsense"; do
                 # shellcheck disable=SC2086 # words
                 run --separate-stderr "$VMAFS" $words
                 echo "vmafs $words"
                 wrong_usage_says "' is unknown; see vmafs --help"
         done
-        for words in "info --cache" "extract -C" "index --file" \
+        for words in "info --cache" "extract -C" "index --file" "cache prune --unused" \
                 "a.vma mnt -o recover" "a.vma mnt -o"; do
                 # shellcheck disable=SC2086 # words
                 run --separate-stderr "$VMAFS" $words

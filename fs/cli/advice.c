@@ -25,6 +25,7 @@ static const struct {
     {"config", "vmafs extract -O ARCHIVE qemu-server.conf prints the configuration"},
     {"convert", "mount the archive, and have qemu-img convert read the disk"},
     {"create", "vmafs only reads archives; vzdump makes them"},
+    {"prune", "vmafs cache prune removes kept indexes"},
     {"scan", "vmafs index ARCHIVE scans an archive and keeps its index"},
     {"help", "vmafs --help explains all verbs"},
     {"version", "vmafs --version prints the version"},

@@ -108,6 +108,7 @@ _vmafs_options() {
         map) _vmafs_words "$1" --output=human --output=json --picture "${limits[@]}" ;;
         extract) _vmafs_words "$1" -C -O --force "${limits[@]}" ;;
         index) _vmafs_words "$1" --file= "${limits[@]}" ;;
+        cache) _vmafs_words "$1" --json --missing --unused= --max-size= --dry-run ;;
         *) _vmafs_words "$1" --help --version -f -d -s -o ;;
         esac
 }
@@ -119,7 +120,7 @@ _vmafs() {
         _vmafs_join
         cur=${words[current]} prev=${words[current - 1]}
         case ${words[1]} in
-        mount | info | map | verify | extract | index)
+        mount | info | map | verify | extract | index | cache)
                 [[ $current -gt 1 ]] && verb=${words[1]} first=2
                 ;;
         esac
@@ -139,12 +140,14 @@ _vmafs() {
                 _vmafs_directories "$cur"
         elif [[ $cur == -* ]]; then
                 _vmafs_options "$cur" "$verb"
+        elif [[ $verb == cache ]]; then
+                [[ ${#given[@]} -eq 0 ]] && _vmafs_words "$cur" prune
         elif [[ ${#given[@]} -eq 0 ]]; then
                 _vmafs_archives "$cur"
                 if [[ $current -eq 1 ]]; then
                         local paths=("${COMPREPLY[@]}")
 
-                        _vmafs_words "$cur" mount info map verify extract index
+                        _vmafs_words "$cur" mount info map verify extract index cache
                         COMPREPLY+=("${paths[@]}")
                 fi
         else

@@ -12,5 +12,6 @@ int verb_map(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_index(int argc, char **argv);
 int verb_extract(int argc, char **argv);
+int verb_cache(int argc, char **argv);
 
 #endif
