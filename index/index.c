@@ -17,6 +17,7 @@
 #include "index/ahead.h"
 #include "index/index_internal.h"
 #include "index/names.h"
+#include "index/sidecar/journal.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/sidecar.h"
 #include "index/site.h"
@@ -116,6 +117,7 @@ int index_scan(struct index *index, const struct index_observer *observer, struc
         intake_seal(index);
         if (rc == 0)
                 persist_save(index);
+        persist_end_progress(index, rc);
         return rc;
 }
 
@@ -131,16 +133,23 @@ static bool wants_all(const struct index *index)
                index->options.sidecar == INDEX_SIDECAR_LATER || index->options.recover_zero;
 }
 
-/* Open TAKE_FILE as what it is, and fill in what SIDECAR knows (NULL: there is none). */
+/*
+ * Open TAKE_FILE as what it is, and fill in what SIDECAR knows, or go on with a pass as RESUME says
+ * (NULL: there is none).
+ */
 static int open_archive(struct index *index, const struct archive_origin *origin,
-                        struct source *take_file, struct sidecar *sidecar, struct error *err)
+                        struct source *take_file, struct sidecar *sidecar,
+                        struct stream_resume *resume, struct error *err)
 {
-        struct stream_options options = {
-            .shared = index->options.shared,
-            .window = index->options.window,
-            .late_proofs = index->options.sidecar == INDEX_SIDECAR_NONE,
-            .skip = !wants_all(index),
-            .take_table = sidecar ? sidecar_take_table(sidecar) : NULL};
+        struct stream_options options = {.shared = index->options.shared,
+                                         .window = index->options.window,
+                                         .late_proofs =
+                                             index->options.sidecar == INDEX_SIDECAR_NONE,
+                                         .skip = !wants_all(index),
+                                         .take_table = sidecar ? sidecar_take_table(sidecar) : NULL,
+                                         .resume = resume,
+                                         .keep = index->journal ? persist_progress : NULL,
+                                         .keep_ctx = index};
         struct archive_sink sink = intake_sink(index);
         int rc = stream_probe(take_file, &options, &index->source, err);
 
@@ -173,7 +182,7 @@ static int check_size(const struct source *file, struct error *err)
 
 /* The same, of the file at SITE. */
 static int open_file(struct index *index, const struct site *site, struct source *take_file,
-                     struct sidecar *sidecar, struct error *err)
+                     struct sidecar *sidecar, struct stream_resume *resume, struct error *err)
 {
         const char *slash = strrchr(site->path, '/');
         struct archive_origin origin = {.name = slash ? slash + 1 : site->path,
@@ -182,7 +191,7 @@ static int open_file(struct index *index, const struct site *site, struct source
                                         .mtime = source_mtime(take_file),
                                         .file = take_file};
 
-        return open_archive(index, &origin, take_file, sidecar, err);
+        return open_archive(index, &origin, take_file, sidecar, resume, err);
 }
 
 static struct index *index_new(const struct index_options *options)
@@ -212,11 +221,13 @@ static struct index *index_new(const struct index_options *options)
 
 /*
  * With the first sidecar from FROM on that can be read. *WHERE is its place; LOCATIONS: there is
- * none.
+ * none. Then the pass goes on where it was interrupted, unless FRESH.
  */
-static int open_once(struct index *index, struct site *site, enum location_where from,
+static int open_once(struct index *index, struct site *site, enum location_where from, bool fresh,
                      enum location_where *where, struct error *err)
 {
+        struct stream_resume resume = {0};
+        bool resumed = false;
         struct sidecar *sidecar = NULL;
         struct source *file = NULL;
         int fd = fcntl(site->archive, F_DUPFD_CLOEXEC, 3), rc;
@@ -240,7 +251,10 @@ static int open_once(struct index *index, struct site *site, enum location_where
         }
         if (from < LOCATIONS)
                 *where = persist_load(index, from, &sidecar);
-        rc = open_file(index, site, file, sidecar, err);
+        if (!sidecar)
+                resumed = persist_resume(index, fresh, &resume);
+        rc = open_file(index, site, file, sidecar, resumed ? &resume : NULL, err);
+        stream_resume_fini(&resume);
         sidecar_free(sidecar);
         return rc;
 }
@@ -252,6 +266,7 @@ int index_open_site(struct site *site, const struct index_options *options, stru
             options->sidecar == INDEX_SIDECAR_USE || options->sidecar == INDEX_SIDECAR_ENTER;
         enum location_where from = reads ? LOCATION_BESIDE : LOCATIONS;
         struct error unfit = {0}, failure = {0}, why = {0};
+        bool fresh = false;
 
         /* Whatever is wrong with a sidecar, the archive may be sound. */
         for (;;) {
@@ -262,7 +277,7 @@ int index_open_site(struct site *site, const struct index_options *options, stru
                 if (!index)
                         return error_set(err, ENOMEM, "out of memory");
                 failure = (struct error){0};
-                rc = open_once(index, site, from, &where, &failure);
+                rc = open_once(index, site, from, fresh, &where, &failure);
                 if (rc == 0) {
                         if (unfit.code)
                                 index->sidecar_err = unfit;
@@ -283,7 +298,13 @@ int index_open_site(struct site *site, const struct index_options *options, stru
                         error_fill(&unfit, EINVAL,
                                    "its index %s is not used: it does not fit the archive",
                                    location_path(index->location, where));
+                /* What was kept of a pass may not be the archive's, so begin at its beginning. */
+                fresh = index->resumed_at > 0;
                 index_close(index);
+                if (where == LOCATIONS && fresh) {
+                        from = LOCATIONS;
+                        continue;
+                }
                 if (where == LOCATIONS) {
                         if (err)
                                 *err = failure;
@@ -317,6 +338,7 @@ void index_close(struct index *index)
         intake_free(index); /* before the archive that owns the volumes of its files */
         archive_close(index->archive);
         source_close(index->source);
+        journal_close(index->journal);
         location_free(index->location);
         site_close(index->site);
         source_close(index->stored_file);
@@ -372,6 +394,11 @@ unsigned index_percent(const struct index *index)
 uint64_t index_archive_size(const struct index *index)
 {
         return index->archive_size;
+}
+
+uint64_t index_resumed(const struct index *index)
+{
+        return index->resumed_at;
 }
 
 uint64_t index_scanned(const struct index *index)

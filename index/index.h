@@ -150,6 +150,9 @@ unsigned index_percent(const struct index *index);
 uint64_t index_archive_size(const struct index *index);
 uint64_t index_scanned(const struct index *index);
 
+/* The byte of the archive file at which an earlier scan was interrupted, and this one goes on; or 0. */
+uint64_t index_resumed(const struct index *index);
+
 /* Why an index of this archive is never stored, or NULL. */
 const char *index_unkept(const struct index *index);
 

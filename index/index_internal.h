@@ -23,8 +23,10 @@
 
 struct ahead;
 struct builder;
+struct journal;
 struct sidecar;
 struct site;
+struct stream_resume;
 
 enum { FILES_PER_BLOCK = 1024 };
 
@@ -55,6 +57,9 @@ struct index {
         const char *stored_path;          /* its path, the place's */
         atomic_int stored_error; /* why one of them could not be, the last time; -errno or 0 */
         atomic_int quarantined; /* 1: the file is, by us; -errno: it cannot be; 0: it need not be */
+
+        struct journal *journal; /* what is kept while the pass runs: its thread alone; or NULL */
+        uint64_t resumed_at;     /* byte of the file where the pass went on; 0: at its beginning */
 
         const struct index_observer *observer; /* of the running scan */
         atomic_bool stopping;
@@ -125,5 +130,18 @@ int persist_enter(struct index *index, const struct sidecar *sidecar);
 
 /* The scan is over: keep what it found, if that is wanted. */
 void persist_save(struct index *index);
+
+/*
+ * Before the archive is opened: where may its pass go on? Sets *RESUME, which stream_resume_fini
+ * frees. False: it begins at its beginning, for which FRESH asks. In any case what the pass finds
+ * is kept from time to time, if the index will be.
+ */
+bool persist_resume(struct index *index, bool fresh, struct stream_resume *resume);
+
+/* What a stream calls with INDEX for that: stream_options.keep. */
+void persist_progress(void *index, struct source *source);
+
+/* The scan has returned RC: what was kept of it serves the next one, or is not needed any more. */
+void persist_end_progress(struct index *index, int rc);
 
 #endif

@@ -17,6 +17,8 @@ struct progress {
         void *ctx; /* itself, where it is an index that is scanned: … */
         struct index *index;
         const char *what; /* … this one */
+        bool resumed;     /* a part of it was passed before, in no time: … */
+        unsigned first;   /* … so many percent */
         pthread_t thread;
         pthread_mutex_t lock;
         pthread_cond_t stopped;
@@ -39,9 +41,10 @@ static void show_index(void *ctx, double elapsed)
         char size[32], rate[32];
 
         fprintf(stderr, "%s %u%%, %s", p->what, percent, report_size(done, size));
-        fprintf(stderr, ", %s/s", report_size((uint64_t)((double)done / elapsed), rate));
-        if (percent > 0) {
-                unsigned left = (unsigned)(elapsed / percent * (100 - percent));
+        if (!p->resumed)
+                fprintf(stderr, ", %s/s", report_size((uint64_t)((double)done / elapsed), rate));
+        if (percent > p->first) {
+                unsigned left = (unsigned)(elapsed / (percent - p->first) * (100 - percent));
 
                 fprintf(stderr, ", %u:%02u left", left / 60, left % 60);
         }
@@ -119,6 +122,8 @@ struct progress *progress_start(struct index *index, const char *what)
         p->ctx = p;
         p->index = index;
         p->what = what;
+        p->resumed = index_resumed(index) > 0;
+        p->first = p->resumed ? index_percent(index) : 0;
         return start(p);
 }
 

@@ -22,6 +22,8 @@ enum what {
         WHAT_TRY_LOCK, /* the worker waits: others may need this process meanwhile */
         WHAT_UNLOCK,
         WHAT_QUARANTINE, /* number: enum location_where */
+        WHAT_PARTIAL,    /* number: 1 to make it */
+        WHAT_DROP_PARTIAL,
 };
 
 /* ---- in the keeper ---- */
@@ -75,6 +77,11 @@ static int handle_shelf(struct shelf *s, const struct helper_request *in, uint32
         case WHAT_QUARANTINE:
                 return number < LOCATIONS ? shelf_quarantine(s, (enum location_where)number)
                                           : -EINVAL;
+        case WHAT_PARTIAL:
+                return take_fd(shelf_partial(s, in->name, number == 1), fd);
+        case WHAT_DROP_PARTIAL:
+                shelf_drop_partial(s, in->name);
+                return 0;
         default:
                 return -EINVAL;
         }
@@ -183,6 +190,16 @@ static int ask_quarantine(struct shelf *s, enum location_where where)
         return ask(s->helper, WHAT_QUARANTINE, where, "", NULL);
 }
 
+static int ask_partial(struct shelf *s, const char *name, bool make)
+{
+        return ask_fd(s->helper, WHAT_PARTIAL, make, name);
+}
+
+static void ask_drop_partial(struct shelf *s, const char *name)
+{
+        ask(s->helper, WHAT_DROP_PARTIAL, 0, name, NULL);
+}
+
 static const struct shelf_ops asking = {
     .open = ask_open,
     .create = ask_create,
@@ -191,6 +208,8 @@ static const struct shelf_ops asking = {
     .lock = ask_lock,
     .unlock = ask_unlock,
     .quarantine = ask_quarantine,
+    .partial = ask_partial,
+    .drop_partial = ask_drop_partial,
 };
 
 /* The keeper has these descriptors; close ours. */

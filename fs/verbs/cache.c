@@ -77,6 +77,8 @@ static void print_entry(const struct catalog_entry *e)
                 printf("(its archive is not known) %s", e->name);
         else
                 print_path(e->archive);
+        if (e->partial)
+                fputs("  INCOMPLETE", stdout);
         puts(e->missing ? "  MISSING" : "");
 }
 
@@ -95,9 +97,10 @@ static void print_list(const struct cache *c)
 
 static json_t *entry_json(const struct catalog_entry *e)
 {
-        return json_pack("{s:o, s:o, s:I, s:I, s:b}", "index", json_text(e->name), "archive",
+        return json_pack("{s:o, s:o, s:I, s:I, s:b, s:b}", "index", json_text(e->name), "archive",
                          e->archive ? json_text(e->archive) : json_null(), "size",
-                         (json_int_t)e->size, "used", (json_int_t)e->used, "missing", e->missing);
+                         (json_int_t)e->size, "used", (json_int_t)e->used, "missing", e->missing,
+                         "partial", e->partial);
 }
 
 static int print_json(const struct cache *c)

@@ -43,13 +43,21 @@ static bool ends_in(const char *name, size_t len, const char *suffix)
         return len > n && memcmp(name + len - n, suffix, n) == 0;
 }
 
+/* The length of NAME without what is after an index's name if it is of a pass that was interrupted. */
+static size_t index_len(const char *name)
+{
+        size_t len = strlen(name);
+
+        return ends_in(name, len, PARTIAL_SUFFIX) ? len - strlen(PARTIAL_SUFFIX) : len;
+}
+
 /*
- * Is NAME the name of an index in a cache folder? Such a name begins with the digest of the
- * archive's ends.
+ * Is NAME the name of an index in a cache folder, or of what is to become one? Such a name begins
+ * with the digest of the archive's ends.
  */
 static bool is_index(const char *name)
 {
-        return ends_in(name, strlen(name), INDEX_SUFFIX) &&
+        return ends_in(name, index_len(name), INDEX_SUFFIX) &&
                strspn(name, "0123456789abcdef") >= HEX_MIN;
 }
 
@@ -65,7 +73,7 @@ static uint64_t archive_size(const char *name)
 static bool note_name(const char *name, char out[NAME_MAX + 1])
 {
         int len = snprintf(out, NAME_MAX + 1, "%.*s" NOTE_SUFFIX,
-                           (int)(strlen(name) - strlen(INDEX_SUFFIX)), name);
+                           (int)(index_len(name) - strlen(INDEX_SUFFIX)), name);
 
         return len > 0 && len <= NAME_MAX;
 }
@@ -127,6 +135,7 @@ static int take(int dir, const char *name, struct catalog *c)
                 return -ENOMEM;
         e.size = (uint64_t)st.st_size;
         e.used = st.st_mtime;
+        e.partial = index_len(name) < strlen(name);
         read_note(dir, &e);
         return array_add(c, e);
 }
@@ -201,7 +210,8 @@ int catalog_remove(int dir, const struct catalog_entry *e)
 
         if (unlinkat(dir, e->name, 0) < 0 && errno != ENOENT)
                 return -errno;
-        if (note_name(e->name, note))
+        /* The note is the index's, too. */
+        if (!e->partial && note_name(e->name, note))
                 unlinkat(dir, note, 0);
         return 0;
 }

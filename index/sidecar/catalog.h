@@ -5,6 +5,7 @@
  *
  *   HEX-SIZE….vmafs  an index, which is never touched: a mount that uses it would take that for a
  *                    change
+ *   HEX-SIZE….vmafs.partial   what is to become one, of a pass that was interrupted
  *   HEX-SIZE….seen   where its archive was last, one path; its mtime is when that was
  *
  * A note may be missing or wrong. At worst that costs an index, which can be made again.
@@ -16,11 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What an interrupted pass leaves has the index's name with this after it. */
+#define PARTIAL_SUFFIX ".partial"
+
 struct catalog_entry {
         char *name;    /* of the index file in the folder */
         char *archive; /* absolute path where its archive was last seen; NULL: not known */
         uint64_t size; /* bytes */
         int64_t used;  /* when it was last used, seconds since 1970 */
+        bool partial;  /* of a pass that was interrupted (journal.h) */
         bool missing;  /* the archive is known, but is gone or has been replaced */
 };
 

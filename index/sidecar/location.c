@@ -214,3 +214,16 @@ void location_abandon(struct location *p, int take_fd)
         close(take_fd);
         p->shelf->ops->abandon(p->shelf);
 }
+
+int location_partial(const struct location *p, bool make, struct error *err)
+{
+        cleanup_close int fd = p->shelf->ops->partial(p->shelf, p->name, make);
+        int rc = fd < 0 ? fd : check_trust(fd, err);
+
+        return rc < 0 ? rc : steal_fd(&fd);
+}
+
+void location_drop_partial(const struct location *p)
+{
+        p->shelf->ops->drop_partial(p->shelf, p->name);
+}

@@ -82,4 +82,12 @@ int location_create(struct location *p, struct error *err);
 int location_commit(struct location *p, int take_fd, struct error *err);
 void location_abandon(struct location *p, int take_fd);
 
+/*
+ * What an interrupted pass has left: open it, or MAKE it where there is nothing, for reading and
+ * writing. The descriptor, or -errno as shelf_partial; -EPERM with the reason in ERR if it must not
+ * be trusted. No other process gets it until all descriptors of it are closed.
+ */
+int location_partial(const struct location *p, bool make, struct error *err);
+void location_drop_partial(const struct location *p);
+
 #endif

@@ -7,6 +7,7 @@
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
+#include "index/sidecar/journal.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/sidecar.h"
 #include "index/verify/record.h"
@@ -296,4 +297,83 @@ int persist_use(struct index *index, struct sidecar *sidecar)
                 return rc;
         intake_seal(index);
         return 0;
+}
+
+/* ---- a pass that is interrupted ---- */
+
+/*
+ * Is what the pass finds kept? With recover=zero it has to be known what is lost, and who verifies
+ * looks at everything himself.
+ */
+static bool wants_partial(const struct index *index)
+{
+        switch (index->options.sidecar) {
+        case INDEX_SIDECAR_NONE:
+        case INDEX_SIDECAR_LATER:
+                return false;
+        case INDEX_SIDECAR_USE:
+        case INDEX_SIDECAR_WRITE:
+        case INDEX_SIDECAR_ENTER:
+        case INDEX_SIDECAR_BUILD:
+                return index->location && !index->options.recover_zero;
+        }
+        return false;
+}
+
+/*
+ * One pass goes over two archives if the file has changed between its parts, which no hash of what
+ * was passed shows. So it must not have been touched. Its inode may be another one after each mount
+ * of a network file system.
+ */
+static struct journal_key key_of(const struct index *index, const char *compression)
+{
+        struct journal_key key = {.identity = location_identity(index->location),
+                                  .compression = compression,
+                                  .stamp = stamp_of(index->file)};
+
+        key.stamp.file.inode = 0;
+        return key;
+}
+
+bool persist_resume(struct index *index, bool fresh, struct stream_resume *resume)
+{
+        const char *compression = stream_name(index->file);
+        struct restart_segment here;
+        struct journal_key key;
+        int rc;
+
+        *resume = (struct stream_resume){0};
+        if (!wants_partial(index) || !compression)
+                return false;
+        key = key_of(index, compression);
+        rc = fresh ? -ENOENT
+                   : journal_load(index->location, &key, window_of(index), resume, &index->journal);
+        if (rc == 0 && restart_growing(resume->take_table, &here)) {
+                index->resumed_at = here.point.in_bit / 8;
+                return true;
+        }
+        /* Without the memory for it, nothing is kept. */
+        if (rc != -EBUSY)
+                index->journal = journal_new();
+        return false;
+}
+
+void persist_progress(void *ctx, struct source *source)
+{
+        struct index *index = ctx;
+        struct journal_key key;
+
+        if (!index->journal)
+                return;
+        key = key_of(index, source->ops->name);
+        journal_write(index->journal, index->location, &key, source);
+}
+
+void persist_end_progress(struct index *index, int rc)
+{
+        bool kept = index->journal && (rc == -ECANCELED || rc == -ENOMEM);
+
+        if (index->journal && !kept)
+                location_drop_partial(index->location);
+        journal_close(steal_ptr(&index->journal));
 }

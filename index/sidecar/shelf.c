@@ -33,6 +33,8 @@ static const struct shelf_ops own_ops = {
     .lock = shelf_lock,
     .unlock = shelf_unlock,
     .quarantine = shelf_quarantine,
+    .partial = shelf_partial,
+    .drop_partial = shelf_drop_partial,
 };
 
 /* ---- folders ---- */
@@ -412,6 +414,62 @@ int shelf_create(struct shelf *s)
         s->made = fd;
         fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         return fd < 0 ? -errno : fd;
+}
+
+/* ---- what an interrupted pass leaves ---- */
+
+/* Of the index NAME. False: it has no such name. */
+static bool partial_name(const struct shelf *s, const char *name, char out[NAME_MAX + 1])
+{
+        const char *own = own_name(s, name);
+        int len = own ? snprintf(out, NAME_MAX + 1, "%s" PARTIAL_SUFFIX, own) : -1;
+
+        return len > 0 && len <= NAME_MAX;
+}
+
+/* May FD be written to? One that is empty was about to get its first bytes. */
+static bool is_partial(int fd)
+{
+        char start[8];
+        struct stat st;
+
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+                return false;
+        return st.st_size == 0 || (pread(fd, start, sizeof start, 0) == sizeof start &&
+                                   memcmp(start, PARTIAL_MAGIC, sizeof start) == 0);
+}
+
+int shelf_partial(struct shelf *s, const char *name, bool make)
+{
+        char path[NAME_MAX + 1];
+        cleanup_close int fd = -1;
+
+        if (s->dir < 0 || !partial_name(s, name, path))
+                return s->dir < 0 ? s->dir : -EINVAL;
+        fd = openat(s->dir, path,
+                    O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT : 0), 0600);
+        if (fd < 0)
+                return -errno;
+        if (!is_partial(fd))
+                return -EEXIST;
+        /* Where locks do not work, two processes would write the same bytes. */
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+                return -EBUSY;
+        if (own_name(s, name))
+                note_use(s, own_name(s, name));
+        return steal_fd(&fd);
+}
+
+void shelf_drop_partial(struct shelf *s, const char *name)
+{
+        char path[NAME_MAX + 1];
+        cleanup_close int fd = -1;
+
+        if (s->dir < 0 || !partial_name(s, name, path))
+                return;
+        fd = openat(s->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && is_partial(fd))
+                unlinkat(s->dir, path, 0);
 }
 
 /* ---- its end ---- */

@@ -26,6 +26,8 @@ enum location_where {
 
 #define SHELF_MAGIC "VMAFSIDX" /* the first 8 bytes of every index */
 
+#define PARTIAL_MAGIC "VMAFSPRT" /* those of what an interrupted pass leaves (journal.h) */
+
 /*
  * NAME is the file's name in the folder; it is ignored if the user chose a path. Each returns 0 or
  * -errno. Those that open something return its descriptor, which the caller owns.
@@ -38,6 +40,8 @@ struct shelf_ops {
         int (*lock)(struct shelf *s);
         void (*unlock)(struct shelf *s);
         int (*quarantine)(struct shelf *s, enum location_where where);
+        int (*partial)(struct shelf *s, const char *name, bool make);
+        void (*drop_partial)(struct shelf *s, const char *name);
 };
 
 struct shelf {
@@ -116,6 +120,16 @@ int shelf_try_lock(struct shelf *s);
 /* shelf_lock with another way to try. */
 int shelf_lock_by(struct shelf *s, int (*try_lock)(struct shelf *s));
 void shelf_unlock(struct shelf *s);
+
+/*
+ * Open what an interrupted pass has left, or MAKE it where there is nothing, for reading and
+ * writing, and lock it. The descriptor; -EBUSY if another process has it; -EEXIST if something else
+ * has the name; -ENOENT or another -errno of open.
+ */
+int shelf_partial(struct shelf *s, const char *name, bool make);
+
+/* Remove it, if that is what has the name. */
+void shelf_drop_partial(struct shelf *s, const char *name);
 
 /* As location_quarantine. */
 int shelf_quarantine(struct shelf *s, enum location_where where);
