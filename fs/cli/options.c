@@ -45,6 +45,8 @@ static const struct fuse_opt words[] = {
     VALUE("window=%s", window),
     VALUE("sandbox=%s", sandbox),
     VALUE("backing=%s", backing),
+    VALUE("keyfile=%s", keyfile),
+    VALUE("passfile=%s", passfile),
     VALUE("uid=%s", uid),
     VALUE("gid=%s", gid),
     VALUE("umask=%s", umask),
@@ -288,6 +290,8 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->window);
         free(o->sandbox);
         free(o->backing);
+        free(o->keyfile);
+        free(o->passfile);
         free(o->uid);
         free(o->gid);
         free(o->umask);

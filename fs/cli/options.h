@@ -26,8 +26,9 @@ struct mount_options {
         struct index_options opening;                               /* what they mean */
         char *sandbox;                                              /* as given, or NULL */
         bool sandboxed;                                             /* what it means */
-        char *uid, *gid, *umask;                                    /* as given, or NULL */
-        struct view_owner owner;                                    /* what they mean */
+        char *keyfile, *passfile; /* of a datastore, as given, or NULL */
+        char *uid, *gid, *umask;  /* as given, or NULL */
+        struct view_owner owner;  /* what they mean */
 };
 
 /*

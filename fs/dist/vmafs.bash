@@ -52,7 +52,7 @@ _vmafs_names() {
 # The last of a list of mount options; what stands before it is kept.
 _vmafs_mount_options() {
         local before='' word=$1 option
-        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any direct_io clone_fd sandbox=on sandbox=off nonempty wait uid= gid= umask= allow_other)
+        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait uid= gid= umask= allow_other)
 
         if [[ $word == *,* ]]; then
                 before=${word%,*},
@@ -103,10 +103,10 @@ _vmafs_options() {
 
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;
-        info) _vmafs_words "$1" --json "${limits[@]}" ;;
-        verify) _vmafs_words "$1" --json --picture --record --file= "${limits[@]}" ;;
-        map) _vmafs_words "$1" --output=human --output=json --picture "${limits[@]}" ;;
-        extract) _vmafs_words "$1" -C -O --force "${limits[@]}" ;;
+        info) _vmafs_words "$1" --json --keyfile= --passfile= "${limits[@]}" ;;
+        verify) _vmafs_words "$1" --json --picture --record --file= --keyfile= --passfile= "${limits[@]}" ;;
+        map) _vmafs_words "$1" --output=human --output=json --picture --changed-since= --keyfile= --passfile= "${limits[@]}" ;;
+        extract) _vmafs_words "$1" -C -O --force --keyfile= --passfile= "${limits[@]}" ;;
         index) _vmafs_words "$1" --file= "${limits[@]}" ;;
         cache) _vmafs_words "$1" --json --missing --unused= --max-size= --dry-run ;;
         *) _vmafs_words "$1" --help --version -f -d -s -o ;;

@@ -9,14 +9,19 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "fs/fuse/content.h"
 #include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
 #include "fs/fuse/read.h"
+#include "index/collection/datastore.h"
 #include "index/index.h"
 #include "index/tree/tree.h"
 
 /* Seconds. Nothing in the tree ever changes but what an unfinished index makes provisional. */
 #define FOREVER (365.0 * 86400)
+
+/* Of a folder of a datastore, to which a server adds while it is mounted. */
+#define SOON 1.0
 
 static struct ops_context *context(fuse_req_t req)
 {
@@ -31,6 +36,12 @@ fuse_ino_t ops_nodeid(const struct node *n)
 static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 {
         return ino == FUSE_ROOT_ID ? tree_root(context(req)->tree) : (struct node *)(uintptr_t)ino;
+}
+
+/* A file of a datastore, rather than of an archive? */
+static bool is_content(const struct ops_context *c, const struct node *n)
+{
+        return c->view.datastore && S_ISREG(n->mode);
 }
 
 /* Answer R, or park it. */
@@ -57,7 +68,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 static bool fill_entry(const struct ops_context *c, struct node *n, struct fuse_entry_param *e)
 {
-        *e = (struct fuse_entry_param){.ino = ops_nodeid(n), .entry_timeout = FOREVER};
+        *e = (struct fuse_entry_param){.ino = ops_nodeid(n),
+                                       .entry_timeout =
+                                           view_folder_final(&c->view, n->parent) ? FOREVER : SOON};
         /*
          * Asked first: an index that is sealed meanwhile must not make old numbers final. With
          * direct_io the kernel itself may get the size wrong, see reply_short.
@@ -88,9 +101,12 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
         struct request r = {.req = req, .answer = answer_lookup, .failed = let_go};
         struct node *folder = node_of(req, parent);
-        struct fuse_entry_param none = {.entry_timeout = FOREVER};
-        int rc = tree_lookup(folder, name, &r.node);
+        bool final = view_folder_final(&context(req)->view, folder);
+        struct fuse_entry_param none = {.entry_timeout = final ? FOREVER : SOON};
+        int rc = final ? 0 : view_refresh(&context(req)->view, folder);
 
+        if (rc == 0)
+                rc = tree_lookup(folder, name, &r.node);
         if (rc == 0)
                 answer_or_park(context(req), &r);
         else if (rc == -ENOENT)
@@ -197,14 +213,17 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         struct node *n = node_of(req, ino);
-        int rc = tree_open(n);
+        bool final = view_folder_final(&context(req)->view, n);
+        int rc = final ? 0 : view_refresh(&context(req)->view, n);
 
+        if (rc == 0)
+                rc = tree_open(n);
         if (rc < 0) {
                 fuse_reply_err(req, -rc);
                 return;
         }
-        fi->cache_readdir = 1;
-        fi->keep_cache = 1;
+        fi->cache_readdir = final;
+        fi->keep_cache = final;
         /* Of an open that was interrupted no release follows. */
         if (fuse_reply_open(req, fi) == -ENOENT)
                 tree_close(n);
@@ -310,8 +329,15 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+        struct ops_context *c = context(req);
         const struct node *n = node_of(req, ino);
 
+        /* One that cannot be read has no size, either: it must not look empty. */
+        if (is_content(c, n) && !datastore_content(n)) {
+                fuse_reply_err(req, EIO);
+                c->read_failed(c->owner, n);
+                return;
+        }
         if (node_is_folder(n) || (n->flags & NODE_BROKEN)) {
                 fuse_reply_err(req, node_is_folder(n) ? EISDIR : EIO);
                 return;
@@ -353,6 +379,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         (void)fi;
         if (node_is_folder(n) || offset < 0)
                 fuse_reply_err(req, EINVAL);
+        else if (is_content(c, n))
+                content_read(c, &r);
         else if (n->content)
                 answer_or_park(c, &r);
         else
@@ -409,6 +437,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                 fuse_reply_err(req, EINVAL);
         else if (offset < 0)
                 fuse_reply_err(req, ENXIO);
+        else if (is_content(c, n))
+                content_seek(&r);
         else if (index_disk_of(n))
                 answer_or_park(c, &r);
         else

@@ -8,6 +8,7 @@
 
 #include "archive/bytes.h"
 #include "archive/format.h"
+#include "index/collection/datastore.h"
 #include "index/index.h"
 #include "index/tree/tree.h"
 
@@ -15,7 +16,21 @@
 
 bool view_stat_final(const struct view *v, const struct node *n)
 {
+        if (v->datastore)
+                return view_folder_final(v, n);
         return !index_disk_of(n) || index_sealed(v->index);
+}
+
+int view_refresh(const struct view *v, struct node *n)
+{
+        return v->datastore ? datastore_refresh(v->datastore, n) : 0;
+}
+
+bool view_folder_final(const struct view *v, const struct node *n)
+{
+        if (!node_is_folder(n))
+                return true;
+        return !v->datastore || !datastore_changes(n);
 }
 
 /* Copies keep these modes, and must be of use. The mount is read-only whatever they say. */
@@ -40,7 +55,7 @@ static void stat_node(const struct view *v, struct node *n, struct stat *st)
         };
         if (n->flags & NODE_MTIME)
                 st->st_mtim = (struct timespec){n->mtime, n->mtime_ns};
-        else
+        else if (v->index)
                 st->st_mtim.tv_sec = index_info(v->index)->ctime;
         st->st_ctim = st->st_atim = st->st_mtim;
         if (device)
@@ -57,6 +72,8 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
         const struct disk *d = index_disk_of(n);
 
         stat_node(v, n, st);
+        if (v->datastore && S_ISREG(n->mode))
+                st->st_blocks = (blkcnt_t)(datastore_stored(n) / 512);
         if (!d)
                 return true;
         /* Sealed is asked first: a size that it settled must not be missed. */
@@ -69,17 +86,18 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
 
 void view_statfs(const struct view *v, struct statvfs *st)
 {
+        struct tree *tree = v->index ? index_tree(v->index) : datastore_tree(v->datastore);
         uint64_t blocks = 0;
 
-        for (size_t i = 0; i < index_disk_count(v->index); i++)
+        for (size_t i = 0; v->index && i < index_disk_count(v->index); i++)
                 blocks += round_up(index_disk(v->index, i)->size, 4096) / 4096;
-        for (size_t i = 0; i < index_file_count(v->index); i++)
+        for (size_t i = 0; v->index && i < index_file_count(v->index); i++)
                 blocks += round_up(index_file(v->index, i)->volume->size, 4096) / 4096;
         *st = (struct statvfs){
             .f_bsize = 4096,
             .f_frsize = 4096,
             .f_blocks = blocks,
-            .f_files = tree_stats(index_tree(v->index)).nodes,
+            .f_files = tree_stats(tree).nodes,
             .f_namemax = 255,
         };
 }
@@ -96,33 +114,33 @@ static int format_format(const struct view *v, const struct node *n, char *out, 
 {
         if (n->parent != n)
                 return -1;
-        return snprintf(out, size, "%s", index_format(v->index));
+        return snprintf(out, size, "%s", v->index ? index_format(v->index) : "pbs");
 }
 
 static int format_compression(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        if (n->parent != n)
+        if (n->parent != n || !v->index)
                 return -1;
         return snprintf(out, size, "%s", index_compression(v->index));
 }
 
 static int format_uuid(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        if (n->parent != n)
+        if (n->parent != n || !v->index)
                 return -1;
         return snprintf(out, size, "%s", index_info(v->index)->uuid);
 }
 
 static int format_ctime(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        if (n->parent != n)
+        if (n->parent != n || !v->index)
                 return -1;
         return snprintf(out, size, "%" PRId64, index_info(v->index)->ctime);
 }
 
 static int format_index(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        if (n->parent != n)
+        if (n->parent != n || !v->index)
                 return -1;
         if (index_sealed(v->index))
                 return snprintf(out, size, "complete");
@@ -131,24 +149,32 @@ static int format_index(const struct view *v, const struct node *n, char *out, s
 
 static int format_decoded(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        if (n->parent != n)
+        if (n->parent != n || !v->index)
                 return -1;
         return snprintf(out, size, "%" PRIu64, index_decoded(v->index));
 }
 
 static int format_device(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        const struct disk *d = index_disk_of(n);
+        const struct disk *d = v->index ? index_disk_of(n) : NULL;
+        const char *device = d ? d->device : v->datastore ? datastore_device(n) : NULL;
 
-        (void)v;
-        return d && d->device ? snprintf(out, size, "%s", d->device) : -1;
+        return device ? snprintf(out, size, "%s", device) : -1;
+}
+
+static int format_error(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        char why[512];
+
+        return v->datastore && datastore_why(n, why, sizeof why) ? snprintf(out, size, "%s", why)
+                                                                 : -1;
 }
 
 static const struct own_xattr own_xattrs[] = {
-    {"user.vmafs.format", format_format},   {"user.vmafs.compression", format_compression},
-    {"user.vmafs.uuid", format_uuid},       {"user.vmafs.ctime", format_ctime},
-    {"user.vmafs.index", format_index},     {"user.vmafs.device", format_device},
-    {"user.vmafs.decoded", format_decoded},
+    {"user.vmafs.format", format_format}, {"user.vmafs.compression", format_compression},
+    {"user.vmafs.uuid", format_uuid},     {"user.vmafs.ctime", format_ctime},
+    {"user.vmafs.index", format_index},   {"user.vmafs.device", format_device},
+    {"user.vmafs.error", format_error},   {"user.vmafs.decoded", format_decoded},
 };
 
 enum { OWN_XATTRS = sizeof own_xattrs / sizeof *own_xattrs };

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
+struct datastore;
 struct index;
 struct node;
 
@@ -19,9 +20,10 @@ struct view_owner {
         unsigned umask; /* bits withheld from 0666 and 0777 */
 };
 
-/* The tree of an archive, as OWNER sees it. */
+/* The tree of an archive or of a datastore, as OWNER sees it: one of them is NULL. */
 struct view {
         struct index *index;
+        struct datastore *datastore;
         struct view_owner owner;
 };
 
@@ -30,6 +32,12 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st);
 
 /* May these attributes be kept for ever? */
 bool view_stat_final(const struct view *v, const struct node *n);
+
+/* Before the folder N is looked into or listed: take in what has changed in it. 0 or -errno. */
+int view_refresh(const struct view *v, struct node *n);
+
+/* May what is in the folder N, and what is not, be kept for ever? */
+bool view_folder_final(const struct view *v, const struct node *n);
 
 void view_statfs(const struct view *v, struct statvfs *st);
 

@@ -51,9 +51,12 @@ static void load_what_is_late(void)
 
 /* ---- entering ---- */
 
-static int drop_capabilities(void)
+static int drop_capabilities(const struct sandbox *s)
 {
         capng_clear(CAPNG_SELECT_BOTH);
+        /* Files of a datastore are the server's; which of them are read is Landlock's to say. */
+        if (s->has_folder)
+                capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_READ_SEARCH);
         /*
          * Only root can change the bounding set, and it matters little to a process that cannot run
          * programs.
@@ -65,7 +68,8 @@ static int drop_capabilities(void)
 
 static int confine_paths(const struct sandbox *s)
 {
-        struct landlock_rule rules[5];
+        struct landlock_rule rules[7];
+        char folder[64], chunks[80];
         size_t n = 0;
         int rc;
 
@@ -75,6 +79,13 @@ static int confine_paths(const struct sandbox *s)
                 /* fs/process/loopdev.c; the first is full of links to the second */
                 rules[n++] = (struct landlock_rule){"/sys/block", LANDLOCK_LOOK};
                 rules[n++] = (struct landlock_rule){"/sys/devices/virtual/block", LANDLOCK_LOOK};
+        }
+        if (s->has_folder) {
+                snprintf(folder, sizeof folder, "/proc/self/fd/%d", s->folder);
+                rules[n++] = (struct landlock_rule){folder, LANDLOCK_LOOK};
+                /* which may be a link to another disk */
+                snprintf(chunks, sizeof chunks, "%s/.chunks", folder);
+                rules[n++] = (struct landlock_rule){chunks, LANDLOCK_LOOK};
         }
         if (s->indexes)
                 rules[n++] = (struct landlock_rule){s->indexes, LANDLOCK_LOOK};
@@ -93,7 +104,7 @@ int sandbox_enter(const struct sandbox *s, struct error *err)
         if (!sandbox_is_built())
                 return 0;
         load_what_is_late();
-        rc = drop_capabilities();
+        rc = drop_capabilities(s);
         confined = confine_paths(s);
         filtered = seccomp_apply(s, &filter);
         if (filtered < 0 && err)

@@ -19,6 +19,8 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
 #include "fs/cli/usage.h"
+#include "fs/datastore/snapshots.h"
+#include "fs/datastore/store_extract.h"
 #include "fs/extract/extract_helper.h"
 #include "fs/extract/output.h"
 #include "fs/extract/writer.h"
@@ -581,12 +583,29 @@ static int start_maker(struct extract *x)
         return STATUS_FAILED;
 }
 
+static int extract_stored(const struct extract *x, const struct datastore_words *words,
+                          const struct index_options *opening, bool to_stdout)
+{
+        struct store_extract stored = {.path = x->archive,
+                                       .words = *words,
+                                       .dir = x->dir,
+                                       .wanted = x->wanted,
+                                       .wanted_count = x->wanted_count,
+                                       .force = x->force,
+                                       .to_stdout = to_stdout};
+
+        stored.words.cache_bytes = opening->cache_bytes;
+        stored.words.threads = opening->threads;
+        return store_extract(&stored);
+}
+
 int verb_extract(int argc, char **argv)
 {
         static const struct option options[] = {
-            {"force", no_argument, NULL, 'f'}, OPENING_LONG_OPTIONS, {0}};
+            {"force", no_argument, NULL, 'f'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
         struct index_options opening = {.sidecar = INDEX_SIDECAR_ENTER};
         struct extract x = {.dir = ".", .maker = EXTRACT_HELPER_NONE};
+        struct datastore_words words = {0};
         struct opened o = OPENED_NONE;
         bool to_stdout = false;
         int c, status;
@@ -598,6 +617,8 @@ int verb_extract(int argc, char **argv)
                         to_stdout = true;
                 else if (c == 'f')
                         x.force = true;
+                else if (snapshots_option(c, &words))
+                        continue;
                 else if (opening_option(c, argv, &opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
@@ -606,6 +627,8 @@ int verb_extract(int argc, char **argv)
         x.archive = argv[optind];
         x.wanted = argv + optind + 1;
         x.wanted_count = argc - optind - 1;
+        if (snapshots_has(x.archive))
+                return extract_stored(&x, &words, &opening, to_stdout);
         if (to_stdout)
                 return x.wanted_count == 1 ? output_file(x.archive, x.wanted[0], &opening)
                                            : usage_error("extract -O needs one file");

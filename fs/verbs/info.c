@@ -12,6 +12,8 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
+#include "fs/datastore/snapshots.h"
+#include "fs/datastore/store_verbs.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
 #include "fs/verbs/guest.h"
@@ -244,6 +246,7 @@ static int info(struct index *index, bool json, const char *path)
 
 struct request {
         struct index_options opening;
+        struct datastore_words words;
         bool json;
 };
 
@@ -253,7 +256,10 @@ static int info_of(void *ctx, const char *path)
         struct opened o = OPENED_NONE;
         int status;
 
+        if (stored_is_folder(path) || snapshots_has(path))
+                return store_info(path, &r->words, r->json);
         status = opening_open(path, &r->opening, -1, &o);
+
         if (status == STATUS_OK)
                 status = info(o.index, r->json, path);
         opening_close(&o);
@@ -263,16 +269,20 @@ static int info_of(void *ctx, const char *path)
 int verb_info(int argc, char **argv)
 {
         static const struct option options[] = {
-            {"json", no_argument, NULL, 'j'}, OPENING_LONG_OPTIONS, {0}};
+            {"json", no_argument, NULL, 'j'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
         struct request r = {.opening = {.sidecar = INDEX_SIDECAR_USE}};
         int c;
 
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c == 'j')
                         r.json = true;
+                else if (snapshots_option(c, &r.words))
+                        continue;
                 else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
+        r.words.cache_bytes = r.opening.cache_bytes;
+        r.words.threads = r.opening.threads;
         if (argc == optind)
                 return usage_error("info needs an archive");
         return several_run(argv + optind, (size_t)(argc - optind), r.json, info_of, &r);

@@ -13,6 +13,8 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
 #include "fs/cli/usage.h"
+#include "fs/datastore/snapshots.h"
+#include "fs/datastore/store_map.h"
 #include "fs/print/map_lines.h"
 #include "fs/print/picture.h"
 #include "fs/print/progress.h"
@@ -119,14 +121,29 @@ static int set_output(const char *word, enum map_output *output)
         return STATUS_OK;
 }
 
+static int map_stored(struct store_map *m, const struct datastore_words *words, const char *path,
+                      const char *disk, enum map_output output)
+{
+        if (output == OUTPUT_PICTURE)
+                return usage_error("--picture is not for disks of a datastore");
+        m->path = path;
+        m->disk = disk;
+        m->json = output == OUTPUT_JSON;
+        return store_map(m, words);
+}
+
 int verb_map(int argc, char **argv)
 {
         static const struct option options[] = {{"output", required_argument, NULL, 'o'},
                                                 {"picture", no_argument, NULL, 'p'},
+                                                {"changed-since", required_argument, NULL, 's'},
+                                                DATASTORE_LONG_OPTIONS,
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
         struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
         enum map_output output = OUTPUT_HUMAN;
+        struct datastore_words words = {0};
+        struct store_map stored = {0};
         struct opened o = OPENED_NONE;
         int c, status;
 
@@ -136,13 +153,23 @@ int verb_map(int argc, char **argv)
                         status = set_output(optarg, &output);
                 else if (c == 'p')
                         output = OUTPUT_PICTURE;
+                else if (c == 's')
+                        stored.since = optarg;
+                else if (snapshots_option(c, &words))
+                        continue;
                 else
                         status = opening_option(c, argv, &opening);
                 if (status != STATUS_OK)
                         return status;
         }
+        if (argc - optind == 1 && snapshots_has(argv[optind]))
+                return map_stored(&stored, &words, argv[optind], "", output);
         if (argc - optind != 2)
                 return usage_error("map needs an archive and the name of a disk in it");
+        if (snapshots_has(argv[optind]))
+                return map_stored(&stored, &words, argv[optind], argv[optind + 1], output);
+        if (stored.since)
+                return usage_error("--changed-since is for disks of a datastore");
         status = opening_open(argv[optind], &opening, -1, &o);
         if (status == STATUS_OK)
                 status = map_disk(o.index, argv[optind], argv[optind + 1], output);

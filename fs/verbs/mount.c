@@ -28,6 +28,7 @@
 #include "archive/error.h"
 #include "archive/shared.h"
 #include "fs/cli/options.h"
+#include "fs/cli/stored.h"
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/context.h"
 #include "fs/fuse/ops.h"
@@ -43,6 +44,7 @@
 #include "fs/process/sandbox.h"
 #include "fs/verbs/mount_wait.h"
 #include "fs/verbs/verbs.h"
+#include "index/collection/datastore.h"
 #include "index/index.h"
 #include "index/site.h"
 #include "index/tree/node.h"
@@ -57,7 +59,9 @@ enum {
 struct mount {
         struct mount_options options;
         struct fuse_args args;
-        struct index *index;
+        struct index *index;         /* of an archive, or NULL */
+        struct datastore *datastore; /* of a datastore, or NULL */
+        struct stored stored;
         struct ops_context ops;
         struct fuse_session *session;
         struct daemon daemon;
@@ -119,10 +123,14 @@ static void log_read_failure(void *owner, const struct node *n)
         struct mount *m = owner;
         struct error err = {0};
         char text[512];
+        bool known;
         scoped_lock(&m->failure_lock);
 
-        (void)n;
-        if (!index_read_failure(m->index, &err) || strcmp(err.text, m->failure.text) == 0)
+        if (m->index)
+                known = index_read_failure(m->index, &err);
+        else
+                known = datastore_why(n, err.text, sizeof err.text);
+        if (!known || strcmp(err.text, m->failure.text) == 0)
                 return;
         m->failure = err;
         error_format(&err, text, sizeof text);
@@ -290,7 +298,8 @@ static void end_loop(struct mount *m)
 {
         static const struct timespec tick = {.tv_nsec = 20000000};
 
-        index_stop(m->index);
+        if (m->index)
+                index_stop(m->index);
         if (end_notifications(m)) {
                 fuse_session_exit(m->session);
                 for (int i = 0; i < END_SECONDS * 50 && !m->ended; i++) {
@@ -380,15 +389,17 @@ static bool join_soon(pthread_t thread)
 static int serve(struct mount *m)
 {
         int rc = run_loop(m);
-        bool ended;
+        bool ended = true;
 
         if (atomic_exchange(&m->ended, true))
                 pthread_join(m->signals, NULL); /* it ends the process */
         pthread_kill(m->signals, SIGUSR2);
-        index_stop(m->index);
-        ended = park_stop(m->ops.park);
+        if (m->index) {
+                index_stop(m->index);
+                ended = park_stop(m->ops.park);
+        }
         unmount(m);
-        if (!ended || !join_soon(m->scan)) {
+        if (!ended || (m->index && !join_soon(m->scan))) {
                 log_line(&m->log, LOG_WARNING, "a read of the archive hangs; left behind");
                 _exit(STATUS_FAILED);
         }
@@ -403,7 +414,7 @@ static int start_threads(struct mount *m)
         int status;
 
         status = start_thread(&m->signals, await_signals, m);
-        if (status != STATUS_OK)
+        if (status != STATUS_OK || !m->index)
                 return status;
         m->ops.park = park_new(m->index, &m->ops);
         if (!m->ops.park) {
@@ -418,8 +429,10 @@ static int start_helpers(struct mount *m)
 {
         const struct mounter_job job = {&m->point, &m->args, m->options.allow_other};
         struct error err = {0};
-        int rc = index_helper_start(&m->keeper, m->site, &err);
+        int rc = 0;
 
+        if (m->site)
+                rc = index_helper_start(&m->keeper, m->site, &err);
         if (rc < 0) {
                 report_error(m->options.archive, &err);
                 return STATUS_FAILED;
@@ -456,6 +469,8 @@ static void enter_sandbox(const struct mount *m)
 {
         const struct sandbox sandbox = {
             .sockets = {m->keeper.helper.fd, m->mounter.helper.fd},
+            .has_folder = m->stored.folder >= 0,
+            .folder = m->stored.folder,
             .serves = true,
             .clone_fd = m->options.clone_fd,
         };
@@ -463,6 +478,18 @@ static void enter_sandbox(const struct mount *m)
 
         if (m->options.sandboxed && sandbox_enter(&sandbox, &err) < 0)
                 report("%s: the sandbox is incomplete: %s", m->options.archive, err.text);
+}
+
+static int find_datastore(struct mount *m)
+{
+        struct mount_options *o = &m->options;
+        struct error err = {0};
+        int rc = stored_find(o->archive, o->keyfile, o->passfile, &m->stored, &err);
+
+        if (rc == 0)
+                return STATUS_OK;
+        report_error(o->archive, &err);
+        return report_status(rc);
 }
 
 static int find_archive(struct mount *m)
@@ -489,14 +516,16 @@ static int open_content(struct mount *m)
         struct error err = {0};
         int rc = shared_new(o->cache_bytes, o->threads, &o->shared, &err);
 
-        if (rc == 0)
+        if (rc == 0 && m->site)
                 rc = index_open_site(m->site, o, &m->index, &err);
+        else if (rc == 0)
+                rc = stored_open(&m->stored, o->shared, &m->datastore, &err);
         if (rc < 0) {
                 report_error(m->options.archive, &err);
                 return report_status(rc);
         }
-        m->ops.tree = index_tree(m->index);
-        m->ops.view = (struct view){m->index, m->options.owner};
+        m->ops.tree = m->index ? index_tree(m->index) : datastore_tree(m->datastore);
+        m->ops.view = (struct view){m->index, m->datastore, m->options.owner};
         m->ops.buffers = buffers_new();
         if (m->ops.buffers)
                 return STATUS_OK;
@@ -512,7 +541,7 @@ static void report_unkept(struct mount *m)
 {
         struct error err = {0};
 
-        if (!m->options.foreground && index_try_keeping(m->index, &err) < 0)
+        if (m->index && !m->options.foreground && index_try_keeping(m->index, &err) < 0)
                 report("%s: %s; each mount has to read the whole archive, unless -o index=PATH "
                        "keeps it elsewhere",
                        m->options.archive, err.text);
@@ -553,7 +582,7 @@ static int run_session(struct mount *m)
 
 static int run(struct mount *m)
 {
-        int status = find_archive(m);
+        int status = stored_is_folder(m->options.archive) ? find_datastore(m) : find_archive(m);
 
         if (status == STATUS_OK)
                 status = mountpoint_open(m->options.mountpoint, m->options.nonempty, &m->point);
@@ -583,6 +612,7 @@ int verb_mount(int argc, char **argv)
                           .point = MOUNTPOINT_NONE,
                           .mounter = MOUNTER_NONE,
                           .keeper = INDEX_HELPER_NONE,
+                          .stored = STORED_NONE,
                           .notify_lock = PTHREAD_MUTEX_INITIALIZER,
                           .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
@@ -599,6 +629,8 @@ int verb_mount(int argc, char **argv)
         park_free(m.ops.park);
         buffers_free(m.ops.buffers);
         index_close(m.index);
+        datastore_close(m.datastore);
+        stored_close(&m.stored);
         shared_free(m.options.opening.shared);
         site_close(m.site);
         index_helper_end(&m.keeper);

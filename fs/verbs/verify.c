@@ -17,6 +17,8 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
+#include "fs/datastore/snapshots.h"
+#include "fs/datastore/store_verbs.h"
 #include "fs/print/picture.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -381,6 +383,7 @@ static int verify(struct index *index, const char *path, const struct wishes *wi
 
 struct request {
         struct index_options opening;
+        struct datastore_words words;
         struct wishes wishes;
 };
 
@@ -390,7 +393,10 @@ static int verify_one(void *ctx, const char *path)
         struct opened o = OPENED_NONE;
         int status;
 
+        if (stored_is_folder(path) || snapshots_has(path))
+                return store_verify(path, &r->words, r->wishes.json);
         status = opening_open(path, &r->opening, -1, &o);
+
         if (status == STATUS_OK)
                 status = verify(o.index, path, &r->wishes);
         opening_close(&o);
@@ -403,6 +409,7 @@ int verb_verify(int argc, char **argv)
                                                 {"record", no_argument, NULL, 'r'},
                                                 {"picture", no_argument, NULL, 'p'},
                                                 {"file", required_argument, NULL, 'f'},
+                                                DATASTORE_LONG_OPTIONS,
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
         struct request r = {.opening = {.sidecar = INDEX_SIDECAR_LATER}};
@@ -417,9 +424,13 @@ int verb_verify(int argc, char **argv)
                         r.wishes.record = true;
                 else if (c == 'f')
                         r.opening.sidecar_path = optarg;
+                else if (snapshots_option(c, &r.words))
+                        continue;
                 else if (opening_option(c, argv, &r.opening) != STATUS_OK)
                         return STATUS_USAGE;
         }
+        r.words.cache_bytes = r.opening.cache_bytes;
+        r.words.threads = r.opening.threads;
         if (argc == optind)
                 return usage_error("verify needs an archive");
         if (r.opening.sidecar_path && argc - optind > 1)

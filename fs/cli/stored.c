@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/cli/stored.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/store/pbs/pbs_store.h"
+#include "index/collection/datastore.h"
+
+enum {
+        KEY_MAX = 65536, /* bytes of a key file */
+        PASSWORD_MAX = 4096,
+};
+
+bool stored_is_folder(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* ---- where ---- */
+
+static bool has_chunks(const char *folder)
+{
+        char path[PATH_MAX + 16];
+        struct stat st;
+
+        snprintf(path, sizeof path, "%s/.chunks", folder);
+        return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* How many bytes of PATH lead to a folder: the most that do; 0: to the current one. */
+static size_t existing_folder(const char *path)
+{
+        cleanup_free char *copy = strdup(path);
+        size_t len = copy ? strlen(copy) : 0;
+
+        while (len > 0 && !stored_is_folder(copy)) {
+                while (len > 0 && copy[len - 1] == '/')
+                        len--;
+                while (len > 0 && copy[len - 1] != '/')
+                        len--;
+                copy[len] = '\0';
+        }
+        return len;
+}
+
+/* REAL, a path without links, is in the datastore that its first ROOT bytes name. */
+static bool take_place(const char *real, size_t root, const char *rest, struct stored_place *out)
+{
+        static const char bucket[] = PBS_BUCKET_FOLDER;
+        const char *below = real + root + (real[root] == '/');
+        size_t in_bucket = sizeof bucket - 1;
+        enum pbs_level level;
+
+        if (strncmp(below, bucket, in_bucket) == 0 && strchr("/", below[in_bucket]))
+                below += in_bucket + (below[in_bucket] == '/');
+
+        rest += strspn(rest, "/");
+        out->root = root ? strndup(real, root) : strdup("/");
+        if (asprintf(&out->below, "%s%s%s", below, *below && *rest ? "/" : "", rest) < 0)
+                out->below = NULL;
+        if (out->below)
+                for (size_t n = strlen(out->below); n > 0 && out->below[n - 1] == '/'; n--)
+                        out->below[n - 1] = '\0';
+        /* Other files may lie beside a datastore's own. */
+        if (out->root && out->below && (!*out->below || pbs_store_split(out->below, &level)))
+                return true;
+        stored_place_fini(out);
+        return false;
+}
+
+bool stored_locate(const char *path, struct stored_place *out)
+{
+        size_t len = existing_folder(path);
+        cleanup_free char *base = len ? strndup(path, len) : strdup(".");
+        cleanup_free char *real = base ? realpath(base, NULL) : NULL;
+        cleanup_free char *folder = real ? strdup(real) : NULL;
+
+        *out = (struct stored_place){0};
+        if (!folder)
+                return false;
+        for (size_t n = strlen(folder);; n--) {
+                if (has_chunks(n ? folder : "/"))
+                        return take_place(real, n, path + len, out);
+                while (n > 0 && folder[n - 1] != '/')
+                        n--;
+                if (n == 0)
+                        return false;
+                folder[n - 1] = '\0';
+        }
+}
+
+void stored_place_fini(struct stored_place *place)
+{
+        free(steal_ptr(&place->root));
+        free(steal_ptr(&place->below));
+}
+
+/* ---- opening ---- */
+
+/* At most MAX bytes of the file PATH, WHAT to people, with a NUL after them. */
+static int read_secret(const char *path, const char *what, size_t max, char **out, size_t *len,
+                       struct error *err)
+{
+        cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+        cleanup_free char *text = malloc(max + 2);
+        ssize_t n = 1;
+
+        if (fd < 0)
+                return error_set(err, errno, "%s %s: %s", what, path, strerror(errno));
+        if (!text)
+                return error_set(err, ENOMEM, "out of memory");
+        for (*len = 0; n > 0 && *len <= max; *len += (size_t)n) {
+                n = read(fd, text + *len, max + 1 - *len);
+                if (n < 0)
+                        return error_set(err, errno, "%s %s: %s", what, path, strerror(errno));
+        }
+        if (*len > max)
+                return error_set(err, EINVAL, "%s %s: has more than %zu bytes", what, path, max);
+        text[*len] = '\0';
+        *out = steal_ptr(&text);
+        return 0;
+}
+
+/* One line: what an editor or echo has put at its end does not belong to it. */
+static int read_password(const char *path, char **out, struct error *err)
+{
+        size_t len;
+        int rc = read_secret(path, "passfile", PASSWORD_MAX, out, &len, err);
+
+        if (rc < 0)
+                return rc;
+        (*out)[strcspn(*out, "\r\n")] = '\0';
+        return 0;
+}
+
+int stored_find(const char *path, const char *keyfile, const char *passfile, struct stored *s,
+                struct error *err)
+{
+        int rc = 0;
+
+        *s = STORED_NONE;
+        s->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (s->folder < 0)
+                return error_set(err, errno, "cannot be opened: %s", strerror(errno));
+        if (!pbs_store_probe(s->folder))
+                return error_set(err, EMEDIUMTYPE,
+                                 "is a directory, not an archive, and no datastore of Proxmox "
+                                 "Backup Server either: it has no folder .chunks");
+        if (keyfile)
+                rc = read_secret(keyfile, "keyfile", KEY_MAX, &s->key, &s->key_len, err);
+        if (rc == 0 && passfile)
+                rc = read_password(passfile, &s->password, err);
+        return rc;
+}
+
+static void wipe(char **secret, size_t len)
+{
+        if (*secret)
+                explicit_bzero(*secret, len);
+        free(*secret);
+        *secret = NULL;
+}
+
+static void wipe_all(struct stored *s)
+{
+        wipe(&s->key, s->key_len);
+        wipe(&s->password, s->password ? strlen(s->password) : 0);
+}
+
+int stored_open(struct stored *s, struct shared *shared, struct datastore **out, struct error *err)
+{
+        const struct datastore_key key = {s->key, s->key_len, s->password};
+        int rc = datastore_open(steal_fd(&s->folder), &key, shared, out, err);
+
+        wipe_all(s);
+        return rc;
+}
+
+void stored_close(struct stored *s)
+{
+        if (s->folder >= 0)
+                close(s->folder);
+        s->folder = -1;
+        wipe_all(s);
+}

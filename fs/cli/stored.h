@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A datastore, and the files that its key and password are in: all of it is opened, and the two
+ * files are read, before a process gives up its rights; none of it is parsed before.
+ */
+#ifndef VMAFS_STORED_H
+#define VMAFS_STORED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct datastore;
+struct error;
+struct shared;
+
+struct stored {
+        int folder; /* -1: none */
+        char *key;  /* NULL: there is none */
+        size_t key_len;
+        char *password; /* NULL: there is none */
+};
+
+#define STORED_NONE ((struct stored){.folder = -1})
+
+/* Is PATH a folder? */
+bool stored_is_folder(const char *path);
+
+/*
+ * A place in a datastore: "vm/100/2026-02-01T00:00:00Z" below the folder "/mnt/usb/store". Both
+ * are the caller's to free.
+ */
+struct stored_place {
+        char *root;
+        char *below; /* "" for the datastore itself */
+};
+
+/*
+ * Which datastore is PATH in, and where? The end of PATH need not be on disk, since a mounted tree
+ * has other names than the datastore. False where it is in none, or out of memory: *OUT is empty.
+ */
+bool stored_locate(const char *path, struct stored_place *out);
+void stored_place_fini(struct stored_place *place);
+
+/*
+ * Open the folder PATH, and read KEYFILE and PASSFILE, each of which may be NULL. 0; what open and
+ * read say; -EMEDIUMTYPE where the folder is no datastore; with the reason in ERR. stored_close
+ * closes *S in any case.
+ */
+int stored_find(const char *path, const char *keyfile, const char *passfile, struct stored *s,
+                struct error *err);
+
+/* As datastore_open. The secrets in S are wiped. */
+int stored_open(struct stored *s, struct shared *shared, struct datastore **out, struct error *err);
+void stored_close(struct stored *s);
+
+#endif

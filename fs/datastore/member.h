@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a path in a datastore means:
+ *
+ *   vm/100/2026-02-01T00:00:00Z / disk-drive-scsi0.raw
+ *   ct/101/2026-02-01T00:00:00Z / root / etc/passwd
+ *   └──────── snapshot ───────┘   item   inside
+ */
+#ifndef VMAFS_MEMBER_H
+#define VMAFS_MEMBER_H
+
+#include <stdint.h>
+
+#include "archive/store/pbs/pbs_snapshot.h"
+#include "archive/store/pbs/pxar.h"
+
+struct error;
+struct snapshots;
+
+struct member {
+        struct pbs_snapshot *snapshot;
+        const struct pbs_item *item; /* NULL: it is all of the snapshot */
+        char *inside;                /* of an item that is a tree: "" for all of it */
+};
+
+/*
+ * Find PATH in S. An item has the name that a mount shows, its file's name in the snapshot, with
+ * its last ending or without; a disk also its device's. 0; -ENOENT where there is no such, and what
+ * pbs_snapshot_open says; with the reason in ERR. member_fini frees *OUT in any case.
+ */
+int member_find(const struct snapshots *s, const char *path, struct member *out, struct error *err);
+void member_fini(struct member *m);
+
+/*
+ * Find PATH, not "", in the tree whose root is ROOT, and call EACH for it, once. 0 or what EACH
+ * returned; -ENOENT; otherwise as pxar_list.
+ */
+int member_look_up(struct pxar *pxar, const struct pxar_folder *root, const char *path,
+                   int (*each)(void *ctx, const struct pxar_entry *entry), void *ctx,
+                   struct error *err);
+
+#endif

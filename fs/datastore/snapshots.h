@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A verb on a datastore: opening it with no more rights than that needs, and going through it. */
+#ifndef VMAFS_SNAPSHOTS_H
+#define VMAFS_SNAPSHOTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "archive/store/pbs/pbs_store.h"
+#include "fs/cli/stored.h"
+
+struct pbs_key;
+struct shared;
+
+/* Where the key of an encrypted one is; each may be NULL. What else 0 means: see shared.h. */
+struct datastore_words {
+        const char *keyfile, *passfile;
+        size_t cache_bytes;
+        unsigned threads;
+};
+
+/* For the table of getopt_long of a verb. */
+enum datastore_word { DATASTORE_KEYFILE = 300, DATASTORE_PASSFILE };
+#define DATASTORE_LONG_OPTIONS                                                                     \
+        {"keyfile", required_argument, NULL, DATASTORE_KEYFILE},                                   \
+        {                                                                                          \
+                "passfile", required_argument, NULL, DATASTORE_PASSFILE                            \
+        }
+
+/* getopt_long has returned C: take it if it is one of these. */
+bool snapshots_option(int c, struct datastore_words *w);
+
+#define SNAPSHOTS_NONE ((struct snapshots){.stored = STORED_NONE})
+
+/* Is PATH a datastore, or a place in one? */
+bool snapshots_has(const char *path);
+
+struct snapshots {
+        struct stored_place place;
+        enum pbs_level level; /* of the folder that the place begins with … */
+        char *folder;         /* … "vm/100"; "" for the datastore itself */
+        const char *rest;     /* what follows that: "" or what a snapshot has, "root/etc" */
+        struct stored stored;
+        struct shared *shared;
+        struct pbs_key *key;
+        struct pbs_store *store;
+};
+
+/*
+ * Open the datastore that PATH is, or is a place in, and give up all rights but to read it, and to
+ * use SOCKETS of helpers, or NULL. Returns the exit status; reports what is wrong. snapshots_close
+ * closes *S in any case.
+ */
+int snapshots_open(const char *path, const struct datastore_words *words, const int sockets[2],
+                   struct snapshots *s);
+void snapshots_close(struct snapshots *s);
+
+/* The place must be a snapshot, or a folder of them. The exit status; reports what else it is. */
+int snapshots_need_folder(const struct snapshots *s, const char *path);
+
+/*
+ * Call EACH for every snapshot in the place, groups and times in order, until it returns other than 0, which is
+ * returned. -errno where a folder cannot be listed.
+ */
+int snapshots_each(const struct snapshots *s, int (*each)(void *ctx, const char *path), void *ctx);
+
+#endif

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/collection/datastore.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive/array.h"
+#include "archive/bytes.h"
+#include "archive/checksum.h"
+#include "archive/cleanup.h"
+#include "archive/entry.h"
+#include "archive/error.h"
+#include "archive/shared.h"
+#include "archive/store/pbs/pbs_key.h"
+#include "archive/store/pbs/pbs_snapshot.h"
+#include "archive/store/pbs/pbs_store.h"
+#include "archive/store/pbs/pbs_volume.h"
+#include "archive/store/pbs/pxar.h"
+#include "archive/volume.h"
+#include "index/index.h"
+#include "index/tree/tree.h"
+
+enum { STORED_UNKNOWN = -1 };
+
+enum place_kind {
+        PLACE_STORE, /* a folder of the datastore's own: LEVEL says which */
+        PLACE_PXAR,  /* a folder of a pxar archive */
+        PLACE_FILE,
+};
+
+/* What a node is: its content. It belongs to the folder that it is in, until that is emptied. */
+struct place {
+        int kind; /* CONTENT_PLACE, index.h */
+        enum place_kind what;
+        SLIST_ENTRY(place) next;
+        char *why; /* it cannot be read; NULL: it can */
+
+        /* A folder. */
+        SLIST_HEAD(places, place) below; /* lock */
+        enum pbs_level level;
+        bool filled;                   /* lock */
+        struct timespec seen;          /* lock: the folder's ctime when it was listed */
+        struct pbs_snapshot *opened;   /* lock: PLACE_STORE at PBS_SNAPSHOT */
+        struct pxar *pxar;             /* PLACE_PXAR; the archive's root has made it */
+        struct volume *meta, *payload; /* of that root, the snapshot's; NULL elsewhere */
+        struct pxar_folder range;
+
+        /* A file. */
+        struct volume *volume;  /* NULL: there is none */
+        bool owns_volume;       /* else it is the snapshot's */
+        bool is_index;          /* the volume is one of pbs_volume.h */
+        const char *device;     /* the snapshot's */
+        _Atomic int64_t stored; /* bytes, or STORED_UNKNOWN */
+};
+
+struct datastore {
+        struct pbs_key *key;
+        struct pbs_store *store;
+        struct tree *tree;
+        struct place root;
+        pthread_mutex_t lock;
+        uint64_t seed; /* of inode numbers, so that nobody can make two alike */
+};
+
+static struct place *place_of(const struct node *n)
+{
+        return n->content;
+}
+
+/* The same node has the same number each time. */
+static uint64_t number(const struct datastore *d, uint64_t parent, const char *name)
+{
+        uint64_t ino = XXH3_64bits_withSeed(name, strlen(name), d->seed ^ parent);
+
+        return ino > TREE_ROOT_INO ? ino : ino + 2;
+}
+
+/* ---- making and freeing ---- */
+
+static void free_place(struct place *p)
+{
+        free(p->why);
+        if (p->owns_volume)
+                p->volume->ops->close(p->volume);
+        free(p);
+}
+
+/* Under lock: nothing below P is in use. */
+static void empty(struct place *p)
+{
+        struct place *child;
+
+        while ((child = SLIST_FIRST(&p->below))) {
+                SLIST_REMOVE_HEAD(&p->below, next);
+                empty(child);
+                free_place(child);
+        }
+        if (p->meta)
+                pxar_free(p->pxar);
+        if (p->meta)
+                p->pxar = NULL;
+        pbs_snapshot_close(p->opened);
+        p->opened = NULL;
+        p->filled = false;
+}
+
+/* P cannot be read for a reason. 0 or -ENOMEM. */
+__attribute__((format(printf, 2, 3))) static int say_why(struct place *p, const char *fmt, ...)
+{
+        va_list args;
+        int rc;
+
+        free(p->why);
+        va_start(args, fmt);
+        rc = vasprintf(&p->why, fmt, args);
+        va_end(args);
+        if (rc < 0)
+                p->why = NULL;
+        return rc < 0 ? -ENOMEM : 0;
+}
+
+/* A new place below PARENT, which has it; NULL: out of memory. */
+static struct place *add_place(struct datastore *d, struct place *parent, enum place_kind what)
+{
+        struct place *p = calloc(1, sizeof *p);
+        scoped_lock(&d->lock);
+
+        if (!p)
+                return NULL;
+        p->kind = CONTENT_PLACE;
+        p->what = what;
+        p->stored = STORED_UNKNOWN;
+        SLIST_INSERT_HEAD(&parent->below, p, next);
+        return p;
+}
+
+static int add_node(struct datastore *d, struct node *folder, const struct entry *e,
+                    struct place *content)
+{
+        return tree_add(folder, e, number(d, folder->ino, e->name), content, NULL);
+}
+
+/* ---- pxar archives ---- */
+
+/* What lists a folder of an archive. */
+struct pxar_listing {
+        struct datastore *d;
+        struct node *folder;
+};
+
+static int take_pxar_entry(void *ctx, const struct pxar_entry *e)
+{
+        struct pxar_listing *l = ctx;
+        struct place *parent = place_of(l->folder);
+        struct place *p = add_place(l->d, parent, S_ISDIR(e->mode) ? PLACE_PXAR : PLACE_FILE);
+        struct entry entry = {.name = e->name,
+                              .mode = e->mode,
+                              .recorded = true,
+                              .uid = e->uid,
+                              .gid = e->gid,
+                              .has_mtime = true,
+                              .mtime = e->mtime,
+                              .size = e->size,
+                              .target = e->target,
+                              .rdev = e->rdev,
+                              .later = S_ISDIR(e->mode),
+                              .xattrs = (const struct entry_xattr *)e->xattrs,
+                              .xattr_count = e->xattr_count};
+
+        if (!p)
+                return -ENOMEM;
+        p->pxar = parent->pxar;
+        p->range = e->folder;
+        if (S_ISREG(e->mode)) {
+                if (pxar_content(parent->pxar, e, &p->volume) < 0)
+                        return -ENOMEM;
+                p->owns_volume = true;
+        }
+        return add_node(l->d, l->folder, &entry, p);
+}
+
+static int fill_pxar(struct datastore *d, struct node *folder)
+{
+        struct place *p = place_of(folder);
+        struct pxar_listing listing = {d, folder};
+        struct error err = {0};
+        uint64_t damaged = 0;
+        int rc = 0;
+
+        if (p->meta)
+                rc = pxar_open(p->meta, p->payload, &p->pxar, &p->range, &err);
+        if (rc == 0)
+                rc = pxar_list(p->pxar, &p->range, take_pxar_entry, &listing, &damaged, &err);
+        if (rc == 0 && damaged)
+                rc = say_why(p, "%" PRIu64 " of its entries are damaged", damaged);
+        if (rc == -EIO)
+                say_why(p, "%s", err.text);
+        return rc;
+}
+
+/* ---- snapshots ---- */
+
+/* The root of a tree shows what the archive has recorded of it, if that can be read. */
+static int take_root(void *ctx, const struct pxar_entry *e)
+{
+        struct entry *entry = ctx;
+
+        entry->mode = e->mode;
+        entry->recorded = true;
+        entry->uid = e->uid;
+        entry->gid = e->gid;
+        entry->has_mtime = true;
+        entry->mtime = e->mtime;
+        return 0;
+}
+
+static void look_at_root(const struct pbs_item *item, struct entry *entry, struct place *p)
+{
+        struct pxar_folder range;
+        struct error err = {0};
+        struct pxar *pxar;
+
+        if (pxar_open(item->content, item->payload, &pxar, &range, &err) < 0) {
+                say_why(p, "%s", err.text);
+                return;
+        }
+        pxar_root(pxar, &range, take_root, entry, NULL);
+        pxar_free(pxar);
+}
+
+static int add_item(struct datastore *d, struct node *folder, const struct pbs_item *item)
+{
+        bool is_tree = item->kind == PBS_ITEM_TREE;
+        struct place *p = add_place(d, place_of(folder), is_tree ? PLACE_PXAR : PLACE_FILE);
+        struct entry entry = {.name = item->name,
+                              .mode = is_tree ? S_IFDIR : S_IFREG,
+                              .later = is_tree,
+                              .has_mtime = true,
+                              .mtime.tv_sec = folder->mtime,
+                              .size = item->content ? item->content->size : 0};
+
+        if (!p)
+                return -ENOMEM;
+        if (item->why && say_why(p, "%s", item->why) < 0)
+                return -ENOMEM;
+        if (is_tree) {
+                p->meta = item->content;
+                p->payload = item->payload;
+                if (p->meta)
+                        look_at_root(item, &entry, p);
+                entry.later = p->meta != NULL;
+        } else {
+                p->volume = item->content;
+                p->is_index = item->is_index;
+                p->device = item->device;
+        }
+        return add_node(d, folder, &entry, p);
+}
+
+static int fill_snapshot(struct datastore *d, struct node *folder, const char *path)
+{
+        struct place *p = place_of(folder);
+        struct error err = {0};
+        int rc = pbs_snapshot_open(d->store, path, &p->opened, &err);
+
+        if (rc < 0 && rc != -ENOMEM)
+                return say_why(p, "%s", err.text);
+        for (size_t i = 0; rc == 0 && i < pbs_snapshot_count(p->opened); i++)
+                rc = add_item(d, folder, pbs_snapshot_item(p->opened, i));
+        return rc;
+}
+
+/* ---- folders of the datastore ---- */
+
+struct listing {
+        struct datastore *d;
+        struct node *folder;
+};
+
+static int add_folder(void *ctx, const struct pbs_folder *folder)
+{
+        struct listing *l = ctx;
+        struct entry entry = {.name = folder->name,
+                              .mode = S_IFDIR,
+                              .later = true,
+                              .has_mtime = true,
+                              .mtime.tv_sec = folder->time};
+        struct place *p = add_place(l->d, place_of(l->folder), PLACE_STORE);
+
+        if (!p)
+                return -ENOMEM;
+        p->level = folder->level;
+        return add_node(l->d, l->folder, &entry, p);
+}
+
+/* When the folder PATH was changed last. */
+static int changed_at(const struct datastore *d, const char *path, struct timespec *out)
+{
+        cleanup_close int fd = pbs_store_folder(d->store, path);
+        struct stat st;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        *out = st.st_ctim;
+        return 0;
+}
+
+static int fill_store(struct datastore *d, struct node *folder)
+{
+        struct place *p = place_of(folder);
+        struct listing listing = {d, folder};
+        cleanup_free char *path = tree_path(folder);
+        int rc;
+
+        if (!path)
+                return -ENOMEM;
+        if (p->level == PBS_SNAPSHOT) {
+                rc = fill_snapshot(d, folder, path);
+        } else {
+                rc = changed_at(d, path, &p->seen);
+                if (rc == 0)
+                        rc = pbs_store_list(d->store, path, p->level, add_folder, &listing);
+        }
+        if (rc == 0) {
+                scoped_lock(&d->lock);
+
+                p->filled = true;
+        }
+        return rc;
+}
+
+/* What is new in a folder is added; TAKEN gets all names that are there. */
+struct comparison {
+        struct listing listing;
+        ARRAY(char *) names;
+};
+
+static void cleanup_comparison_fn(struct comparison *c)
+{
+        for (size_t i = 0; i < c->names.count; i++)
+                free(c->names.items[i]);
+        array_free(&c->names);
+}
+
+static int compare_folder(void *ctx, const struct pbs_folder *folder)
+{
+        struct comparison *c = ctx;
+        cleanup_free char *name = strdup(folder->name);
+        struct node *n;
+        int rc;
+
+        if (!name || array_reserve(&c->names, 1) < 0)
+                return -ENOMEM;
+        array_add(&c->names, steal_ptr(&name));
+        rc = tree_lookup(c->listing.folder, folder->name, &n);
+        if (rc == 0)
+                tree_release(n, 1);
+        return rc == -ENOENT ? add_folder(&c->listing, folder) : rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Remove from FOLDER, which is open, what C has not met. */
+static int remove_gone(struct node *folder, const struct comparison *c)
+{
+        struct tree_cursor cursor = {0};
+        struct node *n;
+        int rc = 0;
+
+        qsort(c->names.items, c->names.count, sizeof(*c->names.items), by_name);
+        while (rc == 0 && (n = tree_next(folder, &cursor))) {
+                const char *name = n->name;
+
+                if (!bsearch(&name, c->names.items, c->names.count, sizeof(*c->names.items),
+                             by_name))
+                        rc = tree_remove(n);
+                tree_release(n, 1);
+        }
+        return rc;
+}
+
+static int list_again(struct datastore *d, struct node *folder, const char *path)
+{
+        struct place *p = place_of(folder);
+        __attribute__((cleanup(cleanup_comparison_fn))) struct comparison c = {
+            .listing = {d, folder}};
+        int rc = tree_open(folder);
+
+        if (rc < 0)
+                return rc;
+        rc = pbs_store_list(d->store, path, p->level, compare_folder, &c);
+        if (rc == 0)
+                rc = remove_gone(folder, &c);
+        tree_close(folder);
+        return rc;
+}
+
+int datastore_refresh(struct datastore *d, struct node *folder)
+{
+        struct place *p = place_of(folder);
+        cleanup_free char *path = NULL;
+        struct timespec now = {0};
+        int rc;
+
+        if (!datastore_changes(folder))
+                return 0;
+        path = tree_path(folder);
+        if (!path)
+                return -ENOMEM;
+        {
+                scoped_lock(&d->lock);
+
+                if (!p->filled)
+                        return 0;
+        }
+        rc = changed_at(d, path, &now);
+        if (rc < 0)
+                return rc;
+        {
+                scoped_lock(&d->lock);
+
+                if (now.tv_sec == p->seen.tv_sec && now.tv_nsec == p->seen.tv_nsec)
+                        return 0;
+                p->seen = now;
+        }
+        return list_again(d, folder, path);
+}
+
+/* ---- the tree ---- */
+
+static int fill(void *ctx, struct node *folder)
+{
+        return place_of(folder)->what == PLACE_PXAR ? fill_pxar(ctx, folder)
+                                                    : fill_store(ctx, folder);
+}
+
+static void emptied(void *ctx, struct node *folder)
+{
+        struct datastore *d = ctx;
+        scoped_lock(&d->lock);
+
+        empty(place_of(folder));
+}
+
+static const struct tree_ops ops = {.fill = fill, .emptied = emptied};
+
+int datastore_open(int take_dir, const struct datastore_key *key, struct shared *shared,
+                   struct datastore **out, struct error *err)
+{
+        cleanup_close int dir = take_dir;
+        struct datastore *d = calloc(1, sizeof *d);
+        int rc = 0;
+
+        if (!d)
+                return error_set(err, ENOMEM, "out of memory");
+        pthread_mutex_init(&d->lock, NULL);
+        d->root = (struct place){.kind = CONTENT_PLACE, .what = PLACE_STORE};
+        if (getrandom(&d->seed, sizeof d->seed, 0) != sizeof d->seed)
+                d->seed = 0;
+        if (key->text)
+                rc = pbs_key_parse(key->text, key->len, key->password, &d->key, err);
+        if (rc == 0)
+                rc = pbs_store_open(steal_fd(&dir), d->key, shared, &d->store, err);
+        if (rc == 0) {
+                d->tree = tree_new(&ops, d, true);
+                rc = d->tree ? 0 : error_set(err, ENOMEM, "out of memory");
+        }
+        if (rc < 0) {
+                datastore_close(d);
+                return rc;
+        }
+        tree_root(d->tree)->content = &d->root;
+        *out = d;
+        return 0;
+}
+
+void datastore_close(struct datastore *d)
+{
+        if (!d)
+                return;
+        tree_free(d->tree);
+        empty(&d->root);
+        free(d->root.why);
+        pbs_store_close(d->store);
+        pbs_key_free(d->key);
+        pthread_mutex_destroy(&d->lock);
+        free(d);
+}
+
+struct tree *datastore_tree(const struct datastore *d)
+{
+        return d->tree;
+}
+
+/* ---- nodes ---- */
+
+bool datastore_changes(const struct node *n)
+{
+        const struct place *p = place_of(n);
+
+        return p->what == PLACE_STORE && p->level != PBS_SNAPSHOT;
+}
+
+struct volume *datastore_content(const struct node *n)
+{
+        return place_of(n)->volume;
+}
+
+/* The tables tell, which are read once. */
+static int64_t count_stored(struct volume *v)
+{
+        uint64_t stored = 0, pos = 0;
+
+        while (pos < v->size) {
+                struct volume_extent e;
+
+                if (v->ops->extent(v, pos, v->size - pos, &e) < 0)
+                        return (int64_t)round_up(v->size, 4096);
+                if (e.kind != VOLUME_ZERO)
+                        stored += e.len;
+                pos += e.len;
+        }
+        return (int64_t)round_up(stored, 4096);
+}
+
+uint64_t datastore_stored(struct node *n)
+{
+        struct place *p = place_of(n);
+
+        if (!p->volume)
+                return 0;
+        /* Data of a pxar archive have no holes, and to ask would read the payload. */
+        if (!p->is_index)
+                return round_up(p->volume->size, 4096);
+        if (p->stored == STORED_UNKNOWN)
+                p->stored = count_stored(p->volume);
+        return (uint64_t)p->stored;
+}
+
+const char *datastore_device(const struct node *n)
+{
+        return place_of(n)->device;
+}
+
+bool datastore_why(const struct node *n, char *out, size_t size)
+{
+        const struct place *p = place_of(n);
+        struct error err;
+
+        if (p->is_index && pbs_volume_failure(p->volume, &err))
+                snprintf(out, size, "%s", err.text);
+        else if (p->why)
+                snprintf(out, size, "%s", p->why);
+        else
+                return false;
+        return true;
+}
