@@ -10,6 +10,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
+#include "archive/store/dir/dir.h"
 #include "index/options.h"
 
 static struct site *site_new(const char *path, const struct index_options *options)
@@ -26,6 +27,33 @@ static struct site *site_new(const char *path, const struct index_options *optio
                 return s;
         free(s);
         return NULL;
+}
+
+int site_open_at(int dir, const char *name, const char *path, const struct index_options *options,
+                 struct site **out, struct error *err)
+{
+        struct site *s = site_new(path, options);
+        int rc = 0;
+
+        if (!s)
+                return error_set(err, ENOMEM, "out of memory");
+        s->archive = dir_open_file(dir, name);
+        if (s->archive < 0)
+                rc = error_set(err, -s->archive, "cannot be opened: %s",
+                               s->archive == -ELOOP ? "it is a link" : strerror(-s->archive));
+        if (rc == 0) {
+                s->neighbours.folder = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (s->neighbours.folder < 0)
+                        s->neighbours.folder = -errno;
+        }
+        if (rc == 0 && options->sidecar != INDEX_SIDECAR_NONE)
+                rc = shelf_open_at(dir, name, path, options->sidecar_path, &s->shelf, err);
+        if (rc < 0) {
+                site_close(s);
+                return rc;
+        }
+        *out = s;
+        return 0;
 }
 
 int site_open(const char *path, const struct index_options *options, struct site **out,

@@ -32,6 +32,12 @@ struct site {
 int site_open(const char *path, const struct index_options *options, struct site **out,
               struct error *err);
 
+/*
+ * The same for the regular file NAME in the open folder DIR, of which PATH is for messages. A link
+ * is not followed: -ELOOP.
+ */
+int site_open_at(int dir, const char *name, const char *path, const struct index_options *options,
+                 struct site **out, struct error *err);
 void site_close(struct site *s); /* NULL is allowed */
 
 #endif

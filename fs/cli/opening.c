@@ -118,6 +118,18 @@ int opening_open(const char *path, const struct index_options *options, int sock
         return report_opening(path, rc, &err);
 }
 
+int opening_open_at(int take_dir, const char *name, const char *path,
+                    const struct index_options *options, struct opened *o)
+{
+        struct error err = {0};
+        int rc = site_open_at(take_dir, name, path, options, &o->site, &err);
+
+        close(take_dir);
+        if (rc == 0)
+                rc = open_confined(options, -1, o, &err);
+        return report_opening(path, rc, &err);
+}
+
 void opening_close(struct opened *o)
 {
         index_close(o->index);

@@ -57,6 +57,12 @@ struct opened {
 int opening_open(const char *path, const struct index_options *options, int socket,
                  struct opened *o);
 
+/*
+ * The same for the archive NAME in the folder TAKE_DIR, which is closed. PATH is for messages. No
+ * link is followed.
+ */
+int opening_open_at(int take_dir, const char *name, const char *path,
+                    const struct index_options *options, struct opened *o);
 void opening_close(struct opened *o);
 
 #endif

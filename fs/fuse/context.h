@@ -8,6 +8,7 @@
 #include "fs/fuse/view.h"
 
 struct buffers;
+struct open_archive;
 struct park;
 struct tree;
 
@@ -22,6 +23,8 @@ struct ops_context {
         void *owner;
         /* A read of N was answered with an error; any thread. */
         void (*read_failed)(void *owner, const struct node *n);
+        /* The same of a disk or file of the archive A, in a folder of them. NULL: nothing is done. */
+        void (*archive_failed)(void *owner, struct open_archive *a);
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "archive/cleanup.h"
 #include "fs/fuse/content.h"
 #include "fs/fuse/context.h"
+#include "fs/fuse/member.h"
 #include "fs/fuse/park.h"
 #include "fs/fuse/read.h"
 #include "index/collection/datastore.h"
@@ -49,7 +50,10 @@ static void answer_or_park(struct ops_context *c, struct request *r)
 {
         if (r->answer(c, r))
                 return;
-        park_add(c->park, r);
+        if (c->view.archives)
+                member_park(c, r);
+        else
+                park_add(c->park, r);
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -77,6 +81,8 @@ static bool fill_entry(const struct ops_context *c, struct node *n, struct fuse_
          */
         if (view_stat_final(&c->view, n) && !(c->direct_io && index_disk_of(n)))
                 e->attr_timeout = FOREVER;
+        else if (view_stat_keeps(&c->view, n))
+                e->attr_timeout = SOON;
         return view_stat(&c->view, n, &e->attr);
 }
 
@@ -103,7 +109,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         struct node *folder = node_of(req, parent);
         bool final = view_folder_final(&context(req)->view, folder);
         struct fuse_entry_param none = {.entry_timeout = final ? FOREVER : SOON};
-        int rc = final ? 0 : view_refresh(&context(req)->view, folder);
+        int rc = final ? 0 : view_refresh(&context(req)->view, folder, name);
 
         if (rc == 0)
                 rc = tree_lookup(folder, name, &r.node);
@@ -214,7 +220,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
         struct node *n = node_of(req, ino);
         bool final = view_folder_final(&context(req)->view, n);
-        int rc = final ? 0 : view_refresh(&context(req)->view, n);
+        int rc = final ? 0 : view_refresh(&context(req)->view, n, NULL);
 
         if (rc == 0)
                 rc = tree_open(n);
@@ -346,6 +352,10 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
                 fuse_reply_err(req, EROFS);
                 return;
         }
+        if (c->view.archives) {
+                member_open(req, c, n, fi);
+                return;
+        }
         fi->keep_cache = 1;
         fi->noflush = 1;
         fi->direct_io = context(req)->direct_io;
@@ -357,9 +367,12 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        (void)ino;
-        (void)fi;
-        context(req)->opens--;
+        struct ops_context *c = context(req);
+
+        if (c->view.archives)
+                member_release(c, node_of(req, ino), fi);
+        else
+                c->opens--;
         fuse_reply_err(req, 0);
 }
 
@@ -376,9 +389,10 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                             .ready = is_disk ? read_ready : NULL,
                             .answer = is_disk ? answer_read : answer_file};
 
-        (void)fi;
         if (node_is_folder(n) || offset < 0)
                 fuse_reply_err(req, EINVAL);
+        else if (c->view.archives)
+                member_read(c, &r, fi);
         else if (is_content(c, n))
                 content_read(c, &r);
         else if (n->content)
@@ -432,11 +446,12 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
         struct request r = {
             .req = req, .node = n, .offset = offset, .whence = whence, .answer = answer_lseek};
 
-        (void)fi;
         if (node_is_folder(n) || (whence != SEEK_DATA && whence != SEEK_HOLE))
                 fuse_reply_err(req, EINVAL);
         else if (offset < 0)
                 fuse_reply_err(req, ENXIO);
+        else if (c->view.archives)
+                member_lseek(c, &r, fi, answer_lseek);
         else if (is_content(c, n))
                 content_seek(&r);
         else if (index_disk_of(n))

@@ -8,7 +8,9 @@
 
 #include "archive/bytes.h"
 #include "archive/format.h"
+#include "index/collection/archives.h"
 #include "index/collection/datastore.h"
+#include "index/collection/open_archives.h"
 #include "index/index.h"
 #include "index/tree/tree.h"
 
@@ -16,13 +18,38 @@
 
 bool view_stat_final(const struct view *v, const struct node *n)
 {
+        struct stat st;
+        bool final;
+
         if (v->datastore)
                 return view_folder_final(v, n);
-        return !index_disk_of(n) || index_sealed(v->index);
+        if (!v->archives)
+                return !index_disk_of(n) || index_sealed(v->index);
+        switch (archives_kind(n)) {
+        case ARCHIVES_FOLDER:
+                return !archives_changes(n);
+        case ARCHIVES_ARCHIVE:
+        case ARCHIVES_PLAIN:
+                return false;
+        case ARCHIVES_DISK:
+                archives_disk(v->archives, n, &st, &final);
+                return final;
+        case ARCHIVES_LINK:
+        case ARCHIVES_FILE:
+                break;
+        }
+        return true;
 }
 
-int view_refresh(const struct view *v, struct node *n)
+bool view_stat_keeps(const struct view *v, const struct node *n)
 {
+        return v->archives && archives_kind(n) != ARCHIVES_DISK;
+}
+
+int view_refresh(const struct view *v, struct node *n, const char *name)
+{
+        if (v->archives)
+                return archives_refresh(v->archives, n, name);
         return v->datastore ? datastore_refresh(v->datastore, n) : 0;
 }
 
@@ -30,6 +57,8 @@ bool view_folder_final(const struct view *v, const struct node *n)
 {
         if (!node_is_folder(n))
                 return true;
+        if (v->archives)
+                return !archives_changes(n);
         return !v->datastore || !datastore_changes(n);
 }
 
@@ -67,11 +96,41 @@ static void stat_node(const struct view *v, struct node *n, struct stat *st)
         st->st_blocks = S_ISREG(n->mode) ? (blkcnt_t)(round_up(n->size, 4096) / 512) : 0;
 }
 
+/* What the file in the folder has now, which N is. One that has gone is as it was. */
+static void stat_file(const struct view *v, const struct node *n, struct stat *st)
+{
+        struct stat now;
+
+        if (archives_stat(v->archives, n, &now) < 0)
+                return;
+        st->st_mtim = st->st_ctim = st->st_atim = now.st_mtim;
+        if (S_ISREG(n->mode)) {
+                st->st_size = now.st_size;
+                st->st_blocks = now.st_blocks;
+        }
+}
+
+/* N is in a folder of archives. As view_stat. */
+static bool stat_in_folder(const struct view *v, const struct node *n, struct stat *st)
+{
+        enum archives_kind kind = archives_kind(n);
+        bool final;
+
+        if (kind == ARCHIVES_DISK)
+                return archives_disk(v->archives, n, st, &final);
+        if (kind == ARCHIVES_ARCHIVE || kind == ARCHIVES_PLAIN ||
+            (kind == ARCHIVES_FOLDER && archives_changes(n)))
+                stat_file(v, n, st);
+        return true;
+}
+
 bool view_stat(const struct view *v, struct node *n, struct stat *st)
 {
         const struct disk *d = index_disk_of(n);
 
         stat_node(v, n, st);
+        if (v->archives)
+                return stat_in_folder(v, n, st);
         if (v->datastore && S_ISREG(n->mode))
                 st->st_blocks = (blkcnt_t)(datastore_stored(n) / 512);
         if (!d)
@@ -86,7 +145,9 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
 
 void view_statfs(const struct view *v, struct statvfs *st)
 {
-        struct tree *tree = v->index ? index_tree(v->index) : datastore_tree(v->datastore);
+        struct tree *tree = v->index      ? index_tree(v->index)
+                            : v->archives ? archives_tree(v->archives)
+                                          : datastore_tree(v->datastore);
         uint64_t blocks = 0;
 
         for (size_t i = 0; v->index && i < index_disk_count(v->index); i++)
@@ -114,7 +175,10 @@ static int format_format(const struct view *v, const struct node *n, char *out, 
 {
         if (n->parent != n)
                 return -1;
-        return snprintf(out, size, "%s", v->index ? index_format(v->index) : "pbs");
+        return snprintf(out, size, "%s",
+                        v->index      ? index_format(v->index)
+                        : v->archives ? "folder"
+                                      : "pbs");
 }
 
 static int format_compression(const struct view *v, const struct node *n, char *out, size_t size)
@@ -157,7 +221,10 @@ static int format_decoded(const struct view *v, const struct node *n, char *out,
 static int format_device(const struct view *v, const struct node *n, char *out, size_t size)
 {
         const struct disk *d = v->index ? index_disk_of(n) : NULL;
-        const char *device = d ? d->device : v->datastore ? datastore_device(n) : NULL;
+        const char *device = d              ? d->device
+                             : v->datastore ? datastore_device(n)
+                             : v->archives  ? archives_device(n)
+                                            : NULL;
 
         return device ? snprintf(out, size, "%s", device) : -1;
 }
@@ -166,6 +233,10 @@ static int format_error(const struct view *v, const struct node *n, char *out, s
 {
         char why[512];
 
+        if (v->archives)
+                return archives_why(v->archives, n, why, sizeof why)
+                           ? snprintf(out, size, "%s", why)
+                           : -1;
         return v->datastore && datastore_why(n, why, sizeof why) ? snprintf(out, size, "%s", why)
                                                                  : -1;
 }
@@ -208,14 +279,46 @@ static ssize_t give(const void *value, size_t len, char *out, size_t size)
         return (ssize_t)len;
 }
 
+/*
+ * A view of the archive that N is the folder of, in *INNER; whoever uses it puts it back. NULL: N is
+ * something else, or cannot be opened.
+ */
+static struct open_archive *enter(const struct view *v, const struct node *n, struct view *inner)
+{
+        struct open_archive *a;
+        struct node *folder = (struct node *)(uintptr_t)n;
+        char why[8];
+
+        if (!v->archives || archives_kind(n) != ARCHIVES_ARCHIVE)
+                return NULL;
+        /* If it cannot be opened, that is found here. */
+        if (tree_open(folder) == 0)
+                tree_close(folder);
+        if (archives_why(v->archives, n, why, sizeof why) ||
+            archives_get(v->archives, n, &a, NULL) < 0)
+                return NULL;
+        *inner = (struct view){.index = a->index, .owner = v->owner};
+        return a;
+}
+
 ssize_t view_getxattr(const struct view *v, const struct node *n, const char *name, char *out,
                       size_t size)
 {
         bool is_own = strncmp(name, "user.vmafs.", 11) == 0;
+        struct open_archive *a = NULL;
         struct recorded r;
+        struct view inner;
         char value[1024];
         size_t at = 0;
 
+        /* Others are asked for by every ls -l, for which no archive is to be opened. */
+        if (is_own && (a = enter(v, n, &inner))) {
+                ssize_t rc =
+                    view_getxattr(&inner, tree_root(index_tree(a->index)), name, out, size);
+
+                open_archives_put(a);
+                return rc;
+        }
         for (size_t i = 0; is_own && i < OWN_XATTRS; i++) {
                 int len = -1;
 
@@ -242,9 +345,19 @@ static size_t add_name(const char *name, size_t len, char *out, size_t size)
 
 ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, size_t size)
 {
+        struct open_archive *a;
         size_t len = 0, at = 0;
         struct recorded r;
+        struct view inner;
         char value[1024];
+
+        a = enter(v, n, &inner);
+        if (a) {
+                ssize_t rc = view_listxattr(&inner, tree_root(index_tree(a->index)), out, size);
+
+                open_archives_put(a);
+                return rc;
+        }
 
         for (size_t i = 0; i < OWN_XATTRS; i++)
                 if (own_xattrs[i].format(v, n, value, sizeof value) >= 0)

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
+struct archives;
 struct datastore;
 struct index;
 struct node;
@@ -20,10 +21,11 @@ struct view_owner {
         unsigned umask; /* bits withheld from 0666 and 0777 */
 };
 
-/* The tree of an archive or of a datastore, as OWNER sees it: one of them is NULL. */
+/* The tree of an archive, a datastore or a folder of archives, as OWNER sees it: two are NULL. */
 struct view {
         struct index *index;
         struct datastore *datastore;
+        struct archives *archives;
         struct view_owner owner;
 };
 
@@ -33,8 +35,14 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st);
 /* May these attributes be kept for ever? */
 bool view_stat_final(const struct view *v, const struct node *n);
 
-/* Before the folder N is looked into or listed: take in what has changed in it. 0 or -errno. */
-int view_refresh(const struct view *v, struct node *n);
+/* May they be kept for a second? For what others change in a folder of archives. */
+bool view_stat_keeps(const struct view *v, const struct node *n);
+
+/*
+ * Before NAME is looked up in the folder N, or it is listed (NULL): take in what has changed in it.
+ * 0 or -errno.
+ */
+int view_refresh(const struct view *v, struct node *n, const char *name);
 
 /* May what is in the folder N, and what is not, be kept for ever? */
 bool view_folder_final(const struct view *v, const struct node *n);

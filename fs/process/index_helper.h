@@ -35,7 +35,7 @@ int index_helper_start(struct index_helper *k, struct site *site, struct error *
 /* End the keeper: there will be no more requests. */
 void index_helper_end(struct index_helper *k);
 
-/* ---- for a keeper of several sites ---- */
+/* ---- for a keeper of several sites (folder_helper.h) ---- */
 
 enum { KEEPER_SITE = 100, KEEPER_LEAVE }; /* its own requests */
 

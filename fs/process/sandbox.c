@@ -83,6 +83,8 @@ static int confine_paths(const struct sandbox *s)
         if (s->has_folder) {
                 snprintf(folder, sizeof folder, "/proc/self/fd/%d", s->folder);
                 rules[n++] = (struct landlock_rule){folder, LANDLOCK_LOOK};
+        }
+        if (s->has_folder && !s->archives) {
                 /* which may be a link to another disk */
                 snprintf(chunks, sizeof chunks, "%s/.chunks", folder);
                 rules[n++] = (struct landlock_rule){chunks, LANDLOCK_LOOK};

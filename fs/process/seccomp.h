@@ -23,6 +23,7 @@ struct sandbox {
         int sockets[2];      /* of helpers (helper.h), -1: none */
         bool has_folder;     /* it opens files below this one … */
         int folder;          /* … which is open itself */
+        bool archives;       /* … and is one of archives, no datastore */
         const char *indexes; /* the folder of indexes that are only read; NULL: none */
         bool serves;         /* a mount: it looks for loop devices */
         bool clone_fd;       /* … and its threads open the FUSE device */

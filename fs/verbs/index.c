@@ -9,6 +9,7 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
+#include "fs/folder/folder.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/verbs.h"
@@ -60,14 +61,67 @@ static int build(struct index *index, const char *path)
 
 struct request {
         struct index_options opening;
+        struct folder folder; /* that is gone through */
 };
 
-static int index_one(void *ctx, const char *path)
+/* The index that there is of *O cannot be used. */
+static int build_anew(const struct request *r, struct opened *o, const char *path)
 {
-        const struct request *r = ctx;
+        struct index_options options = r->opening;
+        struct error err = {0};
+        int rc;
+
+        options.sidecar = INDEX_SIDECAR_BUILD;
+        options.shared = o->shared;
+        index_close(steal_ptr(&o->index));
+        rc = index_open_site(o->site, &options, &o->index, &err);
+        if (rc == 0)
+                return build(o->index, path);
+        report_error(path, &err);
+        return report_status(rc);
+}
+
+/* Of a folder, only what has no index yet, and is of use with one. */
+static int index_in_folder(void *ctx, const char *path)
+{
+        struct request *r = ctx;
         struct opened o = OPENED_NONE;
         int status;
 
+        r->opening.sidecar = INDEX_SIDECAR_USE;
+        status = folder_open(&r->folder, path, &r->opening, &o);
+        if (status == STATUS_OK && index_sidecar_state(o.index).loaded)
+                printf("%s: has an index\n", path);
+        else if (status == STATUS_OK && index_scanned_always(o.index))
+                printf("%s: needs no index\n", path);
+        else if (status == STATUS_OK && index_sidecar_state(o.index).problem)
+                status = build_anew(r, &o, path);
+        else if (status == STATUS_OK)
+                status = build(o.index, path);
+        opening_close(&o);
+        return status;
+}
+
+static int index_folder_of(struct request *r, const char *path)
+{
+        int status = folder_find(path, &r->folder);
+
+        if (r->opening.sidecar_path)
+                status = usage_error("--file is the index of one archive");
+        if (status == STATUS_OK)
+                status = folder_run(&r->folder, false, "not indexed", index_in_folder, r);
+        folder_close(&r->folder);
+        return status;
+}
+
+static int index_one(void *ctx, const char *path)
+{
+        struct request *r = ctx;
+        struct opened o = OPENED_NONE;
+        int status;
+
+        if (folder_is_one(path))
+                return index_folder_of(r, path);
         status = opening_open(path, &r->opening, -1, &o);
         if (status == STATUS_OK)
                 status = build(o.index, path);
@@ -79,7 +133,7 @@ int verb_index(int argc, char **argv)
 {
         static const struct option options[] = {
             {"file", required_argument, NULL, 'f'}, OPENING_LONG_OPTIONS, {0}};
-        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_BUILD}};
+        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_BUILD}, .folder = FOLDER_NONE};
         int c;
 
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {

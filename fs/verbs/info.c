@@ -14,6 +14,7 @@
 #include "fs/cli/usage.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
+#include "fs/folder/folder.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
 #include "fs/verbs/guest.h"
@@ -256,6 +257,8 @@ static int info_of(void *ctx, const char *path)
         struct opened o = OPENED_NONE;
         int status;
 
+        if (folder_is_one(path) && !snapshots_has(path))
+                return folder_info(path, &r->opening, r->json);
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_info(path, &r->words, r->json);
         status = opening_open(path, &r->opening, -1, &o);

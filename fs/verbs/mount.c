@@ -29,13 +29,16 @@
 #include "archive/shared.h"
 #include "fs/cli/options.h"
 #include "fs/cli/stored.h"
+#include "fs/folder/folder.h"
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/context.h"
+#include "fs/fuse/member.h"
 #include "fs/fuse/ops.h"
 #include "fs/fuse/park.h"
 #include "fs/print/report.h"
 #include "fs/process/daemon.h"
 #include "fs/process/descriptors.h"
+#include "fs/process/folder_helper.h"
 #include "fs/process/index_helper.h"
 #include "fs/process/log.h"
 #include "fs/process/loopdev.h"
@@ -44,7 +47,9 @@
 #include "fs/process/sandbox.h"
 #include "fs/verbs/mount_wait.h"
 #include "fs/verbs/verbs.h"
+#include "index/collection/archives.h"
 #include "index/collection/datastore.h"
+#include "index/collection/open_archives.h"
 #include "index/index.h"
 #include "index/site.h"
 #include "index/tree/node.h"
@@ -61,6 +66,10 @@ struct mount {
         struct fuse_args args;
         struct index *index;         /* of an archive, or NULL */
         struct datastore *datastore; /* of a datastore, or NULL */
+        struct archives *archives;   /* of a folder of archives, or NULL */
+        int folder;                  /* that folder, or -1 … */
+        char *folder_path;           /* … and its path, absolute */
+        struct folder_helper folder_keeper;
         struct stored stored;
         struct ops_context ops;
         struct fuse_session *session;
@@ -126,7 +135,9 @@ static void log_read_failure(void *owner, const struct node *n)
         bool known;
         scoped_lock(&m->failure_lock);
 
-        if (m->index)
+        if (m->archives)
+                known = archives_why(m->archives, n, err.text, sizeof err.text);
+        else if (m->index)
                 known = index_read_failure(m->index, &err);
         else
                 known = datastore_why(n, err.text, sizeof err.text);
@@ -135,6 +146,123 @@ static void log_read_failure(void *owner, const struct node *n)
         m->failure = err;
         error_format(&err, text, sizeof text);
         log_line(&m->log, LOG_ERR, "%s", text);
+}
+
+/* ---- a folder of archives ---- */
+
+static void log_unopened(void *owner, const struct node *n, const struct error *why)
+{
+        const struct mount *m = owner;
+        char text[512];
+
+        error_format(why, text, sizeof text);
+        log_line(&m->log, LOG_ERR, "%s: %s", n->name, text);
+}
+
+static void log_archive_failure(void *owner, struct open_archive *a)
+{
+        struct mount *m = owner;
+        struct error err = {0};
+        char text[512];
+        scoped_lock(&m->failure_lock);
+
+        if (!index_read_failure(a->index, &err) || strcmp(err.text, m->failure.text) == 0)
+                return;
+        m->failure = err;
+        error_format(&err, text, sizeof text);
+        log_line(&m->log, LOG_ERR, "%s: %s", a->path, text);
+}
+
+/* As refresh_kernel. The kernel does not mind an id that it does not know. */
+static void drop_pages(struct mount *m, const struct open_archive *a)
+{
+        const void *nodes[256];
+        size_t n = archives_disk_nodes(m->archives, a, nodes, sizeof nodes / sizeof *nodes);
+        scoped_lock(&m->notify_lock);
+
+        for (size_t i = 0; i < n && !m->ending; i++)
+                fuse_lowlevel_notify_inval_inode(m->session, (fuse_ino_t)(uintptr_t)nodes[i], 0, 0);
+}
+
+static void archive_scanned(void *ctx, struct open_archive *a, int rc, const struct error *err)
+{
+        struct mount *m = ctx;
+
+        if (rc == -ECANCELED)
+                return;
+        if (rc < 0)
+                log_line(&m->log, LOG_ERR,
+                         "%s: indexing failed: %s; what is not indexed reads as an I/O error",
+                         a->path, err->text);
+        else if (index_sidecar_state(a->index).problem)
+                log_line(&m->log, LOG_WARNING, "%s: %s", a->path,
+                         index_sidecar_state(a->index).problem);
+        if (index_damage_count(a->index)) {
+                log_line(&m->log, LOG_WARNING, "%s: is damaged; vmafs verify names what is lost",
+                         a->path);
+                drop_pages(m, a);
+        }
+}
+
+static int open_site(void *ctx, unsigned number, const char *path, struct site **out,
+                     struct error *err)
+{
+        struct mount *m = ctx;
+
+        return folder_helper_site(&m->folder_keeper, number, path, out, err);
+}
+
+static void leave_site(void *ctx, unsigned number)
+{
+        struct mount *m = ctx;
+
+        folder_helper_leave(&m->folder_keeper, number);
+}
+
+static void *archive_opened(void *ctx, struct open_archive *a)
+{
+        struct mount *m = ctx;
+
+        return member_opened(&m->ops, a);
+}
+
+static int open_folder(struct mount *m, struct error *err)
+{
+        const struct open_archives_ops ops = {.ctx = m,
+                                              .numbers = FOLDER_SLOTS,
+                                              .site = open_site,
+                                              .leave = leave_site,
+                                              .opened = archive_opened,
+                                              .closing = member_closing,
+                                              .scanned = archive_scanned};
+        struct archives_hidden hidden = {0};
+        struct stat st;
+        int rc;
+
+        if (fstat(m->point.fd, &st) == 0)
+                hidden = (struct archives_hidden){true, st.st_dev, st.st_ino};
+        rc = archives_open(steal_fd(&m->folder), &hidden, &ops, &m->options.opening, &m->archives,
+                           err);
+        if (rc == 0)
+                archives_observe(m->archives, log_unopened, m);
+        return rc;
+}
+
+static int find_folder(struct mount *m)
+{
+        const char *path = m->options.archive;
+
+        m->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        m->folder_path = realpath(path, NULL);
+        if (m->folder < 0 || !m->folder_path) {
+                report("%s: cannot be opened: %s", path, strerror(errno));
+                return report_status(-errno);
+        }
+        if (m->options.opening.sidecar_path && m->options.opening.sidecar != INDEX_SIDECAR_NONE) {
+                report("%s: -o index=PATH is the index of one archive", path);
+                return STATUS_USAGE;
+        }
+        return STATUS_OK;
 }
 
 static void log_sidecar(const struct mount *m)
@@ -300,6 +428,8 @@ static void end_loop(struct mount *m)
 
         if (m->index)
                 index_stop(m->index);
+        if (m->archives)
+                archives_stop(m->archives);
         if (end_notifications(m)) {
                 fuse_session_exit(m->session);
                 for (int i = 0; i < END_SECONDS * 50 && !m->ended; i++) {
@@ -398,7 +528,12 @@ static int serve(struct mount *m)
                 index_stop(m->index);
                 ended = park_stop(m->ops.park);
         }
+        if (m->archives)
+                archives_stop(m->archives);
         unmount(m);
+        /* It still answers what waits. */
+        archives_close(m->archives);
+        m->archives = NULL;
         if (!ended || (m->index && !join_soon(m->scan))) {
                 log_line(&m->log, LOG_WARNING, "a read of the archive hangs; left behind");
                 _exit(STATUS_FAILED);
@@ -414,6 +549,10 @@ static int start_threads(struct mount *m)
         int status;
 
         status = start_thread(&m->signals, await_signals, m);
+        if (status == STATUS_OK && m->archives) {
+                shared_release(m->options.opening.shared);
+                archives_start(m->archives);
+        }
         if (status != STATUS_OK || !m->index)
                 return status;
         m->ops.park = park_new(m->index, &m->ops);
@@ -433,6 +572,9 @@ static int start_helpers(struct mount *m)
 
         if (m->site)
                 rc = index_helper_start(&m->keeper, m->site, &err);
+        else if (m->folder >= 0)
+                rc = folder_helper_start(&m->folder_keeper, m->folder_path, m->folder,
+                                         &m->options.opening, &err);
         if (rc < 0) {
                 report_error(m->options.archive, &err);
                 return STATUS_FAILED;
@@ -468,9 +610,11 @@ static int start_session(struct mount *m)
 static void enter_sandbox(const struct mount *m)
 {
         const struct sandbox sandbox = {
-            .sockets = {m->keeper.helper.fd, m->mounter.helper.fd},
-            .has_folder = m->stored.folder >= 0,
-            .folder = m->stored.folder,
+            .sockets = {m->folder >= 0 ? m->folder_keeper.helper.fd : m->keeper.helper.fd,
+                        m->mounter.helper.fd},
+            .has_folder = m->folder >= 0 || m->stored.folder >= 0,
+            .folder = m->folder >= 0 ? m->folder : m->stored.folder,
+            .archives = m->folder >= 0,
             .serves = true,
             .clone_fd = m->options.clone_fd,
         };
@@ -518,14 +662,18 @@ static int open_content(struct mount *m)
 
         if (rc == 0 && m->site)
                 rc = index_open_site(m->site, o, &m->index, &err);
+        else if (rc == 0 && m->folder >= 0)
+                rc = open_folder(m, &err);
         else if (rc == 0)
                 rc = stored_open(&m->stored, o->shared, &m->datastore, &err);
         if (rc < 0) {
                 report_error(m->options.archive, &err);
                 return report_status(rc);
         }
-        m->ops.tree = m->index ? index_tree(m->index) : datastore_tree(m->datastore);
-        m->ops.view = (struct view){m->index, m->datastore, m->options.owner};
+        m->ops.tree = m->index      ? index_tree(m->index)
+                      : m->archives ? archives_tree(m->archives)
+                                    : datastore_tree(m->datastore);
+        m->ops.view = (struct view){m->index, m->datastore, m->archives, m->options.owner};
         m->ops.buffers = buffers_new();
         if (m->ops.buffers)
                 return STATUS_OK;
@@ -582,8 +730,12 @@ static int run_session(struct mount *m)
 
 static int run(struct mount *m)
 {
-        int status = stored_is_folder(m->options.archive) ? find_datastore(m) : find_archive(m);
+        int status;
 
+        if (folder_is_one(m->options.archive))
+                status = find_folder(m);
+        else
+                status = stored_is_folder(m->options.archive) ? find_datastore(m) : find_archive(m);
         if (status == STATUS_OK)
                 status = mountpoint_open(m->options.mountpoint, m->options.nonempty, &m->point);
         if (status != STATUS_OK)
@@ -591,6 +743,7 @@ static int run(struct mount *m)
         m->ops.direct_io = m->options.direct_io;
         m->ops.owner = m;
         m->ops.read_failed = log_read_failure;
+        m->ops.archive_failed = log_archive_failure;
         if (log_open(&m->log, m->options.foreground, m->options.archive) < 0) {
                 report("out of memory");
                 return STATUS_FAILED;
@@ -613,6 +766,8 @@ int verb_mount(int argc, char **argv)
                           .mounter = MOUNTER_NONE,
                           .keeper = INDEX_HELPER_NONE,
                           .stored = STORED_NONE,
+                          .folder = -1,
+                          .folder_keeper = FOLDER_HELPER_NONE,
                           .notify_lock = PTHREAD_MUTEX_INITIALIZER,
                           .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
@@ -628,12 +783,15 @@ int verb_mount(int argc, char **argv)
         mountpoint_close(&m.point);
         park_free(m.ops.park);
         buffers_free(m.ops.buffers);
+        archives_close(m.archives);
         index_close(m.index);
         datastore_close(m.datastore);
         stored_close(&m.stored);
         shared_free(m.options.opening.shared);
         site_close(m.site);
         index_helper_end(&m.keeper);
+        folder_helper_end(&m.folder_keeper);
+        free(m.folder_path);
         log_close(&m.log);
         options_fini(&m.options, &m.args);
         return status;

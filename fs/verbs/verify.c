@@ -19,6 +19,7 @@
 #include "fs/cli/usage.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
+#include "fs/folder/folder.h"
 #include "fs/print/picture.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -385,14 +386,41 @@ struct request {
         struct index_options opening;
         struct datastore_words words;
         struct wishes wishes;
+        struct folder folder; /* that is gone through */
 };
+
+static int verify_in_folder(void *ctx, const char *path)
+{
+        struct request *r = ctx;
+        struct opened o = OPENED_NONE;
+        int status = folder_open(&r->folder, path, &r->opening, &o);
+
+        if (status == STATUS_OK)
+                status = verify(o.index, path, &r->wishes);
+        opening_close(&o);
+        return status;
+}
+
+static int verify_folder(struct request *r, const char *path)
+{
+        int status = folder_find(path, &r->folder);
+
+        if (r->opening.sidecar_path)
+                status = usage_error("--file is the index of one archive");
+        if (status == STATUS_OK)
+                status = folder_run(&r->folder, r->wishes.json, "not sound", verify_in_folder, r);
+        folder_close(&r->folder);
+        return status;
+}
 
 static int verify_one(void *ctx, const char *path)
 {
-        const struct request *r = ctx;
+        struct request *r = ctx;
         struct opened o = OPENED_NONE;
         int status;
 
+        if (folder_is_one(path) && !snapshots_has(path))
+                return verify_folder(r, path);
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_verify(path, &r->words, r->wishes.json);
         status = opening_open(path, &r->opening, -1, &o);
@@ -412,7 +440,7 @@ int verb_verify(int argc, char **argv)
                                                 DATASTORE_LONG_OPTIONS,
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
-        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_LATER}};
+        struct request r = {.opening = {.sidecar = INDEX_SIDECAR_LATER}, .folder = FOLDER_NONE};
         int c;
 
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/fuse/member.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "fs/fuse/buffers.h"
+#include "fs/fuse/context.h"
+#include "fs/fuse/park.h"
+#include "fs/fuse/read.h"
+#include "index/collection/archives.h"
+#include "index/collection/open_archives.h"
+#include "index/index.h"
+#include "index/tree/node.h"
+
+/* What is attached to an open archive. */
+struct member {
+        struct ops_context inner; /* first: the context of answers about the archive's own tree */
+        struct ops_context *outer;
+        struct open_archive *archive;
+        pthread_mutex_t lock;
+        struct park *park; /* lock; NULL: nothing had to wait yet */
+        bool stopped;      /* lock */
+};
+
+static void read_failed(void *owner, const struct node *n)
+{
+        struct member *m = owner;
+
+        (void)n;
+        if (m->outer->archive_failed)
+                m->outer->archive_failed(m->outer->owner, m->archive);
+}
+
+void *member_opened(void *ctx, struct open_archive *a)
+{
+        struct ops_context *outer = ctx;
+        struct member *m = calloc(1, sizeof *m);
+
+        if (!m)
+                return NULL;
+        m->outer = outer;
+        m->archive = a;
+        m->inner = (struct ops_context){.tree = index_tree(a->index),
+                                        .view = {.index = a->index, .owner = outer->view.owner},
+                                        .buffers = outer->buffers,
+                                        .direct_io = outer->direct_io,
+                                        .owner = m,
+                                        .read_failed = read_failed};
+        pthread_mutex_init(&m->lock, NULL);
+        return m;
+}
+
+static struct park *stop(struct member *m)
+{
+        scoped_lock(&m->lock);
+
+        m->stopped = true;
+        return m->park;
+}
+
+void member_closing(void *ctx, void *attached)
+{
+        struct member *m = attached;
+        struct park *park = stop(m);
+
+        (void)ctx;
+        index_stop(m->archive->index);
+        if (park && park_stop(park))
+                park_free(park);
+        pthread_mutex_destroy(&m->lock);
+        free(m);
+}
+
+/* ---- waiting ---- */
+
+static bool answer_held(void *ctx, struct request *r)
+{
+        struct open_archive *a = r->archive;
+
+        (void)ctx;
+        if (!r->held_answer(r->held_ctx, r))
+                return false;
+        open_archives_put(a);
+        return true;
+}
+
+static void fail_held(struct request *r)
+{
+        struct open_archive *a = r->archive;
+
+        if (r->held_failed)
+                r->held_failed(r);
+        open_archives_put(a);
+}
+
+/* The park of M, made now if there is none; NULL: it is stopped, or out of memory. */
+static struct park *park_of(struct member *m)
+{
+        scoped_lock(&m->lock);
+
+        if (!m->park && !m->stopped)
+                m->park = park_new(m->archive->index, m);
+        return m->stopped ? NULL : m->park;
+}
+
+static void refuse(struct request *r, int rc)
+{
+        fuse_reply_err(r->req, -rc);
+        if (r->failed)
+                r->failed(r);
+}
+
+/* Park R, whose answer wants CTX, with its archive A in use, which is put when R is answered. */
+static void park(struct open_archive *a, struct request *r, void *ctx)
+{
+        struct member *m = a->attached;
+        struct park *park = park_of(m);
+        int rc = park ? open_archives_scan(a) : -ENOMEM;
+
+        if (rc < 0) {
+                refuse(r, rc == -ECANCELED ? -ENOTCONN : rc);
+                open_archives_put(a);
+                return;
+        }
+        r->archive = a;
+        r->held_ctx = ctx;
+        r->held_answer = r->answer;
+        r->held_failed = r->failed;
+        r->answer = answer_held;
+        r->failed = fail_held;
+        park_add(park, r);
+}
+
+void member_park(struct ops_context *c, struct request *r)
+{
+        struct open_archive *a;
+        int rc = archives_get(c->view.archives, r->node, &a, NULL);
+
+        if (rc < 0)
+                refuse(r, rc == -ENOMEM || rc == -ESTALE || rc == -EMFILE ? rc : -EIO);
+        else
+                park(a, r, c);
+}
+
+/* Answer R, about a node of the archive A's own tree, or park it. */
+static void answer_or_park(struct open_archive *a, struct request *r)
+{
+        struct member *m = a->attached;
+
+        if (r->answer(&m->inner, r))
+                return;
+        open_archives_hold(a);
+        park(a, r, &m->inner);
+}
+
+/* ---- files ---- */
+
+static struct open_archive *archive_of(const struct fuse_file_info *fi)
+{
+        return (struct open_archive *)(uintptr_t)fi->fh;
+}
+
+static int open_member(struct ops_context *c, const struct node *n, struct fuse_file_info *fi)
+{
+        struct open_archive *a;
+        struct error err = {0};
+        int rc = archives_get(c->view.archives, n, &a, &err);
+
+        if (rc < 0)
+                return rc == -ENOMEM || rc == -ESTALE || rc == -EMFILE ? rc : -EIO;
+        if (!archives_inner(a, n)) {
+                open_archives_put(a);
+                return -EIO;
+        }
+        fi->fh = (uintptr_t)a;
+        fi->keep_cache = 1;
+        return 0;
+}
+
+static int open_plain(const struct ops_context *c, const struct node *n, struct fuse_file_info *fi)
+{
+        int fd = archives_open_file(c->view.archives, n);
+
+        if (fd < 0)
+                return fd;
+        fi->fh = (uint64_t)fd;
+        return 0;
+}
+
+void member_open(fuse_req_t req, struct ops_context *c, const struct node *n,
+                 struct fuse_file_info *fi)
+{
+        bool plain = archives_kind(n) == ARCHIVES_PLAIN;
+        int rc = plain ? open_plain(c, n, fi) : open_member(c, n, fi);
+
+        if (rc < 0) {
+                fuse_reply_err(req, -rc);
+                return;
+        }
+        fi->noflush = 1;
+        fi->direct_io = c->direct_io;
+        c->opens++;
+        /* Of an open that was interrupted no release follows. */
+        if (fuse_reply_open(req, fi) == -ENOENT)
+                member_release(c, n, fi);
+}
+
+void member_release(struct ops_context *c, const struct node *n, const struct fuse_file_info *fi)
+{
+        if (archives_kind(n) == ARCHIVES_PLAIN)
+                close((int)fi->fh);
+        else
+                open_archives_put(archive_of(fi));
+        c->opens--;
+}
+
+static void read_plain(const struct ops_context *c, const struct request *r, int fd)
+{
+        size_t want = (size_t)min_u64(r->size, BUFFER_SIZE), done = 0;
+        void *buf = buffers_get(c->buffers);
+        ssize_t n = 1;
+
+        if (!buf) {
+                fuse_reply_err(r->req, ENOMEM);
+                return;
+        }
+        for (; done < want && n > 0; done += n > 0 ? (size_t)n : 0)
+                n = pread(fd, (char *)buf + done, want - done, r->offset + (off_t)done);
+        if (n < 0)
+                fuse_reply_err(r->req, errno);
+        else
+                fuse_reply_buf(r->req, buf, done);
+        buffers_put(c->buffers, buf);
+}
+
+void member_read(struct ops_context *c, struct request *r, const struct fuse_file_info *fi)
+{
+        struct open_archive *a = archive_of(fi);
+        bool is_disk = archives_kind(r->node) == ARCHIVES_DISK;
+
+        if (archives_kind(r->node) == ARCHIVES_PLAIN) {
+                read_plain(c, r, (int)fi->fh);
+                return;
+        }
+        r->node = archives_inner(a, r->node);
+        r->ready = is_disk ? read_ready : NULL;
+        r->answer = is_disk ? answer_read : answer_file;
+        if (is_disk)
+                open_archives_scan(a);
+        answer_or_park(a, r);
+}
+
+/* What is no disk is all data. */
+static void lseek_all_data(const struct request *r, off_t end)
+{
+        if (r->offset >= end)
+                fuse_reply_err(r->req, ENXIO);
+        else
+                fuse_reply_lseek(r->req, r->whence == SEEK_DATA ? r->offset : end);
+}
+
+void member_lseek(struct ops_context *c, struct request *r, const struct fuse_file_info *fi,
+                  bool (*answer)(void *ctx, struct request *r))
+{
+        off_t end = (off_t)r->node->size;
+
+        (void)c;
+        if (archives_kind(r->node) == ARCHIVES_DISK) {
+                r->node = archives_inner(archive_of(fi), r->node);
+                r->answer = answer;
+                open_archives_scan(archive_of(fi));
+                answer_or_park(archive_of(fi), r);
+                return;
+        }
+        if (archives_kind(r->node) == ARCHIVES_PLAIN)
+                end = lseek((int)fi->fh, 0, SEEK_END);
+        lseek_all_data(r, end);
+}

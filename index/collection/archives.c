@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/collection/archives.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/entry.h"
+#include "archive/error.h"
+#include "archive/store/dir/dir.h"
+#include "index/collection/archives_internal.h"
+
+/* A change so soon after a listing may have the same time as what was listed. */
+enum { SETTLED_SECONDS = 2, LISTED_MILLISECONDS = 200 };
+
+/* ---- making and freeing ---- */
+
+static void empty(struct archives *a, struct place *p);
+
+/* Without lock. */
+static void free_place(struct archives *a, struct place *p)
+{
+        empty(a, p);
+        if (p->what == ARCHIVES_ARCHIVE)
+                open_archives_drop(a->set, &p->slot);
+        free(p->name);
+        free(p->why);
+        free(p->device);
+        free(p);
+}
+
+static struct place *take_first(struct archives *a, struct place *p)
+{
+        scoped_lock(&a->lock);
+        struct place *child = SLIST_FIRST(&p->below);
+
+        p->filled = false;
+        if (child)
+                SLIST_REMOVE_HEAD(&p->below, next);
+        return child;
+}
+
+/* Nothing below P is in use. */
+static void empty(struct archives *a, struct place *p)
+{
+        struct place *child;
+
+        while ((child = take_first(a, p)))
+                free_place(a, child);
+}
+
+struct place *archives_add_place(struct archives *a, struct place *parent, enum archives_kind what,
+                                 const char *name)
+{
+        struct place *p = calloc(1, sizeof *p);
+
+        if (p && name)
+                p->name = strdup(name);
+        if (!p || (name && !p->name)) {
+                free(p);
+                return NULL;
+        }
+        p->kind = CONTENT_PLACE;
+        p->what = what;
+        p->blocks = BLOCKS_UNKNOWN;
+        {
+                scoped_lock(&a->lock);
+
+                SLIST_INSERT_HEAD(&parent->below, p, next);
+        }
+        return p;
+}
+
+/* ---- paths ---- */
+
+/* The folders from the root to N, N itself with ITSELF, by their files' own names. A new string. */
+static char *path_of(const struct node *n, bool itself)
+{
+        const struct node *from = itself || n->parent == n ? n : n->parent;
+        size_t len = 0;
+        char *path, *at;
+
+        for (const struct node *p = from; p->parent != p; p = p->parent)
+                len += strlen(place_of(p)->name) + 1;
+        path = malloc(len + 1);
+        if (!path)
+                return NULL;
+        at = path + len;
+        *at = '\0';
+        for (const struct node *p = from; p->parent != p; p = p->parent) {
+                size_t one = strlen(place_of(p)->name);
+
+                *--at = p == from ? '\0' : '/';
+                at -= one;
+                memcpy(at, place_of(p)->name, one);
+        }
+        return path;
+}
+
+/* How many folders N is below the root. */
+static unsigned depth_of(const struct node *n)
+{
+        unsigned depth = 0;
+
+        for (; n->parent != n; n = n->parent)
+                depth++;
+        return depth;
+}
+
+/* A descriptor of the folder N, or with PARENT of the one that it is in; or -errno. */
+static int open_folder(const struct archives *a, const struct node *n, bool parent)
+{
+        cleanup_free char *path = path_of(n, !parent);
+
+        return path ? dir_open_below(a->dir, path) : -ENOMEM;
+}
+
+/* The node that is the archive which N is or is below. */
+static const struct node *archive_node(const struct node *n)
+{
+        while (n->parent != n && place_of(n)->what != ARCHIVES_ARCHIVE)
+                n = n->parent;
+        return n;
+}
+
+/* ---- the folder itself ---- */
+
+struct listing {
+        struct archives *a;
+        struct node *folder;
+        int dir;
+        uint64_t dev;
+};
+
+static const mode_t modes[] = {
+    [DIR_FOLDER] = S_IFDIR, [DIR_ARCHIVE] = S_IFDIR, [DIR_FILE] = S_IFREG, [DIR_LINK] = S_IFLNK};
+static const enum archives_kind kinds[] = {[DIR_FOLDER] = ARCHIVES_FOLDER,
+                                           [DIR_ARCHIVE] = ARCHIVES_ARCHIVE,
+                                           [DIR_FILE] = ARCHIVES_PLAIN,
+                                           [DIR_LINK] = ARCHIVES_LINK};
+
+static bool is_hidden(const struct listing *l, const struct dir_name *n)
+{
+        const struct archives_hidden *h = &l->a->hidden;
+
+        return h->some && n->kind == DIR_FOLDER && n->inode == h->inode && l->dev == h->dev;
+}
+
+/* The target of the link N. False: it is not shown. */
+static bool read_link(const struct listing *l, const char *name, char target[PATH_MAX])
+{
+        ssize_t n = readlinkat(l->dir, name, target, PATH_MAX - 1);
+
+        if (n <= 0)
+                return false;
+        target[n] = '\0';
+        return dir_link_stays(target, depth_of(l->folder));
+}
+
+static int add_name(const struct listing *l, const struct dir_name *n)
+{
+        char target[PATH_MAX];
+        struct entry e = {.name = n->name,
+                          .mode = modes[n->kind],
+                          .later = S_ISDIR(modes[n->kind]),
+                          .target = target};
+        struct place *p;
+
+        if (is_hidden(l, n) || (n->kind == DIR_LINK && !read_link(l, n->name, target)))
+                return 0;
+        p = archives_add_place(l->a, place_of(l->folder), kinds[n->kind], n->name);
+        if (!p)
+                return -ENOMEM;
+        p->inode = n->inode;
+        return tree_add(l->folder, &e, number_of(l->a, l->folder->ino, n->name, strlen(n->name)), p,
+                        NULL);
+}
+
+static int take_name(void *ctx, const struct dir_name *n)
+{
+        return add_name(ctx, n);
+}
+
+/* DIR is about to be listed: when was it changed last? 0: so lately that it may go unseen. */
+static int look_at(int dir, struct timespec *changed, uint64_t *dev)
+{
+        struct timespec now;
+        struct stat st;
+
+        if (fstat(dir, &st) < 0)
+                return -errno;
+        clock_gettime(CLOCK_REALTIME, &now);
+        *changed = st.st_ctim;
+        *dev = st.st_dev;
+        if (now.tv_sec - st.st_ctim.tv_sec < SETTLED_SECONDS)
+                *changed = (struct timespec){0};
+        return 0;
+}
+
+static int fill_folder(struct archives *a, struct node *folder)
+{
+        struct place *p = place_of(folder);
+        struct listing l = {.a = a, .folder = folder};
+        cleanup_close int dir = open_folder(a, folder, false);
+        struct timespec changed;
+        int rc = dir < 0 ? dir : look_at(dir, &changed, &l.dev);
+
+        l.dir = dir;
+        if (rc == 0)
+                rc = dir_list(dir, take_name, &l);
+        if (rc == 0) {
+                scoped_lock(&a->lock);
+
+                p->seen = changed;
+                p->filled = true;
+        }
+        return rc;
+}
+
+/* ---- listing it again ---- */
+
+struct name {
+        char *name;
+        enum dir_kind kind;
+        uint64_t inode;
+        bool shown;
+};
+
+struct names {
+        struct name *list;
+        size_t count;
+};
+
+static void cleanup_names_fn(struct names *n)
+{
+        for (size_t i = 0; i < n->count; i++)
+                free(n->list[i].name);
+        free(n->list);
+}
+
+static int collect_name(void *ctx, const struct dir_name *n)
+{
+        struct names *all = ctx;
+        struct name *grown = all->list;
+
+        if ((all->count & (all->count - 1)) == 0)
+                grown = reallocarray(grown, all->count ? 2 * all->count : 1, sizeof *grown);
+        if (!grown)
+                return -ENOMEM;
+        all->list = grown;
+        grown[all->count] = (struct name){strdup(n->name), n->kind, n->inode, false};
+        return grown[all->count++].name ? 0 : -ENOMEM;
+}
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp(((const struct name *)a)->name, ((const struct name *)b)->name);
+}
+
+/* Is what P shows still there, as the same file? */
+static bool is_there(struct names *all, const struct place *p)
+{
+        struct name key = {.name = p->name}, *found;
+
+        found = all->count ? bsearch(&key, all->list, all->count, sizeof key, by_name) : NULL;
+        if (!found || kinds[found->kind] != p->what || found->inode != p->inode)
+                return false;
+        found->shown = true;
+        return true;
+}
+
+static int remove_gone(struct node *folder, struct names *all)
+{
+        struct tree_cursor cursor = {0};
+        struct node *n;
+        int rc = 0;
+
+        while (rc == 0 && (n = tree_next(folder, &cursor))) {
+                if (!is_there(all, place_of(n)))
+                        rc = tree_remove(n);
+                tree_release(n, 1);
+        }
+        return rc;
+}
+
+static int list_again(const struct listing *l)
+{
+        __attribute__((cleanup(cleanup_names_fn))) struct names all = {0};
+        int rc = dir_list(l->dir, collect_name, &all);
+
+        if (all.count)
+                qsort(all.list, all.count, sizeof *all.list, by_name);
+        if (rc == 0)
+                rc = remove_gone(l->folder, &all);
+        for (size_t i = 0; rc == 0 && i < all.count; i++) {
+                const struct dir_name n = {all.list[i].name, all.list[i].kind, all.list[i].inode};
+
+                if (!all.list[i].shown)
+                        rc = add_name(l, &n);
+        }
+        return rc;
+}
+
+static int64_t now_milliseconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Under a->listing. */
+static int list_if_changed(struct listing *l)
+{
+        struct place *p = place_of(l->folder);
+        struct timespec changed;
+        int rc = look_at(l->dir, &changed, &l->dev);
+
+        if (rc < 0)
+                return rc;
+        {
+                scoped_lock(&l->a->lock);
+
+                if (changed.tv_sec && changed.tv_sec == p->seen.tv_sec &&
+                    changed.tv_nsec == p->seen.tv_nsec)
+                        return 0;
+        }
+        /* One that has just changed is not listed for each name that is looked up in it. */
+        if (!changed.tv_sec && now_milliseconds() - p->listed < LISTED_MILLISECONDS)
+                return 0;
+        rc = list_again(l);
+        p->listed = now_milliseconds();
+        if (rc == 0) {
+                scoped_lock(&l->a->lock);
+
+                p->seen = changed;
+        }
+        return rc;
+}
+
+/* An archive that was open, and whose file has been written to since, is another one. */
+static int replace_if_changed(struct listing *l, const char *name)
+{
+        struct file_identity identity;
+        struct node *n;
+        struct place *p;
+        struct stat st;
+        int rc = tree_lookup(l->folder, name, &n);
+
+        if (rc < 0)
+                return rc == -ENOENT ? 0 : rc;
+        p = place_of(n);
+        if (p->what == ARCHIVES_ARCHIVE &&
+            fstatat(l->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+                struct dir_name again = {p->name, DIR_ARCHIVE, st.st_ino};
+
+                identity = file_identity_of(&st);
+                if (open_archives_differs(l->a->set, &p->slot, &identity)) {
+                        rc = tree_remove(n);
+                        if (rc == 0)
+                                rc = add_name(l, &again);
+                }
+        }
+        tree_release(n, 1);
+        return rc;
+}
+
+int archives_refresh(struct archives *a, struct node *folder, const char *name)
+{
+        struct place *p = place_of(folder);
+        struct listing l = {.a = a, .folder = folder};
+        cleanup_close int dir = -1;
+        int rc;
+
+        if (!archives_changes(folder))
+                return 0;
+        {
+                scoped_lock(&a->lock);
+
+                if (!p->filled)
+                        return 0;
+        }
+        dir = open_folder(a, folder, false);
+        if (dir < 0)
+                return dir;
+        l.dir = dir;
+        {
+                scoped_lock(&a->listing);
+
+                rc = tree_open(folder);
+                if (rc < 0)
+                        return rc;
+                rc = list_if_changed(&l);
+                if (rc == 0 && name)
+                        rc = replace_if_changed(&l, name);
+                tree_close(folder);
+        }
+        return rc;
+}
+
+/* ---- the tree ---- */
+
+static int fill(void *ctx, struct node *folder)
+{
+        return place_of(folder)->what == ARCHIVES_ARCHIVE ? archives_fill(ctx, folder)
+                                                          : fill_folder(ctx, folder);
+}
+
+static void emptied(void *ctx, struct node *folder)
+{
+        empty(ctx, place_of(folder));
+}
+
+static const struct tree_ops tree_ops = {.fill = fill, .emptied = emptied};
+
+int archives_open(int take_dir, const struct archives_hidden *hidden,
+                  const struct open_archives_ops *ops, const struct index_options *options,
+                  struct archives **out, struct error *err)
+{
+        struct archives *a = calloc(1, sizeof *a);
+
+        if (!a) {
+                close(take_dir);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        a->dir = take_dir;
+        a->hidden = *hidden;
+        pthread_mutex_init(&a->lock, NULL);
+        pthread_mutex_init(&a->listing, NULL);
+        a->root = (struct place){.kind = CONTENT_PLACE, .what = ARCHIVES_FOLDER};
+        if (getrandom(&a->seed, sizeof a->seed, 0) != sizeof a->seed)
+                a->seed = 0;
+        a->set = open_archives_new(ops, options);
+        a->tree = tree_new(&tree_ops, a, true);
+        if (!a->set || !a->tree) {
+                archives_close(a);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        tree_root(a->tree)->content = &a->root;
+        *out = a;
+        return 0;
+}
+
+int archives_start(struct archives *a)
+{
+        return open_archives_start(a->set);
+}
+
+void archives_observe(struct archives *a,
+                      void (*unopened)(void *ctx, const struct node *n, const struct error *why),
+                      void *ctx)
+{
+        a->unopened = unopened;
+        a->unopened_ctx = ctx;
+}
+
+void archives_stop(struct archives *a)
+{
+        open_archives_stop(a->set);
+}
+
+void archives_close(struct archives *a)
+{
+        if (!a)
+                return;
+        if (a->set)
+                open_archives_stop(a->set);
+        tree_free(a->tree);
+        empty(a, &a->root);
+        open_archives_free(a->set);
+        close(a->dir);
+        pthread_mutex_destroy(&a->listing);
+        pthread_mutex_destroy(&a->lock);
+        free(a);
+}
+
+struct tree *archives_tree(const struct archives *a)
+{
+        return a->tree;
+}
+
+/* ---- nodes ---- */
+
+bool archives_changes(const struct node *n)
+{
+        return place_of(n)->what == ARCHIVES_FOLDER && !place_of(n)->archive;
+}
+
+enum archives_kind archives_kind(const struct node *n)
+{
+        return place_of(n)->what;
+}
+
+int archives_stat(const struct archives *a, const struct node *n, struct stat *st)
+{
+        cleanup_close int dir = open_folder(a, n, true);
+
+        if (n->parent == n)
+                return fstat(a->dir, st) < 0 ? -errno : 0;
+        if (dir < 0)
+                return dir;
+        return fstatat(dir, place_of(n)->name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int archives_open_file(const struct archives *a, const struct node *n)
+{
+        cleanup_close int dir = open_folder(a, n, true);
+
+        return dir < 0 ? dir : dir_open_file(dir, place_of(n)->name);
+}
+
+int archives_get(struct archives *a, const struct node *n, struct open_archive **out,
+                 struct error *err)
+{
+        const struct node *archive = archive_node(n);
+        cleanup_free char *path = path_of(archive, true);
+        int rc;
+
+        if (!path)
+                return error_set(err, ENOMEM, "out of memory");
+        rc = open_archives_get(a->set, &place_of(archive)->slot, path, out, err);
+        return rc == -ENOENT || rc == -ENOTDIR ? -ESTALE : rc;
+}
+
+struct node *archives_inner(const struct open_archive *a, const struct node *n)
+{
+        const struct place *p = place_of(n);
+
+        if (p->what == ARCHIVES_DISK && p->number < index_disk_count(a->index))
+                return index_disk(a->index, p->number)->node;
+        if (p->what == ARCHIVES_FILE && p->number < index_file_count(a->index))
+                return (struct node *)(uintptr_t)index_find(a->index,
+                                                            index_file(a->index, p->number)->name);
+        return NULL;
+}
+
+bool archives_disk(struct archives *a, const struct node *n, struct stat *st, bool *final)
+{
+        struct place *p = place_of(n);
+        struct open_archive *open = NULL;
+
+        if (p->blocks == BLOCKS_UNKNOWN)
+                open = open_archives_peek(a->set, &p->archive->slot);
+        if (open) {
+                archives_take_final(p, open->index);
+                open_archives_put(open);
+        }
+        *final = p->blocks != BLOCKS_UNKNOWN;
+        st->st_size = (off_t)p->size;
+        /* Neither empty nor full, as disk_allocated. */
+        st->st_blocks = *final ? p->blocks : (blkcnt_t)max_u64(2, p->size / 512) - 1;
+        if (!*final && !p->provisional && p->size == 0)
+                st->st_blocks = 0;
+        return *final || !p->provisional;
+}
+
+const char *archives_device(const struct node *n)
+{
+        return place_of(n)->device;
+}
+
+bool archives_why(struct archives *a, const struct node *n, char *out, size_t size)
+{
+        const struct place *p = place_of(n);
+        scoped_lock(&a->lock);
+
+        if (!p->why)
+                return false;
+        snprintf(out, size, "%s", p->why);
+        return true;
+}
+
+size_t archives_disk_nodes(struct archives *a, const struct open_archive *open, const void **out,
+                           size_t max)
+{
+        struct place *archive = (struct place *)((char *)open->slot - offsetof(struct place, slot));
+        const struct place *p;
+        size_t n = 0;
+        scoped_lock(&a->lock);
+
+        SLIST_FOREACH(p, &archive->below, next)
+        if (p->what == ARCHIVES_DISK && n < max)
+                out[n++] = p->node;
+        return n;
+}

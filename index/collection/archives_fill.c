@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is in an archive, as nodes of the folder's tree: they stay when the archive is closed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/cleanup.h"
+#include "archive/entry.h"
+#include "archive/error.h"
+#include "archive/format.h"
+#include "index/collection/archives_internal.h"
+
+enum { DEPTH_MAX = 64 }; /* folders in an archive's folders */
+
+/* The archive FOLDER is open as OPEN: show what is in its folder INNER. */
+struct copying {
+        struct archives *a;
+        const struct open_archive *open;
+        struct place *archive;
+        struct place *root; /* which has all the places */
+        uint64_t seed;
+        size_t next_file; /* to be looked at first */
+};
+
+static int copy_folder(struct copying *c, struct node *inner, struct node *folder, unsigned depth);
+
+/* The archive of P is open: are P's numbers final by now? */
+void archives_take_final(struct place *p, const struct index *index)
+{
+        const struct disk *d;
+
+        if (p->number >= index_disk_count(index) || !index_sealed(index))
+                return;
+        d = index_disk(index, p->number);
+        p->size = d->size;
+        p->blocks = (int64_t)disk_allocated(d);
+}
+
+static int describe_disk(struct place *p, const struct disk *d)
+{
+        p->number = d->number;
+        p->provisional = d->provisional_size && !index_sealed(d->index);
+        p->size = d->size;
+        archives_take_final(p, d->index);
+        p->device = d->device ? strdup(d->device) : NULL;
+        return d->device && !p->device ? -ENOMEM : 0;
+}
+
+/* The files come in about the order in which the index has them. */
+static size_t file_number(struct copying *c, const struct index_file *f)
+{
+        size_t count = index_file_count(c->open->index);
+
+        for (size_t i = 0; i < count; i++) {
+                size_t at = (c->next_file + i) % count;
+
+                if (index_file(c->open->index, at) == f) {
+                        c->next_file = at + 1;
+                        return at;
+                }
+        }
+        return SIZE_MAX;
+}
+
+/* What N, a node of the archive's own tree, is to the folder's tree: into *P and *E. */
+static int describe(struct copying *c, struct node *n, struct place *p, struct entry *e)
+{
+        const struct disk *d = index_disk_of(n);
+        const struct index_file *f = index_file_of(n);
+
+        p->archive = c->archive;
+        p->what = node_is_folder(n)  ? ARCHIVES_FOLDER
+                  : S_ISLNK(n->mode) ? ARCHIVES_LINK
+                  : index_disk_of(n) ? ARCHIVES_DISK
+                                     : ARCHIVES_FILE;
+        *e = (struct entry){.name = n->name,
+                            .mode = n->mode,
+                            .recorded = n->flags & NODE_RECORDED,
+                            .uid = n->uid,
+                            .gid = n->gid,
+                            .has_mtime = true,
+                            .mtime = {.tv_sec = n->mtime, .tv_nsec = n->mtime_ns},
+                            .size = n->size,
+                            .links = S_ISREG(n->mode) ? n->links : 0,
+                            .target = S_ISLNK(n->mode) ? n->extra->target : NULL};
+        if (!(n->flags & NODE_MTIME))
+                e->mtime = (struct timespec){.tv_sec = index_info(c->open->index)->ctime};
+        if (S_ISCHR(n->mode) || S_ISBLK(n->mode))
+                e->rdev = n->rdev;
+        if (f) {
+                p->number = file_number(c, f);
+                e->size = f->volume->size;
+        }
+        if (d)
+                e->size = d->size;
+        return d ? describe_disk(p, d) : 0;
+}
+
+static int copy_node(struct copying *c, struct node *n, const char *name, struct node *folder,
+                     unsigned depth)
+{
+        struct place *p = archives_add_place(c->a, c->root, ARCHIVES_FILE, NULL);
+        struct node *made;
+        struct entry e;
+        int rc = p ? describe(c, n, p, &e) : -ENOMEM;
+
+        if (rc < 0)
+                return rc;
+        e.name = name; /* another one for a hard link */
+        rc = tree_add(folder, &e, number_of(c->a, c->seed, &n->ino, sizeof n->ino), p, &made);
+        if (rc < 0)
+                return rc;
+        p->node = made;
+        return node_is_folder(n) ? copy_folder(c, n, made, depth + 1) : 0;
+}
+
+static int copy_folder(struct copying *c, struct node *inner, struct node *folder, unsigned depth)
+{
+        struct tree_cursor cursor = {0};
+        struct node *n;
+        int rc = depth < DEPTH_MAX ? tree_open(inner) : -ELOOP;
+
+        if (rc < 0)
+                return rc;
+        while (rc == 0 && (n = tree_next(inner, &cursor))) {
+                rc = copy_node(c, n, cursor.name, folder, depth);
+                tree_release(n, 1);
+        }
+        tree_close(inner);
+        return rc;
+}
+
+/* Is RC no fault of the archive's? */
+static bool may_pass(int rc)
+{
+        return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ESTALE || rc == -EINTR;
+}
+
+static int say_why(struct archives *a, struct place *p, const struct error *err)
+{
+        char *why, text[512];
+        scoped_lock(&a->lock);
+
+        error_format(err, text, sizeof text);
+        why = strdup(text);
+        if (!why)
+                return -ENOMEM;
+        free(p->why);
+        p->why = why;
+        return 0;
+}
+
+static void forget_why(struct archives *a, struct place *p)
+{
+        scoped_lock(&a->lock);
+
+        free(p->why);
+        p->why = NULL;
+}
+
+int archives_fill(struct archives *a, struct node *folder)
+{
+        struct place *p = place_of(folder);
+        struct copying c = {.a = a, .archive = p, .root = p, .seed = folder->ino};
+        struct open_archive *open;
+        struct error err = {0};
+        struct stat st;
+        int rc = archives_stat(a, folder, &st);
+
+        if (rc == 0)
+                rc = archives_get(a, folder, &open, &err);
+        if (rc < 0 && (may_pass(rc) || !err.code))
+                return rc;
+        /* It stays so until the file is another one. */
+        if (rc < 0) {
+                if (a->unopened)
+                        a->unopened(a->unopened_ctx, folder, &err);
+                open_archives_note(a->set, &p->slot, file_identity_of(&st));
+                return say_why(a, p, &err);
+        }
+        c.open = open;
+        forget_why(a, p);
+        rc = copy_folder(&c, tree_root(index_tree(open->index)), folder, 0);
+        open_archives_put(open);
+        return rc;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of a folder of archives share; nobody else includes this.
+ *
+ *   archives.c       the folder: listing it, and what its nodes are
+ *   archives_fill.c  an archive's folder
+ */
+#ifndef VMAFS_ARCHIVES_INTERNAL_H
+#define VMAFS_ARCHIVES_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "archive/checksum.h"
+#include "index/collection/archives.h"
+#include "index/collection/open_archives.h"
+#include "index/index.h"
+#include "index/tree/tree.h"
+
+enum { BLOCKS_UNKNOWN = -1 };
+
+/* What a node is: its content. It belongs to the folder that it is in, until that is emptied. */
+struct place {
+        int kind; /* CONTENT_PLACE, index.h */
+        enum archives_kind what;
+        SLIST_ENTRY(place) next;
+        char *name; /* the file's own, of those that are in the folder */
+        uint64_t inode;
+
+        /* A folder. */
+        SLIST_HEAD(places, place) below; /* lock */
+        bool filled;                     /* lock */
+        struct timespec seen; /* lock: the folder's ctime when it was listed; 0: too new */
+
+        int64_t listed; /* listing: when that was last, in milliseconds */
+
+        /* An archive. */
+        struct archive_slot slot;
+        char *why; /* lock: it cannot be opened; NULL: it can */
+
+        /* Something below one. */
+        struct place *archive;
+        const void *node; /* of a disk */
+        size_t number;    /* of a disk or a file */
+        char *device;
+        bool provisional;       /* the size is a guess before a scan */
+        _Atomic int64_t blocks; /* as st_blocks, once final; or BLOCKS_UNKNOWN */
+        _Atomic uint64_t size;  /* likewise */
+};
+
+struct archives {
+        int dir;
+        struct archives_hidden hidden;
+        struct open_archives *set;
+        struct tree *tree;
+        struct place root;
+        uint64_t seed; /* of inode numbers, so that nobody can make two alike */
+        void (*unopened)(void *ctx, const struct node *n, const struct error *why);
+        void *unopened_ctx;
+        pthread_mutex_t lock;
+        pthread_mutex_t listing; /* held while a folder is listed again */
+};
+
+static inline struct place *place_of(const struct node *n)
+{
+        return n->content;
+}
+
+/* The same node has the same number each time. */
+static inline uint64_t number_of(const struct archives *a, uint64_t parent, const void *key,
+                                 size_t len)
+{
+        uint64_t ino = XXH3_64bits_withSeed(key, len, a->seed ^ parent);
+
+        return ino > TREE_ROOT_INO ? ino : ino + 2;
+}
+
+/* A new place below PARENT, which has it, with a copy of NAME, or NULL. NULL: out of memory. */
+struct place *archives_add_place(struct archives *a, struct place *parent, enum archives_kind what,
+                                 const char *name);
+
+/* The archive of P, a disk, is open: take over its numbers if they are final by now. */
+void archives_take_final(struct place *p, const struct index *index);
+
+/* Fill FOLDER, an archive's. As tree_ops.fill. */
+int archives_fill(struct archives *a, struct node *folder);
+
+#endif
