@@ -271,6 +271,8 @@ BINDIR    := $(PREFIX)/bin
 SBINDIR   := $(PREFIX)/sbin
 MANDIR    := $(PREFIX)/share/man
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
+ZSH_FUNCTIONS    ?= $(PREFIX)/share/zsh/site-functions
 
 install: all
 	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(BINDIR)/vmafs
@@ -281,12 +283,15 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(MANDIR)/man8
 	ln -sf ../man1/vmafs.1 $(DESTDIR)$(MANDIR)/man8/mount.vmafs.8
 	$(INSTALL) -D -m 644 fs/dist/vmafs.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
+	$(INSTALL) -D -m 644 fs/dist/vmafs.fish $(DESTDIR)$(FISH_COMPLETIONS)/vmafs.fish
+	$(INSTALL) -D -m 644 fs/dist/vmafs.zsh $(DESTDIR)$(ZSH_FUNCTIONS)/_vmafs
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/vmafs $(DESTDIR)$(SBINDIR)/mount.vmafs \
 	        $(DESTDIR)$(MANDIR)/man1/vmafs.1 $(DESTDIR)$(MANDIR)/man5/vmafs-index.5 \
 	        $(DESTDIR)$(MANDIR)/man8/mount.vmafs.8 \
-	        $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
+	        $(DESTDIR)$(BASH_COMPLETIONS)/vmafs $(DESTDIR)$(FISH_COMPLETIONS)/vmafs.fish \
+	        $(DESTDIR)$(ZSH_FUNCTIONS)/_vmafs
 
 clean:
 	rm -rf build

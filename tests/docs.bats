@@ -229,6 +229,49 @@ offered() {
                 sed 's/=.*//' | sort -u)
 }
 
+# Every verb, option and mount option of --help that the file of a shell's completion $1 lacks.
+# $2 is a pattern in which OPTION stands for a long option.
+not_completed() {
+        local word
+
+        for word in $(help_verbs) $(help_mount_words); do
+                grep -qw -- "$word" "$1" || echo "$word"
+        done
+        for word in $(help_options | grep '^--'); do
+                grep -qE -- "${2/OPTION/${word#--}}" "$1" || echo "$word"
+        done
+}
+
+@test "fish's completion knows what --help knows" {
+        [ -z "$(not_completed "$ROOT/fs/dist/vmafs.fish" '-l OPTION( |$)')" ]
+}
+
+@test "zsh's completion knows what --help knows" {
+        zsh -n "$ROOT/fs/dist/vmafs.zsh"
+        [ -z "$(not_completed "$ROOT/fs/dist/vmafs.zsh" "'--OPTION[=[]")" ]
+}
+
+# What fish offers for the last of the words.
+fish_offers() {
+        # shellcheck disable=SC2016 # the inner shell expands them
+        HOME=$BATS_TEST_TMPDIR PATH=$(dirname "$VMAFS"):$PATH fish --no-config -c '
+                source $argv[1]; complete -C $argv[2]' "$ROOT/fs/dist/vmafs.fish" "$1" | cut -f 1 | sort
+}
+
+@test "fish completes verbs, archives, options and the names in an archive" {
+        cd "$BATS_TEST_TMPDIR"
+        cp "$DATA/good/tiny.vma" .
+        touch x.iso
+        [ "$(fish_offers 'vmafs ver')" = verify ]
+        [ "$(fish_offers 'vmafs verify --j')" = --json ]
+        [ "$(fish_offers 'vmafs map tiny.vma --out')" = --output ]
+        [ "$(fish_offers 'vmafs info t')" = tiny.vma ]
+        [ "$(fish_offers 'vmafs verify tiny.vma t')" = tiny.vma ]
+        [ "$(fish_offers 'vmafs map tiny.vma d')" = disk-drive-scsi0.raw ]
+        [ "$(fish_offers 'vmafs extract tiny.vma q')" = qemu-server.conf ]
+        [ "$(fish_offers 'vmafs -o dir')" = direct_io ]
+}
+
 @test "completion offers archives and directories, nothing else" {
         cd "$BATS_TEST_TMPDIR"
         mkdir sub
