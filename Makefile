@@ -15,8 +15,12 @@
 # make bench           measurements, each beside its target
 # make matrix          archives of over 1 GB through each compressor, compared byte for byte
 # make install         DESTDIR= PREFIX=
+# make dist            the sources of the last commit as build/vmafs-VERSION.tar.gz
+# make deb             Debian's source and binary packages of them, in build/deb
+# make check-deb       those packages: reproducible, clean for lintian, and usable in a chroot
 
-VERSION := 0.1.0
+# The one place that has it is the changelog of the Debian package.
+VERSION := $(shell sed -n '1s/^vmafs (\([^-)]*\).*/\1/p' fs/dist/debian/changelog)
 
 PREFIX    ?= /usr/local
 BUILD     ?= build
@@ -81,7 +85,7 @@ OBJECTS   := $(call object,$(filter-out fs/main.c,$(PRODUCT)))
 LIBRARY   := $(BUILD)/libvmafs.a
 
 .PHONY: all setup setup-tests demo check check-fast check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
-        lint format bench matrix install \
+        lint format bench matrix install dist deb check-deb \
         uninstall clean unit e2e tools programs FORCE
 .SECONDARY:
 
@@ -165,7 +169,7 @@ $(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(FIXTU
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 setup:
 	tests/setup build
@@ -292,6 +296,25 @@ uninstall:
 	        $(DESTDIR)$(MANDIR)/man8/mount.vmafs.8 \
 	        $(DESTDIR)$(BASH_COMPLETIONS)/vmafs $(DESTDIR)$(FISH_COMPLETIONS)/vmafs.fish \
 	        $(DESTDIR)$(ZSH_FUNCTIONS)/_vmafs
+
+DIST      := vmafs-$(VERSION)
+DEB_DIR   := $(BUILD)/deb
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=$(DIST)/ HEAD | gzip -9n >$(BUILD)/$(DIST).tar.gz
+
+# Debian's tools want debian/ beside the sources, and the folder above for what they make.
+deb: dist
+	rm -rf $(DEB_DIR)
+	mkdir -p $(DEB_DIR)
+	cp $(BUILD)/$(DIST).tar.gz $(DEB_DIR)/vmafs_$(VERSION).orig.tar.gz
+	tar -C $(DEB_DIR) -xf $(BUILD)/$(DIST).tar.gz
+	cp -r fs/dist/debian $(DEB_DIR)/$(DIST)/debian
+	cd $(DEB_DIR)/$(DIST) && env -u MAKEFLAGS -u MFLAGS dpkg-buildpackage -us -uc
+
+check-deb:
+	tests/deb
 
 clean:
 	rm -rf build
