@@ -39,6 +39,9 @@ HARDEN    ?= -fstack-protector-strong -fstack-clash-protection \
 SANITIZE  ?=
 FUZZ_SECONDS ?= 20
 SOAK_SECONDS ?= 300
+# Damaged files of each format in each compression.
+DAMAGED      ?= 4
+SOAK_DAMAGED ?= 200
 # What check-asan and check-tsan run.
 SANITIZED ?= check
 # What check-valgrind runs: any but sandbox, soak and faults, which valgrind stands in the way of.
@@ -77,6 +80,8 @@ FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ))
 REPLAY    := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/replay/%,$(FUZZ))
 # What tests, their tools and benchmarks share. An archive, of which each takes what it names.
 FIXTURES  := $(BUILD)/libfixtures.a
+# Sound archives, and what becomes of them when they are damaged.
+DAMAGE    := $(BUILD)/libdamage.a
 # What stands in for a part of the library. Only the tests named below are linked with it.
 STANDINS  := $(call object,$(wildcard tests/fixtures/standins/*.c))
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
@@ -86,7 +91,7 @@ LIBRARY   := $(BUILD)/libvmafs.a
 
 .PHONY: all setup setup-tests demo check check-fast check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
         lint format bench matrix install dist deb check-deb \
-        uninstall clean unit e2e tools programs FORCE
+        uninstall clean unit damage e2e tools programs FORCE
 .SECONDARY:
 
 all: $(BUILD)/vmafs
@@ -99,6 +104,10 @@ $(LIBRARY): $(OBJECTS)
 	$(AR) rcs $@ $^
 
 $(FIXTURES): $(call object,$(wildcard tests/fixtures/*.c))
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(DAMAGE): $(call object,$(wildcard tests/damage/*.c))
 	rm -f $@
 	$(AR) rcs $@ $^
 
@@ -127,11 +136,14 @@ $(FAULT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call object,tes
                 $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(FIXTURES) $(LIBRARY)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(DAMAGE) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(FIXTURES) $(LIBRARY)
 	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/tools/damager: $(BUILD)/tests/tools/damager.o $(DAMAGE) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(FIXTURES) $(LIBRARY)
@@ -157,7 +169,7 @@ $(FUZZ_ALONE:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(fuzz_part) $(call object,tes
                 $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-$(BUILD)/fuzz_%: $(fuzz_part) $(FUZZ_SHARED) $(FIXTURES) $(LIBRARY)
+$(BUILD)/fuzz_%: $(fuzz_part) $(FUZZ_SHARED) $(DAMAGE) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 
 $(FUZZ_ALONE:%=$(BUILD)/tests/replay/fuzz_%): $(BUILD)/tests/replay/fuzz_%: $(fuzz_part) \
@@ -165,7 +177,7 @@ $(FUZZ_ALONE:%=$(BUILD)/tests/replay/fuzz_%): $(BUILD)/tests/replay/fuzz_%: $(fu
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(FIXTURES) $(LIBRARY)
+$(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(DAMAGE) $(FIXTURES) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 
@@ -206,7 +218,13 @@ fault-log:
 	@mkdir -p $(BUILD)
 	@rm -f $(FAULT_LOG)
 
-check: fault-log all tools unit replay e2e
+# Archives of every format and compression, damaged at random: no wrong byte without an error. And
+# some with members so long that their checksums come late.
+damage: tools
+	$(BUILD)/tests/tools/damager --count $(DAMAGED)
+	$(BUILD)/tests/tools/damager --count 1 --size 20000000 --format vma-live --codec gz,zst,zst-1
+
+check: fault-log all tools unit replay damage e2e
 	tests/fault-table $(FAULT_LOG)
 
 # Unit tests that take about as long as all others together.
@@ -223,6 +241,9 @@ soak: fault-log all tools $(filter %/test_faults,$(UNIT_BIN))
 	SOAK_SECONDS=$(SOAK_SECONDS) UNIT_TIMEOUT=$$(($(SOAK_SECONDS) + 900)) \
 	        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	        tests/run-unit build/tsan/tests/unit/test_soak
+	$(BUILD)/tests/tools/damager --seed 1000 --count $(SOAK_DAMAGED)
+	$(BUILD)/tests/tools/damager --seed 1000 --count 50 --size 20000000 --format vma-live \
+	        --codec gz,zst,zst-1,lzo
 	FAULT_STEP=97 UNIT_TIMEOUT=3600 tests/run-unit $(filter %/test_faults,$(UNIT_BIN))
 	for round in 1 2 3; do \
 	        VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
