@@ -203,8 +203,11 @@ static void judge_index(struct harmed *h, struct index *index, bool kept, struct
 
 static struct index *open_index(const struct trial *t, enum index_sidecar sidecar, const char *path)
 {
-        struct index_options o = {
-            .sidecar = sidecar, .sidecar_path = path, .threads = 2, .cache_bytes = CACHE};
+        struct index_options o = {.sidecar = sidecar,
+                                  .sidecar_path = path,
+                                  .threads = 2,
+                                  .cache_bytes = CACHE,
+                                  .unwatched = true};
         struct error err = {0};
         struct index *index = NULL;
 

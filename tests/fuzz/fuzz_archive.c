@@ -102,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             .sidecar = hash & 8 ? INDEX_SIDECAR_BUILD : INDEX_SIDECAR_NONE,
             .sidecar_path = sidecar,
             .window = 1 << 23,
+            .unwatched = true,
         };
         char path[32];
         int fd = memfd_create("archive", MFD_CLOEXEC);

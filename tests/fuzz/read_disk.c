@@ -158,7 +158,8 @@ uint64_t disk_digest(struct disk *d)
 
 void check_archive(const uint8_t *data, size_t size)
 {
-        const struct index_options o = {.cache_bytes = 1 << 20, .threads = 1, .window = 1 << 23};
+        const struct index_options o = {
+            .cache_bytes = 1 << 20, .threads = 1, .window = 1 << 23, .unwatched = true};
         uint64_t seed = XXH3_64bits(data, size);
         struct index *index = NULL;
         struct error err = {0};

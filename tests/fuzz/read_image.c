@@ -45,7 +45,7 @@ static void check_extents(struct index *index)
 
 void check_parts(const struct image_part *parts, size_t count)
 {
-        struct index_options options = {0};
+        struct index_options options = {.unwatched = true};
         struct index *index = NULL;
         struct error err = {0};
         cleanup_close int fd = memfd_create("image", MFD_CLOEXEC);

@@ -502,7 +502,7 @@ static void test_truncated_inside_a_cluster(void **state)
 
 static void test_genuine_tiny(void **state)
 {
-        struct index_options options = {0};
+        struct index_options options = {.unwatched = true};
         struct index *index;
         struct error err = {0};
         struct disk *d;

@@ -35,7 +35,7 @@ static void put(const char *name, const void *data, size_t len)
 
 static int open_text(struct image *o, const char *text, size_t len)
 {
-        struct index_options options = {0};
+        struct index_options options = {.unwatched = true};
         char path[80];
 
         put("d.vmdk", text, len);
@@ -318,7 +318,7 @@ static void test_a_sparse_part_can_begin_at_any_sector(void **state)
 static void test_a_part_by_itself_is_not_a_disk(void **state)
 {
         struct vmdk_image v = vmdk_small(false);
-        struct index_options options = {0};
+        struct index_options options = {.unwatched = true};
         struct index *index;
         struct error err = {0};
         char path[80];

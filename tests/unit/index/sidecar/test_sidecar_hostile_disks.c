@@ -127,8 +127,10 @@ static void test_extents(void **state)
 static void test_extents_that_contradict_themselves_are_told_of(void **state)
 {
         struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        struct index_options options = {
-            .sidecar = INDEX_SIDECAR_USE, .sidecar_path = g.f.index, .recover_zero = true};
+        struct index_options options = {.sidecar = INDEX_SIDECAR_USE,
+                                        .sidecar_path = g.f.index,
+                                        .recover_zero = true,
+                                        .unwatched = true};
         struct error err = {0};
         uint64_t found = 1;
         struct index *index;

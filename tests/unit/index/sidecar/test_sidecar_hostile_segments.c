@@ -264,8 +264,10 @@ static void test_history_lengths(void **state)
 static void test_history_over_the_window_is_refused(void **state)
 {
         struct forgery g = forgery_begin(FIXTURE_ZSTD, FORGERY_SMALL);
-        struct index_options options = {
-            .sidecar = INDEX_SIDECAR_USE, .sidecar_path = g.f.index, .window = 1024};
+        struct index_options options = {.sidecar = INDEX_SIDECAR_USE,
+                                        .sidecar_path = g.f.index,
+                                        .window = 1024,
+                                        .unwatched = true};
         struct error err = {0};
         struct index *index = NULL;
         (void)state;
