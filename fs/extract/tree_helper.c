@@ -240,7 +240,10 @@ static int set_xattr(const struct duty *d, const char *name, uint32_t *bits)
                         TREE_ATTRIBUTES, bits);
 }
 
-/* Owner, mode where it has one, and time of NAME, which was made just now. */
+/*
+ * Owner and time of NAME, which was made just now. Not its mode: to change that would follow a link,
+ * which another user may have put there where the folder is his.
+ */
 static int dress(const struct duty *d, const char *name, const struct tree_attributes *a,
                  uint32_t *bits)
 {
@@ -249,8 +252,6 @@ static int dress(const struct duty *d, const char *name, const struct tree_attri
 
         rc = left_out(fchownat(folder, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW), TREE_OWNERS,
                       bits);
-        if (rc == 0 && !S_ISLNK(a->mode))
-                rc = left_out(fchmodat(folder, name, safe_mode(d, a), 0), TREE_OWNERS, bits);
         set_times(a, times);
         if (rc == 0 && utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW) < 0)
                 rc = -errno;
@@ -260,14 +261,11 @@ static int dress(const struct duty *d, const char *name, const struct tree_attri
 static int make_symlink(const struct duty *d, const char *name, const struct tree_attributes *a,
                         uint32_t *bits)
 {
-        struct tree_attributes link = *a;
-
-        link.mode = S_IFLNK;
         if (!d->value || strlen(d->value) != d->value_len)
                 return -EINVAL;
         if (symlinkat(d->value, folder_of(d), name) < 0)
                 return -errno;
-        return dress(d, name, &link, bits);
+        return dress(d, name, a, bits);
 }
 
 static int make_node(const struct duty *d, const char *name, const struct tree_attributes *a,
@@ -281,7 +279,7 @@ static int make_node(const struct duty *d, const char *name, const struct tree_a
                 *bits |= TREE_DEVICES;
                 return 0;
         }
-        if (mknodat(folder_of(d), name, (a->mode & S_IFMT) | 0600, device ? a->rdev : 0) == 0)
+        if (mknodat(folder_of(d), name, a->mode & (S_IFMT | 01777), device ? a->rdev : 0) == 0)
                 return dress(d, name, a, bits);
         /* In a container, root may be one that makes no devices. */
         return left_out(-1, TREE_DEVICES, bits);
