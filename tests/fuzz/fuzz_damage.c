@@ -15,7 +15,7 @@
 #include "tests/damage/trial.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { FORMATS = 16, CODECS = 8, STEP = 10, DISK = 320 << 10 };
+enum { FORMATS = 32, CODECS = 8, STEP = 10, DISK = 320 << 10 };
 
 /* Made when it is first needed. */
 struct known {
@@ -48,6 +48,7 @@ static struct known *have(size_t format, size_t codec)
         struct known *k = &known[format][codec];
         char path[64];
 
+        fuzz_require(sound_format_count <= FORMATS && sound_codec_count <= CODECS);
         if (k->made)
                 return k;
         make_dir();
