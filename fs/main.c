@@ -69,8 +69,7 @@ static bool report_no_verb(const char *word)
 
 static int report_no_archive(const char *name)
 {
-        report("%s takes no -o, which is for mounting, and there is no archive of that name; see "
-               "vmafs --help",
+        report("%s takes no -o, and there is no archive named %s to mount; see vmafs --help", name,
                name);
         return STATUS_USAGE;
 }

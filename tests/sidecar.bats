@@ -259,7 +259,7 @@ right_or_lost() {
         echo precious >precious
         run --separate-stderr "$VMAFS" index --file=precious a.vma.zst
         [ "$status" -eq 2 ]
-        one_line_says "cannot have precious as its index"
+        one_line_says "cannot keep its index as precious"
         [ "$(cat precious)" = precious ]
         run --separate-stderr "$VMAFS" index --file=a.vma.gz a.vma.zst
         [ "$status" -eq 2 ]

@@ -37,7 +37,7 @@ static const char help[] =
     "  -o wait              return when the whole archive is indexed; show how far it is\n"
     "  -o index=PATH|none   where the index is kept (default: the cache folder), or nowhere\n"
     "  -o cache=SIZE        memory for decoded data of a compressed archive (default: 256M)\n"
-    "  -o threads=N         that decode a compressed archive (default: one a processor)\n"
+    "  -o threads=N         threads to decode with (default: one for each processor)\n"
     "  -o window=SIZE       largest history a compressed archive may ask for (default: 128M)\n"
     "  -o clone_fd          a descriptor of the FUSE device for each thread\n"
     "  -o sandbox=on|off    keep no right that serving does not need (default: on)\n"

@@ -65,9 +65,20 @@ static void print_order(const struct index *index)
                 return;
         printf("out of order: %.1f%% of the data", (double)o.strays * 100 / (double)o.stored);
         if (o.strays)
-                printf(" (%s); with -o cache=%" PRIu64 "M or more, each is decoded once",
+                printf(" (%s); with -o cache=%" PRIu64 "M or more, it is kept until it is read",
                        report_size(o.strays, strays), (cache >> 20) + 1);
         putchar('\n');
+}
+
+static void print_restart(const struct restart_stats *stats)
+{
+        char size[32];
+
+        if (stats->points == 1)
+                printf("restart:      1 point, at the beginning\n");
+        else
+                printf("restart:      %zu points, at most %s apart\n", stats->points,
+                       report_size(stats->widest, size));
 }
 
 /* The stored index, if there is one; without it, restart points are not known. */
@@ -89,8 +100,7 @@ static void print_index(const struct index *index)
         printf("index path:   %s\n", state.path);
         index_restart_stats(index, &stats);
         if (stats.segments)
-                printf("restart:      %zu point%s, at most %s apart\n", stats.points,
-                       stats.points == 1 ? "" : "s", report_size(stats.widest, size));
+                print_restart(&stats);
         if (stats.segments)
                 print_order(index);
 }

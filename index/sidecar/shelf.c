@@ -155,7 +155,8 @@ int shelf_open_at(int folder, const char *name, const char *path, const char *ch
                 return error_set(err, ENOMEM, "out of memory");
         rc = choice ? choose_path(s, choice) : choose_cache(s, folder, name, path);
         if (rc == 0 && choice && !may_replace(s, s->name))
-                rc = error_set(err, EEXIST, "cannot have %s as its index: that is something else",
+                rc = error_set(err, EEXIST,
+                               "cannot keep its index as %s: that file is there, and is no index",
                                choice);
         else if (rc < 0)
                 error_fill(err, -rc, "out of memory");
