@@ -93,8 +93,8 @@ make_archives() {
         # Both are known by their ends, and are not what was kept of them.
         cp sound.vma changed.vma
         printf XX | dd of=changed.vma bs=1 seek=140000 conv=notrunc status=none
-        noise 1M >noise
-        mkvma -o differs.vma --device n=noise
+        noise 1M >random
+        mkvma -o differs.vma --device n=random
         zstd -q --no-check --rm differs.vma
         "$VMAFS" index differs.vma.zst
         printf XX | dd of=differs.vma.zst bs=1 seek=500000 conv=notrunc status=none

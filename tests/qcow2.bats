@@ -512,6 +512,7 @@ has_only_leaks() {
 verify_image() {
         run --separate-stderr "$VMAFS" verify "$@" "$IMAGE"
         echo "$status: $output"
+        # shellcheck disable=SC2154 # what run sets
         echo "$stderr"
 }
 

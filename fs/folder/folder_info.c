@@ -4,6 +4,7 @@
  * since to start one for each would take longer than the reading. It has given up all rights but to
  * read the folder and the cache folder.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -61,14 +62,21 @@ struct listing {
 /* vzdump names its files vzdump-qemu-ID-TIME, vzdump-lxc-ID-TIME. 0: this is not such a name. */
 static uint32_t id_of_name(const char *name)
 {
+        static const char start[] = "vzdump-";
         const char *leaf = strrchr(name, '/');
-        unsigned id;
-        char kind[8];
+        unsigned long id;
+        size_t kind;
+        char *end;
 
         leaf = leaf ? leaf + 1 : name;
-        if (sscanf(leaf, "vzdump-%7[a-z]-%9u-", kind, &id) != 2)
+        if (strncmp(leaf, start, sizeof start - 1) != 0)
                 return 0;
-        return id;
+        leaf += sizeof start - 1;
+        kind = strspn(leaf, "abcdefghijklmnopqrstuvwxyz");
+        if (kind == 0 || leaf[kind] != '-' || !isdigit((unsigned char)leaf[kind + 1]))
+                return 0;
+        id = strtoul(leaf + kind + 1, &end, 10);
+        return *end == '-' && id <= UINT32_MAX ? (uint32_t)id : 0;
 }
 
 static void read_content(const struct index *index, struct row *row)
@@ -129,8 +137,10 @@ static int look_open(const struct listing *l, const char *archive, struct look *
         const char *leaf = strrchr(archive, '/') + 1;
         int rc;
 
-        if (dir < 0)
-                return error_set(err, -dir, "cannot be opened: %s", strerror(-dir));
+        if (dir < 0) {
+                error_fill(err, -dir, "cannot be opened: %s", strerror(-dir));
+                return dir;
+        }
         rc = site_open_at(dir, leaf, archive, &l->options, &look->site, err);
         if (rc < 0)
                 return rc;

@@ -321,7 +321,7 @@ static int64_t now_milliseconds(void)
 static int list_if_changed(struct listing *l)
 {
         struct place *p = place_of(l->folder);
-        struct timespec changed;
+        struct timespec changed = {0};
         int rc = look_at(l->dir, &changed, &l->dev);
 
         if (rc < 0)

@@ -162,17 +162,17 @@ int archives_fill(struct archives *a, struct node *folder)
 {
         struct place *p = place_of(folder);
         struct copying c = {.a = a, .archive = p, .root = p, .seed = folder->ino};
-        struct open_archive *open;
+        struct open_archive *open = NULL;
         struct error err = {0};
         struct stat st;
         int rc = archives_stat(a, folder, &st);
 
         if (rc == 0)
                 rc = archives_get(a, folder, &open, &err);
-        if (rc < 0 && (may_pass(rc) || !err.code))
+        if (!open && (may_pass(rc) || !err.code))
                 return rc;
         /* It stays so until the file is another one. */
-        if (rc < 0) {
+        if (!open) {
                 if (a->unopened)
                         a->unopened(a->unopened_ctx, folder, &err);
                 open_archives_note(a->set, &p->slot, file_identity_of(&st));

@@ -317,7 +317,7 @@ static void test_wrong_state(void **state)
 
         for (size_t i = 0; i < 4; i++) {
                 struct setting t = {.codec = codecs[i], .plain = fixture_mixture(24 * MIB, 8)};
-                struct stream_checkpoint c;
+                struct stream_checkpoint c = {0};
                 struct source *s;
                 struct kept k = {0};
 
