@@ -45,7 +45,7 @@ SOAK_DAMAGED ?= 200
 # What check-asan and check-tsan run.
 SANITIZED ?= check
 # What check-valgrind runs: any but sandbox, soak and faults, which valgrind stands in the way of.
-VALGRINDED ?= archive qcow2 tar vma vma_header vma_salvage vmdk vmdk_damage extentcode blockcache
+VALGRINDED ?= format qcow2 tar vma vma_header vma_salvage vmdk vmdk_damage extentcode blockcache
 
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
@@ -263,7 +263,7 @@ check-tsan:
 	        HARDEN= SANITIZE='-fsanitize=thread' $(SANITIZED)
 
 # test_NAME.c, wherever it lies, of each NAME in $(1).
-named      = $(foreach name,$(1),$(filter %/test_$(name).c,$(UNIT)))
+named      = $(foreach name,$(1),$(or $(filter %/test_$(name).c,$(UNIT)),$(error no test_$(name).c)))
 VALGRIND_BIN = $(patsubst %.c,build/valgrind/%,$(call named,$(VALGRINDED)))
 
 check-valgrind:
