@@ -499,6 +499,18 @@ const struct index_file *index_file_of(const struct node *n)
         return f && f->kind == CONTENT_FILE ? f : NULL;
 }
 
+struct parted *index_parted_of(const struct node *n)
+{
+        const struct index_folder *f = node_is_folder(n) ? n->content : NULL;
+
+        return f ? f->parted : NULL;
+}
+
+struct parted *index_parted(const struct index *index, size_t i)
+{
+        return i < index->parted.count ? index->parted.items[i] : NULL;
+}
+
 size_t index_folder_count(const struct index *index)
 {
         return index->folders.count;

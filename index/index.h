@@ -25,6 +25,7 @@ struct archive_info;
 struct error;
 struct index;
 struct node;
+struct parted;
 struct record;
 struct shared;
 struct site;
@@ -43,8 +44,9 @@ struct index_folder {
         struct node *node;
         char *name; /* as a disk's */
         uint32_t number;
-        uint32_t parent;  /* number */
-        const char *leaf; /* as a disk's */
+        uint32_t parent;       /* number */
+        const char *leaf;      /* as a disk's */
+        struct parted *parted; /* whose partitions it has, when it is entered; or NULL */
 };
 
 /* There may be millions. */
@@ -182,6 +184,12 @@ const struct node *index_find(const struct index *index, const char *path);
 /* What the node N of that tree is, or NULL. */
 struct disk *index_disk_of(const struct node *n);
 const struct index_file *index_file_of(const struct node *n);
+
+/* What the node N of that tree, a folder, has the partitions of; NULL: of nothing. */
+struct parted *index_parted_of(const struct node *n);
+
+/* The same of disk number I; NULL: options.partitions was not set. */
+struct parted *index_parted(const struct index *index, size_t i);
 
 size_t index_folder_count(const struct index *index);
 const struct index_folder *index_folder(const struct index *index, size_t i);

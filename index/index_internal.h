@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What index.c, intake.c, observe.c and persist.c share; nobody else includes this.
+ * What index.c, intake.c, observe.c, persist.c and inside/ share; nobody else includes this.
  *
  *   intake.c    takes in what the archive emits, and seals
  *   file.c      the content of a file
  *   observe.c   tells the observer of it
  *   persist.c   takes over a sidecar, and keeps one
+ *   inside/     what is inside of its disks
  *   index.c     the rest
  */
 #ifndef VMAFS_INDEX_INTERNAL_H
@@ -43,6 +44,7 @@ struct index {
         struct builder *builder; /* NULL once the tree is complete */
         ARRAY(struct index_folder *) folders;
         ARRAY(struct disk *) disks;
+        ARRAY(struct parted *) parted;          /* one for each disk, or none */
         ARRAY(struct index_file *) file_blocks; /* of FILES_PER_BLOCK each: they do not move */
         size_t file_count;
 
@@ -91,6 +93,9 @@ int intake_begin(struct index *index);
 /* The archive's header is parsed: the tree is complete. 0 or -ENOMEM. */
 int intake_settle(struct index *index);
 
+/* N, a folder, has come into the tree: it gets a number and a name. 0 or -ENOMEM. */
+int intake_place_folder(struct index *index, struct node *n);
+
 /* A sink that fills INDEX. */
 struct archive_sink intake_sink(struct index *index);
 
@@ -102,6 +107,9 @@ int observe_extents(struct index *index, struct disk *d, const struct extent *ex
  * get, and volumes are counted. As observe_extents.
  */
 int observe_finish(struct index *index);
+
+/* The index is sealed: count what of D, whose volume is none of the scan's, is stored and lost. */
+void observe_count(struct index *index, struct disk *d);
 
 /* What of E, which was emitted, is lost first, by what the archive's source has lost. */
 bool observe_first_gone(const struct index *index, const struct extent *e, struct extent *lost);

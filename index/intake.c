@@ -10,6 +10,7 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 #include "index/index_internal.h"
+#include "index/inside/inside.h"
 #include "index/names.h"
 #include "index/sidecar/stored_map.h"
 #include "index/tree/builder.h"
@@ -74,6 +75,7 @@ const struct index_file *index_file(const struct index *index, size_t i)
 
 void intake_free(struct index *index)
 {
+        inside_free(index);
         for (size_t i = 0; i < index->disks.count; i++)
                 disk_free(index->disks.items[i]);
         for (size_t i = 0; i < index->file_count; i++)
@@ -99,7 +101,7 @@ static void cleanup_folder_fn(struct index_folder **f)
         folder_free(*f);
 }
 
-static int place_folder(struct index *index, struct node *n)
+int intake_place_folder(struct index *index, struct node *n)
 {
         __attribute__((cleanup(cleanup_folder_fn))) struct index_folder *f = calloc(1, sizeof *f);
         int rc;
@@ -127,7 +129,7 @@ static int placed(void *ctx, struct node *n)
         struct index_file *f = n->content;
 
         if (node_is_folder(n))
-                return place_folder(ctx, n);
+                return intake_place_folder(ctx, n);
         if (!n->content)
                 return 0;
         if (d->kind == CONTENT_DISK) {
@@ -144,7 +146,9 @@ static int placed(void *ctx, struct node *n)
 
 int intake_begin(struct index *index)
 {
-        index->tree = tree_new(NULL, NULL, false);
+        static const struct tree_ops later = {.fill = inside_fill};
+
+        index->tree = tree_new(index->options.partitions ? &later : NULL, index, false);
         if (!index->tree)
                 return -ENOMEM;
         index->builder = builder_new(tree_root(index->tree), TREE_ROOT_INO + 1, placed, index);
@@ -156,7 +160,7 @@ int intake_settle(struct index *index)
         int rc = builder_finish(index->builder);
 
         builder_free(steal_ptr(&index->builder));
-        return rc;
+        return rc == 0 && index->options.partitions ? inside_begin(index) : rc;
 }
 
 /* A disk of E. 0, -ENOMEM, or -EFBIG: no map is so large. */

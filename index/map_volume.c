@@ -10,6 +10,12 @@
 #include "index/owner.h"
 #include "index/sidecar/stored_map.h"
 
+/*
+ * An extent that a scan has found has proven itself where it lies, also after a gap of unknown
+ * length: see volume_find.
+ */
+#define NOTHING_DISPLACED UINT64_MAX
+
 /* Load the span of the map that holds POS. False: it stays unloaded. */
 static bool fill(struct map_volume *v, uint64_t pos)
 {
@@ -85,7 +91,9 @@ void map_volume_init(struct map_volume *v, struct index *index, struct extent_ma
         };
 
         *v = (struct map_volume){
-            .base = {.ops = &ops, .size = map_size(take_map)}, .index = index, .map = take_map};
+            .base = {.ops = &ops, .size = map_size(take_map), .anchor = NOTHING_DISPLACED},
+            .index = index,
+            .map = take_map};
 }
 
 void map_volume_fini(struct map_volume *v)

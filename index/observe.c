@@ -79,6 +79,16 @@ static int walk(struct index *index, struct disk *d, uint64_t pos, uint64_t end,
         return rc;
 }
 
+void observe_count(struct index *index, struct disk *d)
+{
+        struct tally t = {0};
+
+        /* What was not examined must not be skipped. */
+        if (walk(index, d, 0, d->size, false, &t) < 0)
+                t = (struct tally){.lost = round_up(d->size, MAP_BLOCK)};
+        d->totals = (struct map_totals){.stored = t.stored, .lost = t.lost};
+}
+
 static int finish_disk(struct index *index, struct disk *d)
 {
         bool tell = index->observer && !d->told;

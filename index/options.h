@@ -27,7 +27,8 @@ struct index_options {
         struct shared *shared; /* outlives the index; NULL: its own, with the two below */
         size_t cache_bytes;    /* as shared_new */
         unsigned threads;
-        bool unwatched; /* for a look at a header: to end a watch (source_watch) takes 15 ms */
+        bool unwatched;  /* for a look at a header: to end a watch (source_watch) takes 15 ms */
+        bool partitions; /* its tree has a folder for the partitions of each disk */
         enum index_sidecar sidecar;
         const char *sidecar_path;     /* NULL: see shelf.h */
         enum neighbour_reach backing; /* where backing files may be */

@@ -81,6 +81,16 @@ make_archives() {
                 cat found
                 [ ! -s found ]
         done
+        "$VMAFS" info --json --partitions web.ova >info-no-table.json
+        make_data b.raw 262144
+        echo start=64,size=100 | sfdisk -q b.raw
+        mkvma -o table.vma --device a=b.raw
+        "$VMAFS" info --json --partitions table.vma >info-table.json
+        for archive in no-table table; do
+                differences info info-$archive.json >found
+                cat found
+                [ ! -s found ]
+        done
         diff <(documented_paths info) <(paths_in info-*.json)
 }
 

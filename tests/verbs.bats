@@ -40,7 +40,8 @@ data_ranges() {
                 .format == "vma" and .compression == "none" and .ctime == 1795245576 and
                 .uuid == "55e594a0-0d3e-4c75-a9f1-ca42a9d5988d" and .size == 25600 and
                 .disks == [{"name": "disk-drive-scsi0.raw", "device": "drive-scsi0",
-                        "size": 1048576, "size-is-final": true}] and
+                        "size": 1048576, "size-is-final": true, "filesystem": null,
+                        "partition-table": null}] and
                 .files == [{"name": "qemu-server.conf", "size": 116}]'
 }
 

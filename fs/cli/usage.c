@@ -9,7 +9,7 @@
 
 static const char help[] =
     "usage: vmafs [mount] ARCHIVE MOUNTPOINT [-f] [-d] [-s] [-o opt,...]\n"
-    "       vmafs info    [--json] [LIMIT...] ARCHIVE...\n"
+    "       vmafs info    [--json] [--partitions] [LIMIT...] ARCHIVE...\n"
     "       vmafs map     [--output=human|json | --picture] [LIMIT...] ARCHIVE FILE\n"
     "       vmafs map     [--output=human|json] [--changed-since=SNAPSHOT] [LIMIT...] "
     "DATASTORE FILE\n"
@@ -51,6 +51,7 @@ static const char help[] =
     "  -o umask=OCTAL       permission bits to withhold from 0666 and 0777 (default: 077)\n"
     "  -o allow_other       let other users, root too, use the mount; and FUSE's other options\n"
     "  --json               print JSON, for scripts\n"
+    "  --partitions         print the partition table of each disk\n"
     "  --output=FORMAT      human or json\n"
     "  --changed-since=SNAPSHOT  only what is not as it was in that snapshot of a datastore\n"
     "  --picture            draw the disk, or each disk, on one screen\n"

@@ -103,7 +103,7 @@ _vmafs_options() {
 
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;
-        info) _vmafs_words "$1" --json --keyfile= --passfile= "${limits[@]}" ;;
+        info) _vmafs_words "$1" --json --partitions --keyfile= --passfile= "${limits[@]}" ;;
         verify) _vmafs_words "$1" --json --picture --record --file= --keyfile= --passfile= "${limits[@]}" ;;
         map) _vmafs_words "$1" --output=human --output=json --picture --changed-since= --keyfile= --passfile= "${limits[@]}" ;;
         extract) _vmafs_words "$1" -C -O --force --keyfile= --passfile= "${limits[@]}" ;;

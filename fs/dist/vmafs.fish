@@ -79,6 +79,7 @@ complete -c vmafs -n '__vmafs_verb_in mount' -s o -x -d 'Mount options' -a '(__f
     keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait uid= gid= umask= allow_other)'
 
 complete -c vmafs -n '__vmafs_verb_in info verify cache' -l json -d 'Print JSON'
+complete -c vmafs -n '__vmafs_verb_in info' -l partitions -d 'Print the partition tables'
 complete -c vmafs -n '__vmafs_verb_in map' -l output -x -a 'human json' -d 'Output format'
 complete -c vmafs -n '__vmafs_verb_in map' -l changed-since -x -d 'Only what is not as in this snapshot'
 complete -c vmafs -n '__vmafs_verb_in map verify' -l picture -d 'Draw the disks'

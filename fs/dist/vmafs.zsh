@@ -77,7 +77,10 @@ _vmafs() {
                         '*-o[mount options]:options:_vmafs_mount_options' \
                         '1:archive:_vmafs_archives' '2:mount point:_directories'
                 ;;
-        info) _arguments '--json[print JSON]' $store $limits '*:archive:_vmafs_archives' ;;
+        info)
+                _arguments '--json[print JSON]' '--partitions[print the partition tables]' $store $limits \
+                        '*:archive:_vmafs_archives'
+                ;;
         map)
                 _arguments '--output=[format]:format:(human json)' '--picture[draw the disk]' \
                         '--changed-since=[only what is not as in this snapshot]:snapshot:' $store $limits \

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "archive/bytes.h"
+#include "archive/error.h"
 #include "archive/format.h"
 #include "archive/stream/restart_table.h"
 #include "fs/cli/opening.h"
@@ -16,8 +17,10 @@
 #include "fs/datastore/store_verbs.h"
 #include "fs/folder/folder.h"
 #include "fs/print/json.h"
+#include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/guest.h"
+#include "fs/verbs/info_partitions.h"
 #include "fs/verbs/manifest.h"
 #include "fs/verbs/verbs.h"
 #include "index/disk_order.h"
@@ -156,6 +159,8 @@ static void print_human(const struct index *index, const struct manifests *manif
 
                 printf("disk:         %s, %s (%" PRIu64 " bytes%s)\n", d->name,
                        report_size(d->size, size), d->size, d->provisional_size ? " or more" : "");
+                if (index_parted(index, i))
+                        info_partitions_print(index_parted(index, i));
         }
         for (size_t i = 0; i < index_file_count(index); i++) {
                 const struct index_file *f = index_file(index, i);
@@ -170,11 +175,14 @@ static json_t *disks_json(const struct index *index)
 
         for (size_t i = 0; i < index_disk_count(index); i++) {
                 const struct disk *d = index_disk(index, i);
+                json_t *one = json_pack("{s:s, s:o, s:I, s:b, s:n, s:n}", "name", d->name, "device",
+                                        json_text_or_null(d->device), "size", (json_int_t)d->size,
+                                        "size-is-final", !d->provisional_size, "filesystem",
+                                        "partition-table");
 
-                json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:b}", "name", d->name,
-                                                      "device", json_text_or_null(d->device),
-                                                      "size", (json_int_t)d->size, "size-is-final",
-                                                      !d->provisional_size));
+                if (index_parted(index, i))
+                        json_object_update_new(one, info_partitions_json(index_parted(index, i)));
+                json_array_append_new(list, one);
         }
         return list;
 }
@@ -261,18 +269,41 @@ struct request {
         bool json;
 };
 
+static int refuse_partitions(const char *path)
+{
+        report("%s: is a folder; info --partitions takes archives", path);
+        return STATUS_USAGE;
+}
+
+/* What is inside of the disks is known once they were indexed. */
+static int scan(struct index *index, const char *path)
+{
+        struct progress *progress = progress_start(index, "indexing");
+        struct error err = {0};
+        int rc = index_scan(index, NULL, &err);
+
+        progress_stop(progress);
+        if (rc == 0)
+                return STATUS_OK;
+        report_error(path, &err);
+        return STATUS_FAILED;
+}
+
 static int info_of(void *ctx, const char *path)
 {
         const struct request *r = ctx;
         struct opened o = OPENED_NONE;
         int status;
 
+        if (r->opening.partitions && (folder_is_one(path) || snapshots_has(path)))
+                return refuse_partitions(path);
         if (folder_is_one(path) && !snapshots_has(path))
                 return folder_info(path, &r->opening, r->json);
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_info(path, &r->words, r->json);
         status = opening_open(path, &r->opening, -1, &o);
-
+        if (status == STATUS_OK && r->opening.partitions)
+                status = scan(o.index, path);
         if (status == STATUS_OK)
                 status = info(o.index, r->json, path);
         opening_close(&o);
@@ -281,14 +312,19 @@ static int info_of(void *ctx, const char *path)
 
 int verb_info(int argc, char **argv)
 {
-        static const struct option options[] = {
-            {"json", no_argument, NULL, 'j'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
+        static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                                {"partitions", no_argument, NULL, 'p'},
+                                                DATASTORE_LONG_OPTIONS,
+                                                OPENING_LONG_OPTIONS,
+                                                {0}};
         struct request r = {.opening = {.sidecar = INDEX_SIDECAR_USE}};
         int c;
 
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c == 'j')
                         r.json = true;
+                else if (c == 'p')
+                        r.opening.partitions = true;
                 else if (snapshots_option(c, &r.words))
                         continue;
                 else if (opening_option(c, argv, &r.opening) != STATUS_OK)

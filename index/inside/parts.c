@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "index/inside/parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "archive/format.h"
+#include "archive/inside/filesystem.h"
+#include "index/index.h"
+#include "index/index_internal.h"
+
+#define KNOWN UINT64_MAX /* nothing is wanted that was not known */
+
+/* A volume that remembers where it was last asked: there it was not known, if it then failed so. */
+struct asked {
+        struct volume base;
+        struct volume *below;
+        uint64_t last;
+};
+
+static int asked_extent(struct volume *v, uint64_t pos, uint64_t len, struct volume_extent *out)
+{
+        struct asked *a = (struct asked *)v;
+
+        a->last = pos;
+        return a->below->ops->extent(a->below, pos, len, out);
+}
+
+static int asked_read(struct volume *v, void *buf, size_t len, uint64_t pos)
+{
+        struct asked *a = (struct asked *)v;
+
+        return a->below->ops->read(a->below, buf, len, pos);
+}
+
+static struct asked ask(struct volume *below)
+{
+        static const struct volume_ops ops = {.extent = asked_extent, .read = asked_read};
+
+        return (struct asked){.base = {.ops = &ops, .size = below->size, .anchor = below->anchor},
+                              .below = below};
+}
+
+/*
+ * Something was read of A, with RC, after the index was SEALED or not. RC, or what it means then;
+ * *WANTED becomes the byte to wait for.
+ */
+static int judge(struct index *index, const struct asked *a, bool sealed, int rc,
+                 _Atomic uint64_t *wanted)
+{
+        *wanted = rc == -EAGAIN && !sealed ? a->last : KNOWN;
+        if (rc == -EAGAIN && sealed)
+                return -EIO;
+        /* What was answered without reading, such as zeros, is right only if nothing has changed. */
+        return rc == 0 ? index_check(index) : rc;
+}
+
+static bool is_known(struct disk *d, uint64_t wanted)
+{
+        return wanted == KNOWN || index_sealed(d->index) ||
+               (!d->provisional_size && disk_first_unknown(d, wanted, wanted + 1) > wanted);
+}
+
+/* ---- the table ---- */
+
+int parted_new(struct disk *d, const struct index_folder *folder, struct parted **out)
+{
+        struct parted *p = calloc(1, sizeof *p);
+
+        if (!p)
+                return -ENOMEM;
+        p->disk = d;
+        p->folder = folder;
+        p->wanted = p->look.wanted = KNOWN;
+        pthread_mutex_init(&p->lock, NULL);
+        *out = p;
+        return 0;
+}
+
+static void free_parts(struct parted *p)
+{
+        for (size_t i = 0; i < p->count; i++)
+                free(p->parts[i].disk.name);
+        free(p->parts);
+        p->parts = NULL;
+        p->count = 0;
+}
+
+void parted_free(struct parted *p)
+{
+        if (!p)
+                return;
+        free_parts(p);
+        partition_table_free(&p->table);
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+}
+
+static int init_part(struct parted *p, struct part *part, const struct partition *entry)
+{
+        struct disk *d = &part->disk;
+        int len = asprintf(&d->name, "%s/%u.raw", p->folder->name, entry->number);
+
+        if (len < 0) {
+                d->name = NULL;
+                return -ENOMEM;
+        }
+        part_volume_init(&part->volume, p->disk->volume, entry->start, entry->len);
+        part->entry = entry;
+        part->parted = p;
+        part->look.wanted = KNOWN;
+        d->kind = CONTENT_DISK;
+        d->is_part = true;
+        d->folder = p->folder->number;
+        d->leaf = strrchr(d->name, '/') + 1;
+        d->number = DISK_NONE;
+        d->size = entry->len;
+        d->index = p->disk->index;
+        d->volume = &part->volume.base;
+        return 0;
+}
+
+/* Under lock: the table was read. */
+static int make_parts(struct parted *p)
+{
+        p->parts = calloc(p->table.list.count + 1, sizeof *p->parts);
+        if (!p->parts)
+                return -ENOMEM;
+        for (size_t i = 0; i < p->table.list.count; i++) {
+                const struct partition *entry = array_at(&p->table.list, i);
+
+                if (entry->len == 0 || entry->extended)
+                        continue;
+                if (init_part(p, &p->parts[p->count], entry) < 0)
+                        return -ENOMEM;
+                p->count++;
+        }
+        return 0;
+}
+
+/* Under lock. */
+static int load(struct parted *p)
+{
+        struct disk *d = p->disk;
+        bool sealed = index_sealed(d->index);
+        struct asked a = ask(d->volume);
+        int rc;
+
+        p->failure = (struct error){0};
+        if (d->provisional_size && !sealed) {
+                p->wanted = 0;
+                return -EAGAIN;
+        }
+        rc = partition_table_read(&a.base, &p->table, &p->failure);
+        rc = judge(d->index, &a, sealed, rc, &p->wanted);
+        if (rc == 0)
+                rc = make_parts(p);
+        if (rc < 0) {
+                free_parts(p);
+                partition_table_free(&p->table);
+        }
+        p->loaded = rc == 0;
+        return rc;
+}
+
+int parted_load(struct parted *p, struct error *err)
+{
+        scoped_lock(&p->lock);
+        int rc = p->loaded ? 0 : load(p);
+
+        if (rc < 0 && !p->failure.code)
+                error_fill(&p->failure, -rc, "its partition table cannot be read: %s",
+                           strerror(-rc));
+        if (rc == -EAGAIN)
+                p->failure = (struct error){0};
+        if (rc < 0 && err)
+                *err = p->failure;
+        return rc;
+}
+
+bool parted_ready(struct parted *p)
+{
+        return is_known(p->disk, p->wanted);
+}
+
+bool parted_why(struct parted *p, char *out, size_t size)
+{
+        scoped_lock(&p->lock);
+
+        if (p->failure.code)
+                snprintf(out, size, "%s", p->failure.text);
+        else if (p->loaded && p->table.problem)
+                snprintf(out, size, "%s", p->table.problem);
+        else
+                return false;
+        return true;
+}
+
+/* ---- file systems ---- */
+
+/* What D, which is P's disk or a partition of it, has. */
+static int look(struct parted *p, struct disk *d, struct inside_look *l, const char **out)
+{
+        scoped_lock(&p->lock);
+        bool sealed = index_sealed(d->index);
+        struct asked a = ask(d->volume);
+        int rc = 0;
+
+        if (!l->done) {
+                rc = filesystem_look(&a.base, &l->name);
+                rc = judge(d->index, &a, sealed, rc, &l->wanted);
+                l->done = rc == 0;
+        }
+        *out = rc == 0 ? l->name : NULL;
+        return rc;
+}
+
+int parted_filesystem(struct parted *p, const char **out)
+{
+        return look(p, p->disk, &p->look, out);
+}
+
+int part_filesystem(struct part *p, const char **out)
+{
+        return look(p->parted, &p->disk, &p->look, out);
+}
+
+bool part_ready(struct part *p)
+{
+        return is_known(&p->disk, p->look.wanted);
+}
+
+/* ---- what is stored ---- */
+
+void part_count(struct part *p)
+{
+        struct disk *d = &p->disk;
+
+        if (!index_sealed(d->index))
+                return;
+        scoped_lock(&p->parted->lock);
+        if (!d->counted)
+                observe_count(d->index, d);
+        d->counted = true;
+}
