@@ -151,3 +151,261 @@ archives_of_a() {
         [ "$status" -eq 2 ]
         one_line_says 'info --partitions takes archives'
 }
+
+# ---- a mount ----
+
+# Sets PARTS to the folder of the disk that is the only one of the mount.
+find_parts() {
+        PARTS=$(find "$MNT" -maxdepth 1 -name '*.parts')
+        [ -d "$PARTS" ]
+}
+
+# Is each partition in info.json the range of RAW that the table says? parts_equal RAW
+parts_equal() {
+        local number start size count=0
+
+        while read -r number start size; do
+                echo "partition $number"
+                [ "$(stat -c %s "$PARTS/$number.raw")" -eq "$size" ]
+                cmp -n "$size" -i "$start:0" "$1" "$PARTS/$number.raw"
+                count=$((count + 1))
+        done < <(jq -r '.disks[0]["partition-table"].partitions[] | select(.file) |
+                "\(.number) \(.start) \(.size)"' info.json)
+        [ "$count" -ge 3 ]
+        [ "$(names_in "$PARTS" | wc -l)" -eq "$count" ]
+}
+
+@test "each partition in a mount is its range of the disk, whatever the format" {
+        local table archive
+
+        for table in mbr logical gpt gpt_damaged; do
+                rm -rf ./a.* cache
+                make_$table a.raw
+                for archive in $(archives_of_a); do
+                        echo "$table $archive"
+                        "$VMAFS" info --partitions --json "$archive" >info.json
+                        mount_vmafs "$archive" -o partitions
+                        find_parts
+                        parts_equal a.raw
+                        fusermount3 -u "$MNT"
+                done
+        done
+}
+
+@test "partitions of an image in an OVA and of a compressed VMDK are their ranges" {
+        make_gpt a.raw
+        qemu-img convert -f raw -O vmdk -o subformat=streamOptimized a.raw a.vmdk
+        tar -cf a.ova a.vmdk
+        for archive in a.vmdk a.ova; do
+                "$VMAFS" info --partitions --json "$archive" >info.json
+                mount_vmafs "$archive" -o partitions
+                find_parts
+                parts_equal a.raw
+                fusermount3 -u "$MNT"
+        done
+}
+
+@test "a partition has the holes that its range has" {
+        make_mbr a.raw
+        zstd -q a.raw
+        zstd -dq a.raw.zst -o b.raw
+        mkvma -o a.vma --device a=b.raw
+        mount_vmafs a.vma -o partitions,wait
+        for number in 1 2 3; do
+                sfdisk -J b.raw | jq -r ".partitiontable.partitions[$((number - 1))] | \"\(.start) \(.size)\"" >range
+                read -r start size <range
+                dd if=b.raw of=range.raw bs=512 skip="$start" count="$size" status=none
+                diff <(holes --nonzero range.raw) <(holes "$MNT/disk-a.parts/$number.raw")
+                [ "$(stat -c %b "$MNT/disk-a.parts/$number.raw")" -eq "$(nonzero_blocks range.raw)" ]
+        done
+}
+
+@test "without the option there are no folders of partitions" {
+        make_gpt a.raw
+        mkvma -o a.vma --device a=a.raw
+        mount_vmafs a.vma
+        [ "$(names_in "$MNT")" = disk-a.raw ]
+        run ! ls "$MNT/disk-a.parts"
+}
+
+@test "a partition says where it is and what, in its extended attributes" {
+        make_gpt a.raw
+        mkvma -o a.vma --device a=a.raw
+        mount_vmafs a.vma -o partitions
+        cat >expected <<'END'
+user.vmafs.filesystem="unknown"
+user.vmafs.label="EFI system"
+user.vmafs.length="1048576"
+user.vmafs.start="1048576"
+user.vmafs.type="C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+user.vmafs.uuid="00000000-0000-0000-0000-00000000AB01"
+END
+        diff expected <(getfattr -d "$MNT/disk-a.parts/1.raw" | grep user.vmafs)
+}
+
+@test "a disk without a table has an empty folder" {
+        make_data a.raw 1048576
+        mkvma -o a.vma --device a=a.raw
+        mount_vmafs a.vma -o partitions
+        [ "$(names_in "$MNT")" = "$(printf 'disk-a.parts\ndisk-a.raw')" ]
+        [ -z "$(names_in "$MNT/disk-a.parts")" ]
+        run ! cat "$MNT/disk-a.parts/1.raw"
+        [[ $output == *"No such file"* ]]
+}
+
+@test "what a table is damaged by is told by its folder" {
+        make_gpt_damaged a.raw
+        noise 512 2 | dd of=a.raw bs=512 seek=16383 conv=notrunc status=none
+        mkvma -o a.vma --device a=a.raw
+        mount_vmafs a.vma -o partitions
+        [ -z "$(names_in "$MNT/disk-a.parts")" ]
+        [ "$(getfattr --only-values -n user.vmafs.error "$MNT/disk-a.parts")" = 'neither copy of its GPT is sound' ]
+}
+
+@test "a table that is lost is an I/O error, and is told" {
+        make_mbr a.raw
+        mkvma -o a.vma --device a=a.raw --drop a:0
+        start_vmafs a.vma -o partitions
+        wait_indexed
+        run ls "$MNT/disk-a.parts"
+        [[ $output == *"Input/output error"* ]]
+        run cat "$MNT/disk-a.parts/1.raw"
+        [[ $output == *"Input/output error"* ]]
+        [[ $(getfattr --only-values -n user.vmafs.error "$MNT/disk-a.parts") == *"cannot be read"* ]]
+        grep -q 'the partition table at byte 0 of the disk cannot be read' "$LOG"
+        # The disk goes on.
+        cmp -i 65536 a.raw "$MNT/disk-a.raw"
+}
+
+@test "what is lost of a partition is an I/O error for its range alone" {
+        make_mbr a.raw
+        mkvma -o a.vma --device a=a.raw --drop a:72
+        mount_vmafs a.vma -o partitions,wait
+        cmp -n $((72 * 65536 - 8192 * 512)) -i $((8192 * 512)):0 a.raw "$MNT/disk-a.parts/3.raw"
+        run cat "$MNT/disk-a.parts/3.raw"
+        [[ $output == *"Input/output error"* ]]
+        cmp -i $((73 * 65536)):$((73 * 65536 - 8192 * 512)) -n 3000000 a.raw "$MNT/disk-a.parts/3.raw"
+        cmp -n 1024000 -i 32256:0 a.raw "$MNT/disk-a.parts/1.raw"
+}
+
+# The disk a.raw, whose clusters are in order, behind a gate that is closed after its header.
+mount_gated() {
+        local header
+
+        mkvma -o g.vma --device a=a.raw
+        header=$((0x$(od -An -tx1 -j 56 -N 4 g.vma | tr -d ' \n')))
+        mount_gatefs g.vma
+        gate open "$header"
+        start_vmafs "$GATED" -o index=none,partitions
+        wait_for 60 reads_blocked 1
+}
+
+# Does process $1 wait for the mount?
+waits() {
+        grep -qsE 'fuse|request_wait' "/proc/$1/wchan"
+}
+
+@test "a lookup, a listing and an attribute wait for the index, and block nobody" {
+        make_gpt a.raw
+        mount_gated
+        ls "$MNT/disk-a.parts" >listed 3>&- &
+        lister=$!
+        stat -c %s "$MNT/disk-a.parts/2.raw" >looked 3>&- &
+        looker=$!
+        wait_for 60 waits "$lister"
+        wait_for 60 waits "$looker"
+        # Others are answered meanwhile.
+        [ "$(stat -c %s "$MNT/disk-a.raw")" -eq 8388608 ]
+        [ -n "$(names_in "$MNT")" ]
+        [ ! -s listed ] && [ ! -s looked ]
+        gate open all
+        wait "$lister"
+        wait "$looker"
+        [ "$(cat listed)" = "$(printf '1.raw\n2.raw\n3.raw')" ]
+        [ "$(cat looked)" -eq $((4095 * 512)) ]
+        "$VMAFS" info --partitions --json g.vma >info.json
+        find_parts
+        parts_equal a.raw
+}
+
+@test "whoever waits for a table can be killed, and does not hold up the end of the mount" {
+        make_gpt a.raw
+        mount_gated
+        ls "$MNT/disk-a.parts" >/dev/null 2>&1 3>&- &
+        killed=$!
+        ls "$MNT/disk-a.parts" >ended 2>&1 3>&- &
+        waiting=$!
+        wait_for 60 waits "$killed"
+        wait_for 60 waits "$waiting"
+        kill -9 "$killed"
+        wait_for 60 has_ended "$killed"
+        kill -TERM "$DAEMON"
+        wait_for 60 has_ended "$waiting"
+        grep -q 'ls: ' ended
+        gate open all
+        wait_for 60 has_ended "$DAEMON"
+}
+
+@test "-o partitions of a folder is refused" {
+        mkdir m
+        run --separate-stderr "$VMAFS" . m -o partitions
+        [ "$status" -eq 2 ]
+        one_line_says 'partitions is for one archive'
+}
+
+# ---- extract and map ----
+
+@test "extract takes partitions, with the disk they are of and without" {
+        make_gpt a.raw
+        mkvma -o a.vma --device a=a.raw
+        zstd -qk a.vma
+        for archive in a.vma a.vma.zst; do
+                mkdir "of-$archive" "two-$archive"
+                "$VMAFS" extract -C "of-$archive" "$archive" 'disk-a.parts/*'
+                [ "$(names_in "of-$archive")" = disk-a.parts ]
+                "$VMAFS" info --partitions --json "$archive" >info.json
+                PARTS=of-$archive/disk-a.parts parts_equal a.raw
+                "$VMAFS" extract -C "two-$archive" "$archive" disk-a.raw disk-a.parts/2.raw
+                cmp a.raw "two-$archive/disk-a.raw"
+                cmp "of-$archive/disk-a.parts/2.raw" "two-$archive/disk-a.parts/2.raw"
+                "$VMAFS" extract -O "$archive" disk-a.parts/3.raw | cmp - "of-$archive/disk-a.parts/3.raw"
+        done
+        diff <(holes of-a.vma/disk-a.parts/1.raw) <(holes --nonzero of-a.vma/disk-a.parts/1.raw)
+}
+
+@test "extract and map of a partition that is not there are wrong usage" {
+        make_gpt a.raw
+        mkvma -o a.vma --device a=a.raw
+        echo conf >conf
+        mkvma -o none.vma --config a.conf=conf
+        for archive in a.vma none.vma; do
+                run --separate-stderr "$VMAFS" extract "$archive" disk-a.parts/9.raw
+                [ "$status" -eq 2 ]
+                one_line_says 'holds no file named disk-a.parts/9.raw'
+                run --separate-stderr "$VMAFS" extract -O "$archive" disk-a.parts/9.raw
+                [ "$status" -eq 2 ]
+                run --separate-stderr "$VMAFS" map "$archive" disk-a.parts/9.raw
+                [ "$status" -eq 2 ]
+                one_line_says 'holds no disk named disk-a.parts/9.raw'
+        done
+}
+
+@test "extract of a partition that has lost a part leaves it partial" {
+        make_mbr a.raw
+        mkvma -o a.vma --device a=a.raw --drop a:72
+        run --separate-stderr "$VMAFS" extract a.vma 'disk-a.parts/?.raw'
+        [ "$status" -eq 1 ]
+        [ "$(names_in disk-a.parts)" = "$(printf '1.raw\n2.raw\n3.raw.partial')" ]
+}
+
+@test "map of a partition says where in the archive it lies" {
+        make_mbr a.raw
+        mkvma -o a.vma --device a=a.raw
+        "$VMAFS" map --output=json a.vma disk-a.parts/1.raw >map.json
+        jq -e 'map(.length) | add == 1024000' map.json
+        jq -r '.[] | select(.offset) | "\(.start) \(.length) \(.offset)"' map.json >stored
+        [ -s stored ]
+        while read -r start length offset; do
+                cmp -n "$length" -i "$((start + 32256)):$offset" a.raw a.vma
+        done <stored
+}

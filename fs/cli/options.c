@@ -38,6 +38,7 @@ static const struct fuse_opt words[] = {
     FLAG("clone_fd", clone_fd),
     FLAG("nonempty", nonempty),
     FLAG("wait", wait),
+    FLAG("partitions", partitions),
     VALUE("recover=%s", recover),
     VALUE("index=%s", index),
     VALUE("cache=%s", cache),
@@ -227,6 +228,7 @@ static int parse_index(struct mount_options *o)
             opening_set(OPENING_BACKING, "-o ", o->backing, opening) != STATUS_OK)
                 return STATUS_USAGE;
         opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
+        opening->partitions = o->partitions != 0;
         opening->sidecar = INDEX_SIDECAR_USE;
         opening->sidecar_path = o->index;
         if (o->index && strcmp(o->index, "none") == 0)

@@ -20,6 +20,7 @@ struct mount_options {
         int clone_fd; /* a descriptor of the FUSE device for each thread */
         int nonempty;
         int wait; /* until the index is complete */
+        int partitions;
         int allow_other;
         bool rw, suid, dev; /* given; suid and dev also as nosuid and nodev */
         char *recover, *index, *cache, *threads, *window, *backing; /* as given, or NULL */

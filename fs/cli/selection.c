@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "index/index.h"
+#include "index/inside/parts.h"
 #include "index/tree/node.h"
 
 /* A name that contains wildcards also matches itself literally. */
@@ -55,4 +56,32 @@ struct disk *selection_find_disk(const char *word, const struct index *index)
                         by_device = d;
         }
         return by_device;
+}
+
+bool selection_is_inside(const char *word)
+{
+        return strstr(word, ".parts/") != NULL;
+}
+
+/* The next partition of any kind. */
+static struct disk *next_part(struct selection_walk *at)
+{
+        for (; at->disk < index_disk_count(at->index); at->disk++, at->part = 0) {
+                struct parted *p = index_parted(at->index, at->disk);
+
+                if (p && parted_load(p, NULL) == 0 && at->part < p->count)
+                        return &p->parts[at->part++].disk;
+        }
+        return NULL;
+}
+
+struct disk *selection_next_part(struct selection_walk *at, char *const *words, int count)
+{
+        struct disk *d;
+
+        while ((d = next_part(at)))
+                for (int i = 0; i < count; i++)
+                        if (selection_is_inside(words[i]) && matches(words[i], d->name))
+                                return d;
+        return NULL;
 }

@@ -4,6 +4,7 @@
 #define VMAFS_SELECTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct disk;
 struct index;
@@ -29,5 +30,20 @@ bool selection_has_any(const char *word, const struct index *index);
  * expanded.
  */
 struct disk *selection_find_disk(const char *word, const struct index *index);
+
+/*
+ * May WORD mean a partition, "disk-a.parts/1.raw"? Which there are is known once the index is
+ * sealed, if options.partitions was set.
+ */
+bool selection_is_inside(const char *word);
+
+/* A walk over all partitions of the disks of an index, which is sealed; begin with INDEX alone. */
+struct selection_walk {
+        const struct index *index;
+        size_t disk, part;
+};
+
+/* The next one that one of the COUNT words means; NULL: there is none. */
+struct disk *selection_next_part(struct selection_walk *at, char *const *words, int count);
 
 #endif

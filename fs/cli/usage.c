@@ -36,6 +36,7 @@ static const char help[] =
     "  -o recover=eio|zero  what is lost is an I/O error (default), or zeros\n"
     "  -o direct_io         bypass the page cache\n"
     "  -o wait              return when the whole archive is indexed; show how far it is\n"
+    "  -o partitions        show each disk's partitions as files, in a folder beside it\n"
     "  -o index=PATH|none   where the index is kept (default: the cache folder), or nowhere\n"
     "  -o cache=SIZE        memory for decoded data of a compressed archive (default: 256M)\n"
     "  -o threads=N         threads to decode with (default: one for each processor)\n"

@@ -76,7 +76,7 @@ complete -c vmafs -n '__vmafs_verb_in mount' -s d -d 'Print every FUSE request'
 complete -c vmafs -n '__vmafs_verb_in mount' -s s -d 'Answer with a single thread'
 complete -c vmafs -n '__vmafs_verb_in mount' -s o -x -d 'Mount options' -a '(__fish_append , \
     recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any \
-    keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait uid= gid= umask= allow_other)'
+    keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)'
 
 complete -c vmafs -n '__vmafs_verb_in info verify cache' -l json -d 'Print JSON'
 complete -c vmafs -n '__vmafs_verb_in info' -l partitions -d 'Print the partition tables'

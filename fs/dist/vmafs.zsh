@@ -29,6 +29,7 @@ _vmafs_mount_options() {
                 'keyfile[the key of an encrypted datastore]:file:_files' \
                 'passfile[the file with the password of the key]:file:_files' \
                 'direct_io[bypass the page cache]' \
+                'partitions[show the partitions of each disk as files]' \
                 'wait[return when the archive is indexed]' \
                 'clone_fd[a descriptor of the FUSE device for each thread]' \
                 'sandbox[keep no right that serving does not need]:on or off:(on off)' \

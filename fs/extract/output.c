@@ -74,7 +74,7 @@ static int write_disk(struct index *index, const char *path, struct disk *d)
         return STATUS_OK;
 }
 
-static int scan_and_write(struct index *index, const char *path, struct disk *d)
+static int scan(struct index *index, const char *path)
 {
         struct progress *progress = progress_start(index, "indexing");
         struct error err = {0};
@@ -82,9 +82,16 @@ static int scan_and_write(struct index *index, const char *path, struct disk *d)
 
         progress_stop(progress);
         if (rc == 0)
-                return write_disk(index, path, d);
+                return STATUS_OK;
         report_error(path, &err);
         return STATUS_FAILED;
+}
+
+static int scan_and_write(struct index *index, const char *path, struct disk *d)
+{
+        int status = scan(index, path);
+
+        return status == STATUS_OK ? write_disk(index, path, d) : status;
 }
 
 static int write_file(const struct index *index, const char *path, const struct index_file *f)
@@ -98,21 +105,45 @@ static int write_file(const struct index *index, const char *path, const struct 
         return STATUS_FAILED;
 }
 
+/* WORD means COUNT files, which is not 1. */
+static int report_count(const char *path, const char *word, size_t count)
+{
+        if (count == 0)
+                report("%s: holds no file named %s; vmafs info lists what it holds", path, word);
+        else
+                report("%s: %s means %zu files; -O takes one", path, word, count);
+        return STATUS_USAGE;
+}
+
+/* What partitions there are is known once the archive is indexed. */
+static int write_part(struct index *index, const char *path, const char *word)
+{
+        char *words[] = {(char *)(uintptr_t)word};
+        struct selection_walk walk = {.index = index};
+        struct disk *d, *found = NULL;
+        int status = scan(index, path);
+        size_t count = 0;
+
+        if (status != STATUS_OK)
+                return status;
+        for (; (d = selection_next_part(&walk, words, 1)); count++)
+                found = d;
+        return count == 1 ? write_disk(index, path, found) : report_count(path, word, count);
+}
+
 static int write_one(struct index *index, const char *path, const char *word)
 {
         const struct index_file *file = NULL;
         struct disk *disk = NULL;
         size_t count = find(index, word, &disk, &file);
 
+        if (count == 0 && selection_is_inside(word))
+                return write_part(index, path, word);
         if (count == 1 && disk)
                 return scan_and_write(index, path, disk);
         if (count == 1 && file)
                 return write_file(index, path, file);
-        if (count == 0)
-                report("%s: holds no file named %s; vmafs info lists what it holds", path, word);
-        else
-                report("%s: %s means %zu files; -O takes one", path, word, count);
-        return STATUS_USAGE;
+        return report_count(path, word, count);
 }
 
 int output_file(const char *path, const char *word, struct index_options *opening)
@@ -121,6 +152,7 @@ int output_file(const char *path, const char *word, struct index_options *openin
         int status;
 
         opening->sidecar = INDEX_SIDECAR_USE;
+        opening->partitions = selection_is_inside(word);
         status = opening_open(path, opening, -1, &o);
         if (status == STATUS_OK)
                 status = write_one(o.index, path, word);

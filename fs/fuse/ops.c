@@ -16,6 +16,8 @@
 #include "fs/fuse/read.h"
 #include "index/collection/datastore.h"
 #include "index/index.h"
+#include "index/inside/inside.h"
+#include "index/inside/parts.h"
 #include "index/tree/tree.h"
 
 /* Seconds. Nothing in the tree ever changes but what an unfinished index makes provisional. */
@@ -103,22 +105,87 @@ static bool answer_lookup(void *ctx, struct request *r)
         return true;
 }
 
+static void drop_name(struct request *r)
+{
+        free(steal_ptr(&r->name));
+}
+
+/* R, which was not answered, and needs NAME for that. */
+static void park_named(struct ops_context *c, struct request *r, const char *name)
+{
+        r->name = strdup(name);
+        r->failed = drop_name;
+        if (r->name)
+                park_add(c->park, r);
+        else
+                fuse_reply_err(r->req, ENOMEM);
+}
+
+/* The folder is filled once what is inside of a disk is known. */
+static bool is_fillable(void *ctx, struct request *r)
+{
+        (void)ctx;
+        return inside_ready(r->node);
+}
+
+static void reply_not_found(fuse_req_t req, int rc, bool final)
+{
+        struct fuse_entry_param none = {.entry_timeout = final ? FOREVER : SOON};
+
+        if (rc == -ENOENT)
+                fuse_reply_entry(req, &none); /* the kernel keeps that there is none */
+        else
+                fuse_reply_err(req, -rc);
+}
+
+static void fail_folder(const struct ops_context *c, const struct node *folder, int rc)
+{
+        if (rc != -ENOENT && index_parted_of(folder) && c->read_failed)
+                c->read_failed(c->owner, folder);
+}
+
+/* A lookup of R's name in its node, a folder that could not be filled at first. */
+static bool answer_lookup_inside(void *ctx, struct request *r)
+{
+        struct node *folder = r->node;
+        int rc = tree_lookup(folder, r->name, &r->node);
+
+        if (rc == -EAGAIN)
+                return false;
+        drop_name(r);
+        r->failed = NULL;
+        if (rc < 0) {
+                reply_not_found(r->req, rc, true);
+                fail_folder(ctx, folder, rc);
+                return true;
+        }
+        r->ready = NULL;
+        r->answer = answer_lookup;
+        r->failed = let_go;
+        return answer_lookup(ctx, r);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
         struct request r = {.req = req, .answer = answer_lookup, .failed = let_go};
         struct node *folder = node_of(req, parent);
-        bool final = view_folder_final(&context(req)->view, folder);
-        struct fuse_entry_param none = {.entry_timeout = final ? FOREVER : SOON};
-        int rc = final ? 0 : view_refresh(&context(req)->view, folder, name);
+        struct ops_context *c = context(req);
+        bool final = view_folder_final(&c->view, folder);
+        int rc = final ? 0 : view_refresh(&c->view, folder, name);
 
         if (rc == 0)
                 rc = tree_lookup(folder, name, &r.node);
-        if (rc == 0)
-                answer_or_park(context(req), &r);
-        else if (rc == -ENOENT)
-                fuse_reply_entry(req, &none); /* the kernel keeps that there is none */
-        else
-                fuse_reply_err(req, -rc);
+        if (rc == 0) {
+                answer_or_park(c, &r);
+        } else if (rc == -EAGAIN) {
+                r.node = folder;
+                r.ready = is_fillable;
+                r.answer = answer_lookup_inside;
+                park_named(c, &r, name);
+        } else {
+                reply_not_found(req, rc, final);
+                fail_folder(c, folder, rc);
+        }
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -190,16 +257,42 @@ static void reply_xattr(fuse_req_t req, const char *value, ssize_t len, size_t s
                 fuse_reply_buf(req, value, (size_t)len);
 }
 
-static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+/* May the file system of R's node, a partition, be told? */
+static bool is_tellable(void *ctx, struct request *r)
 {
-        cleanup_free char *value = malloc(size + 1);
+        struct disk *d = index_disk_of(r->node);
+
+        (void)ctx;
+        return !d || !part_of(d) || part_ready(part_of(d));
+}
+
+static bool answer_getxattr(void *ctx, struct request *r)
+{
+        struct ops_context *c = ctx;
+        cleanup_free char *value = malloc(r->size + 1);
+        ssize_t len = -ENOMEM;
 
         if (value)
-                reply_xattr(
-                    req, value,
-                    view_getxattr(&context(req)->view, node_of(req, ino), name, value, size), size);
-        else
-                fuse_reply_err(req, ENOMEM);
+                len = view_getxattr(&c->view, r->node, r->name, value, r->size);
+        if (len == -EAGAIN)
+                return false;
+        reply_xattr(r->req, value, len, r->size);
+        if (r->failed)
+                r->failed(r);
+        return true;
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+        struct request r = {.req = req,
+                            .node = node_of(req, ino),
+                            .size = size,
+                            .name = (char *)(uintptr_t)name,
+                            .ready = is_tellable,
+                            .answer = answer_getxattr};
+
+        if (!answer_getxattr(context(req), &r))
+                park_named(context(req), &r, name);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -216,23 +309,36 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 /* ---- directories ---- */
 
+static bool answer_opendir(void *ctx, struct request *r)
+{
+        const struct ops_context *c = ctx;
+        bool final = view_folder_final(&c->view, r->node);
+        struct fuse_file_info fi = {.cache_readdir = final, .keep_cache = final};
+        int rc = tree_open(r->node);
+
+        if (rc == -EAGAIN)
+                return false;
+        if (rc < 0) {
+                fuse_reply_err(r->req, -rc);
+                fail_folder(c, r->node, rc);
+        } else if (fuse_reply_open(r->req, &fi) == -ENOENT) {
+                tree_close(r->node); /* of an open that was interrupted no release follows */
+        }
+        return true;
+}
+
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        struct node *n = node_of(req, ino);
-        bool final = view_folder_final(&context(req)->view, n);
-        int rc = final ? 0 : view_refresh(&context(req)->view, n, NULL);
+        struct request r = {
+            .req = req, .node = node_of(req, ino), .ready = is_fillable, .answer = answer_opendir};
+        bool final = view_folder_final(&context(req)->view, r.node);
+        int rc = final ? 0 : view_refresh(&context(req)->view, r.node, NULL);
 
-        if (rc == 0)
-                rc = tree_open(n);
-        if (rc < 0) {
+        (void)fi;
+        if (rc < 0)
                 fuse_reply_err(req, -rc);
-                return;
-        }
-        fi->cache_readdir = final;
-        fi->keep_cache = final;
-        /* Of an open that was interrupted no release follows. */
-        if (fuse_reply_open(req, fi) == -ENOENT)
-                tree_close(n);
+        else
+                answer_or_park(context(req), &r);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

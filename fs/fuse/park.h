@@ -31,6 +31,7 @@ struct request {
         off_t offset; /* an answer may move it on, to where it must look again */
         size_t size;
         int whence;
+        char *name;       /* to look up, or of an attribute: a copy while it is parked, or NULL */
         uint64_t unknown; /* for ready: the first byte that was not known when it last asked */
 
         /*

@@ -12,6 +12,7 @@
 #include "index/collection/datastore.h"
 #include "index/collection/open_archives.h"
 #include "index/index.h"
+#include "index/inside/parts.h"
 #include "index/tree/tree.h"
 
 /* ---- attributes ---- */
@@ -126,7 +127,7 @@ static bool stat_in_folder(const struct view *v, const struct node *n, struct st
 
 bool view_stat(const struct view *v, struct node *n, struct stat *st)
 {
-        const struct disk *d = index_disk_of(n);
+        struct disk *d = index_disk_of(n);
 
         stat_node(v, n, st);
         if (v->archives)
@@ -138,6 +139,8 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
         /* Sealed is asked first: a size that it settled must not be missed. */
         if (d->provisional_size && !index_sealed(v->index))
                 return false;
+        if (part_of(d))
+                part_count(part_of(d));
         st->st_size = (off_t)d->size;
         st->st_blocks = (blkcnt_t)disk_allocated(d);
         return true;
@@ -165,7 +168,10 @@ void view_statfs(const struct view *v, struct statvfs *st)
 
 /* ---- extended attributes ---- */
 
-/* One of ours: its value of a node, as snprintf, or -1 where the node does not have it. */
+/*
+ * One of ours: its value of a node, as snprintf, -1 where the node does not have it, or -EAGAIN where
+ * that is not known yet.
+ */
 struct own_xattr {
         const char *name;
         int (*format)(const struct view *v, const struct node *n, char *out, size_t size);
@@ -188,8 +194,59 @@ static int format_compression(const struct view *v, const struct node *n, char *
         return snprintf(out, size, "%s", index_compression(v->index));
 }
 
+/* The partition that N is, or NULL. */
+static struct part *partition(const struct view *v, const struct node *n)
+{
+        struct disk *d = v->index ? index_disk_of(n) : NULL;
+
+        return d ? part_of(d) : NULL;
+}
+
+static int format_start(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        const struct part *p = partition(v, n);
+
+        return p ? snprintf(out, size, "%" PRIu64, p->entry->start) : -1;
+}
+
+static int format_length(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        const struct part *p = partition(v, n);
+
+        return p ? snprintf(out, size, "%" PRIu64, p->entry->len) : -1;
+}
+
+static int format_type(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        const struct part *p = partition(v, n);
+
+        return p ? snprintf(out, size, "%s", p->entry->type) : -1;
+}
+
+static int format_label(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        const struct part *p = partition(v, n);
+
+        return p && p->entry->name[0] ? snprintf(out, size, "%s", p->entry->name) : -1;
+}
+
+static int format_filesystem(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        struct part *p = partition(v, n);
+        const char *name;
+        int rc = p ? part_filesystem(p, &name) : -1;
+
+        if (rc == -EAGAIN)
+                return rc;
+        return rc == 0 ? snprintf(out, size, "%s", name ? name : "unknown") : -1;
+}
+
 static int format_uuid(const struct view *v, const struct node *n, char *out, size_t size)
 {
+        const struct part *p = partition(v, n);
+
+        if (p)
+                return snprintf(out, size, "%s", p->entry->uuid);
         if (n->parent != n || !v->index)
                 return -1;
         return snprintf(out, size, "%s", index_info(v->index)->uuid);
@@ -231,8 +288,11 @@ static int format_device(const struct view *v, const struct node *n, char *out, 
 
 static int format_error(const struct view *v, const struct node *n, char *out, size_t size)
 {
+        struct parted *p = v->index ? index_parted_of(n) : NULL;
         char why[512];
 
+        if (p)
+                return parted_why(p, why, sizeof why) ? snprintf(out, size, "%s", why) : -1;
         if (v->archives)
                 return archives_why(v->archives, n, why, sizeof why)
                            ? snprintf(out, size, "%s", why)
@@ -242,10 +302,19 @@ static int format_error(const struct view *v, const struct node *n, char *out, s
 }
 
 static const struct own_xattr own_xattrs[] = {
-    {"user.vmafs.format", format_format}, {"user.vmafs.compression", format_compression},
-    {"user.vmafs.uuid", format_uuid},     {"user.vmafs.ctime", format_ctime},
-    {"user.vmafs.index", format_index},   {"user.vmafs.device", format_device},
-    {"user.vmafs.error", format_error},   {"user.vmafs.decoded", format_decoded},
+    {"user.vmafs.format", format_format},
+    {"user.vmafs.compression", format_compression},
+    {"user.vmafs.uuid", format_uuid},
+    {"user.vmafs.ctime", format_ctime},
+    {"user.vmafs.index", format_index},
+    {"user.vmafs.device", format_device},
+    {"user.vmafs.start", format_start},
+    {"user.vmafs.length", format_length},
+    {"user.vmafs.type", format_type},
+    {"user.vmafs.label", format_label},
+    {"user.vmafs.filesystem", format_filesystem},
+    {"user.vmafs.error", format_error},
+    {"user.vmafs.decoded", format_decoded},
 };
 
 enum { OWN_XATTRS = sizeof own_xattrs / sizeof *own_xattrs };
@@ -324,6 +393,8 @@ ssize_t view_getxattr(const struct view *v, const struct node *n, const char *na
 
                 if (strcmp(own_xattrs[i].name, name) == 0)
                         len = own_xattrs[i].format(v, n, value, sizeof value);
+                if (len == -EAGAIN)
+                        return len;
                 if (len >= 0)
                         return give(value, (size_t)len, out, size);
         }
@@ -359,9 +430,12 @@ ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, si
                 return rc;
         }
 
-        for (size_t i = 0; i < OWN_XATTRS; i++)
-                if (own_xattrs[i].format(v, n, value, sizeof value) >= 0)
+        for (size_t i = 0; i < OWN_XATTRS; i++) {
+                int rc = own_xattrs[i].format(v, n, value, sizeof value);
+
+                if (rc >= 0 || rc == -EAGAIN)
                         len = add_name(own_xattrs[i].name, len, out, size);
+        }
         while (next_recorded(n, &at, &r))
                 len = add_name(r.name, len, out, size);
         return (ssize_t)len;

@@ -51,7 +51,7 @@ void view_statfs(const struct view *v, struct statvfs *st);
 
 /*
  * Write the value of N's attribute NAME to OUT, which has SIZE bytes. Returns its length, even if
- * that is more than SIZE (then OUT is unused), or -ENODATA.
+ * that is more than SIZE (then OUT is unused), -ENODATA, or -EAGAIN: it is not known yet.
  */
 ssize_t view_getxattr(const struct view *v, const struct node *n, const char *name, char *out,
                       size_t size);

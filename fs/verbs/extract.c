@@ -28,6 +28,7 @@
 #include "fs/print/report.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
+#include "index/owner.h"
 
 /* How many files of disks may be open at a time, at least and at most. */
 enum { OPEN_MIN = 4, OPEN_MAX = 256 };
@@ -48,6 +49,7 @@ struct extract {
         bool force;
         char **wanted; /* names; none: everything is wanted */
         int wanted_count;
+        bool inside;                 /* some may be partitions */
         struct target *targets;      /* one a disk */
         size_t open_count, open_max; /* of the targets */
         struct writer *writer;
@@ -286,11 +288,9 @@ static int finish_target(struct extract *x, struct target *t, const struct entry
 /*
  * Copy LEN bytes of E. If something cannot be read, leave it out and mark the target as failed.
  */
-static int copy_extent(struct extract *x, struct disk *d, uint64_t pos,
+static int copy_extent(struct extract *x, struct target *t, struct disk *d, uint64_t pos,
                        const struct volume_extent *e, uint64_t len)
 {
-        struct target *t = &x->targets[d->number];
-
         for (uint64_t at = 0; at < len;) {
                 size_t n = (size_t)min_u64(WRITER_SIZE, len - at);
                 void *buffer = writer_buffer(x->writer);
@@ -323,7 +323,7 @@ static int copy_part(void *ctx, struct disk *disk, uint64_t pos, const struct vo
                 return 0;
         rc = reopen_target(x, t);
         if (rc == 0)
-                return copy_extent(x, disk, pos, e, min_u64(e->len, size - pos));
+                return copy_extent(x, t, disk, pos, e, min_u64(e->len, size - pos));
         x->unopened = t;
         return rc;
 }
@@ -510,16 +510,109 @@ static int extract_files(struct extract *x)
         return status;
 }
 
+static int report_unnamed(const struct extract *x, const char *word)
+{
+        report("%s: holds no file named %s; vmafs info lists what it holds", x->archive, word);
+        return STATUS_USAGE;
+}
+
+/* Is WORD no name of what the archive itself holds, but perhaps of a partition? */
+static bool is_inside(const struct extract *x, const char *word)
+{
+        return selection_is_inside(word) && !selection_has_any(word, x->index);
+}
+
 static int check_wanted(const struct extract *x)
 {
+        for (int i = 0; i < x->wanted_count; i++)
+                if (!selection_has_any(x->wanted[i], x->index) && !is_inside(x, x->wanted[i]))
+                        return report_unnamed(x, x->wanted[i]);
+        return STATUS_OK;
+}
+
+/* ---- partitions ---- */
+
+/* Copy D, a partition, whose index is sealed. */
+static int copy_part_of(struct extract *x, struct target *t, struct disk *d)
+{
+        struct volume_extent e;
+        int rc = writer_new(&x->writer), unwritten, fd;
+
+        if (rc < 0)
+                return rc;
+        for (uint64_t pos = 0; pos < d->size && rc == 0; pos += e.len) {
+                if (disk_extent(d, pos, d->size - pos, &e) < 0 || e.kind == VOLUME_LOST)
+                        t->failed = true;
+                else if (e.kind != VOLUME_ZERO)
+                        rc = copy_extent(x, t, d, pos, &e, e.len);
+        }
+        unwritten = writer_drain(x->writer, &fd);
+        writer_free(steal_ptr(&x->writer));
+        rc = rc < 0 ? rc : unwritten;
+        return rc == 0 && ftruncate(t->file.fd, (off_t)d->size) < 0 ? -errno : rc;
+}
+
+static int extract_part(struct extract *x, struct disk *d)
+{
+        struct target t = {.file.fd = -1};
+        struct entry e = disk_entry(d);
+        int status = make_folder(x, d->folder), rc;
+
+        if (status == STATUS_OK)
+                status = open_target(x, &t, &e);
+        if (status != STATUS_OK)
+                return status;
+        rc = copy_part_of(x, &t, d);
+        if (rc == 0)
+                return finish_target(x, &t, &e);
+        close(t.file.fd);
+        return report_file(x, &t, rc);
+}
+
+/* Does each word that may mean a partition mean one? */
+static int check_parts(const struct extract *x)
+{
         for (int i = 0; i < x->wanted_count; i++) {
-                if (selection_has_any(x->wanted[i], x->index))
-                        continue;
-                report("%s: holds no file named %s; vmafs info lists what it holds", x->archive,
-                       x->wanted[i]);
-                return STATUS_USAGE;
+                struct selection_walk walk = {.index = x->index};
+
+                if (is_inside(x, x->wanted[i]) && !selection_next_part(&walk, &x->wanted[i], 1))
+                        return report_unnamed(x, x->wanted[i]);
         }
         return STATUS_OK;
+}
+
+/* Index the archive, unless the disks were extracted on the way. */
+static int seal(struct extract *x)
+{
+        struct error err = {0};
+        struct progress *progress;
+        int rc;
+
+        if (index_sealed(x->index))
+                return STATUS_OK;
+        progress = progress_start(x->index, "indexing");
+        rc = index_scan(x->index, NULL, &err);
+        progress_stop(progress);
+        if (rc == 0)
+                return STATUS_OK;
+        report_error(x->archive, &err);
+        return STATUS_FAILED;
+}
+
+/* Where partitions are is known once all is indexed, so they are no part of the one pass. */
+static int extract_parts(struct extract *x)
+{
+        struct selection_walk walk = {.index = x->index};
+        int status = seal(x);
+        struct disk *d;
+
+        if (status == STATUS_OK)
+                status = check_parts(x);
+        if (status != STATUS_OK)
+                return status;
+        while (!x->hopeless && (d = selection_next_part(&walk, x->wanted, x->wanted_count)))
+                status = worse(status, extract_part(x, d));
+        return status;
 }
 
 /*
@@ -558,6 +651,8 @@ static int extract(struct extract *x)
                 status = extract_files(x);
                 if (!x->hopeless)
                         status = worse(status, extract_disks(x));
+                if (!x->hopeless && x->inside)
+                        status = worse(status, extract_parts(x));
         }
         for (size_t i = 0; i < disks; i++)
                 if (targets[i].file.fd >= 0)
@@ -599,6 +694,18 @@ static int extract_stored(const struct extract *x, const struct datastore_words 
         return store_extract(&stored);
 }
 
+/* For partitions alone no pass over the whole archive is needed, if it has an index. */
+static void choose_opening(struct extract *x, struct index_options *opening)
+{
+        int inside = 0;
+
+        for (int i = 0; i < x->wanted_count; i++)
+                inside += selection_is_inside(x->wanted[i]);
+        x->inside = opening->partitions = inside > 0;
+        if (inside && inside == x->wanted_count)
+                opening->sidecar = INDEX_SIDECAR_USE;
+}
+
 int verb_extract(int argc, char **argv)
 {
         static const struct option options[] = {
@@ -632,6 +739,7 @@ int verb_extract(int argc, char **argv)
         if (to_stdout)
                 return x.wanted_count == 1 ? output_file(x.archive, x.wanted[0], &opening)
                                            : usage_error("extract -O needs one file");
+        choose_opening(&x, &opening);
         status = start_maker(&x);
         if (status != STATUS_OK)
                 return status;

@@ -21,6 +21,7 @@
 #include "fs/print/report.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
+#include "index/inside/parts.h"
 
 enum map_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_PICTURE };
 
@@ -71,6 +72,26 @@ static void draw(struct disk *d)
         picture_print_legend(&p);
 }
 
+static int report_unnamed(const char *path, const char *name)
+{
+        report("%s: holds no disk named %s; vmafs info lists what it holds", path, name);
+        return STATUS_USAGE;
+}
+
+/* The partition called NAME, of which what is stored is counted; or NULL. */
+static struct disk *find_part(const struct index *index, const char *name)
+{
+        struct selection_walk walk = {.index = index};
+        struct disk *d;
+
+        while ((d = selection_next_part(&walk, (char *const[]){(char *)(uintptr_t)name}, 1)))
+                if (strcmp(d->name, name) == 0)
+                        break;
+        if (d)
+                part_count(part_of(d));
+        return d;
+}
+
 static int map_disk(struct index *index, const char *path, const char *name, enum map_output output)
 {
         struct map_lines lines = {.json = output == OUTPUT_JSON,
@@ -81,10 +102,8 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
         struct progress *progress;
         int rc;
 
-        if (!d) {
-                report("%s: holds no disk named %s; vmafs info lists what it holds", path, name);
-                return STATUS_USAGE;
-        }
+        if (!d && !selection_is_inside(name))
+                return report_unnamed(path, name);
         progress = progress_start(index, "indexing");
         rc = index_scan(index, NULL, &err);
         progress_stop(progress);
@@ -92,7 +111,9 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
                 report_error(path, &err);
                 return STATUS_FAILED;
         }
-        rc = 0;
+        d = d ? d : find_part(index, name);
+        if (!d)
+                return report_unnamed(path, name);
         if (output == OUTPUT_PICTURE)
                 draw(d);
         else
@@ -170,6 +191,7 @@ int verb_map(int argc, char **argv)
                 return map_stored(&stored, &words, argv[optind], argv[optind + 1], output);
         if (stored.since)
                 return usage_error("--changed-since is for disks of a datastore");
+        opening.partitions = selection_is_inside(argv[optind + 1]);
         status = opening_open(argv[optind], &opening, -1, &o);
         if (status == STATUS_OK)
                 status = map_disk(o.index, argv[optind], argv[optind + 1], output);

@@ -35,6 +35,7 @@
 #include "fs/fuse/member.h"
 #include "fs/fuse/ops.h"
 #include "fs/fuse/park.h"
+#include "fs/fuse/refresh.h"
 #include "fs/print/report.h"
 #include "fs/process/daemon.h"
 #include "fs/process/descriptors.h"
@@ -45,12 +46,14 @@
 #include "fs/process/mounter.h"
 #include "fs/process/mountpoint.h"
 #include "fs/process/sandbox.h"
+#include "fs/verbs/mount_log.h"
 #include "fs/verbs/mount_wait.h"
 #include "fs/verbs/verbs.h"
 #include "index/collection/archives.h"
 #include "index/collection/datastore.h"
 #include "index/collection/open_archives.h"
 #include "index/index.h"
+#include "index/inside/parts.h"
 #include "index/site.h"
 #include "index/tree/node.h"
 
@@ -105,25 +108,7 @@ static void refresh_kernel(struct mount *m)
 
         if (m->ending)
                 return;
-        for (size_t i = 0; i < index_disk_count(m->index); i++)
-                fuse_lowlevel_notify_inval_inode(
-                    m->session, ops_nodeid(index_disk(m->index, i)->node), from, 0);
-}
-
-static void log_damage(const struct mount *m)
-{
-        const struct index_damage *list;
-        uint64_t lost = 0;
-
-        for (size_t i = 0; i < index_disk_count(m->index); i++)
-                lost += index_disk(m->index, i)->totals.lost;
-        if (index_damages(m->index, &list))
-                log_line(&m->log, LOG_WARNING, "at byte %" PRIu64 ": %s", list[0].offset,
-                         list[0].text);
-        if (lost)
-                log_line(&m->log, LOG_WARNING,
-                         "%" PRIu64 " bytes are lost and read as %s; vmafs verify names them", lost,
-                         index_recover_zero(m->index) ? "ZEROS (recover=zero)" : "I/O errors");
+        refresh_disks(m->session, m->index, from);
 }
 
 /* Log why a read failed, once for each cause: the kernel repeats a failed read page by page. */
@@ -137,6 +122,8 @@ static void log_read_failure(void *owner, const struct node *n)
 
         if (m->archives)
                 known = archives_why(m->archives, n, err.text, sizeof err.text);
+        else if (m->index && index_parted_of(n))
+                known = parted_why(index_parted_of(n), err.text, sizeof err.text);
         else if (m->index)
                 known = index_read_failure(m->index, &err);
         else
@@ -285,7 +272,7 @@ static void *scan_archive(void *arg)
                 log_line(&m->log, LOG_ERR,
                          "indexing failed: %s; what is not indexed reads as an I/O error",
                          err.text);
-        log_damage(m);
+        mount_log_damage(&m->log, m->index);
         log_sidecar(m);
         refresh_kernel(m);
         /* One that was loaded may have to be quarantined later. */
@@ -728,14 +715,22 @@ static int run_session(struct mount *m)
         _exit(status); /* do not free anything: a started thread may be using it */
 }
 
+static int find_content(struct mount *m)
+{
+        bool folder = folder_is_one(m->options.archive);
+
+        if (!folder && !stored_is_folder(m->options.archive))
+                return find_archive(m);
+        if (!m->options.partitions)
+                return folder ? find_folder(m) : find_datastore(m);
+        report("%s: is a folder; -o partitions is for one archive", m->options.archive);
+        return STATUS_USAGE;
+}
+
 static int run(struct mount *m)
 {
-        int status;
+        int status = find_content(m);
 
-        if (folder_is_one(m->options.archive))
-                status = find_folder(m);
-        else
-                status = stored_is_folder(m->options.archive) ? find_datastore(m) : find_archive(m);
         if (status == STATUS_OK)
                 status = mountpoint_open(m->options.mountpoint, m->options.nonempty, &m->point);
         if (status != STATUS_OK)

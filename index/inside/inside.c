@@ -70,13 +70,6 @@ void inside_free(struct index *index)
         array_free(&index->parted);
 }
 
-static void set_node(struct part *part, struct node *n)
-{
-        scoped_lock(&part->parted->lock);
-
-        part->disk.node = n;
-}
-
 static int fill_parts(struct parted *p, struct node *folder)
 {
         int rc = parted_load(p, NULL);
@@ -89,11 +82,11 @@ static int fill_parts(struct parted *p, struct node *folder)
                 rc = tree_add(folder, &e, INO_OF(p->disk->number) + part->entry->number,
                               &part->disk, &n);
                 if (rc == 0)
-                        set_node(part, n);
+                        part_set_node(part, n);
         }
         /* The tree frees the nodes of a folder that is not filled. */
         for (size_t i = 0; i < p->count && rc < 0; i++)
-                set_node(&p->parts[i], NULL);
+                part_set_node(&p->parts[i], NULL);
         return rc;
 }
 
@@ -101,4 +94,11 @@ int inside_fill(void *ctx, struct node *folder)
 {
         (void)ctx;
         return fill_parts(index_parted_of(folder), folder);
+}
+
+bool inside_ready(const struct node *folder)
+{
+        struct parted *p = index_parted_of(folder);
+
+        return !p || parted_ready(p);
 }

@@ -6,6 +6,8 @@
 #ifndef VMAFS_INSIDE_H
 #define VMAFS_INSIDE_H
 
+#include <stdbool.h>
+
 struct index;
 struct node;
 
@@ -17,5 +19,8 @@ void inside_free(struct index *index);
 
 /* tree_ops.fill; CTX is the index. -EAGAIN where what it takes is not known yet. */
 int inside_fill(void *ctx, struct node *folder);
+
+/* May it give anything but -EAGAIN for FOLDER? Reads no archive. */
+bool inside_ready(const struct node *folder);
 
 #endif

@@ -202,20 +202,41 @@ bool parted_why(struct parted *p, char *out, size_t size)
 
 /* ---- file systems ---- */
 
-/* What D, which is P's disk or a partition of it, has. */
-static int look(struct parted *p, struct disk *d, struct inside_look *l, const char **out)
+/* Is L done? Then *OUT is what was found. */
+static bool was_looked(struct parted *p, const struct inside_look *l, const char **out)
 {
         scoped_lock(&p->lock);
+
+        *out = l->name;
+        return l->done;
+}
+
+static void keep_look(struct parted *p, struct inside_look *l, const char *name)
+{
+        scoped_lock(&p->lock);
+
+        l->name = name;
+        l->done = true;
+}
+
+/*
+ * What D, which is P's disk or a partition of it, has. Without the lock: reading may take its time,
+ * and others only want to know the size.
+ */
+static int look(struct parted *p, struct disk *d, struct inside_look *l, const char **out)
+{
         bool sealed = index_sealed(d->index);
         struct asked a = ask(d->volume);
-        int rc = 0;
+        int rc;
 
-        if (!l->done) {
-                rc = filesystem_look(&a.base, &l->name);
-                rc = judge(d->index, &a, sealed, rc, &l->wanted);
-                l->done = rc == 0;
-        }
-        *out = rc == 0 ? l->name : NULL;
+        if (was_looked(p, l, out))
+                return 0;
+        rc = filesystem_look(&a.base, out);
+        rc = judge(d->index, &a, sealed, rc, &l->wanted);
+        if (rc == 0)
+                keep_look(p, l, *out);
+        else
+                *out = NULL;
         return rc;
 }
 
@@ -238,12 +259,33 @@ bool part_ready(struct part *p)
 
 void part_count(struct part *p)
 {
-        struct disk *d = &p->disk;
-
-        if (!index_sealed(d->index))
+        if (p->counted || !index_sealed(p->disk.index))
                 return;
         scoped_lock(&p->parted->lock);
-        if (!d->counted)
-                observe_count(d->index, d);
-        d->counted = true;
+        if (!p->counted)
+                observe_count(p->disk.index, &p->disk);
+        p->counted = true;
+}
+
+/* ---- nodes ---- */
+
+size_t parted_count(struct parted *p)
+{
+        scoped_lock(&p->lock);
+
+        return p->count;
+}
+
+void part_set_node(struct part *p, struct node *n)
+{
+        scoped_lock(&p->parted->lock);
+
+        p->disk.node = n;
+}
+
+struct node *part_node(struct part *p)
+{
+        scoped_lock(&p->parted->lock);
+
+        return p->disk.node;
 }

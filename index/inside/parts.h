@@ -38,6 +38,7 @@ struct part {
         const struct partition *entry; /* in its disk's table */
         struct parted *parted;
         struct inside_look look;
+        _Atomic bool counted; /* disk.totals are known */
 };
 
 /* What is inside of a disk. */
@@ -87,5 +88,12 @@ bool part_ready(struct part *p);
 
 /* Count what is stored of P and lost, if the index is sealed and that was not done yet. */
 void part_count(struct part *p);
+
+/* How many partitions P has by now. */
+size_t parted_count(struct parted *p);
+
+/* The node that P has in the tree, which stays, or NULL. */
+void part_set_node(struct part *p, struct node *n);
+struct node *part_node(struct part *p);
 
 #endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/fuse/refresh.h"
+
+#include "fs/fuse/ops.h"
+#include "index/index.h"
+#include "index/inside/parts.h"
+
+static void refresh_parts(struct fuse_session *session, struct parted *p, off_t from)
+{
+        size_t count = p ? parted_count(p) : 0;
+
+        for (size_t i = 0; i < count; i++) {
+                const struct node *n = part_node(&p->parts[i]);
+
+                if (n)
+                        fuse_lowlevel_notify_inval_inode(session, ops_nodeid(n), from, 0);
+        }
+}
+
+void refresh_disks(struct fuse_session *session, const struct index *index, off_t from)
+{
+        for (size_t i = 0; i < index_disk_count(index); i++) {
+                fuse_lowlevel_notify_inval_inode(session, ops_nodeid(index_disk(index, i)->node),
+                                                 from, 0);
+                refresh_parts(session, index_parted(index, i), from);
+        }
+}
