@@ -82,7 +82,7 @@ static bool is_low(uint32_t unit)
 /* NAME_UNITS of UTF-16 at P. Half a pair becomes U+FFFD. */
 static void format_name(char out[PARTITION_NAME_LEN], const uint8_t *p)
 {
-        for (unsigned i = 0; i < NAME_UNITS; i++) {
+        for (size_t i = 0; i < NAME_UNITS; i++) {
                 uint32_t unit = load_le16(p + 2 * i);
                 uint32_t after = i + 1 < NAME_UNITS ? load_le16(p + 2 * (i + 1)) : 0;
 
