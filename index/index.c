@@ -511,6 +511,11 @@ struct parted *index_parted(const struct index *index, size_t i)
         return i < index->parted.count ? index->parted.items[i] : NULL;
 }
 
+struct groups *index_groups(const struct index *index)
+{
+        return index->groups;
+}
+
 size_t index_folder_count(const struct index *index)
 {
         return index->folders.count;

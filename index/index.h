@@ -23,6 +23,7 @@
 
 struct archive_info;
 struct error;
+struct groups;
 struct index;
 struct node;
 struct parted;
@@ -190,6 +191,9 @@ struct parted *index_parted_of(const struct node *n);
 
 /* The same of disk number I; NULL: options.partitions was not set. */
 struct parted *index_parted(const struct index *index, size_t i);
+
+/* The volume groups on its disks; NULL likewise. */
+struct groups *index_groups(const struct index *index);
 
 size_t index_folder_count(const struct index *index);
 const struct index_folder *index_folder(const struct index *index, size_t i);

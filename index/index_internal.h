@@ -24,6 +24,7 @@
 
 struct ahead;
 struct builder;
+struct groups;
 struct journal;
 struct sidecar;
 struct site;
@@ -45,6 +46,7 @@ struct index {
         ARRAY(struct index_folder *) folders;
         ARRAY(struct disk *) disks;
         ARRAY(struct parted *) parted;          /* one for each disk, or none */
+        struct groups *groups;                  /* of volumes, or NULL */
         ARRAY(struct index_file *) file_blocks; /* of FILES_PER_BLOCK each: they do not move */
         size_t file_count;
 

@@ -86,7 +86,11 @@ make_archives() {
         echo start=64,size=100 | sfdisk -q b.raw
         mkvma -o table.vma --device a=b.raw
         "$VMAFS" info --json --partitions table.vma >info-table.json
-        for archive in no-table table; do
+        zstd -dq "$DATA/lvm/physical-volume.zst" -o p.raw
+        truncate -s 32M p.raw
+        mkvma -o group.vma --device a=p.raw
+        "$VMAFS" info --json --partitions group.vma >info-group.json
+        for archive in no-table table group; do
                 differences info info-$archive.json >found
                 cat found
                 [ ! -s found ]

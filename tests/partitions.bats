@@ -247,7 +247,7 @@ END
         make_data a.raw 1048576
         mkvma -o a.vma --device a=a.raw
         mount_vmafs a.vma -o partitions
-        [ "$(names_in "$MNT")" = "$(printf 'disk-a.parts\ndisk-a.raw')" ]
+        [ "$(names_in "$MNT")" = "$(printf 'disk-a.parts\ndisk-a.raw\nlvm')" ]
         [ -z "$(names_in "$MNT/disk-a.parts")" ]
         run ! cat "$MNT/disk-a.parts/1.raw"
         [[ $output == *"No such file"* ]]

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "index/index.h"
+#include "index/inside/groups.h"
 #include "index/inside/parts.h"
 #include "index/tree/node.h"
 
@@ -60,11 +61,10 @@ struct disk *selection_find_disk(const char *word, const struct index *index)
 
 bool selection_is_inside(const char *word)
 {
-        return strstr(word, ".parts/") != NULL;
+        return strstr(word, ".parts/") || strncmp(word, "lvm/", 4) == 0;
 }
 
-/* The next partition of any kind. */
-static struct disk *next_part(struct selection_walk *at)
+static struct disk *next_partition(struct selection_walk *at)
 {
         for (; at->disk < index_disk_count(at->index); at->disk++, at->part = 0) {
                 struct parted *p = index_parted(at->index, at->disk);
@@ -73,6 +73,26 @@ static struct disk *next_part(struct selection_walk *at)
                         return &p->parts[at->part++].disk;
         }
         return NULL;
+}
+
+static struct disk *next_logical(struct selection_walk *at)
+{
+        struct groups *g = index_groups(at->index);
+
+        if (!g || groups_load(g) < 0)
+                return NULL;
+        for (; at->group < g->count; at->group++, at->part = 0)
+                if (at->part < g->list[at->group].count)
+                        return &g->list[at->group].volumes[at->part++].part.disk;
+        return NULL;
+}
+
+/* The next partition, or after all of them the next logical volume. */
+static struct disk *next_part(struct selection_walk *at)
+{
+        struct disk *d = next_partition(at);
+
+        return d ? d : next_logical(at);
 }
 
 struct disk *selection_next_part(struct selection_walk *at, char *const *words, int count)

@@ -32,15 +32,15 @@ bool selection_has_any(const char *word, const struct index *index);
 struct disk *selection_find_disk(const char *word, const struct index *index);
 
 /*
- * May WORD mean a partition, "disk-a.parts/1.raw"? Which there are is known once the index is
- * sealed, if options.partitions was set.
+ * May WORD mean a partition, "disk-a.parts/1.raw", or a logical volume, "lvm/guestvg/root.raw"?
+ * Which there are is known once the index is sealed, if options.partitions was set.
  */
 bool selection_is_inside(const char *word);
 
-/* A walk over all partitions of the disks of an index, which is sealed; begin with INDEX alone. */
+/* A walk over all of them in an index, which is sealed; begin with INDEX alone. */
 struct selection_walk {
         const struct index *index;
-        size_t disk, part;
+        size_t disk, group, part;
 };
 
 /* The next one that one of the COUNT words means; NULL: there is none. */

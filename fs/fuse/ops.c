@@ -124,8 +124,7 @@ static void park_named(struct ops_context *c, struct request *r, const char *nam
 /* The folder is filled once what is inside of a disk is known. */
 static bool is_fillable(void *ctx, struct request *r)
 {
-        (void)ctx;
-        return inside_ready(r->node);
+        return inside_ready(((const struct ops_context *)ctx)->view.index, r->node);
 }
 
 static void reply_not_found(fuse_req_t req, int rc, bool final)
@@ -177,7 +176,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
                 rc = tree_lookup(folder, name, &r.node);
         if (rc == 0) {
                 answer_or_park(c, &r);
-        } else if (rc == -EAGAIN) {
+        } else if (rc == -EAGAIN && c->view.index) {
                 r.node = folder;
                 r.ready = is_fillable;
                 r.answer = answer_lookup_inside;
@@ -316,7 +315,7 @@ static bool answer_opendir(void *ctx, struct request *r)
         struct fuse_file_info fi = {.cache_readdir = final, .keep_cache = final};
         int rc = tree_open(r->node);
 
-        if (rc == -EAGAIN)
+        if (rc == -EAGAIN && c->view.index)
                 return false;
         if (rc < 0) {
                 fuse_reply_err(r->req, -rc);

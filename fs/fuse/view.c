@@ -8,10 +8,12 @@
 
 #include "archive/bytes.h"
 #include "archive/format.h"
+#include "archive/inside/lvm.h"
 #include "index/collection/archives.h"
 #include "index/collection/datastore.h"
 #include "index/collection/open_archives.h"
 #include "index/index.h"
+#include "index/inside/groups.h"
 #include "index/inside/parts.h"
 #include "index/tree/tree.h"
 
@@ -206,28 +208,28 @@ static int format_start(const struct view *v, const struct node *n, char *out, s
 {
         const struct part *p = partition(v, n);
 
-        return p ? snprintf(out, size, "%" PRIu64, p->entry->start) : -1;
+        return p && p->entry ? snprintf(out, size, "%" PRIu64, p->entry->start) : -1;
 }
 
 static int format_length(const struct view *v, const struct node *n, char *out, size_t size)
 {
         const struct part *p = partition(v, n);
 
-        return p ? snprintf(out, size, "%" PRIu64, p->entry->len) : -1;
+        return p && p->entry ? snprintf(out, size, "%" PRIu64, p->entry->len) : -1;
 }
 
 static int format_type(const struct view *v, const struct node *n, char *out, size_t size)
 {
         const struct part *p = partition(v, n);
 
-        return p ? snprintf(out, size, "%s", p->entry->type) : -1;
+        return p && p->entry ? snprintf(out, size, "%s", p->entry->type) : -1;
 }
 
 static int format_label(const struct view *v, const struct node *n, char *out, size_t size)
 {
         const struct part *p = partition(v, n);
 
-        return p && p->entry->name[0] ? snprintf(out, size, "%s", p->entry->name) : -1;
+        return p && p->entry && p->entry->name[0] ? snprintf(out, size, "%s", p->entry->name) : -1;
 }
 
 static int format_filesystem(const struct view *v, const struct node *n, char *out, size_t size)
@@ -246,7 +248,7 @@ static int format_uuid(const struct view *v, const struct node *n, char *out, si
         const struct part *p = partition(v, n);
 
         if (p)
-                return snprintf(out, size, "%s", p->entry->uuid);
+                return snprintf(out, size, "%s", p->entry ? p->entry->uuid : p->logical->id);
         if (n->parent != n || !v->index)
                 return -1;
         return snprintf(out, size, "%s", index_info(v->index)->uuid);
@@ -293,6 +295,8 @@ static int format_error(const struct view *v, const struct node *n, char *out, s
 
         if (p)
                 return parted_why(p, why, sizeof why) ? snprintf(out, size, "%s", why) : -1;
+        if (v->index && groups_why(v->index, n, why, sizeof why))
+                return snprintf(out, size, "%s", why);
         if (v->archives)
                 return archives_why(v->archives, n, why, sizeof why)
                            ? snprintf(out, size, "%s", why)

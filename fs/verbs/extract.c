@@ -46,6 +46,7 @@ struct extract {
         const char *dir;             /* path, for messages */
         struct extract_helper maker; /* below DIR */
         uint32_t *folders;           /* archive folder number -> the maker's number; 0: none yet */
+        size_t folder_count;
         bool force;
         char **wanted; /* names; none: everything is wanted */
         int wanted_count;
@@ -599,6 +600,23 @@ static int seal(struct extract *x)
         return STATUS_FAILED;
 }
 
+/* Volume groups have got folders only now. */
+static int add_folders(struct extract *x)
+{
+        size_t count = index_folder_count(x->index) + 1;
+        uint32_t *grown = calloc(count, sizeof *grown);
+
+        if (!grown) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        memcpy(grown, x->folders, x->folder_count * sizeof *grown);
+        free(x->folders);
+        x->folders = grown;
+        x->folder_count = count;
+        return STATUS_OK;
+}
+
 /* Where partitions are is known once all is indexed, so they are no part of the one pass. */
 static int extract_parts(struct extract *x)
 {
@@ -608,6 +626,8 @@ static int extract_parts(struct extract *x)
 
         if (status == STATUS_OK)
                 status = check_parts(x);
+        if (status == STATUS_OK)
+                status = add_folders(x);
         if (status != STATUS_OK)
                 return status;
         while (!x->hopeless && (d = selection_next_part(&walk, x->wanted, x->wanted_count)))
@@ -628,32 +648,39 @@ static size_t open_targets_max(void)
         return (size_t)max_u64(min_u64(limit.rlim_cur / 4, OPEN_MAX), OPEN_MIN);
 }
 
+static int extract_all(struct extract *x)
+{
+        int status = make_folders(x);
+
+        if (status != STATUS_OK)
+                return status;
+        status = extract_files(x);
+        if (!x->hopeless)
+                status = worse(status, extract_disks(x));
+        if (!x->hopeless && x->inside)
+                status = worse(status, extract_parts(x));
+        return status;
+}
+
 static int extract(struct extract *x)
 {
         size_t disks = index_disk_count(x->index);
         cleanup_free struct target *targets = calloc(disks + 1, sizeof *targets);
-        cleanup_free uint32_t *folders = calloc(index_folder_count(x->index) + 1, sizeof *folders);
         int status = check_wanted(x);
 
         if (status != STATUS_OK)
                 return status;
-        if (!targets || !folders) {
+        x->folder_count = index_folder_count(x->index) + 1;
+        x->folders = calloc(x->folder_count, sizeof *x->folders);
+        if (!targets || !x->folders) {
                 report("out of memory");
                 return STATUS_FAILED;
         }
         for (size_t i = 0; i < disks; i++)
                 targets[i].file.fd = -1;
         x->targets = targets;
-        x->folders = folders;
         x->open_max = open_targets_max();
-        status = make_folders(x);
-        if (status == STATUS_OK) {
-                status = extract_files(x);
-                if (!x->hopeless)
-                        status = worse(status, extract_disks(x));
-                if (!x->hopeless && x->inside)
-                        status = worse(status, extract_parts(x));
-        }
+        status = extract_all(x);
         for (size_t i = 0; i < disks; i++)
                 if (targets[i].file.fd >= 0)
                         close(targets[i].file.fd);
@@ -748,6 +775,7 @@ int verb_extract(int argc, char **argv)
                 x.index = o.index;
                 status = extract(&x);
         }
+        free(x.folders);
         opening_close(&o);
         extract_helper_end(&x.maker);
         return status;

@@ -162,6 +162,8 @@ static void print_human(const struct index *index, const struct manifests *manif
                 if (index_parted(index, i))
                         info_partitions_print(index_parted(index, i));
         }
+        if (index_groups(index))
+                info_groups_print(index_groups(index));
         for (size_t i = 0; i < index_file_count(index); i++) {
                 const struct index_file *f = index_file(index, i);
 
@@ -234,14 +236,14 @@ static int print_json(const struct index *index, const struct manifests *manifes
                       const char *path)
 {
         const struct archive_info *info = index_info(index);
-        json_t *root =
-            json_pack("{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "archive",
-                      json_text(path), "format", index_format(index), "compression",
-                      index_compression(index), "uuid", json_text_or_null(info->uuid), "ctime",
-                      (json_int_t)info->ctime, "note", json_text_or_null(info->note), "size",
-                      (json_int_t)index_archive_size(index), "guest", guest_json(index), "index",
-                      index_json(index), "manifests", manifests_names_json(manifests), "disks",
-                      disks_json(index), "files", files_json(index));
+        json_t *root = json_pack(
+            "{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "archive",
+            json_text(path), "format", index_format(index), "compression", index_compression(index),
+            "uuid", json_text_or_null(info->uuid), "ctime", (json_int_t)info->ctime, "note",
+            json_text_or_null(info->note), "size", (json_int_t)index_archive_size(index), "guest",
+            guest_json(index), "index", index_json(index), "manifests",
+            manifests_names_json(manifests), "disks", disks_json(index), "volume-groups",
+            info_groups_json(index_groups(index)), "files", files_json(index));
 
         return json_print(root);
 }

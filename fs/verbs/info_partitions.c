@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "archive/error.h"
+#include "archive/inside/lvm.h"
 #include "archive/inside/partitions.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
+#include "index/inside/groups.h"
 #include "index/inside/parts.h"
 
 /* The partition of P's ENTRY, or NULL: it is none that is shown as a file. */
@@ -38,6 +40,15 @@ static const char *whole_of(struct parted *p)
         if (p->table.list.count == 0)
                 parted_filesystem(p, &name);
         return name;
+}
+
+/* What of G is shown as a file of L, or NULL. */
+static struct logical *find_logical(const struct group *g, const struct lvm_logical *l)
+{
+        for (size_t i = 0; i < g->count; i++)
+                if (g->volumes[i].part.logical == l)
+                        return &g->volumes[i];
+        return NULL;
 }
 
 /* ---- for a person ---- */
@@ -108,6 +119,39 @@ void info_partitions_print(struct parted *p)
                 printf("unknown: %s\n", err.text);
 }
 
+static void print_logical(const struct group *g, const struct lvm_logical *l)
+{
+        struct logical *v = find_logical(g, l);
+        const char *filesystem = v ? filesystem_of(&v->part) : NULL;
+        char size[32];
+
+        printf("%14s", "");
+        print_name(l->name);
+        printf(" %s", report_size(l->size, size));
+        if (l->problem[0])
+                printf("; it %s\n", l->problem);
+        else
+                printf(", %s\n", filesystem ? filesystem : "-");
+}
+
+void info_groups_print(struct groups *g)
+{
+        if (groups_load(g) < 0)
+                return;
+        for (size_t i = 0; i < g->count; i++) {
+                const struct lvm_group *lvm = g->list[i].lvm;
+
+                printf("%-14s", "volume group:");
+                print_name(lvm->name);
+                if (lvm->left_out)
+                        printf("; %zu more volumes are not shown", lvm->left_out);
+                putchar('\n');
+                for (size_t k = 0; k < lvm->logical.count; k++)
+                        if (lvm->logical.items[k].visible)
+                                print_logical(&g->list[i], &lvm->logical.items[k]);
+        }
+}
+
 /* ---- for a script ---- */
 
 static json_t *partition_json(const struct parted *p, const struct partition *e)
@@ -154,4 +198,36 @@ json_t *info_partitions_json(struct parted *p)
         return json_pack("{s:o, s:o}", "partition-table",
                          loaded ? table_json(p) : unknown_json(&err), "filesystem",
                          json_text_or_null(loaded ? whole_of(p) : NULL));
+}
+
+static json_t *logical_json(const struct group *g, const struct lvm_logical *l)
+{
+        struct logical *v = find_logical(g, l);
+
+        return json_pack("{s:o, s:o, s:I, s:o, s:o, s:o}", "name", json_text(l->name), "file",
+                         json_text_or_null(v ? v->part.disk.name : NULL), "size",
+                         (json_int_t)l->size, "uuid", json_text_or_null(l->id), "filesystem",
+                         json_text_or_null(v ? filesystem_of(&v->part) : NULL), "problem",
+                         json_text_or_null(l->problem));
+}
+
+static json_t *group_json(const struct group *g)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < g->lvm->logical.count; i++)
+                if (g->lvm->logical.items[i].visible)
+                        json_array_append_new(list, logical_json(g, &g->lvm->logical.items[i]));
+        return json_pack("{s:o, s:o, s:I, s:o}", "name", json_text(g->lvm->name), "uuid",
+                         json_text_or_null(g->lvm->id), "left-out", (json_int_t)g->lvm->left_out,
+                         "volumes", list);
+}
+
+json_t *info_groups_json(struct groups *g)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; g && groups_load(g) == 0 && i < g->count; i++)
+                json_array_append_new(list, group_json(&g->list[i]));
+        return list;
 }

@@ -9,10 +9,12 @@
 #include "archive/cleanup.h"
 #include "archive/entry.h"
 #include "index/index_internal.h"
+#include "index/inside/groups.h"
 #include "index/inside/parts.h"
 #include "index/tree/tree.h"
 
 /* Far from those of what the archive holds. Each disk has room for its partitions' numbers. */
+#define GROUPS_INO     (UINT64_C(1) << 41)
 #define FIRST_INO      (UINT64_C(1) << 40)
 #define INO_OF(number) (FIRST_INO + ((uint64_t)(number) << 16))
 
@@ -52,6 +54,18 @@ static int add_folder(struct index *index, struct disk *d)
         return array_add(&index->parted, parted);
 }
 
+/* The folder of volume groups. */
+static int add_groups(struct index *index)
+{
+        static const struct entry e = {.name = "lvm", .mode = S_IFDIR, .later = true};
+        struct node *n;
+        int rc = tree_add(tree_root(index->tree), &e, GROUPS_INO, NULL, &n);
+
+        if (rc == 0)
+                rc = intake_place_folder(index, n);
+        return rc < 0 ? rc : groups_new(index, n->content, &index->groups);
+}
+
 int inside_begin(struct index *index)
 {
         int rc = 0;
@@ -60,11 +74,12 @@ int inside_begin(struct index *index)
         tree_limit(index->tree, SIZE_MAX);
         for (size_t i = 0; i < index->disks.count && rc == 0; i++)
                 rc = add_folder(index, index->disks.items[i]);
-        return rc;
+        return rc == 0 && index->disks.count ? add_groups(index) : rc;
 }
 
 void inside_free(struct index *index)
 {
+        groups_free(index->groups);
         for (size_t i = 0; i < index->parted.count; i++)
                 parted_free(index->parted.items[i]);
         array_free(&index->parted);
@@ -90,15 +105,64 @@ static int fill_parts(struct parted *p, struct node *folder)
         return rc;
 }
 
-int inside_fill(void *ctx, struct node *folder)
+static int fill_group(struct groups *g, size_t number, struct node *folder)
 {
-        (void)ctx;
-        return fill_parts(index_parted_of(folder), folder);
+        struct group *group = &g->list[number];
+        struct entry e = {.name = group->folder->leaf, .mode = S_IFDIR};
+        uint64_t ino = GROUPS_INO + ((number + 1) << 16);
+        struct node *n, *below;
+        int rc = tree_add(folder, &e, ino, group->folder, &below);
+
+        for (size_t i = 0; i < group->count && rc == 0; i++) {
+                struct part *part = &group->volumes[i].part;
+
+                e = (struct entry){.name = part->disk.leaf, .size = part->disk.size};
+                rc = tree_add(below, &e, ino + i + 1, &part->disk, &n);
+                if (rc == 0)
+                        part_set_node(part, n);
+        }
+        return rc;
 }
 
-bool inside_ready(const struct node *folder)
+static void forget_nodes(struct groups *g)
+{
+        for (size_t i = 0; i < g->count; i++)
+                for (size_t k = 0; k < g->list[i].count; k++)
+                        part_set_node(&g->list[i].volumes[k].part, NULL);
+}
+
+static int fill_groups(struct groups *g, struct node *folder)
+{
+        int rc = groups_load(g);
+
+        if (rc < 0)
+                return rc;
+        for (size_t i = 0; i < g->count && rc == 0; i++)
+                rc = fill_group(g, i, folder);
+        if (rc < 0)
+                forget_nodes(g);
+        return rc;
+}
+
+/* Is N the folder of volume groups? */
+static struct groups *groups_of(const struct index *index, const struct node *n)
+{
+        return index->groups && n->content == index->groups->folder ? index->groups : NULL;
+}
+
+int inside_fill(void *ctx, struct node *folder)
+{
+        struct groups *g = groups_of(ctx, folder);
+
+        return g ? fill_groups(g, folder) : fill_parts(index_parted_of(folder), folder);
+}
+
+bool inside_ready(const struct index *index, const struct node *folder)
 {
         struct parted *p = index_parted_of(folder);
+        struct groups *g = groups_of(index, folder);
 
+        if (g)
+                return groups_ready(g);
         return !p || parted_ready(p);
 }

@@ -20,7 +20,7 @@ void inside_free(struct index *index);
 /* tree_ops.fill; CTX is the index. -EAGAIN where what it takes is not known yet. */
 int inside_fill(void *ctx, struct node *folder);
 
-/* May it give anything but -EAGAIN for FOLDER? Reads no archive. */
-bool inside_ready(const struct node *folder);
+/* May it give anything but -EAGAIN for FOLDER of INDEX's tree? Reads no archive. */
+bool inside_ready(const struct index *index, const struct node *folder);
 
 #endif

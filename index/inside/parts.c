@@ -15,13 +15,6 @@
 
 #define KNOWN UINT64_MAX /* nothing is wanted that was not known */
 
-/* A volume that remembers where it was last asked: there it was not known, if it then failed so. */
-struct asked {
-        struct volume base;
-        struct volume *below;
-        uint64_t last;
-};
-
 static int asked_extent(struct volume *v, uint64_t pos, uint64_t len, struct volume_extent *out)
 {
         struct asked *a = (struct asked *)v;
@@ -37,7 +30,7 @@ static int asked_read(struct volume *v, void *buf, size_t len, uint64_t pos)
         return a->below->ops->read(a->below, buf, len, pos);
 }
 
-static struct asked ask(struct volume *below)
+struct asked ask(struct volume *below)
 {
         static const struct volume_ops ops = {.extent = asked_extent, .read = asked_read};
 
@@ -45,12 +38,8 @@ static struct asked ask(struct volume *below)
                               .below = below};
 }
 
-/*
- * Something was read of A, with RC, after the index was SEALED or not. RC, or what it means then;
- * *WANTED becomes the byte to wait for.
- */
-static int judge(struct index *index, const struct asked *a, bool sealed, int rc,
-                 _Atomic uint64_t *wanted)
+int asked_judge(struct index *index, const struct asked *a, bool sealed, int rc,
+                _Atomic uint64_t *wanted)
 {
         *wanted = rc == -EAGAIN && !sealed ? a->last : KNOWN;
         if (rc == -EAGAIN && sealed)
@@ -59,7 +48,7 @@ static int judge(struct index *index, const struct asked *a, bool sealed, int rc
         return rc == 0 ? index_check(index) : rc;
 }
 
-static bool is_known(struct disk *d, uint64_t wanted)
+bool asked_known(struct disk *d, uint64_t wanted)
 {
         return wanted == KNOWN || index_sealed(d->index) ||
                (!d->provisional_size && disk_first_unknown(d, wanted, wanted + 1) > wanted);
@@ -100,28 +89,36 @@ void parted_free(struct parted *p)
         free(p);
 }
 
-static int init_part(struct parted *p, struct part *part, const struct partition *entry)
+int part_init(struct part *p, struct index *index, struct volume *v,
+              const struct index_folder *folder, const char *name, pthread_mutex_t *lock)
 {
-        struct disk *d = &part->disk;
-        int len = asprintf(&d->name, "%s/%u.raw", p->folder->name, entry->number);
+        struct disk *d = &p->disk;
 
-        if (len < 0) {
+        if (asprintf(&d->name, "%s/%s", folder->name, name) < 0) {
                 d->name = NULL;
                 return -ENOMEM;
         }
-        part_volume_init(&part->volume, p->disk->volume, entry->start, entry->len);
-        part->entry = entry;
-        part->parted = p;
-        part->look.wanted = KNOWN;
+        p->look.wanted = KNOWN;
+        p->lock = lock;
         d->kind = CONTENT_DISK;
         d->is_part = true;
-        d->folder = p->folder->number;
+        d->folder = folder->number;
         d->leaf = strrchr(d->name, '/') + 1;
         d->number = DISK_NONE;
-        d->size = entry->len;
-        d->index = p->disk->index;
-        d->volume = &part->volume.base;
+        d->size = v->size;
+        d->index = index;
+        d->volume = v;
         return 0;
+}
+
+static int init_partition(struct parted *p, struct part *part, const struct partition *entry)
+{
+        char name[32];
+
+        snprintf(name, sizeof name, "%u.raw", entry->number);
+        part_volume_init(&part->volume, p->disk->volume, entry->start, entry->len);
+        part->entry = entry;
+        return part_init(part, p->disk->index, &part->volume.base, p->folder, name, &p->lock);
 }
 
 /* Under lock: the table was read. */
@@ -135,7 +132,7 @@ static int make_parts(struct parted *p)
 
                 if (entry->len == 0 || entry->extended)
                         continue;
-                if (init_part(p, &p->parts[p->count], entry) < 0)
+                if (init_partition(p, &p->parts[p->count], entry) < 0)
                         return -ENOMEM;
                 p->count++;
         }
@@ -156,7 +153,7 @@ static int load(struct parted *p)
                 return -EAGAIN;
         }
         rc = partition_table_read(&a.base, &p->table, &p->failure);
-        rc = judge(d->index, &a, sealed, rc, &p->wanted);
+        rc = asked_judge(d->index, &a, sealed, rc, &p->wanted);
         if (rc == 0)
                 rc = make_parts(p);
         if (rc < 0) {
@@ -184,7 +181,7 @@ int parted_load(struct parted *p, struct error *err)
 
 bool parted_ready(struct parted *p)
 {
-        return is_known(p->disk, p->wanted);
+        return asked_known(p->disk, p->wanted);
 }
 
 bool parted_why(struct parted *p, char *out, size_t size)
@@ -203,38 +200,38 @@ bool parted_why(struct parted *p, char *out, size_t size)
 /* ---- file systems ---- */
 
 /* Is L done? Then *OUT is what was found. */
-static bool was_looked(struct parted *p, const struct inside_look *l, const char **out)
+static bool was_looked(pthread_mutex_t *lock, const struct inside_look *l, const char **out)
 {
-        scoped_lock(&p->lock);
+        scoped_lock(lock);
 
         *out = l->name;
         return l->done;
 }
 
-static void keep_look(struct parted *p, struct inside_look *l, const char *name)
+static void keep_look(pthread_mutex_t *lock, struct inside_look *l, const char *name)
 {
-        scoped_lock(&p->lock);
+        scoped_lock(lock);
 
         l->name = name;
         l->done = true;
 }
 
 /*
- * What D, which is P's disk or a partition of it, has. Without the lock: reading may take its time,
- * and others only want to know the size.
+ * What D has. Without the lock, which guards L: reading may take its time, and others only want to
+ * know the size.
  */
-static int look(struct parted *p, struct disk *d, struct inside_look *l, const char **out)
+static int look(pthread_mutex_t *lock, struct disk *d, struct inside_look *l, const char **out)
 {
         bool sealed = index_sealed(d->index);
         struct asked a = ask(d->volume);
         int rc;
 
-        if (was_looked(p, l, out))
+        if (was_looked(lock, l, out))
                 return 0;
         rc = filesystem_look(&a.base, out);
-        rc = judge(d->index, &a, sealed, rc, &l->wanted);
+        rc = asked_judge(d->index, &a, sealed, rc, &l->wanted);
         if (rc == 0)
-                keep_look(p, l, *out);
+                keep_look(lock, l, *out);
         else
                 *out = NULL;
         return rc;
@@ -242,17 +239,17 @@ static int look(struct parted *p, struct disk *d, struct inside_look *l, const c
 
 int parted_filesystem(struct parted *p, const char **out)
 {
-        return look(p, p->disk, &p->look, out);
+        return look(&p->lock, p->disk, &p->look, out);
 }
 
 int part_filesystem(struct part *p, const char **out)
 {
-        return look(p->parted, &p->disk, &p->look, out);
+        return look(p->lock, &p->disk, &p->look, out);
 }
 
 bool part_ready(struct part *p)
 {
-        return is_known(&p->disk, p->look.wanted);
+        return asked_known(&p->disk, p->look.wanted);
 }
 
 /* ---- what is stored ---- */
@@ -261,7 +258,7 @@ void part_count(struct part *p)
 {
         if (p->counted || !index_sealed(p->disk.index))
                 return;
-        scoped_lock(&p->parted->lock);
+        scoped_lock(p->lock);
         if (!p->counted)
                 observe_count(p->disk.index, &p->disk);
         p->counted = true;
@@ -278,14 +275,14 @@ size_t parted_count(struct parted *p)
 
 void part_set_node(struct part *p, struct node *n)
 {
-        scoped_lock(&p->parted->lock);
+        scoped_lock(p->lock);
 
         p->disk.node = n;
 }
 
 struct node *part_node(struct part *p)
 {
-        scoped_lock(&p->parted->lock);
+        scoped_lock(p->lock);
 
         return p->disk.node;
 }

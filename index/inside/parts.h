@@ -22,21 +22,23 @@
 
 struct index;
 struct index_folder;
+struct lvm_logical;
 struct parted;
 
 /* Which file system something has, once it was looked for. */
 struct inside_look {
-        bool done;               /* the lock of the parted */
+        bool done;               /* the lock of what has it */
         const char *name;        /* as filesystem_look; the lock, until done */
         _Atomic uint64_t wanted; /* the byte that was not known when it was last looked for */
 };
 
-/* A partition that is shown as a file. */
+/* A partition, or a logical volume (groups.h), that is shown as a file. */
 struct part {
-        struct disk disk; /* first: index_disk_of its node; named "disk-a.parts/1.raw" */
-        struct part_volume volume;
-        const struct partition *entry; /* in its disk's table */
-        struct parted *parted;
+        struct disk disk;          /* first: index_disk_of its node; named "disk-a.parts/1.raw" */
+        struct part_volume volume; /* of a partition */
+        const struct partition *entry;     /* of a partition: in its disk's table; or NULL */
+        const struct lvm_logical *logical; /* of a logical volume, or NULL */
+        pthread_mutex_t *lock;             /* its parted's, or its groups' */
         struct inside_look look;
         _Atomic bool counted; /* disk.totals are known */
 };
@@ -54,6 +56,32 @@ struct parted {
         _Atomic uint64_t wanted;      /* as in inside_look, for the table */
         struct inside_look look;      /* of the disk as a whole */
 };
+
+/*
+ * What P is, which is zeroed, has the content V, and is shown in FOLDER as NAME. 0 or -ENOMEM.
+ * free(disk.name) in any case.
+ */
+int part_init(struct part *p, struct index *index, struct volume *v,
+              const struct index_folder *folder, const char *name, pthread_mutex_t *lock);
+
+/* A volume that remembers where it was last asked: there it was not known, if that failed so. */
+struct asked {
+        struct volume base;
+        struct volume *below;
+        uint64_t last;
+};
+
+struct asked ask(struct volume *below);
+
+/*
+ * Something was read of A, with RC, after the index was SEALED or not. RC, or what it means then;
+ * *WANTED becomes the byte to wait for.
+ */
+int asked_judge(struct index *index, const struct asked *a, bool sealed, int rc,
+                _Atomic uint64_t *wanted);
+
+/* Is the byte WANTED of D, which asked_judge has set, known by now? */
+bool asked_known(struct disk *d, uint64_t wanted);
 
 /* FOLDER is where D's partitions are shown; both outlive *OUT. 0 or -ENOMEM. */
 int parted_new(struct disk *d, const struct index_folder *folder, struct parted **out);
