@@ -331,7 +331,7 @@ static void test_legs_that_multiply_end(void **state)
                         at += sprintf(at, "\"m%u\", 0, ", i + 1);
                 at += sprintf(at, "] } }");
         }
-        strcpy(at, "m6 { segment1 { start_extent = 0 extent_count = 4 type = \"thin\" } }");
+        sprintf(at, "m6 { segment1 { start_extent = 0 extent_count = 4 type = \"thin\" } }");
         assert_string_equal(problem(text, "m0"), "is in a group of too many segments");
         free(text);
 }
