@@ -50,12 +50,20 @@ VALGRINDED ?= format qcow2 tar vma vma_header vma_salvage vmdk vmdk_damage exten
 PACKAGES  := fuse3 libcrypto jansson libzstd libxxhash zlib lzo2 libcap-ng libseccomp
 # Optional, a faster inflate: ISAL= leaves it out where it is installed.
 ISAL       = $(eval ISAL := $(shell $(PKG_CONFIG) --exists libisal && echo libisal))$(ISAL)
+# Optional, three compressions: likewise XZ=, BZIP2= and LZ4=. Debian's libbz2 has no file for
+# pkg-config.
+XZ         = $(eval XZ := $(shell $(PKG_CONFIG) --exists liblzma && echo liblzma))$(XZ)
+LZ4        = $(eval LZ4 := $(shell $(PKG_CONFIG) --exists liblz4 && echo liblz4))$(LZ4)
+BZIP2      = $(eval BZIP2 := $(shell echo '\#include <bzlib.h>' | \
+             $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -lbz2))$(BZIP2)
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 # Asked for when it is first needed, which in `make setup demo` is after setup has installed it.
-PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(ISAL)) \
-             $(if $(ISAL),-DVMAFS_ISAL))$(PKG_CFLAGS)
-PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL)))$(PKG_LIBS)
+FOUND      = $(PACKAGES) $(ISAL) $(XZ) $(LZ4)
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(FOUND)) \
+             $(if $(ISAL),-DVMAFS_ISAL) $(if $(XZ),-DVMAFS_XZ) $(if $(BZIP2),-DVMAFS_BZIP2) \
+             $(if $(LZ4),-DVMAFS_LZ4))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(FOUND)) $(BZIP2))$(PKG_LIBS)
 
 CPPFLAGS_ALL = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVMAFS_VERSION='"$(VERSION)"' -I. \
              $(PKG_CFLAGS) $(CPPFLAGS)
@@ -122,7 +130,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # A codec is tested alone, with a builder that only records what it names.
-CODEC_TESTS := $(filter %/test_gzip %/test_gzip_isal %/test_lzop %/test_lzop_format,$(UNIT_BIN))
+CODEC_TESTS := $(filter %/test_gzip %/test_gzip_isal %/test_lzop %/test_lzop_format %/test_xz \
+               %/test_bzip2 %/test_lz4,$(UNIT_BIN))
 $(CODEC_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(STANDINS) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
@@ -158,7 +167,7 @@ fuzz-targets: $(FUZZ_BIN)
 
 # A fuzz target is linked twice: with libFuzzer, and with a main() that runs it over files. Codecs
 # that are tested alone have a builder that only records; the others want points that are dense.
-FUZZ_ALONE  := gzip lzop
+FUZZ_ALONE  := gzip lzop xz bzip2 lz4
 FUZZ_WRAP   := $(foreach f,builder_new advance wanted spacing,-Wl,--wrap=restart_$(f))
 FUZZ_SHARED := $(call object,tests/fuzz/dense_points.c tests/fuzz/mutate_vma.c tests/fuzz/read_disk.c \
                  tests/fuzz/read_image.c)

@@ -85,7 +85,7 @@ struct codec_piece {
 #define CODEC_MARGIN 16 /* bytes, see codec_ops.decode */
 
 struct codec_ops {
-        const char *name; /* "zstd", "gzip", "lzop" */
+        const char *name; /* "zstd", "gzip" … */
 
         /* Does a stream that starts with these LEN bytes (up to 64) belong to this codec? */
         bool (*probe)(const void *head, size_t len);
@@ -186,5 +186,9 @@ struct codec_ops {
 extern const struct codec_ops zstd_codec;
 extern const struct codec_ops gzip_codec;
 extern const struct codec_ops lzop_codec;
+/* Each only where its library was there when vmafs was built. */
+extern const struct codec_ops xz_codec;
+extern const struct codec_ops bzip2_codec;
+extern const struct codec_ops lz4_codec;
 
 #endif

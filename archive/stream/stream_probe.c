@@ -11,9 +11,10 @@
 
 /* All codecs. The first bytes decide which one is used. */
 static const struct codec_ops *const codecs[] = {
-    &zstd_codec,
-    &gzip_codec,
-    &lzop_codec,
+    &zstd_codec,  &gzip_codec, &lzop_codec,
+#ifdef VMAFS_XZ
+    &xz_codec,
+#endif
 };
 
 const struct codec_ops *stream_codec(const void *head, size_t len)
