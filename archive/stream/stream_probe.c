@@ -15,6 +15,9 @@ static const struct codec_ops *const codecs[] = {
 #ifdef VMAFS_XZ
     &xz_codec,
 #endif
+#ifdef VMAFS_BZIP2
+    &bzip2_codec,
+#endif
 };
 
 const struct codec_ops *stream_codec(const void *head, size_t len)
