@@ -18,6 +18,9 @@ static const struct codec_ops *const codecs[] = {
 #ifdef VMAFS_BZIP2
     &bzip2_codec,
 #endif
+#ifdef VMAFS_LZ4
+    &lz4_codec,
+#endif
 };
 
 const struct codec_ops *stream_codec(const void *head, size_t len)

@@ -278,6 +278,36 @@ static void test_lzop(void **state)
         }
 }
 
+#ifdef VMAFS_XZ
+static void test_xz(void **state)
+{
+        struct setting t = {.codec = &xz_codec, .plain = fixture_mixture(16 * MIB, 6)};
+        (void)state;
+
+        t.z = fixture_pipe(t.plain, "xz -0 -T2 --block-size=1MiB -c");
+        assert_true(interrupt_always(&t) > 5);
+        interrupt_once_each(&t, 10 * MIB);
+        t.z.data[t.z.len - 30] ^= 1; /* in the index */
+        interrupt_once_each(&t, 12 * MIB);
+        release(&t);
+}
+#endif
+
+#ifdef VMAFS_BZIP2
+static void test_bzip2(void **state)
+{
+        struct setting t = {.codec = &bzip2_codec, .plain = fixture_mixture(8 * MIB, 6)};
+        (void)state;
+
+        t.z = fixture_pipe(t.plain, "bzip2 -9 -c");
+        assert_true(interrupt_always(&t) > 3);
+        interrupt_once_each(&t, 6 * MIB);
+        t.z.data[t.z.len - 3] ^= 1; /* the stream's checksum */
+        interrupt_once_each(&t, 6 * MIB);
+        release(&t);
+}
+#endif
+
 /* A changed byte after the place, or a wrong checksum at the end, is noticed all the same. */
 static void test_damage_is_noticed(void **state)
 {
@@ -407,6 +437,12 @@ int main(void)
             cmocka_unit_test(test_gzip),
             cmocka_unit_test(test_gzip_of_many_members),
             cmocka_unit_test(test_lzop),
+#ifdef VMAFS_XZ
+            cmocka_unit_test(test_xz),
+#endif
+#ifdef VMAFS_BZIP2
+            cmocka_unit_test(test_bzip2),
+#endif
             cmocka_unit_test(test_damage_is_noticed),
             cmocka_unit_test(test_wrong_state),
             cmocka_unit_test(test_notes),
