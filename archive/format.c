@@ -11,6 +11,7 @@
 #include "archive/foreign.h"
 #include "archive/probe.h"
 #include "archive/source/source.h"
+#include "archive/stream/stream.h"
 
 #define ENTRY(ops) &ops,
 static const struct format *const formats[] = {FORMATS(ENTRY)};
@@ -59,13 +60,12 @@ static size_t without(const char *name, size_t len, const char *extension)
 
 char *archive_disk_name(const char *name)
 {
-        static const char *const compressions[] = {".zst", ".gz", ".lzo"};
         size_t len = strlen(name);
         const char *dot;
         char *out;
 
-        for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++)
-                len = without(name, len, compressions[i]);
+        for (const char *const *s = stream_suffixes; *s; s++)
+                len = without(name, len, *s);
         dot = memrchr(name, '.', len);
         if (dot && dot != name)
                 len = (size_t)(dot - name);

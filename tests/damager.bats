@@ -15,6 +15,11 @@ no_wrong_byte() {
         no_wrong_byte vma,vma-live none,gz,zst,lzo
 }
 
+@test "no wrong byte of what is compressed with xz, bzip2 or lz4, mounted and extracted" {
+        no_wrong_byte vma-live,tar-raw xz,bz2,lz4-blocks
+        no_wrong_byte qcow2 xz-one,lz4
+}
+
 @test "no wrong byte of damaged tar archives, mounted and extracted" {
         no_wrong_byte tar-raw,tar-qcow2,ova none,gz,zst
 }

@@ -86,6 +86,9 @@ void stream_release(struct source *s);
 /* The codec of a stream that starts with these LEN bytes, or NULL. */
 const struct codec_ops *stream_codec(const void *head, size_t len);
 
+/* What the names of compressed files end in: ".zst" and so on, up to a NULL. */
+extern const char *const stream_suffixes[];
+
 /* The name of the codec whose stream IN is, by its first bytes; NULL: it is none, or unreadable. */
 const char *stream_name(struct source *in);
 

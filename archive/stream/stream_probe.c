@@ -23,6 +23,9 @@ static const struct codec_ops *const codecs[] = {
 #endif
 };
 
+/* Also of those that vmafs was built without: they are refused by their contents. */
+const char *const stream_suffixes[] = {".zst", ".gz", ".lzo", ".xz", ".bz2", ".lz4", NULL};
+
 const struct codec_ops *stream_codec(const void *head, size_t len)
 {
         for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {

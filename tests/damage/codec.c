@@ -55,6 +55,31 @@ static struct bytes pack_lzop(struct bytes plain)
         return fixture_pipe(plain, "lzop -c");
 }
 
+static struct bytes pack_xz(struct bytes plain)
+{
+        return fixture_pipe(plain, "xz -0 -T2 --block-size=256KiB -c");
+}
+
+static struct bytes pack_xz_one(struct bytes plain)
+{
+        return fixture_pipe(plain, "xz -0 -T1 -c");
+}
+
+static struct bytes pack_bzip2(struct bytes plain)
+{
+        return fixture_pipe(plain, "bzip2 -1 -c");
+}
+
+static struct bytes pack_lz4(struct bytes plain)
+{
+        return fixture_pipe(plain, "lz4 -q -B4 -BD -c");
+}
+
+static struct bytes pack_lz4_blocks(struct bytes plain)
+{
+        return fixture_pipe(plain, "lz4 -q -B4 -BX -c");
+}
+
 static size_t zstd_unproven_from(struct bytes packed)
 {
         ZSTD_inBuffer in = {.src = packed.data, .size = packed.len};
@@ -116,5 +141,16 @@ const struct sound_codec sound_codecs[] = {
     {"zst-frames", false, ".zst", pack_zstd_frames},
     {"pzstd", false, ".zst", pack_pzstd},
     {"lzo", false, ".lzo", pack_lzop},
+#ifdef VMAFS_XZ
+    {"xz", false, ".xz", pack_xz},
+    {"xz-one", true, ".xz", pack_xz_one},
+#endif
+#ifdef VMAFS_BZIP2
+    {"bz2", false, ".bz2", pack_bzip2},
+#endif
+#ifdef VMAFS_LZ4
+    {"lz4", true, ".lz4", pack_lz4},
+    {"lz4-blocks", false, ".lz4", pack_lz4_blocks},
+#endif
 };
 const size_t sound_codec_count = sizeof sound_codecs / sizeof *sound_codecs;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "archive/cleanup.h"
+#include "archive/stream/stream.h"
 
 enum { FOLDER = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
 
@@ -28,12 +29,11 @@ static bool ends_in(const char *name, size_t len, const char *ending)
 /* The length of NAME without the ending of a compression. */
 static size_t uncompressed_len(const char *name)
 {
-        static const char *const compressions[] = {".zst", ".gz", ".lzo"};
         size_t len = strlen(name);
 
-        for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++)
-                if (ends_in(name, len, compressions[i]))
-                        return len - strlen(compressions[i]);
+        for (const char *const *s = stream_suffixes; *s; s++)
+                if (ends_in(name, len, *s))
+                        return len - strlen(*s);
         return len;
 }
 

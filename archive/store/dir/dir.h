@@ -5,8 +5,8 @@
  *
  * An archive is recognised by its name, so that a folder of thousands is listed without opening one
  * of them: NAME.vma, .vmdk, .qcow2, .qcow, .qed, .vdi, .vhdx, .vhd, .hds, .ova or .tar, plain or
- * with .zst, .gz or .lzo after it, in either case. The parts of a split VMDK (NAME-flat.vmdk,
- * NAME-s001.vmdk and so on) are files.
+ * with the suffix of a compression (stream_suffixes), in either case. The parts of a split VMDK
+ * (NAME-flat.vmdk, NAME-s001.vmdk and so on) are files.
  */
 #ifndef VMAFS_DIR_H
 #define VMAFS_DIR_H

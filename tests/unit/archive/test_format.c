@@ -31,6 +31,9 @@ static void test_a_disks_name_does_not_say_how_it_was_compressed(void **state)
         assert_disk_name("web01.vmdk.zst", "disk-web01.raw");
         assert_disk_name("web01.vmdk.GZ", "disk-web01.raw");
         assert_disk_name("web01.lzo", "disk-web01.raw");
+        assert_disk_name("web01.qcow2.xz", "disk-web01.raw");
+        assert_disk_name("web01.vmdk.bz2", "disk-web01.raw");
+        assert_disk_name("web01.LZ4", "disk-web01.raw");
 }
 
 static void test_a_name_that_is_all_extension_stays(void **state)

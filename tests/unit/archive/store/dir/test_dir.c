@@ -22,6 +22,9 @@ static void test_names(void **state)
                                                "a.vma",
                                                "A.VMA.GZ",
                                                "a.vma.lzo",
+                                               "a.vma.xz",
+                                               "a.vma.bz2",
+                                               "a.vma.lz4",
                                                "a.vmdk",
                                                "a.qcow2",
                                                "a.qed",
@@ -46,7 +49,7 @@ static void test_names(void **state)
                                              "a.vma.dat",
                                              "",
                                              "a-delta.vmdk",
-                                             "a.vma.xz"};
+                                             "a.vma.br"};
 
         (void)state;
         for (size_t i = 0; i < sizeof archives / sizeof *archives; i++)
