@@ -20,28 +20,55 @@ enum {
 };
 
 #define DECOMPRESS(program) program " decompresses it"
-#define LOOP                "mount -o ro,loop mounts it"
-#define PBS                 "a file of a Proxmox Backup Server's datastore"
-#define PBS_RESTORE         "proxmox-backup-client restore gets back what it belongs to"
+#define WITHOUT(library)    "this vmafs was built without " library "; "
+#ifdef VMAFS_XZ
+#define XZ DECOMPRESS("xz -d")
+#else
+#define XZ WITHOUT("liblzma") DECOMPRESS("xz -d")
+#endif
+#ifdef VMAFS_BZIP2
+#define BZIP2 DECOMPRESS("bzip2 -d")
+#else
+#define BZIP2 WITHOUT("libbz2") DECOMPRESS("bzip2 -d")
+#endif
+#ifdef VMAFS_LZ4
+#define LZ4 DECOMPRESS("lz4 -d")
+#else
+#define LZ4 WITHOUT("liblz4") DECOMPRESS("lz4 -d")
+#endif
+#define LOOP        "mount -o ro,loop mounts it"
+#define PBS         "a file of a Proxmox Backup Server's datastore"
+#define PBS_RESTORE "proxmox-backup-client restore gets back what it belongs to"
 
 struct kind {
         const char *name, *advice;
 };
 
-/* By what a file has at one place; the first that fits. */
-static const struct signature {
+/* What a file is by what it has at one place. */
+struct signature {
         uint32_t offset;
         uint8_t len;
         const char *magic;
         struct kind kind;
-} signatures[] = {
-    {0, 6, "\xfd\x37zXZ\0", {"compressed with xz", DECOMPRESS("xz -d")}},
-    {0, 3, "BZh", {"compressed with bzip2", DECOMPRESS("bzip2 -d")}},
-    {0, 4, "\x04\x22\x4d\x18", {"compressed with lz4", DECOMPRESS("lz4 -d")}},
-    {0, 4, "\x02\x21\x4c\x18", {"compressed with lz4", DECOMPRESS("lz4 -d")}},
+};
+
+static const struct signature signatures[] = {
+    {0, 6, "\xfd\x37zXZ\0", {"compressed with xz", XZ}},
+    {0, 3, "BZh", {"compressed with bzip2", BZIP2}},
+    {0, 4, "\x04\x22\x4d\x18", {"compressed with lz4", LZ4}},
+    {0, 4, "\x02\x21\x4c\x18", {"compressed with lz4", LZ4}},
+    {0, 4, "LZIP", {"compressed with lzip", DECOMPRESS("lzip -d")}},
+    {0, 4, "LRZI", {"compressed with lrzip", DECOMPRESS("lrzip -d")}},
+    {0, 2, "\x1f\x9d", {"compressed with compress", DECOMPRESS("gzip -d")}},
     {0, 6, "7z\xbc\xaf\x27\x1c", {"a 7z archive", "7z x unpacks it"}},
     {0, 4, "PK\x03\x04", {"a zip archive", "unzip unpacks it"}},
     {0, 6, "Rar!\x1a\x07", {"a rar archive", "unrar x unpacks it"}},
+    {0, 6, "070701", {"a cpio archive", "cpio -id unpacks it"}},
+    {0, 6, "070707", {"a cpio archive", "cpio -id unpacks it"}},
+    {0, 8, "MSWIM\0\0\0", {"a WIM image", "wimlib-imagex unpacks it"}},
+    {0, 7, "EVF\x09\x0d\x0a\xff", {"an EWF image", "ewfmount shows its disk"}},
+    {0, 15, "partclone-image", {"an image of partclone", "partclone.restore restores it"}},
+    {3, 8, "-FVE-FS-", {"a disk encrypted with BitLocker", "cryptsetup open --readonly opens it"}},
     {0, 8, "Salted__", {"encrypted with openssl enc", "decrypt it first"}},
     {0, 21, "age-encryption.org/v1", {"encrypted with age", "age -d decrypts it"}},
     {0, 14, "-----BEGIN PGP", {"encrypted or signed with PGP", "gpg -d decrypts it"}},
@@ -53,6 +80,12 @@ static const struct signature {
     {0, 8, "\x2f\x7f\x41\xed\x91\xfd\x0f\xcd", {PBS " (an index)", PBS_RESTORE}},
     {0, 8, "\x1c\x91\x4e\xa5\x19\xba\xb3\xcd", {PBS " (an index)", PBS_RESTORE}},
     {0, 8, "VMAFSIDX", {"an index of vmafs", "the archive that it is of can be mounted"}},
+    {32769, 5, "CD001", {"a CD or DVD image (ISO 9660)", LOOP}},
+    {32769, 5, "BEA01", {"a DVD image (UDF)", LOOP}},
+};
+
+/* Disks as they are, and partitions of one. */
+static const struct signature file_systems[] = {
     {0, 4, "XFSB", {"an XFS file system", "mount -o ro,loop,norecovery mounts it"}},
     {3, 8, "NTFS    ", {"an NTFS file system", LOOP}},
     {3, 8, "EXFAT   ", {"an exFAT file system", LOOP}},
@@ -61,13 +94,16 @@ static const struct signature {
     {82, 5, "FAT32", {"a FAT file system", LOOP}},
     {0, 4, "hsqs", {"a squashfs file system", LOOP}},
     {65600, 8, "_BHRfS_M", {"a Btrfs file system", LOOP}},
-    {32769, 5, "CD001", {"a CD or DVD image (ISO 9660)", LOOP}},
-    {32769, 5, "BEA01", {"a DVD image (UDF)", LOOP}},
     {512, 8, "LABELONE", {"a physical volume of LVM", "losetup -r shows it to LVM"}},
+    {1024, 4, "\x10\x20\xf5\xf2", {"an F2FS file system", LOOP}},
+    {1024, 4, "H+\0\4", {"an HFS+ file system", LOOP}},
+    {32, 4, "NXSB", {"an APFS container", "losetup -r shows it to apfs-fuse"}},
 };
 
 static const struct kind disk = {"a disk with a partition table",
                                  "losetup -r -P shows its partitions"};
+static const struct kind boot = {"a boot sector", LOOP};
+static const struct kind lzma = {"compressed with LZMA alone", DECOMPRESS("xz -d")};
 static const struct kind ext = {"an ext2, ext3 or ext4 file system",
                                 "mount -o ro,loop,noload mounts it"};
 static const struct kind log_text = {"a log of vzdump", "the archive lies beside it"};
@@ -75,12 +111,32 @@ static const struct kind xml = {"an XML text", "an OVF's disks are in the .vmdk 
 static const struct kind text = {"a text", "is it the notes or the log of an archive?"};
 static const struct kind zeros = {"zeros from its beginning on", "was it copied completely?"};
 
-static const struct kind *find_signature(const struct probe *p)
+static const struct kind *find_signature(const struct probe *p, const struct signature *list,
+                                         size_t count)
 {
-        for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++)
-                if (probe_has(p, signatures[i].offset, signatures[i].magic, signatures[i].len))
-                        return &signatures[i].kind;
+        for (size_t i = 0; i < count; i++)
+                if (probe_has(p, list[i].offset, list[i].magic, list[i].len))
+                        return &list[i].kind;
         return NULL;
+}
+
+/* It has no magic number: the usual properties, a dictionary's size, and that of the contents. */
+static bool is_lzma(const struct probe *p)
+{
+        uint32_t dictionary = load_le32(p->head + 1);
+        uint64_t size = load_le64(p->head + 5);
+
+        return p->head[0] == 0x5d && dictionary >= 4096 && (dictionary & (dictionary - 1)) == 0 &&
+               (size == UINT64_MAX || size >> 48 == 0);
+}
+
+/* What holds something else, or is encrypted; NULL: none that is known. */
+static const struct kind *find_wrapper(const struct probe *p)
+{
+        const struct kind *found =
+            find_signature(p, signatures, sizeof signatures / sizeof *signatures);
+
+        return !found && is_lzma(p) ? &lzma : found;
 }
 
 /* Two bytes alone say little: the size of its blocks has to be one, too. */
@@ -103,6 +159,27 @@ static bool has_partitions(const struct probe *p)
                         return true;
         }
         return false;
+}
+
+/* Code that a PC starts: a jump first, and the mark at the end. */
+static bool is_boot(const struct probe *p)
+{
+        return probe_has(p, 510, "\x55\xaa", 2) &&
+               ((p->head[0] == 0xeb && p->head[2] == 0x90) || p->head[0] == 0xe9);
+}
+
+static const struct kind *find_disk(const struct probe *p)
+{
+        const struct kind *found =
+            find_signature(p, file_systems, sizeof file_systems / sizeof *file_systems);
+
+        if (found)
+                return found;
+        if (has_partitions(p))
+                return &disk;
+        if (is_ext(p))
+                return &ext;
+        return is_boot(p) ? &boot : NULL;
 }
 
 static size_t text_len(const struct probe *p)
@@ -146,17 +223,22 @@ static bool is_zero(const struct probe *p)
 /* NULL where nothing is known. What lies in a disk's boot sector comes after what a disk is in. */
 static const struct kind *find_kind(const struct probe *p)
 {
-        const struct kind *found = find_signature(p);
+        const struct kind *found = find_wrapper(p);
 
+        if (!found)
+                found = find_disk(p);
         if (found)
                 return found;
-        if (has_partitions(p))
-                return &disk;
-        if (is_ext(p))
-                return &ext;
         if (is_text(p))
                 return kind_of_text(p);
         return is_zero(p) ? &zeros : NULL;
+}
+
+enum foreign_what foreign_look(struct probe *p)
+{
+        if (probe_more(p, HEAD_SIZE) < 0 || find_wrapper(p))
+                return FOREIGN_OTHER;
+        return find_disk(p) ? FOREIGN_DISK : FOREIGN_UNKNOWN;
 }
 
 int foreign_refuse(struct probe *p, struct error *err)

@@ -6,6 +6,15 @@
 struct error;
 struct probe;
 
+enum foreign_what {
+        FOREIGN_UNKNOWN, /* nothing says */
+        FOREIGN_DISK,    /* it has a partition table, a boot sector or a file system */
+        FOREIGN_OTHER,   /* what holds something else, or is encrypted */
+};
+
+/* What is P of? By the thread that scans. */
+enum foreign_what foreign_look(struct probe *p);
+
 /*
  * No format has known what P is of, which is not empty: say in ERR what it is, as far as its first
  * 68 KiB and its end tell, and what to do with it. -EMEDIUMTYPE, or -ENOMEM. By the thread that

@@ -25,12 +25,14 @@ const struct format *format_find(struct probe *p, bool image)
         return NULL;
 }
 
-/* The format of SOURCE, by its beginning and its end. */
-static int find_format(struct source *source, const struct format **out, struct error *err)
+/* The format of SOURCE, by its beginning and its end, or the NAME of its file. */
+static int find_format(struct source *source, const char *name, const struct format **out,
+                       struct error *err)
 {
         struct probe p;
         int rc = probe_init(&p, source, err);
 
+        p.name = name;
         if (rc == 0 && p.len == 0)
                 rc = error_set(err, EMEDIUMTYPE, "is empty, so it is not an archive");
         if (rc == 0)
@@ -45,7 +47,7 @@ int archive_open(struct source *source, const struct archive_origin *origin,
                  const struct archive_sink *sink, struct archive **out, struct error *err)
 {
         const struct format *format = NULL;
-        int rc = find_format(source, &format, err);
+        int rc = find_format(source, origin->name, &format, err);
 
         return format ? format->open(source, origin, sink, out, err) : rc;
 }

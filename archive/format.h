@@ -136,7 +136,10 @@ struct archive {
         bool many_files; /* the disks are in other files, too: an index is of one alone */
 };
 
-/* All formats, in the order in which they are probed. A new format is one more line here. */
+/*
+ * All formats, in the order in which they are probed; raw comes last, since any bytes may be one. A
+ * new format is one more line here.
+ */
 #define FORMATS(F)                                                                                 \
         F(vma_format)                                                                              \
         F(vmdk_format)                                                                             \
@@ -148,7 +151,8 @@ struct archive {
         F(vhdx_format)                                                                             \
         F(fvd_format)                                                                              \
         F(parallels_format)                                                                        \
-        F(vhd_format)
+        F(vhd_format)                                                                              \
+        F(raw_format)
 
 #define DECLARE_FORMAT(ops) extern const struct format ops;
 FORMATS(DECLARE_FORMAT)

@@ -22,8 +22,9 @@ enum { PROBE_HEAD = 512, PROBE_TAIL = 512 }; /* bytes; there is always so much o
 
 struct probe {
         struct source *source;
-        uint8_t *head; /* at least PROBE_HEAD bytes, zeros after those that there are … */
-        size_t len;    /* … of which there are so many */
+        const char *name; /* of the file, without folders; NULL: it has none */
+        uint8_t *head;    /* at least PROBE_HEAD bytes, zeros after those that there are … */
+        size_t len;       /* … of which there are so many */
         bool tail_read;
         bool has_tail;
         uint8_t tail[PROBE_TAIL];

@@ -286,7 +286,7 @@ fish_offers() {
 
 @test "completion offers archives of every format, and what is compressed" {
         local names=(a.vma b.vma.lzo c.vmdk d.OVA e.tar f.tar.gz g.tgz h.tzst i.qcow2 j.qcow2.zst k.qed
-                'l m.ova')
+                'l m.ova' m.img.xz n.dd.bz2 o.raw p.vma.lz4)
 
         cd "$BATS_TEST_TMPDIR"
         touch "${names[@]}" x.iso y.zst

@@ -28,12 +28,18 @@ make_foreign() {
 }
 
 @test "what other tools compress or pack is named with the tool" {
-        make_foreign a.xz 0 '\3757zXZ\0'
-        is_foreign a.xz "compressed with xz" "xz -d"
-        make_foreign a.bz2 0 BZh9
-        is_foreign a.bz2 "compressed with bzip2" "bzip2 -d"
-        make_foreign a.lz4 0 '\4\42\115\30'
-        is_foreign a.lz4 "compressed with lz4" "lz4 -d"
+        make_foreign a.lzma 0 '\135\0\0\200\0\377\377\377\377\377\377\377\377'
+        is_foreign a.lzma "compressed with LZMA alone" "xz -d"
+        make_foreign a.lz 0 LZIP
+        is_foreign a.lz "compressed with lzip" "lzip -d"
+        make_foreign a.cpio 0 070701
+        is_foreign a.cpio "a cpio archive" "cpio -id"
+        make_foreign a.wim 0 'MSWIM\0\0\0'
+        is_foreign a.wim "a WIM image" "wimlib-imagex"
+        make_foreign a.E01 0 'EVF\11\15\12\377\0'
+        is_foreign a.E01 "an EWF image" "ewfmount"
+        make_foreign a.pcl 0 partclone-image
+        is_foreign a.pcl "an image of partclone" "partclone.restore"
         make_foreign a.7z 0 '7z\274\257\47\34'
         is_foreign a.7z "a 7z archive" "7z x"
         make_foreign a.zip 0 'PK\3\4'
@@ -47,6 +53,8 @@ make_foreign() {
         is_foreign luks "an encrypted disk (LUKS)" "cryptsetup"
         make_foreign a.age 0 'age-encryption.org/v1'
         is_foreign a.age "encrypted with age" "age -d"
+        make_foreign bitlocker.img 3 -FVE-FS-
+        is_foreign bitlocker.img "a disk encrypted with BitLocker" cryptsetup
         make_foreign a.asc 0 '-----BEGIN PGP MESSAGE'
         is_foreign a.asc "encrypted or signed with PGP" gpg
 }
@@ -62,30 +70,42 @@ make_foreign() {
         done
 }
 
-@test "a file system is named, with how to mount it" {
-        truncate -s 64M fs
-        mkfs.ext4 -qF fs
-        is_foreign fs "an ext2, ext3 or ext4 file system" "mount -o ro,loop,noload"
-        make_foreign xfs 0 XFSB
-        is_foreign xfs "an XFS file system" "mount -o ro,loop,norecovery"
-        make_foreign ntfs 3 'NTFS    '
-        is_foreign ntfs "an NTFS file system" "mount -o ro,loop"
-        make_foreign fat 82 FAT32
-        is_foreign fat "a FAT file system" "mount -o ro,loop"
-        make_foreign btrfs 65600 _BHRfS_M
-        is_foreign btrfs "a Btrfs file system" "mount -o ro,loop"
-        make_foreign iso 32769 CD001
-        is_foreign iso "a CD or DVD image (ISO 9660)" "mount -o ro,loop"
-        make_foreign lvm 512 LABELONE
-        is_foreign lvm "a physical volume of LVM" losetup
+@test "a CD is named, with how to mount it" {
+        make_foreign iso.img 32769 CD001
+        is_foreign iso.img "a CD or DVD image (ISO 9660)" "mount -o ro,loop"
 }
 
-@test "a disk with a partition table is named" {
-        truncate -s 8M disk
-        echo ',,L' | sfdisk -q disk
-        is_foreign disk "a disk with a partition table" "losetup -r -P"
-        echo 'label: gpt' | sfdisk -q --wipe always disk
-        is_foreign disk "a disk with a partition table" "losetup -r -P"
+@test "a disk that is named as an image of another format is named by what it is" {
+        truncate -s 64M fs.qcow2
+        mkfs.ext4 -qF fs.qcow2
+        is_foreign fs.qcow2 "an ext2, ext3 or ext4 file system" "mount -o ro,loop,noload"
+        make_foreign xfs.vmdk 0 XFSB
+        is_foreign xfs.vmdk "an XFS file system" "mount -o ro,loop,norecovery"
+        make_foreign ntfs.vhd 3 'NTFS    '
+        is_foreign ntfs.vhd "an NTFS file system" "mount -o ro,loop"
+        make_foreign fat.vdi 82 FAT32
+        is_foreign fat.vdi "a FAT file system" "mount -o ro,loop"
+        make_foreign btrfs.qed 65600 _BHRfS_M
+        is_foreign btrfs.qed "a Btrfs file system" "mount -o ro,loop"
+        make_foreign lvm.vhdx 512 LABELONE
+        is_foreign lvm.vhdx "a physical volume of LVM" losetup
+        truncate -s 8M disk.qcow2
+        echo ',,L' | sfdisk -q disk.qcow2
+        is_foreign disk.qcow2 "a disk with a partition table" "losetup -r -P"
+        echo 'label: gpt' | sfdisk -q --wipe always disk.qcow2
+        is_foreign disk.qcow2 "a disk with a partition table" "losetup -r -P"
+}
+
+@test "what is named as a disk in no format, or named as nothing, is one" {
+        local name
+
+        truncate -s 64M fs
+        mkfs.ext4 -qF fs
+        make_foreign xfs 0 XFSB
+        make_foreign noise.img 0 '\1'
+        for name in fs xfs noise.img; do
+                "$VMAFS" info "$name" | grep '^format:  *raw$'
+        done
 }
 
 @test "a log, an OVF and other texts are named" {
@@ -103,14 +123,19 @@ make_foreign() {
 }
 
 @test "what a compressed file holds is named, with what compressed it" {
-        truncate -s 64M fs
-        mkfs.ext4 -qF fs
-        zstd -q fs
-        gzip -k fs
-        lzop fs
-        is_foreign fs.zst "compressed with zstd, and what it holds is an ext2" mount
-        is_foreign fs.gz "compressed with gzip, and what it holds is an ext2" mount
-        is_foreign fs.lzo "compressed with lzop, and what it holds is an ext2" mount
+        make_foreign a.zip 0 'PK\3\4'
+        zstd -q a.zip
+        gzip -k a.zip
+        lzop a.zip
+        xz -0 -k a.zip
+        bzip2 -1 -k a.zip
+        lz4 -q a.zip a.zip.lz4
+        is_foreign a.zip.zst "compressed with zstd, and what it holds is a zip archive" unzip
+        is_foreign a.zip.gz "compressed with gzip, and what it holds is a zip archive" unzip
+        is_foreign a.zip.lzo "compressed with lzop, and what it holds is a zip archive" unzip
+        is_foreign a.zip.xz "compressed with xz, and what it holds is a zip archive" unzip
+        is_foreign a.zip.bz2 "compressed with bzip2, and what it holds is a zip archive" unzip
+        is_foreign a.zip.lz4 "compressed with lz4, and what it holds is a zip archive" unzip
         make_foreign noise 0 '\1'
         gzip noise
         run --separate-stderr "$VMAFS" info noise.gz
@@ -119,11 +144,11 @@ make_foreign() {
 }
 
 @test "a mount says the same" {
-        make_foreign a.xz 0 '\3757zXZ\0'
+        make_foreign a.7z 0 '7z\274\257\47\34'
         mkdir mnt
-        run --separate-stderr "$VMAFS" a.xz mnt
+        run --separate-stderr "$VMAFS" a.7z mnt
         [ "$status" -eq 2 ]
-        one_line_says "a.xz: is compressed with xz, not an archive that vmafs knows; xz -d decompresses it"
+        one_line_says "a.7z: is a 7z archive, not an archive that vmafs knows; 7z x unpacks it"
 }
 
 @test "random bytes are no known kind" {

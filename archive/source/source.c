@@ -94,6 +94,11 @@ uint64_t source_next_data(struct source *s, uint64_t offset)
         return s->ops->next_data && offset < s->size ? s->ops->next_data(s, offset) : offset;
 }
 
+uint64_t source_next_hole(struct source *s, uint64_t offset)
+{
+        return s->ops->next_hole && offset < s->size ? s->ops->next_hole(s, offset) : s->size;
+}
+
 bool source_is_file(const struct source *s)
 {
         return s->ops->is_file;

@@ -135,6 +135,8 @@ struct source_ops {
 
         /* As source_next_data. NULL: whether bytes are zeros is known by reading them. */
         uint64_t (*next_data)(struct source *s, uint64_t offset);
+        /* As source_next_hole. NULL: no holes are known. */
+        uint64_t (*next_hole)(struct source *s, uint64_t offset);
 
         /* As source_check. NULL: it cannot change. */
         int (*check)(struct source *s, struct error *err);
@@ -268,6 +270,9 @@ void source_will_need(struct source *s, uint64_t offset, uint64_t len);
  * is a hole of a sparse file, which need not be read. The size: there is none. Thread-safe.
  */
 uint64_t source_next_data(struct source *s, uint64_t offset);
+
+/* The first byte from OFFSET on that is in such a hole. The size: none is known. Thread-safe. */
+uint64_t source_next_hole(struct source *s, uint64_t offset);
 
 /* Is S a plain file? Then threads that read at several places at once wait in parallel. */
 bool source_is_file(const struct source *s);

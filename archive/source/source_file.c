@@ -202,6 +202,14 @@ static uint64_t file_next_data(struct source *s, uint64_t offset)
         return min_u64((uint64_t)at, s->size);
 }
 
+static uint64_t file_next_hole(struct source *s, uint64_t offset)
+{
+        const struct file_source *f = (const struct file_source *)s;
+        off_t at = lseek(f->fd, (off_t)offset, SEEK_HOLE);
+
+        return at < 0 ? s->size : min_u64((uint64_t)at, s->size);
+}
+
 static int file_check(struct source *s, struct error *err)
 {
         struct file_source *f = (struct file_source *)s;
@@ -304,6 +312,7 @@ static const struct source_ops file_ops = {
     .gather = file_gather,
     .will_need = file_will_need,
     .next_data = file_next_data,
+    .next_hole = file_next_hole,
     .check = file_check,
     .mtime = file_mtime,
     .owner = file_owner,
