@@ -55,6 +55,7 @@ static struct bytes pack_lzop(struct bytes plain)
         return fixture_pipe(plain, "lzop -c");
 }
 
+#ifdef VMAFS_XZ
 static struct bytes pack_xz(struct bytes plain)
 {
         return fixture_pipe(plain, "xz -0 -T2 --block-size=256KiB -c");
@@ -65,11 +66,15 @@ static struct bytes pack_xz_one(struct bytes plain)
         return fixture_pipe(plain, "xz -0 -T1 -c");
 }
 
+#endif
+#ifdef VMAFS_BZIP2
 static struct bytes pack_bzip2(struct bytes plain)
 {
         return fixture_pipe(plain, "bzip2 -1 -c");
 }
 
+#endif
+#ifdef VMAFS_LZ4
 static struct bytes pack_lz4(struct bytes plain)
 {
         return fixture_pipe(plain, "lz4 -q -B4 -BD -c");
@@ -79,6 +84,8 @@ static struct bytes pack_lz4_blocks(struct bytes plain)
 {
         return fixture_pipe(plain, "lz4 -q -B4 -BX -c");
 }
+
+#endif
 
 static size_t zstd_unproven_from(struct bytes packed)
 {

@@ -200,7 +200,7 @@ static int take_number(struct index_reader *x, uint64_t *out, struct error *err)
 /* Read the index, which may be of any length, and compare it with what was counted. */
 static int read_sizes(struct index_reader *x, struct error *err)
 {
-        uint64_t blocks, sizes = 0;
+        uint64_t blocks = 0, sizes = 0;
         uint8_t indicator;
         int rc = take_bytes(x, &indicator, 1, err);
 

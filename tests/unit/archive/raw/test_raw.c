@@ -250,6 +250,7 @@ static void test_damage_of_unknown_length(void **state)
                         third = z.len;
                 z = fixture_join(z, fixture_pipe(part, "gzip -c"));
         }
+        assert_non_null(z.data);
         z.data[(second + third) / 2] ^= 0x10;
         m = image_scanned(z.data, z.len);
         lost = count_lost(&m, (struct bytes){b.data, MIB});

@@ -113,7 +113,7 @@ static size_t xz_block(const struct packed *p, size_t i)
         free(copy.data);
         assert_true(said.len > 1);
         said.data[said.len - 1] = 0;
-        at = (size_t)atol((char *)said.data);
+        at = strtoul((char *)said.data, NULL, 10);
         free(said.data);
         return at;
 }

@@ -25,7 +25,7 @@ static size_t check_bzip2(const struct bytes *data, const char *command, uint64_
 
 static void test_each_level(void **state)
 {
-        char command[16];
+        char command[32];
 
         (void)state;
         for (int level = 1; level <= 9; level += 4) {
