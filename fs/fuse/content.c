@@ -25,11 +25,12 @@ static size_t read_before_loss(struct volume *v, char *buf, size_t len, uint64_t
         return done;
 }
 
+/* Whoever gets the error finds the reason in the log, and may have R's node freed. */
 static void fail(const struct ops_context *c, const struct request *r, int rc)
 {
-        fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? -rc : EIO);
         if (c->read_failed)
                 c->read_failed(c->owner, r->node);
+        fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? -rc : EIO);
 }
 
 void content_read(const struct ops_context *c, const struct request *r)

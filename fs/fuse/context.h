@@ -21,7 +21,7 @@ struct ops_context {
         bool direct_io;         /* bypass the page cache */
         _Atomic unsigned opens; /* how many times files are open now */
         void *owner;
-        /* A read of N was answered with an error; any thread. */
+        /* A read of N is about to be answered with an error; any thread. */
         void (*read_failed)(void *owner, const struct node *n);
         /* The same of a disk or file of the archive A, in a folder of them. NULL: nothing is done. */
         void (*archive_failed)(void *owner, struct open_archive *a);

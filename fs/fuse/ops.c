@@ -445,8 +445,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
         /* One that cannot be read has no size, either: it must not look empty. */
         if (is_content(c, n) && !datastore_content(n)) {
-                fuse_reply_err(req, EIO);
                 c->read_failed(c->owner, n);
+                fuse_reply_err(req, EIO);
                 return;
         }
         if (node_is_folder(n) || (n->flags & NODE_BROKEN)) {

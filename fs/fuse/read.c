@@ -19,11 +19,12 @@ static size_t wanted(const struct request *r)
         return (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), size - min_u64(size, offset));
 }
 
+/* Whoever gets the error finds the reason in the log, and may have R's node freed. */
 static void fail_read(const struct ops_context *c, const struct request *r, ssize_t rc)
 {
-        fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? (int)-rc : EIO);
         if (c->read_failed)
                 c->read_failed(c->owner, r->node);
+        fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? (int)-rc : EIO);
 }
 
 /* Small reads are most often one piece, which takes no memory for a list of them. */
