@@ -190,7 +190,8 @@ $(BUILD)/tests/replay/fuzz_%: $(fuzz_part) $(FUZZ_REPLAY) $(FUZZ_SHARED) $(DAMAG
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(FUZZ_WRAP) -o $@ $^ $(LIBS)
 
--include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -type f -name '*.d' -print 2>/dev/null)
+# Not those of other builds below this one, which may be being written.
+-include $(shell find $(BUILD)/archive $(BUILD)/index $(BUILD)/fs $(BUILD)/tests -name '*.d' 2>/dev/null)
 
 setup:
 	tests/setup build
