@@ -185,7 +185,8 @@ static enum verdict judge_or_park(struct gate *g, struct parked *p)
         struct parked **at = &g->parked;
         enum verdict verdict;
 
-        p->due = g->delay_ms ? now_ms() + g->delay_ms : 0;
+        /* One more, since the millisecond that it is now has begun already. */
+        p->due = g->delay_ms ? now_ms() + g->delay_ms + 1 : 0;
         verdict = judge(g, p);
         if (verdict != VERDICT_WAIT)
                 return verdict;
