@@ -92,7 +92,8 @@ static pid_t start_index_helper(const struct sidecar_fixture *f)
                 index = scan(f);
                 for (;;) {
                         index_keep(index, NULL);
-                        nap(4);
+                        /* Longer than who waits for the lock sleeps, or he might never get it. */
+                        nap(25);
                 }
         }
         return pid;
@@ -111,10 +112,10 @@ static void test_record_survives_a_process_that_has_none(void **state)
         index = scan(&f);
         for (int i = 0; i < ROUNDS; i++) {
                 unlink(f.index);
-                nap(i % 7);
+                nap(i % 30);
                 index_keep(index, r);
                 assert_null(index_sidecar_state(index).problem);
-                nap(20);
+                nap(60);
                 assert_true(has_record(&f));
         }
         kill(keeper, SIGKILL);
