@@ -88,10 +88,14 @@ static void *reader(void *arg)
         return NULL;
 }
 
-/* Scan with the readers at work, and let them go on for so many SECONDS. */
+/*
+ * Scan with the readers at work, and let them go on for so many SECONDS, or until one of them had
+ * its turn on a busy machine.
+ */
 static void run(struct soak *s, time_t duration)
 {
         static const struct timespec breath = {.tv_nsec = 50000000};
+        const time_t patience = 300;
         pthread_t threads[READERS];
         struct error err = {0};
         time_t end;
@@ -101,7 +105,7 @@ static void run(struct soak *s, time_t duration)
                 assert_int_equal(pthread_create(&threads[i], NULL, reader, s), 0);
         rc = index_scan(s->index, NULL, &err);
         end = now() + duration;
-        while (now() < end)
+        while (now() < end || (s->bytes == 0 && now() < end + patience))
                 nanosleep(&breath, NULL);
         s->stop = true;
         for (size_t i = 0; i < READERS; i++)
