@@ -17,11 +17,11 @@
 /* What is run in a process of its own: a program, or one of ours, which gives up rights. */
 typedef int (*verb_fn)(int argc, char **argv);
 
-/* ARGV has the program's name first, and then the verb's. Returns its status, or -1. */
-static int run(const struct trial *t, verb_fn verb, char **argv)
+/* ARGV has the program's name first, and then the verb's. */
+static pid_t start(const struct trial *t, verb_fn verb, char **argv)
 {
         pid_t child = fork();
-        int status, argc = 0;
+        int argc = 0;
 
         sound_require(child >= 0, "fork");
         if (child == 0) {
@@ -36,9 +36,22 @@ static int run(const struct trial *t, verb_fn verb, char **argv)
                 optind = 0;
                 _exit(verb ? verb(argc, argv + 1) : 127);
         }
+        return child;
+}
+
+/* Its status, or -1. */
+static int await(pid_t child)
+{
+        int status;
+
         while (waitpid(child, &status, 0) < 0)
                 sound_require(errno == EINTR, "waitpid");
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run(const struct trial *t, verb_fn verb, char **argv)
+{
+        return await(start(t, verb, argv));
 }
 
 enum trial_verify trial_verify(const struct trial *t)
@@ -131,6 +144,25 @@ static struct serving read_mounted(const char *dir, const struct content *c)
         return s;
 }
 
+/* Wait until DIR, in T's folder, is a mount of CHILD's. False: that has ended instead. */
+static bool is_mounted(const struct trial *t, const char *dir, pid_t child)
+{
+        struct stat above, here;
+        siginfo_t end;
+
+        sound_require(stat(t->dir, &above) == 0, t->dir);
+        for (;;) {
+                end.si_pid = 0;
+                sound_require(waitid(P_PID, (id_t)child, &end, WEXITED | WNOHANG | WNOWAIT) == 0,
+                              "waitid");
+                if (end.si_pid)
+                        return false;
+                if (stat(dir, &here) == 0 && here.st_dev != above.st_dev)
+                        return true;
+                usleep(1000);
+        }
+}
+
 static void unmount(const char *dir)
 {
         pid_t child;
@@ -150,13 +182,16 @@ static void unmount(const char *dir)
 void trial_mount(const struct trial *t, struct harmed *h, struct verdict *v)
 {
         char dir[TRIAL_PATH], option[TRIAL_PATH + 8];
+        pid_t child;
 
         trial_path(t, "mnt", dir);
         snprintf(option, sizeof option, "index=%s/mount.index", t->dir);
         sound_require(mkdir(dir, 0700) == 0, dir);
-        v->refused =
-            run(t, NULL,
-                (char *[]){"vmafs", "mount", (char *)t->archive, dir, "-o", option, NULL}) != 0;
+        /* In the foreground, to know when it has ended: until then it may keep its index. */
+        child =
+            start(t, NULL,
+                  (char *[]){"vmafs", "mount", "-f", (char *)t->archive, dir, "-o", option, NULL});
+        v->refused = !is_mounted(t, dir, child);
         if (!v->refused) {
                 for (unsigned i = 0; i < t->sound->content_count; i++) {
                         struct serving s = read_mounted(dir, &t->sound->contents[i]);
@@ -166,7 +201,10 @@ void trial_mount(const struct trial *t, struct harmed *h, struct verdict *v)
                 }
                 unmount(dir);
         }
+        await(child);
         trial_path(t, "mount.index", option);
+        unlink(option);
+        trial_path(t, "mount.index.partial", option);
         unlink(option);
         rmdir(dir);
 }
