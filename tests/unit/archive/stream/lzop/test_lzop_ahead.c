@@ -3,7 +3,6 @@
  * A pass over lzop that decodes everything finds the same with many threads as with one, whatever
  * the archive holds, and wherever it is damaged.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -26,6 +25,7 @@
 #include "tests/fixtures/decoded_fixture.h"
 #include "tests/fixtures/faults/inject.h"
 #include "tests/fixtures/stream_fixture.h"
+#include "tests/fixtures/threads_fixture.h"
 
 /* The first MiB of a member is decoded without looking ahead. */
 enum { BLOCK = 256 << 10, ALONE = 4, PIECE = 64 << 10 };
@@ -363,23 +363,11 @@ static void test_segment_that_nobody_can_enter(void **state)
         free(z.data);
 }
 
-static unsigned threads_here(void)
-{
-        DIR *dir = opendir("/proc/self/task");
-        unsigned n = 0;
-
-        assert_non_null(dir);
-        for (const struct dirent *e; (e = readdir(dir));)
-                n += e->d_name[0] != '.';
-        closedir(dir);
-        return n;
-}
-
 /* How many threads a pass with THREADS has begun by its end. */
 static unsigned threads_of_a_pass(struct bytes z, unsigned threads, bool release)
 {
         const struct stream_options o = {.threads = threads};
-        unsigned before = threads_here(), n;
+        unsigned before = threads_count(), n;
         struct source *s;
         uint64_t end;
 
@@ -387,7 +375,7 @@ static unsigned threads_of_a_pass(struct bytes z, unsigned threads, bool release
         if (release)
                 stream_release(s);
         assert_int_equal(source_reach(s, UINT64_MAX, &end, NULL), 0);
-        n = threads_here() - before;
+        n = threads_count() - before;
         source_close(s);
         return n;
 }
