@@ -145,6 +145,12 @@ $(FAULT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call object,tes
                 $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) $(FAULT_WRAP) -o $@ $^ $(LIBS) -lcmocka
 
+# What judges by how long something takes has a clock that the test moves.
+CLOCK_TESTS := $(filter %/test_stream %/test_vma_prefetch,$(UNIT_BIN))
+$(CLOCK_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(call object,tests/fixtures/clock/clock.c) \
+                $(FIXTURES) $(LIBRARY)
+	$(CC) $(LDFLAGS_ALL) -Wl,--wrap=clock_gettime -o $@ $^ $(LIBS) -lcmocka
+
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(DAMAGE) $(FIXTURES) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
