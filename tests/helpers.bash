@@ -151,7 +151,8 @@ insist() {
 
 # Kills a mount's process with its unmounter, which leaves a stale mount.
 kill_for_good() {
-        pgrep -P "$1" | xargs kill -9
+        # Another helper may be about to end by itself.
+        pgrep -x -P "$1" unmount-helper | xargs kill -9
         kill -9 "$1"
         wait_for 60 has_ended "$1"
 }
