@@ -134,6 +134,11 @@ kept_at_last() {
         go_on
 }
 
+# Has the mount's process told its pass to end? It lets its unmounter go after that.
+has_no_unmounter() {
+        ! pgrep -x -P "$1" unmount-helper >/dev/null
+}
+
 @test "a mount that ends before its index does is gone on with by the next one" {
         local how kind
 
@@ -149,6 +154,8 @@ kept_at_last() {
                         else
                                 kill -"$how" "$DAEMON"
                         fi
+                        # Or it might come to the end of the pass before it knows of its own.
+                        wait_for 60 has_no_unmounter "$DAEMON"
                         gate hold none
                         wait_for 60 has_ended "$DAEMON"
                         wait_for 60 is_gone "$MNT"
@@ -349,8 +356,9 @@ cache_name() {
         MNT=$(mktemp -d "$BATS_TEST_TMPDIR/mnt.XXXXXX")
         "$VMAFS" "$GATED" "$MNT" -o wait,index="$PWD/i" 3>&- &
         pid=$!
-        wait_for 60 mountpoint -q "$MNT"
+        # Both: once the mount answers, nothing ends it any more.
         wait_for 60 is_begun i.partial
+        wait_for 60 mountpoint -q "$MNT"
         kill -0 "$pid"
         kill -TERM "$pid"
         wait_for 60 has_ended "$pid"
