@@ -209,7 +209,7 @@ right_or_lost() {
         start_vmafs a.vma.zst
         index_is complete
         shows_all "$MNT"
-        grep "a.vma.zst.vmafs is not used: its header is damaged" "$LOG"
+        wait_for 60 grep "a.vma.zst.vmafs is not used: its header is damaged" "$LOG"
         [ "$(wc -l <"$LOG")" -eq 1 ]
 }
 
@@ -246,10 +246,10 @@ right_or_lost() {
         mkdir d
         mount_gatefs a.vma.zst
         gate open 1000000
-        # The end is needed to know the archive: let that pass first.
         "$VMAFS" index --file=d/i "$GATED" 3>&- &
         pid=$!
-        sleep 0.3
+        # For the archive's end, by which it is known.
+        wait_for 60 reads_blocked 1
         kill -9 $pid
         run wait $pid
         [ -z "$(ls -A d)" ]

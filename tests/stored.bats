@@ -167,7 +167,7 @@ unmount_kept() {
         wait_indexed
         cmp "$MNT/disk-a.raw" "$RAW"
         wait_for 60 test ! -k i
-        grep "its index $PWD/i is not used: its sticky bit is set" "$LOG"
+        wait_for 60 grep "its index $PWD/i is not used: its sticky bit is set" "$LOG"
         unmount_kept
         start_vmafs a.vma.zst -o index="$PWD/i"
         index_is complete
