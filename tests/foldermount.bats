@@ -207,6 +207,10 @@ read_all() {
         done
 }
 
+all_are_indexed() {
+        "$VMAFS" info --json d | jq -e '[.archives[] | select(.indexed)] | length == 40' >/dev/null
+}
+
 @test "forty archives read in turn by several readers: few are open at a time" {
         local i before after readers=()
 
@@ -227,8 +231,8 @@ read_all() {
         echo "descriptors: $before before, $after after"
         # 16 archives are kept open, each with its file, its index and a watch.
         [ $((after - before)) -le 96 ]
-        # Their indexes have been kept.
-        "$VMAFS" info --json d | jq -e '[.archives[] | select(.indexed)] | length == 40'
+        # Their indexes have been kept, or are about to be.
+        wait_for 60 all_are_indexed
         # The first ones were closed meanwhile, and are the same when they are opened again.
         read_all 3
 }
