@@ -272,8 +272,9 @@ let_unmounter_end() {
         DAEMON=$!
         wait_for 60 mountpoint -q a/mnt
         UNMOUNTER=$(pgrep -x -P "$DAEMON" unmount-helper)
-        strace -qq -o calls -e trace=umount2 -e inject=umount2:delay_enter=2s -p "$UNMOUNTER" 3>&- &
-        wait_for 60 grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$UNMOUNTER/status"
+        # Having said so, it sees every call.
+        strace -o calls -e trace=umount2 -e inject=umount2:delay_enter=2s -p "$UNMOUNTER" 2>attached 3>&- &
+        wait_for 60 grep -q "$UNMOUNTER attached" attached
         kill -9 "$DAEMON"
         wait_for 60 grep -q umount2 calls
         mv a b
@@ -319,7 +320,7 @@ has_no_helpers() {
                 mkdir "early.$i"
                 "$VMAFS" a.vma "early.$i" -f 2>/dev/null 3>&- &
                 DAEMON=$!
-                until grep -q "/early.$i fuse.vmafs" /proc/self/mounts; do :; done
+                until grep -q "/early.$i fuse.vmafs" /proc/self/mounts || has_ended "$DAEMON"; do :; done
                 kill -9 "$DAEMON"
                 wait_for 60 has_ended "$DAEMON"
                 wait_for 60 is_gone "early.$i"
