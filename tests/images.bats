@@ -62,7 +62,8 @@ holds_disk() {
         for ((i = 0; i < 60; i++)); do
                 echo "write -P $((i + 1)) $((RANDOM * 6000 / 512 * 512)) $((RANDOM % 200 * 512 + 512))"
                 [ $((i % 5)) -ne 0 ] || echo "write -z $((RANDOM * 6000 / 65536 * 65536)) 131072"
-        done | qemu-io -f vmdk r.vmdk >/dev/null
+        done >commands # no pipe: a subshell's numbers have a seed of their own
+        qemu-io -f vmdk r.vmdk <commands >/dev/null
         qemu-img convert -O raw r.vmdk disk.raw
         holds_disk r.vmdk disk-r.raw
 }
@@ -362,8 +363,9 @@ make_history() {
         RANDOM=11
         for ((i = 0; i < 30; i++)); do
                 [ $i -ne 15 ] || cp middle.raw top.raw
+                pick 81000
                 noise 1536 $i | dd of="$([ $i -lt 15 ] && echo middle.raw || echo top.raw)" bs=512 \
-                        seek=$(((RANDOM << 15 | RANDOM) % 81000)) conv=notrunc status=none
+                        seek="$RANDOM_NUMBER" conv=notrunc status=none
         done
         # Zeros that are written are not the parent's data.
         dd if=/dev/zero of=top.raw bs=4096 count=10 seek=16 conv=notrunc status=none
