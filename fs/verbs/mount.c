@@ -508,6 +508,11 @@ static int serve(struct mount *m)
         int rc = run_loop(m);
         bool ended = true;
 
+        /*
+         * libfuse takes this back when the loop ends, and then prints a line for each thing that a
+         * thread of ours still tells the kernel.
+         */
+        fuse_session_exit(m->session);
         if (atomic_exchange(&m->ended, true))
                 pthread_join(m->signals, NULL); /* it ends the process */
         pthread_kill(m->signals, SIGUSR2);
