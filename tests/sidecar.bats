@@ -180,6 +180,28 @@ right_or_lost() {
         shows_all "$MNT"
 }
 
+# As on a disk that is busy: strace has the helper wait for longer than a mount waits for a read.
+@test "an index that takes long to be written is kept when the mount ends meanwhile" {
+        local helper
+
+        mount_gatefs a.vma.zst
+        gate hold 1000000 1500000
+        start_vmafs "$GATED" -o index="$PWD/i"
+        helper=$(pgrep -x -P "$DAEMON" index-helper)
+        strace -o calls -e trace=fsync -e inject=fsync:delay_enter=6s:when=1 -p "$helper" 2>attached 3>&- &
+        wait_for 60 grep -q "$helper attached" attached
+        gate hold none
+        wait_for 60 grep -q fsync calls
+        umount "$MNT" || fusermount3 -u "$MNT"
+        wait_for 60 has_ended "$DAEMON"
+        wait "$DAEMON"
+        [ ! -s "$LOG" ]
+        [ -s i ]
+        mount_vmafs a.vma.zst -o index="$PWD/i"
+        index_is complete
+        shows_all "$MNT"
+}
+
 @test "index=none keeps nothing" {
         cache_folder
         mount_vmafs a.vma.zst -o index=none

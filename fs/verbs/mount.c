@@ -490,15 +490,6 @@ static int start_thread(pthread_t *thread, void *(*run)(void *), struct mount *m
         return STATUS_FAILED;
 }
 
-static bool join_soon(pthread_t thread)
-{
-        struct timespec limit;
-
-        clock_gettime(CLOCK_REALTIME, &limit);
-        limit.tv_sec += END_SECONDS;
-        return pthread_timedjoin_np(thread, NULL, &limit) == 0;
-}
-
 /*
  * Serve until unmounted or told to stop. Unmount first, so that the mount is gone whatever the
  * threads do. A thread that hangs in a read of the archive ends with the process.
@@ -526,7 +517,7 @@ static int serve(struct mount *m)
         /* It still answers what waits. */
         archives_close(m->archives);
         m->archives = NULL;
-        if (!ended || (m->index && !join_soon(m->scan))) {
+        if (!ended || (m->index && !mount_wait_scan(m->scan, m->index))) {
                 log_line(&m->log, LOG_WARNING, "a read of the archive hangs; left behind");
                 _exit(STATUS_FAILED);
         }

@@ -2,10 +2,13 @@
 #include "fs/verbs/mount_wait.h"
 
 #include <stdint.h>
+#include <time.h>
 
 #include "fs/print/report.h"
 #include "fs/process/daemon.h"
 #include "index/index.h"
+
+enum { HANG_SECONDS = 5 }; /* after which a read of the archive is taken to hang */
 
 static void *tell_progress(void *arg)
 {
@@ -43,4 +46,25 @@ void mount_wait_join(struct mount_wait *w)
         if (w->started)
                 pthread_join(w->thread, NULL);
         w->started = false;
+}
+
+static bool join_soon(pthread_t thread)
+{
+        struct timespec limit;
+
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_sec += HANG_SECONDS;
+        return pthread_timedjoin_np(thread, NULL, &limit) == 0;
+}
+
+bool mount_wait_scan(pthread_t scan, const struct index *index)
+{
+        bool sealed;
+
+        do {
+                sealed = index_sealed(index);
+                if (join_soon(scan))
+                        return true;
+        } while (sealed || index_sealed(index));
+        return false;
 }

@@ -26,4 +26,11 @@ void mount_wait_release(struct mount_wait *w, bool wait, struct index *index,
 /* The index is sealed: end the thread, if there is one. */
 void mount_wait_join(struct mount_wait *w);
 
+/*
+ * Wait for the end of the thread SCAN of INDEX, which was told to stop. False: it hangs in a read of
+ * the archive. One that is sealed reads nothing any more: it keeps the index, which takes as long as
+ * the disk needs.
+ */
+bool mount_wait_scan(pthread_t scan, const struct index *index);
+
 #endif
