@@ -68,13 +68,15 @@ ended_with() {
 }
 
 @test "a lazy umount under load lets readers finish with the right bytes" {
-        local pids=() pid
+        local pids=() pid file
 
         start_vmafs a.vma
         for _ in 1 2 3 4; do
-                # The file is open before the mount goes.
-                dd bs=5000 status=none <"$MNT/disk-a.raw" 3>&- | cmp - a.raw 3>&- &
+                # Opened here, before the mount goes: what runs aside might come too late.
+                exec {file}<"$MNT/disk-a.raw"
+                dd bs=5000 status=none <&"$file" 3>&- | cmp - a.raw 3>&- &
                 pids+=($!)
+                exec {file}<&-
         done
         exec 5<"$MNT/disk-a.raw"
         umount -l "$MNT"
