@@ -322,7 +322,7 @@ has_no_helpers() {
                 mkdir "early.$i"
                 "$VMAFS" a.vma "early.$i" -f 2>/dev/null 3>&- &
                 DAEMON=$!
-                until grep -q "/early.$i fuse.vmafs" /proc/self/mounts || has_ended "$DAEMON"; do :; done
+                until grep -q "/early.$i fuse.vmafs" /proc/self/mounts; do kill -0 "$DAEMON"; done
                 kill -9 "$DAEMON"
                 wait_for 60 has_ended "$DAEMON"
                 wait_for 60 is_gone "early.$i"

@@ -205,15 +205,16 @@ snapshot_matrix() {
 
 # What is marked in bitmap $2 of image $1, as qemu-nbd says it: an export has "data": false there.
 marked_says_qemu() {
-        local socket=$BATS_TEST_TMPDIR/nbd
+        local socket=$BATS_TEST_TMPDIR/nbd server
 
         rm -f "$socket"
-        qemu-nbd -r -f qcow2 -B "$2" -k "$socket" "$1" 3>&- &
-        wait_for 60 test -S "$socket"
+        # It returns when it listens, and ends with its first client.
+        qemu-nbd --fork --pid-file="$socket.pid" -r -f qcow2 -B "$2" -k "$socket" "$1" 3>&-
+        server=$(cat "$socket.pid")
         qemu-img map --output=json --image-opts \
                 "driver=nbd,server.type=unix,server.path=$socket,x-dirty-bitmap=qemu:dirty-bitmap:$2" |
                 jq -c '.[] | select(.data | not) | [.start, .length]'
-        wait
+        wait_for 60 has_ended "$server"
 }
 
 @test "bitmaps mark what qemu-nbd says they do" {
