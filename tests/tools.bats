@@ -187,6 +187,7 @@ big_endian() {
 @test "gatefs fails, holds, shortens and delays reads" {
         local start
 
+        cd "$BATS_TEST_TMPDIR" || return
         mount_gatefs "$DATA/good/tiny.vma"
         gate fail 4096 8192
         head -c 4096 "$GATED" >/dev/null
