@@ -65,6 +65,84 @@ make_folder() {
         done
 }
 
+@test "map and extract take a file of an archive in a folder, as one path or below the folder" {
+        local whole
+
+        make_folder
+        mkdir out
+        "$VMAFS" map --output=json d/sub/b.vma.zst disk-a.raw >want
+        for whole in "d/sub/b.vma.zst/disk-a.raw" "d sub/b.vma.zst/disk-a.raw" "d/sub b.vma.zst/a" "d/ sub//b.vma.zst/a"; do
+                # shellcheck disable=SC2086 # words
+                "$VMAFS" map --output=json $whole | diff want -
+                # shellcheck disable=SC2086 # words
+                "$VMAFS" extract -C out $whole
+                cmp out/disk-a.raw a.raw
+                rm out/disk-a.raw
+        done
+        "$VMAFS" extract -O d/sub/b.vma.zst/qemu-server.conf | grep -qx 'name: mail'
+        "$VMAFS" extract -O d sub/b.vma.zst/qemu-server.conf | grep -qx 'name: mail'
+        # All of an archive, and what fits a pattern.
+        "$VMAFS" extract -C out d sub/b.vma.zst
+        [ "$(names_in out)" = "$(printf 'disk-a.raw\nqemu-server.conf')" ]
+        rm out/*
+        "$VMAFS" extract -C out d 'sub/b.vma.zst/*.conf'
+        [ "$(names_in out)" = qemu-server.conf ]
+}
+
+@test "extract takes files of several archives in a folder, and says which it cannot" {
+        make_folder
+        mkdir out
+        run --separate-stderr "$VMAFS" extract -C out d 104.vma/a sub/b.vma.zst/qemu-server.conf
+        [ "$status" -eq 2 ]
+        one_line_says "d/104.vma/a: No such file or directory"
+        [ -z "$(names_in out)" ]
+        mv 104.vma d/
+        run --separate-stderr "$VMAFS" extract -C out d 104.vma/a sub/b.vma.zst/qemu-server.conf
+        [ "$status" -eq 0 ]
+        [ -z "$output$stderr" ]
+        [ "$(names_in out)" = "$(printf 'disk-a.raw\nqemu-server.conf')" ]
+        # The other archive is not in the way of one that has no such file.
+        rm out/*
+        run --separate-stderr "$VMAFS" extract -C out d 104.vma/none sub/b.vma.zst/qemu-server.conf
+        [ "$status" -eq 2 ]
+        one_line_says "d/104.vma: holds no file named none"
+        [ "$(names_in out)" = qemu-server.conf ]
+        run --separate-stderr "$VMAFS" extract -O d 104.vma/a sub/b.vma.zst/qemu-server.conf
+        [ "$status" -eq 2 ]
+}
+
+@test "what is no archive in a folder, and more than the verb takes, is refused with a word" {
+        make_folder
+        for words in "map d" "extract d" "map d sub" "extract d sub"; do
+                # shellcheck disable=SC2086 # words
+                run --separate-stderr "$VMAFS" $words
+                [ "$status" -eq 2 ]
+                one_line_says "is a directory, not an archive; vmafs info lists the archives in it"
+        done
+        run --separate-stderr "$VMAFS" map d sub/b.vma.zst
+        [ "$status" -eq 2 ]
+        one_line_says "map needs an archive and the name of a disk in it"
+        for verb in info verify index; do
+                run --separate-stderr "$VMAFS" "$verb" d/sub/b.vma.zst/disk-a.raw
+                [ "$status" -eq 2 ]
+                one_line_says "d/sub/b.vma.zst/disk-a.raw: leads into an archive; give the archive alone"
+        done
+}
+
+@test "a key is of no use for a folder or an archive, and refused" {
+        make_folder
+        mkdir mnt
+        for words in "info --keyfile=k d" "verify --passfile=p d/sub/b.vma.zst" "map --keyfile=k d/sub/b.vma.zst a" \
+                "extract --keyfile=k -C mnt d sub/b.vma.zst" "d mnt -o keyfile=k" "d/sub/b.vma.zst mnt -o passfile=p"; do
+                # shellcheck disable=SC2086 # words
+                run --separate-stderr "$VMAFS" $words
+                [ "$status" -eq 2 ]
+                one_line_says "is no datastore, and -"
+        done
+        run ! mountpoint -q mnt
+        [ -z "$(names_in mnt)" ]
+}
+
 @test "index of a folder indexes what is not yet indexed, and goes on after what cannot be" {
         make_folder
         run --separate-stderr "$VMAFS" index d
@@ -72,6 +150,10 @@ make_folder() {
         [ "$status" -eq 2 ] # of junk.vma.gz
         [[ $output == *"d: 4 archives, 2 not indexed" ]]
         [[ $stderr == *"d/cut.vma: its index is not kept: it is damaged"* ]]
+        # A line for each that was indexed, and the count.
+        [ "$(grep -c ': indexed, ' <<<"$output")" -eq 2 ]
+        [ "${#lines[@]}" -eq 3 ]
+        run ! grep -qx '' <<<"$output"
         jq -e '[.archives[] | select(.indexed)] | length == 2' <("$VMAFS" info --json d)
         run --separate-stderr "$VMAFS" index d
         [ "$(grep -c 'has an index$' <<<"$output")" -eq 2 ]
@@ -103,6 +185,12 @@ make_folder() {
         [[ $output == *"d/cut.vma: DAMAGED"* ]]
         [[ $output == *"d/sub/b.vma.zst: sound"* ]]
         [[ $output == *"d: 3 archives, 1 not sound" ]]
+        # One blank line after each, and none more for what cannot be opened.
+        [ "$(grep -cx '' <<<"$output")" -eq 3 ]
+        noise 500 >d/junk.vma.gz
+        run --separate-stderr --keep-empty-lines "$VMAFS" verify d
+        [ "$(grep -cx '' <<<"${output%$'\n'}")" -eq 3 ]
+        rm d/junk.vma.gz
         run "$VMAFS" verify --json d
         [ "$status" -eq 1 ]
         jq -e '.format == "folder" and .sound == false and .unread == 0 and

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/cli/opening.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include "archive/error.h"
 #include "archive/shared.h"
+#include "fs/cli/archive_path.h"
 #include "fs/cli/numbers.h"
 #include "fs/cli/usage.h"
 #include "fs/print/report.h"
@@ -102,7 +104,10 @@ static int report_opening(const char *path, int rc, const struct error *err)
 {
         if (rc == 0)
                 return STATUS_OK;
-        report_error(path, err);
+        if (rc == -ENOTDIR && archive_path_has_parts(path))
+                report("%s: leads into an archive; give the archive alone", path);
+        else
+                report_error(path, err);
         return report_status(rc);
 }
 

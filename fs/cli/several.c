@@ -17,6 +17,7 @@ struct several {
         char *const *paths;
         size_t count;
         bool json;
+        bool separated; /* by blank lines */
         several_work *work;
         void *ctx;
         bool printed; /* an element of the array has been printed */
@@ -95,33 +96,44 @@ static int run_one(struct several *s, size_t i)
         return pid < 0 ? STATUS_FAILED : wait_for(pid, s->paths[i]);
 }
 
+/* Runs all of S. Returns the largest exit status. */
+static int run_all(struct several *s)
+{
+        int worst = STATUS_OK;
+
+        for (size_t i = 0; i < s->count; i++) {
+                int status;
+
+                if (i > 0 && s->separated)
+                        putchar('\n');
+                status = run_one(s, i);
+                s->counts.failed += status != STATUS_OK;
+                if (status > worst)
+                        worst = status;
+        }
+        if (s->json)
+                puts(s->printed ? "]" : "[]");
+        return report_finish_output(worst);
+}
+
 int several_run(char *const *paths, size_t count, bool json, several_work *work, void *ctx)
 {
-        struct several_counts counts;
+        struct several s = {.paths = paths,
+                            .count = count,
+                            .json = json,
+                            .separated = !json,
+                            .work = work,
+                            .ctx = ctx};
 
-        if (count == 1)
-                return report_finish_output(work(ctx, paths[0]));
-        return several_run_list(paths, count, json, work, ctx, &counts);
+        return count == 1 ? report_finish_output(work(ctx, paths[0])) : run_all(&s);
 }
 
 int several_run_list(char *const *paths, size_t count, bool json, several_work *work, void *ctx,
                      struct several_counts *out)
 {
-        struct several s = {paths, count, json, work, ctx, false, {0}};
-        int worst = STATUS_OK;
+        struct several s = {.paths = paths, .count = count, .json = json, .work = work, .ctx = ctx};
+        int worst = run_all(&s);
 
-        for (size_t i = 0; i < count; i++) {
-                int status;
-
-                if (i > 0 && !json)
-                        putchar('\n');
-                status = run_one(&s, i);
-                s.counts.failed += status != STATUS_OK;
-                if (status > worst)
-                        worst = status;
-        }
-        if (json)
-                puts(s.printed ? "]" : "[]");
         *out = s.counts;
-        return report_finish_output(worst);
+        return worst;
 }

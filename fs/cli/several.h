@@ -29,7 +29,7 @@ struct several_counts {
 
 /*
  * The same, but each in its own process and with JSON in an array also if there is only one, or
- * none. *OUT says how it went.
+ * none, and without blank lines, which are WORK's. *OUT says how it went.
  */
 int several_run_list(char *const *paths, size_t count, bool json, several_work *work, void *ctx,
                      struct several_counts *out);

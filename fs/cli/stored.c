@@ -13,6 +13,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_store.h"
+#include "fs/print/report.h"
 #include "index/collection/datastore.h"
 
 enum {
@@ -107,6 +108,16 @@ void stored_place_fini(struct stored_place *place)
 }
 
 /* ---- opening ---- */
+
+int stored_refuse_key(const char *path, const char *dashes, const char *keyfile,
+                      const char *passfile)
+{
+        if (!keyfile && !passfile)
+                return STATUS_OK;
+        report("%s: is no datastore, and %s%s is of no use for anything else", path, dashes,
+               keyfile ? "keyfile" : "passfile");
+        return STATUS_USAGE;
+}
 
 /* At most MAX bytes of the file PATH, WHAT to people, with a NUL after them. */
 static int read_secret(const char *path, const char *what, size_t max, char **out, size_t *len,

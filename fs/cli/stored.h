@@ -42,6 +42,13 @@ bool stored_locate(const char *path, struct stored_place *out);
 void stored_place_fini(struct stored_place *place);
 
 /*
+ * PATH is no datastore: a KEYFILE or PASSFILE, options after DASHES, may have been meant for
+ * something else. Returns the exit status; reports it.
+ */
+int stored_refuse_key(const char *path, const char *dashes, const char *keyfile,
+                      const char *passfile);
+
+/*
  * Open the folder PATH, and read KEYFILE and PASSFILE, each of which may be NULL. 0; what open and
  * read say; -EMEDIUMTYPE where the folder is no datastore; with the reason in ERR. stored_close
  * closes *S in any case.

@@ -36,6 +36,14 @@ bool snapshots_has(const char *path)
         return found;
 }
 
+int snapshots_check_words(const struct datastore_words *w, char *const *paths, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (snapshots_has(paths[i]))
+                        return STATUS_OK;
+        return stored_refuse_key(paths[0], "--", w->keyfile, w->passfile);
+}
+
 static int open_store(const struct datastore_words *words, const int *sockets, struct snapshots *s,
                       struct error *err)
 {

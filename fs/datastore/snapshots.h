@@ -35,6 +35,12 @@ bool snapshots_option(int c, struct datastore_words *w);
 /* Is PATH a datastore, or a place in one? */
 bool snapshots_has(const char *path);
 
+/*
+ * A key is of no use unless one of the COUNT PATHS is a datastore, or a place in one: then it may
+ * have been meant for something else. Returns the exit status; reports what is wrong.
+ */
+int snapshots_check_words(const struct datastore_words *w, char *const *paths, size_t count);
+
 struct snapshots {
         struct stored_place place;
         enum pbs_level level; /* of the folder that the place begins with … */

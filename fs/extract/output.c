@@ -146,14 +146,15 @@ static int write_one(struct index *index, const char *path, const char *word)
         return report_count(path, word, count);
 }
 
-int output_file(const char *path, const char *word, struct index_options *opening)
+int output_file(const char *path, const char *word, const struct index_options *options)
 {
+        struct index_options opening = *options;
         struct opened o = OPENED_NONE;
         int status;
 
-        opening->sidecar = INDEX_SIDECAR_USE;
-        opening->partitions = selection_is_inside(word);
-        status = opening_open(path, opening, -1, &o);
+        opening.sidecar = INDEX_SIDECAR_USE;
+        opening.partitions = selection_is_inside(word);
+        status = opening_open(path, &opening, -1, &o);
         if (status == STATUS_OK)
                 status = write_one(o.index, path, word);
         opening_close(&o);

@@ -10,6 +10,6 @@ struct index_options;
  * are written as zeros. The output ends at the first lost byte, with a report that names it.
  * Returns the exit status.
  */
-int output_file(const char *path, const char *word, struct index_options *opening);
+int output_file(const char *path, const char *word, const struct index_options *options);
 
 #endif

@@ -170,10 +170,12 @@ static int worse_of(const struct folder *f, int status)
 
 static int run_json(const struct folder *f, several_work *work, void *ctx)
 {
-        cleanup_free char *path = json_dumps(json_text(f->path), JSON_ENCODE_ANY);
+        json_t *text = json_text(f->path);
+        cleanup_free char *path = json_dumps(text, JSON_ENCODE_ANY);
         struct several_counts counts;
         int status;
 
+        json_decref(text);
         printf("{\"archive\": %s, \"format\": \"folder\", \"archives\": ", path ? path : "null");
         status = worse_of(
             f, several_run_list(f->archives.items, f->archives.count, true, work, ctx, &counts));
@@ -191,8 +193,7 @@ int folder_run(const struct folder *f, bool json, const char *word, several_work
                 return run_json(f, work, ctx);
         status = worse_of(
             f, several_run_list(f->archives.items, f->archives.count, false, work, ctx, &counts));
-        printf("%s%s: %zu archive%s", f->archives.count ? "\n" : "", f->path, f->archives.count,
-               f->archives.count == 1 ? "" : "s");
+        printf("%s: %zu archive%s", f->path, f->archives.count, f->archives.count == 1 ? "" : "s");
         if (counts.failed)
                 printf(", %zu %s", counts.failed, word);
         putchar('\n');

@@ -46,8 +46,9 @@ int folder_open(struct folder *f, const char *archive, const struct index_option
                 struct opened *o);
 
 /*
- * Run WORK for each archive, as several_run_list. CTX is WORK's. Prints how many there are and, by
- * WORD, how many of them failed; with JSON an object with all of it. Returns the exit status.
+ * Run WORK for each archive, as several_run_list. CTX is WORK's, and so are blank lines. Prints how
+ * many there are and, by WORD, how many of them failed; with JSON an object with all of it. Returns
+ * the exit status.
  */
 int folder_run(const struct folder *f, bool json, const char *word, several_work *work, void *ctx);
 

@@ -16,8 +16,10 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/format.h"
+#include "fs/cli/archive_path.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
+#include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_extract.h"
@@ -733,38 +735,23 @@ static void choose_opening(struct extract *x, struct index_options *opening)
                 opening->sidecar = INDEX_SIDECAR_USE;
 }
 
-int verb_extract(int argc, char **argv)
-{
-        static const struct option options[] = {
-            {"force", no_argument, NULL, 'f'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
-        struct index_options opening = {.sidecar = INDEX_SIDECAR_ENTER};
-        struct extract x = {.dir = ".", .maker = EXTRACT_HELPER_NONE};
-        struct datastore_words words = {0};
-        struct opened o = OPENED_NONE;
-        bool to_stdout = false;
-        int c, status;
+struct request {
+        struct extract extract;
+        struct datastore_words words;
+        struct index_options opening;
+        bool to_stdout;
+        const struct archive_parts *parts; /* of a folder */
+};
 
-        while ((c = getopt_long(argc, argv, ":C:O", options, NULL)) != -1) {
-                if (c == 'C')
-                        x.dir = optarg;
-                else if (c == 'O')
-                        to_stdout = true;
-                else if (c == 'f')
-                        x.force = true;
-                else if (snapshots_option(c, &words))
-                        continue;
-                else if (opening_option(c, argv, &opening) != STATUS_OK)
-                        return STATUS_USAGE;
-        }
-        if (argc - optind < 1)
-                return usage_error("extract needs an archive");
-        x.archive = argv[optind];
-        x.wanted = argv + optind + 1;
-        x.wanted_count = argc - optind - 1;
-        if (snapshots_has(x.archive))
-                return extract_stored(&x, &words, &opening, to_stdout);
-        if (to_stdout)
-                return x.wanted_count == 1 ? output_file(x.archive, x.wanted[0], &opening)
+static int extract_archive(const struct request *r)
+{
+        struct index_options opening = r->opening;
+        struct extract x = r->extract;
+        struct opened o = OPENED_NONE;
+        int status;
+
+        if (r->to_stdout)
+                return x.wanted_count == 1 ? output_file(x.archive, x.wanted[0], &r->opening)
                                            : usage_error("extract -O needs one file");
         choose_opening(&x, &opening);
         status = start_maker(&x);
@@ -779,4 +766,87 @@ int verb_extract(int argc, char **argv)
         opening_close(&o);
         extract_helper_end(&x.maker);
         return status;
+}
+
+/* ---- out of a folder ---- */
+
+static int extract_from_one(void *ctx, const char *archive)
+{
+        struct request r = *(const struct request *)ctx;
+
+        r.extract.archive = archive;
+        for (size_t i = 0; i < r.parts->list.count; i++) {
+                const struct archive_part *part = &r.parts->list.items[i];
+
+                if (strcmp(part->archive, archive) != 0)
+                        continue;
+                r.extract.wanted = part->insides.items;
+                r.extract.wanted_count = part->whole ? 0 : (int)part->insides.count;
+        }
+        return extract_archive(&r);
+}
+
+/* One archive in this process; each of several in one of its own, as it can open no other. */
+static int extract_each(struct request *r, const struct archive_parts *parts)
+{
+        size_t count = parts->list.count;
+        cleanup_free char **archives = calloc(count + 1, sizeof *archives);
+        struct several_counts counts;
+
+        if (!archives) {
+                report("out of memory");
+                return STATUS_FAILED;
+        }
+        for (size_t i = 0; i < count; i++)
+                archives[i] = parts->list.items[i].archive;
+        if (r->to_stdout && count > 1)
+                return usage_error("extract -O needs one file");
+        r->parts = parts;
+        return count == 1 ? extract_from_one(r, archives[0])
+                          : several_run_list(archives, count, false, extract_from_one, r, &counts);
+}
+
+static int extract_from_folder(struct request *r)
+{
+        const struct extract *x = &r->extract;
+        struct archive_parts parts;
+        int status = archive_parts_find(x->archive, x->wanted, (size_t)x->wanted_count, &parts);
+
+        if (status == STATUS_OK)
+                status = extract_each(r, &parts);
+        archive_parts_fini(&parts);
+        return status;
+}
+
+int verb_extract(int argc, char **argv)
+{
+        static const struct option options[] = {
+            {"force", no_argument, NULL, 'f'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
+        struct request r = {.extract = {.dir = ".", .maker = EXTRACT_HELPER_NONE},
+                            .opening = {.sidecar = INDEX_SIDECAR_ENTER}};
+        struct extract *x = &r.extract;
+        int c;
+
+        while ((c = getopt_long(argc, argv, ":C:O", options, NULL)) != -1) {
+                if (c == 'C')
+                        x->dir = optarg;
+                else if (c == 'O')
+                        r.to_stdout = true;
+                else if (c == 'f')
+                        x->force = true;
+                else if (snapshots_option(c, &r.words))
+                        continue;
+                else if (opening_option(c, argv, &r.opening) != STATUS_OK)
+                        return STATUS_USAGE;
+        }
+        if (argc - optind < 1)
+                return usage_error("extract needs an archive");
+        x->archive = argv[optind];
+        x->wanted = argv + optind + 1;
+        x->wanted_count = argc - optind - 1;
+        if (snapshots_has(x->archive))
+                return extract_stored(x, &r.words, &r.opening, r.to_stdout);
+        if (snapshots_check_words(&r.words, argv + optind, 1) != STATUS_OK)
+                return STATUS_USAGE;
+        return archive_path_has_parts(x->archive) ? extract_from_folder(&r) : extract_archive(&r);
 }

@@ -32,7 +32,16 @@ static void print_summary(const struct index *index, const char *path)
                        stats.points == 1 ? "" : "s", report_size(stats.widest, size));
 }
 
-static int build(struct index *index, const char *path)
+static void print_line(const struct index *index, const char *path)
+{
+        struct index_sidecar_state state = index_sidecar_state(index);
+        char size[32];
+
+        printf("%s: indexed, %s\n", path, report_size(state.size, size));
+}
+
+static int build(struct index *index, const char *path,
+                 void (*print)(const struct index *index, const char *path))
 {
         struct error err = {0};
         struct progress *progress;
@@ -55,7 +64,7 @@ static int build(struct index *index, const char *path)
                        index_damage_count(index) ? "; vmafs verify names the damage" : "");
                 return STATUS_FAILED;
         }
-        print_summary(index, path);
+        print(index, path);
         return STATUS_OK;
 }
 
@@ -76,7 +85,7 @@ static int build_anew(const struct request *r, struct opened *o, const char *pat
         index_close(steal_ptr(&o->index));
         rc = index_open_site(o->site, &options, &o->index, &err);
         if (rc == 0)
-                return build(o->index, path);
+                return build(o->index, path, print_line);
         report_error(path, &err);
         return report_status(rc);
 }
@@ -97,7 +106,7 @@ static int index_in_folder(void *ctx, const char *path)
         else if (status == STATUS_OK && index_sidecar_state(o.index).problem)
                 status = build_anew(r, &o, path);
         else if (status == STATUS_OK)
-                status = build(o.index, path);
+                status = build(o.index, path, print_line);
         opening_close(&o);
         return status;
 }
@@ -124,7 +133,7 @@ static int index_one(void *ctx, const char *path)
                 return index_folder_of(r, path);
         status = opening_open(path, &r->opening, -1, &o);
         if (status == STATUS_OK)
-                status = build(o.index, path);
+                status = build(o.index, path, print_summary);
         opening_close(&o);
         return status;
 }

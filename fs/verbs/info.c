@@ -336,5 +336,7 @@ int verb_info(int argc, char **argv)
         r.words.threads = r.opening.threads;
         if (argc == optind)
                 return usage_error("info needs an archive");
+        if (snapshots_check_words(&r.words, argv + optind, (size_t)(argc - optind)) != STATUS_OK)
+                return STATUS_USAGE;
         return several_run(argv + optind, (size_t)(argc - optind), r.json, info_of, &r);
 }

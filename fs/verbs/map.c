@@ -10,6 +10,7 @@
 
 #include "archive/error.h"
 #include "archive/format.h"
+#include "fs/cli/archive_path.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
 #include "fs/cli/usage.h"
@@ -153,6 +154,40 @@ static int map_stored(struct store_map *m, const struct datastore_words *words, 
         return store_map(m, words);
 }
 
+struct request {
+        enum map_output output;
+        struct index_options opening;
+        struct datastore_words words;
+        struct store_map stored;
+};
+
+/* FILE of the archive at PATH; the archive may be in a folder, and both may be one path. */
+static int map_archive(const struct request *r, const char *path, const char *file)
+{
+        struct index_options opening = r->opening;
+        struct archive_path in_folder = {0};
+        struct opened o = OPENED_NONE;
+        int status = STATUS_OK;
+
+        if (r->stored.since)
+                return usage_error("--changed-since is for disks of a datastore");
+        if (!file || archive_path_has_parts(path)) {
+                status = archive_path_find(path, file, &in_folder);
+                path = in_folder.archive;
+                file = in_folder.inside;
+        }
+        if (status == STATUS_OK && !*file)
+                status = usage_error("map needs an archive and the name of a disk in it");
+        opening.partitions = status == STATUS_OK && selection_is_inside(file);
+        if (status == STATUS_OK)
+                status = opening_open(path, &opening, -1, &o);
+        if (status == STATUS_OK)
+                status = map_disk(o.index, path, file, r->output);
+        opening_close(&o);
+        archive_path_fini(&in_folder);
+        return report_finish_output(status);
+}
+
 int verb_map(int argc, char **argv)
 {
         static const struct option options[] = {{"output", required_argument, NULL, 'o'},
@@ -161,40 +196,32 @@ int verb_map(int argc, char **argv)
                                                 DATASTORE_LONG_OPTIONS,
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
-        struct index_options opening = {.sidecar = INDEX_SIDECAR_USE};
-        enum map_output output = OUTPUT_HUMAN;
-        struct datastore_words words = {0};
-        struct store_map stored = {0};
-        struct opened o = OPENED_NONE;
+        struct request r = {.output = OUTPUT_HUMAN, .opening = {.sidecar = INDEX_SIDECAR_USE}};
+        const char *path, *file;
         int c, status;
 
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 status = STATUS_OK;
                 if (c == 'o')
-                        status = set_output(optarg, &output);
+                        status = set_output(optarg, &r.output);
                 else if (c == 'p')
-                        output = OUTPUT_PICTURE;
+                        r.output = OUTPUT_PICTURE;
                 else if (c == 's')
-                        stored.since = optarg;
-                else if (snapshots_option(c, &words))
+                        r.stored.since = optarg;
+                else if (snapshots_option(c, &r.words))
                         continue;
                 else
-                        status = opening_option(c, argv, &opening);
+                        status = opening_option(c, argv, &r.opening);
                 if (status != STATUS_OK)
                         return status;
         }
-        if (argc - optind == 1 && snapshots_has(argv[optind]))
-                return map_stored(&stored, &words, argv[optind], "", output);
-        if (argc - optind != 2)
+        if (argc - optind != 1 && argc - optind != 2)
                 return usage_error("map needs an archive and the name of a disk in it");
-        if (snapshots_has(argv[optind]))
-                return map_stored(&stored, &words, argv[optind], argv[optind + 1], output);
-        if (stored.since)
-                return usage_error("--changed-since is for disks of a datastore");
-        opening.partitions = selection_is_inside(argv[optind + 1]);
-        status = opening_open(argv[optind], &opening, -1, &o);
-        if (status == STATUS_OK)
-                status = map_disk(o.index, argv[optind], argv[optind + 1], output);
-        opening_close(&o);
-        return report_finish_output(status);
+        path = argv[optind];
+        file = argc - optind == 2 ? argv[optind + 1] : NULL;
+        if (snapshots_has(path))
+                return map_stored(&r.stored, &r.words, path, file ? file : "", r.output);
+        if (snapshots_check_words(&r.words, argv + optind, 1) != STATUS_OK)
+                return STATUS_USAGE;
+        return map_archive(&r, path, file);
 }

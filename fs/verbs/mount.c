@@ -725,8 +725,11 @@ static int find_content(struct mount *m)
 
 static int run(struct mount *m)
 {
+        const struct mount_options *o = &m->options;
         int status = find_content(m);
 
+        if (status == STATUS_OK && m->stored.folder < 0)
+                status = stored_refuse_key(o->archive, "-o ", o->keyfile, o->passfile);
         if (status == STATUS_OK)
                 status = mountpoint_open(m->options.mountpoint, m->options.nonempty, &m->point);
         if (status != STATUS_OK)

@@ -395,8 +395,11 @@ static int verify_in_folder(void *ctx, const char *path)
         struct opened o = OPENED_NONE;
         int status = folder_open(&r->folder, path, &r->opening, &o);
 
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
                 status = verify(o.index, path, &r->wishes);
+                if (!r->wishes.json)
+                        putchar('\n');
+        }
         opening_close(&o);
         return status;
 }
@@ -463,5 +466,7 @@ int verb_verify(int argc, char **argv)
                 return usage_error("verify needs an archive");
         if (r.opening.sidecar_path && argc - optind > 1)
                 return usage_error("--file is the index of one archive");
+        if (snapshots_check_words(&r.words, argv + optind, (size_t)(argc - optind)) != STATUS_OK)
+                return STATUS_USAGE;
         return several_run(argv + optind, (size_t)(argc - optind), r.wishes.json, verify_one, &r);
 }
