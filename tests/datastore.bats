@@ -99,6 +99,31 @@ setup() {
         cmp "$MNT/ct/101/2026-02-01T00:00:00Z/root/big" "$MNT/host/h/2026-02-01T00:00:00Z/root/big"
 }
 
+# An access control list as hexadecimal digits: acl_of TYPE FILE
+acl_of() {
+        getfattr --absolute-names --only-values -n "system.posix_acl_$1" "$2" | xxd -p -c 256
+}
+
+@test "a container's access control lists are shown, and decide who may read" {
+        local root
+
+        need_root
+        make_store
+        let_others_pass
+        mount_vmafs ds -o allow_other,umask=022
+        for root in ct/101 host/h; do
+                root=$MNT/$root/2026-02-01T00:00:00Z/root
+                # The version; owner rw-, users 1500 r--, 2000 rw-, group r--, group 3000 r--, mask rw-, others ---.
+                [ "$(acl_of access "$root/acl")" = 0200000001000600ffffffff02000400dc05000002000600d007000004000400ffffffff08000400b80b000010000600ffffffff20000000ffffffff ]
+                [ "$(acl_of default "$root/shared")" = 0200000001000700ffffffff02000700d007000004000500ffffffff08000500b80b000010000700ffffffff20000000ffffffff ]
+                [ "$(stat -c %a "$root/acl")" = 660 ]
+                run ! getfattr -n system.posix_acl_access "$root/big"
+                [ "$(setpriv --reuid=1500 --regid=1500 --clear-groups cat "$root/acl")" = x ]
+                [ "$(setpriv --reuid=1501 --regid=3000 --clear-groups cat "$root/acl")" = x ]
+                run ! setpriv --reuid=1501 --regid=1501 --clear-groups cat "$root/acl"
+        done
+}
+
 @test "an encrypted datastore needs its key, and says so" {
         make_store --encrypt
         start_vmafs ds

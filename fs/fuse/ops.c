@@ -60,12 +60,16 @@ static void answer_or_park(struct ops_context *c, struct request *r)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-        (void)userdata;
+        const struct ops_context *c = userdata;
+
         /* Small requests gain nothing from a pipe in between; replies are faster copied. */
         conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                                   FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
         conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
+        /* The group's bits of a mode are not the group's rights where there is an ACL. */
+        if (c->view.datastore)
+                conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
         conn->max_background = 64;
         conn->congestion_threshold = 48;
 }

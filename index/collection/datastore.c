@@ -209,32 +209,49 @@ static int fill_pxar(struct datastore *d, struct node *folder)
 
 /* ---- snapshots ---- */
 
-/* The root of a tree shows what the archive has recorded of it, if that can be read. */
-static int take_root(void *ctx, const struct pxar_entry *e)
-{
-        struct entry *entry = ctx;
+/* The folder of a tree that is to be added. */
+struct root {
+        struct datastore *d;
+        struct node *folder;
+        struct entry *entry;
+        struct place *place;
+        bool added;
+};
 
-        entry->mode = e->mode;
-        entry->recorded = true;
-        entry->uid = e->uid;
-        entry->gid = e->gid;
-        entry->has_mtime = true;
-        entry->mtime = e->mtime;
-        return 0;
+/* It shows what the archive has recorded of its root, if that can be read. */
+static int add_root(void *ctx, const struct pxar_entry *e)
+{
+        struct root *r = ctx;
+
+        r->entry->mode = e->mode;
+        r->entry->recorded = true;
+        r->entry->uid = e->uid;
+        r->entry->gid = e->gid;
+        r->entry->mtime = e->mtime;
+        r->entry->xattrs = (const struct entry_xattr *)e->xattrs;
+        r->entry->xattr_count = e->xattr_count;
+        r->added = true;
+        return add_node(r->d, r->folder, r->entry, r->place);
 }
 
-static void look_at_root(const struct pbs_item *item, struct entry *entry, struct place *p)
+static int add_tree(struct datastore *d, struct node *folder, const struct pbs_item *item,
+                    struct entry *entry, struct place *p)
 {
+        struct root root = {d, folder, entry, p, false};
         struct pxar_folder range;
         struct error err = {0};
-        struct pxar *pxar;
+        struct pxar *pxar = NULL;
+        int rc = 0;
 
-        if (pxar_open(item->content, item->payload, &pxar, &range, &err) < 0) {
+        p->meta = item->content;
+        p->payload = item->payload;
+        entry->later = p->meta != NULL;
+        if (p->meta && pxar_open(p->meta, p->payload, &pxar, &range, &err) < 0)
                 say_why(p, "%s", err.text);
-                return;
-        }
-        pxar_root(pxar, &range, take_root, entry, NULL);
+        if (pxar)
+                rc = pxar_root(pxar, &range, add_root, &root, NULL);
         pxar_free(pxar);
+        return root.added ? rc : add_node(d, folder, entry, p);
 }
 
 static int add_item(struct datastore *d, struct node *folder, const struct pbs_item *item)
@@ -243,7 +260,6 @@ static int add_item(struct datastore *d, struct node *folder, const struct pbs_i
         struct place *p = add_place(d, place_of(folder), is_tree ? PLACE_PXAR : PLACE_FILE);
         struct entry entry = {.name = item->name,
                               .mode = is_tree ? S_IFDIR : S_IFREG,
-                              .later = is_tree,
                               .has_mtime = true,
                               .mtime.tv_sec = folder->mtime,
                               .size = item->content ? item->content->size : 0};
@@ -252,17 +268,11 @@ static int add_item(struct datastore *d, struct node *folder, const struct pbs_i
                 return -ENOMEM;
         if (item->why && say_why(p, "%s", item->why) < 0)
                 return -ENOMEM;
-        if (is_tree) {
-                p->meta = item->content;
-                p->payload = item->payload;
-                if (p->meta)
-                        look_at_root(item, &entry, p);
-                entry.later = p->meta != NULL;
-        } else {
-                p->volume = item->content;
-                p->is_index = item->is_index;
-                p->device = item->device;
-        }
+        if (is_tree)
+                return add_tree(d, folder, item, &entry, p);
+        p->volume = item->content;
+        p->is_index = item->is_index;
+        p->device = item->device;
         return add_node(d, folder, &entry, p);
 }
 

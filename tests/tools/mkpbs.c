@@ -50,10 +50,14 @@ static void write_tree(struct pbs_writer *w, const char *path, bool split)
         pxarw_folder(&p, "etc", 0700);
         file = pxarw_file(&p, "passwd", "root:x:0:0\n", 11);
         pxarw_leave(&p);
+        pxarw_file_with_acl(&p, "acl");
         pxarw_file(&p, "big", big.data, big.len);
         pxarw_fifo(&p, "fifo");
         pxarw_link(&p, "link", "etc/passwd");
         pxarw_hard_link(&p, "other", file);
+        pxarw_folder(&p, "shared", 0770);
+        pxarw_default_acl(&p);
+        pxarw_leave(&p);
         pxarw_file_with_xattr(&p, "x", "user.a\0value", 12);
         pxarw_leave(&p);
         pbsw_snapshot(w, path);

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "archive/array.h"
 #include "archive/store/pbs/pxar.h"
 
 enum { PXAR_HEADER = 16 };
@@ -29,6 +30,13 @@ enum { PXAR_HEADER = 16 };
 #define PXAR_PAYLOAD        UINT64_C(0x28147a1b0b7c1a25)
 #define PXAR_PAYLOAD_REF    UINT64_C(0x419d3d6bc4ba977e)
 #define PXAR_GOODBYE        UINT64_C(0x2fec4fa642d5731d)
+
+#define PXAR_ACL_USER          UINT64_C(0x2ce8540a457d55b8)
+#define PXAR_ACL_GROUP         UINT64_C(0x136e3eceb04c03ab)
+#define PXAR_ACL_GROUP_OBJ     UINT64_C(0x10868031e9582876)
+#define PXAR_ACL_DEFAULT       UINT64_C(0xbbbb13415a6896f5)
+#define PXAR_ACL_DEFAULT_USER  UINT64_C(0xc89357b40532cd1f)
+#define PXAR_ACL_DEFAULT_GROUP UINT64_C(0xf90a8a5816038ffe)
 
 struct pxar {
         struct volume *meta;
@@ -50,6 +58,17 @@ int pxar_read(struct volume *v, void *buf, size_t len, uint64_t pos, struct erro
 int pxar_read_item(struct volume *v, uint64_t pos, uint64_t end, struct pxar_item *out,
                    struct error *err);
 
+/* An access control list; its entries are as Linux has them. */
+struct pxar_acl_entry {
+        uint16_t tag, permissions;
+        uint32_t id;
+};
+
+struct pxar_acl {
+        struct pxar_acl_entry *items;
+        size_t count, room;
+};
+
 /* A node, and the memory that its entry points into. */
 struct pxar_node {
         struct pxar_entry entry;
@@ -58,6 +77,7 @@ struct pxar_node {
         struct pxar_xattr
             *xattrs; /* as many as the entry says; a name and its value are one piece of memory */
         size_t attribute_bytes;
+        struct pxar_acl acl, default_acl; /* collected while the node is parsed */
 };
 
 /*
@@ -72,5 +92,22 @@ int pxar_parse_root(struct pxar *p, uint64_t start, uint64_t end, struct pxar_no
                     struct error *err);
 
 void pxar_node_fini(struct pxar_node *node);
+
+/*
+ * Give the node at POS an attribute: TAKE_BODY, LEN bytes, is a name, NUL, and a value. 0, -EIO
+ * where it cannot be, -ENOMEM.
+ */
+int pxar_node_add_xattr(struct pxar_node *node, char *take_body, size_t len, uint64_t pos,
+                        struct error *err);
+
+/* Is an item of TYPE an entry of an access control list? */
+bool pxar_acl_is_item(uint64_t type);
+
+/* Take such an item at POS for OUT. 0, -EIO where it cannot be, -ENOMEM, and what reading gave. */
+int pxar_acl_take(struct pxar *p, uint64_t pos, const struct pxar_item *item, struct pxar_node *out,
+                  struct error *err);
+
+/* All items of OUT, the node at POS, were taken: give it its lists as attributes. 0 or -ENOMEM. */
+int pxar_acl_finish(struct pxar_node *out, uint64_t pos, struct error *err);
 
 #endif

@@ -122,9 +122,8 @@ static int parse_stat(struct pxar *p, uint64_t pos, const struct pxar_item *item
         return 0;
 }
 
-/* Takes over TAKE_BODY, LEN bytes: a name, NUL, and a value. */
-static int add_xattr(struct pxar_node *out, char *take_body, size_t len, uint64_t pos,
-                     struct error *err)
+int pxar_node_add_xattr(struct pxar_node *out, char *take_body, size_t len, uint64_t pos,
+                        struct error *err)
 {
         cleanup_free char *body = take_body;
         size_t name_len = strlen(body) + 1;
@@ -162,7 +161,7 @@ static int parse_capabilities(struct pxar *p, uint64_t pos, const struct pxar_it
                 return error_set(err, ENOMEM, "out of memory");
         memcpy(body, name, sizeof name);
         memcpy(body + sizeof name, value, len);
-        return add_xattr(out, steal_ptr(&body), sizeof name + len, pos, err);
+        return pxar_node_add_xattr(out, steal_ptr(&body), sizeof name + len, pos, err);
 }
 
 static int parse_xattr(struct pxar *p, uint64_t pos, const struct pxar_item *item,
@@ -172,7 +171,7 @@ static int parse_xattr(struct pxar *p, uint64_t pos, const struct pxar_item *ite
         size_t len;
         int rc = read_body(p, pos, item, 1, PXAR_ATTRIBUTES_MAX, &body, &len, err);
 
-        return rc < 0 ? rc : add_xattr(out, body, len, pos, err);
+        return rc < 0 ? rc : pxar_node_add_xattr(out, body, len, pos, err);
 }
 
 static int parse_target(struct pxar *p, uint64_t pos, const struct pxar_item *item,
@@ -275,6 +274,8 @@ static int parse_rest(struct pxar *p, uint64_t at, uint64_t end, struct pxar_nod
                         rc = parse_xattr(p, at, &item, out, err);
                 else if (item.type == PXAR_FCAPS)
                         rc = parse_capabilities(p, at, &item, out, err);
+                else if (pxar_acl_is_item(item.type))
+                        rc = pxar_acl_take(p, at, &item, out, err);
                 if (rc < 0)
                         return rc;
                 at += item.size;
@@ -305,7 +306,8 @@ static int parse_entry(struct pxar *p, uint64_t at, uint64_t end, struct pxar_no
                 return rc;
         if (!is_known_kind(out->entry.mode))
                 return error_set_at(err, EIO, at, "has a node of an unknown kind");
-        return parse_rest(p, at + item.size, end, out, err);
+        rc = parse_rest(p, at + item.size, end, out, err);
+        return rc < 0 ? rc : pxar_acl_finish(out, at, err);
 }
 
 /*
@@ -383,6 +385,8 @@ void pxar_node_fini(struct pxar_node *node)
 {
         for (size_t i = 0; i < node->entry.xattr_count; i++)
                 free((void *)(uintptr_t)node->xattrs[i].name);
+        array_free(&node->acl);
+        array_free(&node->default_acl);
         free(node->xattrs);
         free(node->name);
         free(node->same_name);

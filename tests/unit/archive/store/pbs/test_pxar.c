@@ -264,6 +264,155 @@ static void test_a_folder_of_many_is_listed(void **state)
         pxarw_free(&w);
 }
 
+/* ---- access control lists ---- */
+
+struct wanted_acl {
+        const char *file, *name;
+        const uint8_t *value;
+        size_t len;
+        bool found;
+};
+
+static int look_for_acl(void *ctx, const struct pxar_entry *e)
+{
+        struct wanted_acl *w = ctx;
+
+        if (strcmp(e->name, w->file) != 0)
+                return 0;
+        for (size_t i = 0; i < e->xattr_count; i++) {
+                assert_false(w->found);
+                assert_string_equal(e->xattrs[i].name, w->name);
+                assert_int_equal(e->xattrs[i].len, w->len);
+                assert_memory_equal(e->xattrs[i].value, w->value, w->len);
+                w->found = true;
+        }
+        return 0;
+}
+
+/* The file or folder FILE in the root has exactly this one attribute. */
+static void expect_acl(struct pxar_writer *w, const char *file, const char *name,
+                       const uint8_t *value, size_t len)
+{
+        struct wanted_acl wanted = {file, name, value, len, false};
+        struct memory meta = as_volume(w->meta);
+        struct pxar_folder root;
+        struct pxar *p;
+        uint64_t damaged;
+
+        assert_int_equal(pxar_open(&meta.base, NULL, &p, &root, NULL), 0);
+        assert_int_equal(pxar_list(p, &root, look_for_acl, &wanted, &damaged, NULL), 0);
+        assert_int_equal(damaged, 0);
+        assert_true(wanted.found);
+        pxar_free(p);
+}
+
+/* Tag, permissions and id, as the kernel has them. */
+#define ACL_VERSION                         2, 0, 0, 0
+#define ACL_ENTRY(tag, permissions, id)     tag, 0, permissions, 0, (id)&255, (id) >> 8, 0, 0
+#define ACL_ENTRY_WITHOUT(tag, permissions) tag, 0, permissions, 0, 255, 255, 255, 255
+
+static void test_access_control_lists_are_attributes(void **state)
+{
+        static const uint8_t access[] = {
+            ACL_VERSION,
+            ACL_ENTRY_WITHOUT(0x01, 6),
+            ACL_ENTRY(0x02, 4, 1500),
+            ACL_ENTRY(0x02, 6, 2000),
+            ACL_ENTRY_WITHOUT(0x04, 4),
+            ACL_ENTRY(0x08, 4, 3000),
+            ACL_ENTRY_WITHOUT(0x10, 6),
+            ACL_ENTRY_WITHOUT(0x20, 0),
+        };
+        static const uint8_t by_default[] = {
+            ACL_VERSION,
+            ACL_ENTRY_WITHOUT(0x01, 7),
+            ACL_ENTRY(0x02, 7, 2000),
+            ACL_ENTRY_WITHOUT(0x04, 5),
+            ACL_ENTRY(0x08, 5, 3000),
+            ACL_ENTRY_WITHOUT(0x10, 7),
+            ACL_ENTRY_WITHOUT(0x20, 0),
+        };
+        struct pxar_writer w;
+
+        (void)state;
+        pxarw_start(&w, false);
+        pxarw_file_with_acl(&w, "f");
+        pxarw_folder(&w, "d", 0750);
+        pxarw_default_acl(&w);
+        pxarw_leave(&w);
+        pxarw_leave(&w);
+        expect_acl(&w, "f", "system.posix_acl_access", access, sizeof access);
+        expect_acl(&w, "d", "system.posix_acl_default", by_default, sizeof by_default);
+        pxarw_free(&w);
+}
+
+/* Named entries alone: the kernel would take no list without a mask. And what is given twice. */
+static void test_a_list_that_lacks_entries_is_completed_from_the_mode(void **state)
+{
+        static const uint8_t access[] = {
+            ACL_VERSION,
+            ACL_ENTRY_WITHOUT(0x01, 7),
+            ACL_ENTRY(0x02, 7, 1),
+            ACL_ENTRY_WITHOUT(0x04, 5),
+            ACL_ENTRY_WITHOUT(0x10, 5),
+            ACL_ENTRY_WITHOUT(0x20, 1),
+        };
+        static const uint8_t by_default[] = {
+            ACL_VERSION,
+            ACL_ENTRY_WITHOUT(0x01, 7),
+            ACL_ENTRY_WITHOUT(0x04, 5),
+            ACL_ENTRY_WITHOUT(0x20, 0),
+        };
+        uint8_t body[32] = {0};
+        struct pxar_writer w;
+
+        (void)state;
+        pxarw_start(&w, false);
+        pxarw_folder(&w, "d", 0751);
+        body[0] = 1;
+        body[8] = 0xff; /* more than there are */
+        pxarw_item(&w, PXAR_ACL_USER, body, 16);
+        pxarw_leave(&w);
+        pxarw_folder(&w, "e", 0751);
+        memset(body, 0, sizeof body);
+        body[0] = 7;
+        body[8] = 5;
+        memset(body + 24, 255, 8); /* no mask */
+        pxarw_item(&w, PXAR_ACL_DEFAULT, body, 32);
+        memset(body, 0, 24);
+        pxarw_item(&w, PXAR_ACL_DEFAULT, body, 32);
+        pxarw_leave(&w);
+        pxarw_leave(&w);
+        expect_acl(&w, "d", "system.posix_acl_access", access, sizeof access);
+        expect_acl(&w, "e", "system.posix_acl_default", by_default, sizeof by_default);
+        pxarw_free(&w);
+}
+
+static void expect_damaged(struct pxar_writer *w, const char *text, uint64_t damaged);
+
+static void test_a_damaged_list_costs_its_node(void **state)
+{
+        static const uint64_t types[] = {PXAR_ACL_USER,         PXAR_ACL_GROUP,
+                                         PXAR_ACL_GROUP_OBJ,    PXAR_ACL_DEFAULT,
+                                         PXAR_ACL_DEFAULT_USER, PXAR_ACL_DEFAULT_GROUP};
+        uint8_t body[40];
+        struct pxar_writer w;
+
+        (void)state;
+        memset(body, 255, sizeof body); /* an id that nobody can have */
+        pxarw_start(&w, false);
+        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+                pxarw_folder(&w, "d", 0700);
+                pxarw_item(&w, types[i], body, 40);
+                pxarw_leave(&w);
+        }
+        pxarw_folder(&w, "d", 0700);
+        pxarw_item(&w, PXAR_ACL_USER, body, 16);
+        pxarw_leave(&w);
+        pxarw_file(&w, "good", "y", 1);
+        expect_damaged(&w, "  good 100640 \"y\"\n", 7);
+}
+
 /* ---- what is not ---- */
 
 static void expect_damaged(struct pxar_writer *w, const char *text, uint64_t damaged)
@@ -419,6 +568,9 @@ int main(void)
             cmocka_unit_test(test_data_in_a_payload_of_their_own_are_read),
             cmocka_unit_test(test_the_root_has_attributes_of_its_own),
             cmocka_unit_test(test_a_folder_of_many_is_listed),
+            cmocka_unit_test(test_access_control_lists_are_attributes),
+            cmocka_unit_test(test_a_list_that_lacks_entries_is_completed_from_the_mode),
+            cmocka_unit_test(test_a_damaged_list_costs_its_node),
             cmocka_unit_test(test_names_that_cannot_be_are_passed_over),
             cmocka_unit_test(test_a_name_of_100_kb_is_passed_over),
             cmocka_unit_test(test_hard_links_to_what_is_no_file_before_are_passed_over),
