@@ -11,10 +11,7 @@
 #include "index/index.h"
 #include "index/site.h"
 
-enum {
-        IDLE_SECONDS = 60,
-        LOOK_SECONDS = 10, /* how often is looked for those */
-};
+enum { LOOK_SECONDS = 10 }; /* how often is looked for what has been idle for long */
 
 TAILQ_HEAD(open_list, open_archive);
 
@@ -167,10 +164,12 @@ void open_archives_stop(struct open_archives *set)
 
 /* ---- closing what nobody uses ---- */
 
-static int64_t now_seconds(void)
+static int64_t now_seconds(const struct open_archives *set)
 {
         struct timespec now;
 
+        if (set->ops.now)
+                return set->ops.now(set->ops.ctx);
         clock_gettime(CLOCK_MONOTONIC, &now);
         return now.tv_sec;
 }
@@ -200,19 +199,36 @@ static void trim(struct open_archives *set, size_t kept)
 /* Under lock: the first that has been idle for long, or NULL. */
 static struct open_archive *long_idle(struct open_archives *set)
 {
-        int64_t now = now_seconds();
+        int64_t now = now_seconds(set);
         struct open_archive *a;
 
         TAILQ_FOREACH(a, &set->idle, idle)
-        if (!a->scanning && now - a->idle_since >= IDLE_SECONDS)
+        if (!a->scanning && now - a->idle_since >= OPEN_IDLE_SECONDS)
                 return a;
         return NULL;
 }
 
-static void *close_long_idle(void *arg)
+/* Under lock, which it lets go of meanwhile. */
+static void close_long_idle(struct open_archives *set)
+{
+        struct open_archive *a;
+
+        while (!set->stopping && (a = long_idle(set))) {
+                take_out(a);
+                finish_closing(a);
+        }
+}
+
+void open_archives_close_idle(struct open_archives *set)
+{
+        scoped_lock(&set->lock);
+
+        close_long_idle(set);
+}
+
+static void *run_janitor(void *arg)
 {
         struct open_archives *set = arg;
-        struct open_archive *a;
         scoped_lock(&set->lock);
 
         while (!set->stopping) {
@@ -221,17 +237,14 @@ static void *close_long_idle(void *arg)
                 clock_gettime(CLOCK_MONOTONIC, &limit);
                 limit.tv_sec += LOOK_SECONDS;
                 pthread_cond_timedwait(&set->ending, &set->lock, &limit);
-                while (!set->stopping && (a = long_idle(set))) {
-                        take_out(a);
-                        finish_closing(a);
-                }
+                close_long_idle(set);
         }
         return NULL;
 }
 
 int open_archives_start(struct open_archives *set)
 {
-        int rc = pthread_create(&set->janitor, NULL, close_long_idle, set);
+        int rc = pthread_create(&set->janitor, NULL, run_janitor, set);
 
         set->started = rc == 0;
         return -rc;
@@ -324,7 +337,8 @@ static int get_new(struct open_archives *set, struct archive_slot *slot, const c
         if (!a)
                 return error_set(err, ENOMEM, "out of memory");
         trim(set, OPEN_IDLE_MAX - 1);
-        rc = take_number(set);
+        while ((rc = take_number(set)) < 0 && set->idle_count)
+                trim(set, set->idle_count - 1);
         if (rc >= 0) {
                 a->number = (unsigned)rc;
                 pthread_mutex_unlock(&set->lock);
@@ -396,7 +410,7 @@ void open_archives_put(struct open_archive *a)
         /* At the end, what waits is failed while the archive is closed. */
         if (--a->users > 0 || a->is_closing)
                 return;
-        a->idle_since = now_seconds();
+        a->idle_since = now_seconds(set);
         a->is_idle = true;
         TAILQ_INSERT_TAIL(&set->idle, a, idle);
         set->idle_count++;

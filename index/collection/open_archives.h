@@ -26,7 +26,10 @@ struct open_archive;
 struct open_archives;
 struct site;
 
-enum { OPEN_IDLE_MAX = 16 };
+enum {
+        OPEN_IDLE_MAX = 16,
+        OPEN_IDLE_SECONDS = 60,
+};
 
 /* What tells a file from any other, and from itself before it was written to. */
 struct file_identity {
@@ -79,6 +82,9 @@ struct open_archives_ops {
 
         /* The scan of A has ended with RC. */
         void (*scanned)(void *ctx, struct open_archive *a, int rc, const struct error *err);
+
+        /* Seconds of a clock that only goes forward; NULL: CLOCK_MONOTONIC. */
+        int64_t (*now)(void *ctx);
 };
 
 /* OPS and OPTIONS are copied. NULL: out of memory. */
@@ -88,8 +94,11 @@ struct open_archives *open_archives_new(const struct open_archives_ops *ops,
 /* Nobody uses one any more. NULL is allowed. */
 void open_archives_free(struct open_archives *set);
 
-/* Threads may be started: close what is idle from now on. 0 or -errno. */
+/* Threads may be started: from now on one closes what is idle for long. 0 or -errno. */
 int open_archives_start(struct open_archives *set);
+
+/* Close what has been idle for OPEN_IDLE_SECONDS, which that thread does now and then. */
+void open_archives_close_idle(struct open_archives *set);
 
 /* Make all scans end, and no other begin. */
 void open_archives_stop(struct open_archives *set);
