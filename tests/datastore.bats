@@ -312,26 +312,108 @@ state() {
         diff before <(state)
 }
 
-@test "sixteen readers of a datastore that a server works on get no wrong byte" {
-        local i readers=()
+# Compares each disk of the group until ROUNDS are over: what can be read of it must be one image or the other.
+# A file that has gone, or an error, is no wrong byte: read_group ROUNDS
+read_group() {
+        local disk rc
 
-        make_store
-        start_vmafs ds
+        for _ in $(seq "$1"); do
+                for disk in "$MNT"/vm/100/*/disk-drive-scsi0.raw; do
+                        rc=0
+                        cmp -s "$disk" image 2>/dev/null || rc=$?
+                        if [ "$rc" -eq 1 ]; then
+                                cmp -s "$disk" later 2>/dev/null || [ $? -ne 1 ] || echo "$disk" >>wrong
+                        fi
+                done
+                cmp "$MNT/ns/a/$FIRST/disk-drive-scsi0.raw" image || echo ns >>wrong
+        done
+}
+
+@test "sixteen readers of a datastore that is pruned and collected get no wrong byte" {
+        local i chunk snapshot readers=()
+
+        cp image later
+        noise 262144 7 | dd of=later bs=65536 seek=8 conv=notrunc status=none
+        LATER=later make_store
+        start_vmafs ds -o cache=1M
         for i in {1..16}; do
-                (for _ in {1..20}; do
-                        cmp "$MNT/ns/a/$FIRST/disk-drive-scsi0.raw" image || exit
-                        sha256sum "$MNT"/vm/100/*/disk-drive-scsi0.raw >/dev/null 2>&1 || true
-                done) &
+                read_group 12 3>&- &
                 readers+=($!)
         done
         for i in {1..20}; do
-                cp -r "ds/$FIRST" ds/vm/100/tmp
-                mv ds/vm/100/tmp "ds/vm/100/2026-03-01T00:00:$((10 + i))Z"
+                snapshot=ds/vm/100/2026-03-01T00:00:$((10 + i))Z
+                cp -r "ds/$SECOND" ds/vm/100/tmp
+                mv ds/vm/100/tmp "$snapshot"
+                # A chunk that is found to be wrong is renamed, and comes again; in another encoding, too.
+                chunk=$(chunk_of "ds/$FIRST/drive-scsi0.img.fidx" 0)
+                cp "$chunk" ds/tmp
+                mv ds/tmp "$chunk"
                 rm -rf "ds/vm/100/2026-03-01T00:00:$((9 + i))Z"
         done
+        # All that has the other image's chunks goes, and then these.
+        snapshots=("ds/$SECOND" "$snapshot")
+        chunks=()
+        for i in 8 9 10 11; do
+                chunks+=("$(chunk_of "ds/$SECOND/drive-scsi0.img.fidx" "$i")")
+        done
+        rm -r "${snapshots[@]}"
+        rm "${chunks[@]}"
         for i in "${readers[@]}"; do
                 wait "$i"
         done
+        [ ! -e wrong ]
+        [ "$(names_in "$MNT/vm/100")" = "${FIRST##*/}" ]
+        umount "$MNT"
+        wait "$DAEMON"
+}
+
+@test "FIFOs and links in the place of a datastore's files are not opened" {
+        local name
+
+        make_store
+        mv ds/ct/101/2026-02-01T00:00:00Z/root.pxar.didx moved
+        ln -s "$PWD/moved" ds/ct/101/2026-02-01T00:00:00Z/root.pxar.didx
+        for name in "$FIRST/drive-scsi0.img.fidx" "$FIRST/qemu-server.conf.blob" "$SECOND/index.json.blob" \
+                host/h/2026-02-01T00:00:00Z/root.mpxar.didx; do
+                rm "ds/$name"
+                mkfifo "ds/$name"
+        done
+        start_vmafs ds
+        # Whatever waited for a writer would wait for ever.
+        timeout 60 find "$MNT" -type f -exec cat {} + >/dev/null 2>&1 || true
+        run timeout 60 ls -lR "$MNT"
+        [ "$status" -ne 124 ]
+        [ -z "$(names_in "$MNT/$SECOND")" ]
+        [ -z "$(names_in "$MNT/$CONTAINER/root")" ]
+        run timeout 60 cat "$MNT/$FIRST/disk-drive-scsi0.raw"
+        [ "$status" -eq 1 ]
+        cmp "$MNT/ns/a/$FIRST/disk-drive-scsi0.raw" image
+        run timeout 60 "$VMAFS" verify ds
+        [ "$status" -eq 1 ]
+        grep -q "^$CONTAINER/root.pxar.didx: " <<<"$output"
+        grep -q "^$FIRST/drive-scsi0.img.fidx: " <<<"$output"
+        timeout 60 "$VMAFS" info ds
+}
+
+# How many KiB of memory has the process taken at most?
+peak_of() {
+        awk '/^VmHWM:/ { print $2 }' "/proc/$1/status"
+}
+
+@test "a tree a million folders deep is walked, and extracted as far as can be" {
+        DEEP=1000000 make_store
+        start_vmafs ds
+        # shellcheck disable=SC2016 # for perl
+        perl -e 'chdir $ARGV[0] or die "$!"; for (1 .. 5000) { chdir "d" or die "$_: $!" }' "$MNT/ct/102/2026-02-01T00:00:00Z/root"
+        [ "$(peak_of "$DAEMON")" -lt $((64 * 1024)) ]
+        umount "$MNT"
+        wait "$DAEMON"
+        mkdir out
+        run --separate-stderr "$VMAFS" extract -C out ds/ct/102/2026-02-01T00:00:00Z
+        [ "$status" -eq 1 ]
+        [[ $stderr == *"/d: is in more folders than can be made"* ]]
+        [[ $stderr == *"is incomplete: what is lost is not in root.partial"* ]]
+        [ -d out/root.partial/d/d/d/d ]
 }
 
 @test "info lists the snapshots of a datastore, from their manifests alone" {

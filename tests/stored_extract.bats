@@ -185,6 +185,24 @@ same_trees() {
         [ ! -e out/root ]
 }
 
+@test "extract of a snapshot that is pruned meanwhile gives no wrong byte, and says so" {
+        # More than a pipe, and what is read ahead of it, holds.
+        noise $((64 * 1048576)) 3 >image
+        CHUNK=1048576 make_store
+        "$VMAFS" extract -O --cache=8M ds "$FIRST/drive-scsi0" 2>err | {
+                head -c 65536 >part
+                rm -r "ds/$FIRST" ds/.chunks/*
+                cat >>part
+        } || true
+        cmp -n "$(stat -c %s part)" part image
+        [ "$(stat -c %s part)" -lt "$(stat -c %s image)" ]
+        grep -qE "^vmafs: $FIRST/drive-scsi0: cannot be read from byte [0-9]+ on" err
+        # In the snapshot of which nothing is left but its indexes, the rest is left out by name.
+        run --separate-stderr "$VMAFS" extract -C out "ds/$SECOND"
+        [ "$status" -eq 1 ]
+        one_line_says "disk-drive-scsi0.raw.partial: is incomplete: 64.0 MiB cannot be read"
+}
+
 @test "an encrypted snapshot is extracted with its key, and not without" {
         make_store --encrypt
         run --separate-stderr "$VMAFS" extract -C out "ds/$FIRST"

@@ -128,7 +128,10 @@ static int judge(struct tree_copy *t, const char *name, int rc)
         if (rc == -ENOMEM || rc == -EPIPE || rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS ||
             rc == -ESTALE)
                 return rc;
-        report_lost(t, name, rc == -EEXIST ? "is there already" : strerror(-rc));
+        report_lost(t, name,
+                    rc == -EEXIST  ? "is there already"
+                    : rc == -ELOOP ? "is in more folders than can be made"
+                                   : strerror(-rc));
         return 0;
 }
 

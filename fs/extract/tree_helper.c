@@ -17,7 +17,6 @@
 #include "archive/cleanup.h"
 
 enum {
-        DEPTH_MAX = 65536,
         VALUE_MAX = 1 << 20, /* bytes of one attribute */
         PIECE = PATH_MAX - 1 /* of them in a request */
 };
@@ -104,8 +103,8 @@ static int enter(struct duty *d, const char *name)
         cleanup_close int fd = -1;
         struct stat st;
 
-        if (d->levels.count >= DEPTH_MAX)
-                return -ENAMETOOLONG;
+        if (d->levels.count >= TREE_DEPTH_MAX)
+                return -ELOOP;
         if (mkdirat(folder_of(d), name, 0700) < 0)
                 return -errno;
         fd = openat(folder_of(d), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

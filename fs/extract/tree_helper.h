@@ -23,6 +23,8 @@
 
 #include "fs/process/helper.h"
 
+enum { TREE_DEPTH_MAX = 16384 }; /* folders in folders: the kernel climbs them for each new node */
+
 enum tree_left_out {
         TREE_OWNERS = 1,
         TREE_DEVICES = 2,
@@ -50,7 +52,10 @@ struct tree_attributes {
 int tree_helper_start(struct tree_helper *t, int dirfd, bool force);
 void tree_helper_end(struct tree_helper *t);
 
-/* Make the folder NAME and go into it; give it its attributes and go back. */
+/*
+ * Make the folder NAME and go into it; give it its attributes and go back. -ELOOP where that would
+ * be more than TREE_DEPTH_MAX.
+ */
 int tree_helper_enter(struct tree_helper *t, const char *name);
 int tree_helper_leave(struct tree_helper *t, const struct tree_attributes *a);
 

@@ -23,12 +23,9 @@ enum { SETTLED_SECONDS = 2, LISTED_MILLISECONDS = 200 };
 
 /* ---- making and freeing ---- */
 
-static void empty(struct archives *a, struct place *p);
-
-/* Without lock. */
+/* Without lock. Nothing is below P. */
 static void free_place(struct archives *a, struct place *p)
 {
-        empty(a, p);
         if (p->what == ARCHIVES_ARCHIVE)
                 open_archives_drop(a->set, &p->slot);
         free(p->name);
@@ -37,24 +34,37 @@ static void free_place(struct archives *a, struct place *p)
         free(p);
 }
 
-static struct place *take_first(struct archives *a, struct place *p)
+static void take_all(struct archives *a, struct place *p, struct places *to)
 {
         scoped_lock(&a->lock);
-        struct place *child = SLIST_FIRST(&p->below);
-
-        p->filled = false;
-        if (child)
-                SLIST_REMOVE_HEAD(&p->below, next);
-        return child;
-}
-
-/* Nothing below P is in use. */
-static void empty(struct archives *a, struct place *p)
-{
         struct place *child;
 
-        while ((child = take_first(a, p)))
+        p->filled = false;
+        while ((child = SLIST_FIRST(&p->below))) {
+                SLIST_REMOVE_HEAD(&p->below, next);
+                SLIST_INSERT_HEAD(to, child, next);
+        }
+}
+
+/*
+ * Nothing below P is in use. No recursion, since a folder may be very deep; what is below another
+ * place goes before it.
+ */
+static void empty(struct archives *a, struct place *p)
+{
+        struct places todo = SLIST_HEAD_INITIALIZER(todo), found = SLIST_HEAD_INITIALIZER(found);
+        struct place *child;
+
+        take_all(a, p, &todo);
+        while ((child = SLIST_FIRST(&todo))) {
+                SLIST_REMOVE_HEAD(&todo, next);
+                take_all(a, child, &todo);
+                SLIST_INSERT_HEAD(&found, child, next);
+        }
+        while ((child = SLIST_FIRST(&found))) {
+                SLIST_REMOVE_HEAD(&found, next);
                 free_place(a, child);
+        }
 }
 
 struct place *archives_add_place(struct archives *a, struct place *parent, enum archives_kind what,

@@ -86,24 +86,9 @@ static uint64_t number(const struct datastore *d, uint64_t parent, const char *n
 
 /* ---- making and freeing ---- */
 
-static void free_place(struct place *p)
+/* What P has opened. */
+static void close_place(struct place *p)
 {
-        free(p->why);
-        if (p->owns_volume)
-                p->volume->ops->close(p->volume);
-        free(p);
-}
-
-/* Under lock: nothing below P is in use. */
-static void empty(struct place *p)
-{
-        struct place *child;
-
-        while ((child = SLIST_FIRST(&p->below))) {
-                SLIST_REMOVE_HEAD(&p->below, next);
-                empty(child);
-                free_place(child);
-        }
         if (p->meta)
                 pxar_free(p->pxar);
         if (p->meta)
@@ -111,6 +96,47 @@ static void empty(struct place *p)
         pbs_snapshot_close(p->opened);
         p->opened = NULL;
         p->filled = false;
+}
+
+static void free_place(struct place *p)
+{
+        close_place(p);
+        free(p->why);
+        if (p->owns_volume)
+                p->volume->ops->close(p->volume);
+        free(p);
+}
+
+static void move_all(struct places *from, struct places *to)
+{
+        struct place *p;
+
+        while ((p = SLIST_FIRST(from))) {
+                SLIST_REMOVE_HEAD(from, next);
+                SLIST_INSERT_HEAD(to, p, next);
+        }
+}
+
+/*
+ * Under lock: nothing below P is in use. No recursion, since a tree may be a million levels deep;
+ * what is below another place goes before it.
+ */
+static void empty(struct place *p)
+{
+        struct places todo = SLIST_HEAD_INITIALIZER(todo), found = SLIST_HEAD_INITIALIZER(found);
+        struct place *child;
+
+        move_all(&p->below, &todo);
+        while ((child = SLIST_FIRST(&todo))) {
+                SLIST_REMOVE_HEAD(&todo, next);
+                move_all(&child->below, &todo);
+                SLIST_INSERT_HEAD(&found, child, next);
+        }
+        while ((child = SLIST_FIRST(&found))) {
+                SLIST_REMOVE_HEAD(&found, next);
+                free_place(child);
+        }
+        close_place(p);
 }
 
 /* P cannot be read for a reason. 0 or -ENOMEM. */
@@ -271,7 +297,7 @@ static int add_item(struct datastore *d, struct node *folder, const struct pbs_i
         if (is_tree)
                 return add_tree(d, folder, item, &entry, p);
         p->volume = item->content;
-        p->is_index = item->is_index;
+        p->is_index = item->content && item->is_index;
         p->device = item->device;
         return add_node(d, folder, &entry, p);
 }

@@ -7,6 +7,7 @@
  *   ct/101       a tree, root, in one stream
  *   host/h       the same in two
  *
+ * With DEEP=N there is ct/102, too: a tree of N folders, each in the one before it.
  * With MANY=GROUPSxSNAPSHOTS there are copies of vm/100's snapshot, too: vm/1000 and so on.
  * A disk's chunks have CHUNK bytes, or 65536. The key of an encrypted one is in FOLDER/../key.
  */
@@ -71,6 +72,27 @@ static void write_tree(struct pbs_writer *w, const char *path, bool split)
         pbsw_manifest(w);
         pxarw_free(&p);
         free(big.data);
+}
+
+/* A tree of DEPTH folders, each in the one before it. */
+static void write_deep(struct pbs_writer *w, const char *path, size_t depth)
+{
+        enum { CHUNK_LEN = 4 << 20 };
+        struct pxar_writer p;
+        uint64_t *ends;
+        size_t count = 0;
+
+        pxarw_deep(&p, depth);
+        ends = calloc(p.meta.len / CHUNK_LEN + 1, sizeof *ends);
+        if (!ends)
+                abort();
+        for (uint64_t at = 0; at < p.meta.len; ends[count++] = at)
+                at = p.meta.len - at > CHUNK_LEN ? at + CHUNK_LEN : p.meta.len;
+        pbsw_snapshot(w, path);
+        pbsw_dynamic(w, "root.pxar.didx", p.meta.data, ends, count);
+        pbsw_manifest(w);
+        pxarw_free(&p);
+        free(ends);
 }
 
 static void write_key(const struct pbs_writer *w, const char *path)
@@ -144,6 +166,8 @@ int main(int argc, char **argv)
         write_vm(&w, "ns/a/vm/100/2026-02-01T00:00:00Z", disk);
         write_tree(&w, "ct/101/2026-02-01T00:00:00Z", false);
         write_tree(&w, "host/h/2026-02-01T00:00:00Z", true);
+        if (getenv("DEEP"))
+                write_deep(&w, "ct/102/2026-02-01T00:00:00Z", strtoul(getenv("DEEP"), NULL, 10));
         snprintf(key, sizeof key, "%s/../key", target);
         if (rename(w.root, target) != 0) {
                 perror(target);

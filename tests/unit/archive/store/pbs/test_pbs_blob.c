@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
+#include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_blob.h"
 #include "archive/store/pbs/pbs_key.h"
@@ -126,6 +128,49 @@ static void test_no_more_than_the_bound_is_decoded(void **state)
                 free(blob.data);
         }
         free(zeros.data);
+}
+
+/* A frame of zstd whose blocks are four bytes each, and 128 KiB of one byte when decompressed. */
+static struct bytes endless_blob(size_t blocks)
+{
+        static const uint8_t head[] = {0x28, 0xb5, 0x2f,
+                                       0xfd, 0x00, 0x38};       /* a window of 128 KiB */
+        static const uint8_t block[] = {0x02, 0x00, 0x10, 'x'}; /* run, not the last */
+        static const uint8_t last[] = {0x03, 0x00, 0x10, 'x'};
+        size_t len = 12 + sizeof head + 4 * blocks;
+        struct bytes b = pbsw_plain_blob("x", 1, true);
+        uint8_t *p = malloc(len), *at = p + 12 + sizeof head;
+
+        memcpy(p, b.data, 8);
+        free(b.data);
+        memcpy(p + 12, head, sizeof head);
+        for (size_t i = 0; i < blocks; i++, at += 4)
+                memcpy(at, i + 1 < blocks ? block : last, 4);
+        store_le32(p + 8, (uint32_t)crc32(0, p + 12, (unsigned)(len - 12)));
+        return (struct bytes){.data = p, .len = len};
+}
+
+/* 1 MB that would be 32 GiB; and that it is one that would be decompressed if it were shorter. */
+static void test_a_blob_that_expands_without_end_is_refused(void **state)
+{
+        enum { BOUND = 1 << 20 };
+        struct bytes good = endless_blob(4), bad = endless_blob(250000);
+        uint8_t *out = malloc(BOUND);
+        struct error err = {0};
+        void *grown;
+
+        (void)state;
+        assert_int_equal(pbs_blob_decode(good.data, good.len, NULL, out, BOUND, &err), 4 << 17);
+        assert_int_equal(pbs_blob_decode_new(good.data, good.len, NULL, BOUND, &grown, &err),
+                         4 << 17);
+        assert_memory_equal(out, grown, 4 << 17);
+        free(grown);
+        expect_refused(&bad, NULL, BOUND, -EIO, "cannot be decompressed");
+        assert_int_equal(pbs_blob_decode_new(bad.data, bad.len, NULL, BOUND, &grown, &err), -EIO);
+        assert_non_null(strstr(err.text, "expands to more than"));
+        free(out);
+        free(good.data);
+        free(bad.data);
 }
 
 static void test_what_follows_the_frame_is_refused(void **state)
@@ -263,6 +308,7 @@ int main(void)
             cmocka_unit_test(test_blobs_of_every_kind_are_decoded),
             cmocka_unit_test(test_a_wrong_byte_is_found),
             cmocka_unit_test(test_no_more_than_the_bound_is_decoded),
+            cmocka_unit_test(test_a_blob_that_expands_without_end_is_refused),
             cmocka_unit_test(test_what_follows_the_frame_is_refused),
             cmocka_unit_test(test_an_encrypted_blob_needs_its_key),
             cmocka_unit_test(test_an_empty_chunk_of_a_cache_is_named),
