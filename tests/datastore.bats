@@ -140,6 +140,45 @@ acl_of() {
         diff <(holes "$MNT/$FIRST/disk-drive-scsi0.raw") <(printf '0 65536\n131072 327680\n786432 65536\n')
 }
 
+# Runs a command on a terminal on which INPUT is typed: on_terminal INPUT COMMAND
+on_terminal() {
+        printf '%s' "$1" | script -qec "$2" /dev/null | tr -d '\r'
+        return "${PIPESTATUS[1]}"
+}
+
+@test "the password of a key is asked for on a terminal, and not shown" {
+        local path
+
+        reference_dir
+        tar -xf <(zstd -dc "$REFERENCE/pbs/genuine.tar.zst")
+        path=$(jq -r '.flat.crypt | keys[] | select(endswith(".blob"))' gf/EXPECT.json | head -n 1)
+        run on_terminal $'secret\n' "'$VMAFS' extract -O --keyfile=gf/keys/scrypt.key gf/crypt '$path' >content"
+        [ "$status" -eq 0 ]
+        [[ $output == *"password of gf/keys/scrypt.key: "* ]]
+        [ "$(sha content)" = "$(jq -r --arg p "$path" '.flat.crypt[$p].sha256' gf/EXPECT.json)" ]
+        run on_terminal $'wrong\n' "'$VMAFS' verify --keyfile=gf/keys/scrypt.key gf/crypt"
+        [ "$status" -eq 2 ]
+        [[ $output == *"the password does not open the key"* ]]
+        # A mount asks before it goes to the background.
+        mkdir mnt
+        on_terminal $'secret\n' "'$VMAFS' gf/crypt mnt -o keyfile=gf/keys/scrypt.key"
+        sha256sum "mnt/${path%.blob}"
+        umount mnt
+        # Who interrupts it gets the terminal back as it was.
+        mkfifo keys
+        exec 7<>keys
+        script -fqec "'$VMAFS' verify --keyfile=gf/keys/scrypt.key gf/crypt || stty -a" /dev/null <&7 >typescript 3>&- 7>&- &
+        wait_for 60 grep -q 'password of' typescript
+        printf '\x03' >&7
+        wait_for 60 grep -q 'no password was given' typescript
+        wait_for 60 grep -qE ' echo ' typescript
+        exec 7>&-
+        # Where nobody is to be asked.
+        run --separate-stderr "$VMAFS" verify --keyfile=gf/keys/scrypt.key gf/crypt </dev/null
+        [ "$status" -eq 2 ]
+        one_line_says "passfile=PATH"
+}
+
 @test "key files that are none are refused, with the file's name" {
         make_store
         mkdir mnt

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_store.h"
+#include "fs/cli/password.h"
 #include "fs/print/report.h"
 #include "index/collection/datastore.h"
 
@@ -119,12 +121,22 @@ int stored_refuse_key(const char *path, const char *dashes, const char *keyfile,
         return STATUS_USAGE;
 }
 
+/* Memory that is in no swap space, if that is allowed. */
+static char *new_secret(size_t size)
+{
+        char *p = calloc(1, size);
+
+        if (p)
+                mlock(p, size);
+        return p;
+}
+
 /* At most MAX bytes of the file PATH, WHAT to people, with a NUL after them. */
 static int read_secret(const char *path, const char *what, size_t max, char **out, size_t *len,
                        struct error *err)
 {
         cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-        cleanup_free char *text = malloc(max + 2);
+        cleanup_free char *text = new_secret(max + 2);
         ssize_t n = 1;
 
         if (fd < 0)
@@ -144,15 +156,39 @@ static int read_secret(const char *path, const char *what, size_t max, char **ou
 }
 
 /* One line: what an editor or echo has put at its end does not belong to it. */
-static int read_password(const char *path, char **out, struct error *err)
+static int read_password(const char *path, struct stored *s, struct error *err)
 {
-        size_t len;
-        int rc = read_secret(path, "passfile", PASSWORD_MAX, out, &len, err);
+        int rc = read_secret(path, "passfile", PASSWORD_MAX, &s->password, &s->password_len, err);
 
         if (rc < 0)
                 return rc;
-        (*out)[strcspn(*out, "\r\n")] = '\0';
+        s->password[strcspn(s->password, "\r\n")] = '\0';
         return 0;
+}
+
+/* A key file names how its password becomes a key. Nothing depends on this but being asked. */
+static bool has_password(const struct stored *s)
+{
+        static const char *const words[] = {"\"Scrypt\"", "\"PBKDF2\""};
+
+        for (size_t i = 0; s->key && i < sizeof words / sizeof words[0]; i++)
+                if (memmem(s->key, s->key_len, words[i], strlen(words[i])))
+                        return true;
+        return false;
+}
+
+static int ask_password(const char *keyfile, struct stored *s, struct error *err)
+{
+        int rc;
+
+        s->password = new_secret(PASSWORD_MAX + 2);
+        s->password_len = PASSWORD_MAX + 1;
+        if (!s->password)
+                return error_set(err, ENOMEM, "out of memory");
+        rc = password_ask(keyfile, s->password, PASSWORD_MAX);
+        if (rc == -EINTR)
+                return error_set(err, EINTR, "no password was given");
+        return rc < 0 ? error_set(err, -rc, "the password cannot be read: %s", strerror(-rc)) : 0;
 }
 
 int stored_find(const char *path, const char *keyfile, const char *passfile, struct stored *s,
@@ -171,7 +207,9 @@ int stored_find(const char *path, const char *keyfile, const char *passfile, str
         if (keyfile)
                 rc = read_secret(keyfile, "keyfile", KEY_MAX, &s->key, &s->key_len, err);
         if (rc == 0 && passfile)
-                rc = read_password(passfile, &s->password, err);
+                rc = read_password(passfile, s, err);
+        else if (rc == 0 && has_password(s) && password_can_ask())
+                rc = ask_password(keyfile, s, err);
         return rc;
 }
 
@@ -186,7 +224,7 @@ static void wipe(char **secret, size_t len)
 static void wipe_all(struct stored *s)
 {
         wipe(&s->key, s->key_len);
-        wipe(&s->password, s->password ? strlen(s->password) : 0);
+        wipe(&s->password, s->password_len);
 }
 
 int stored_open(struct stored *s, struct shared *shared, struct datastore **out, struct error *err)

@@ -17,7 +17,8 @@ struct stored {
         int folder; /* -1: none */
         char *key;  /* NULL: there is none */
         size_t key_len;
-        char *password; /* NULL: there is none */
+        char *password;      /* NULL: there is none */
+        size_t password_len; /* of the memory that has to be wiped */
 };
 
 #define STORED_NONE ((struct stored){.folder = -1})
@@ -49,7 +50,8 @@ int stored_refuse_key(const char *path, const char *dashes, const char *keyfile,
                       const char *passfile);
 
 /*
- * Open the folder PATH, and read KEYFILE and PASSFILE, each of which may be NULL. 0; what open and
+ * Open the folder PATH, and read KEYFILE and PASSFILE, each of which may be NULL. Where the key has
+ * a password and there is no PASSFILE, it is asked for on the terminal, if there is one. 0; what open and
  * read say; -EMEDIUMTYPE where the folder is no datastore; with the reason in ERR. stored_close
  * closes *S in any case.
  */

@@ -56,8 +56,14 @@ static void cleanup_key_fn(struct pbs_key **key)
         pbs_key_free(*key);
 }
 
+/* With the key, or what is the key under its password. */
 static void cleanup_json_fn(json_t **json)
 {
+        const json_t *data = json_object_get(*json, "data");
+
+        if (json_is_string(data))
+                OPENSSL_cleanse((void *)(uintptr_t)json_string_value(data),
+                                json_string_length(data));
         json_decref(*json);
 }
 
