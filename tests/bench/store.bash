@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# The section store of tests/bench/run, which sources this: a datastore of a Proxmox Backup Server.
+# The section store of tests/bench/run, which sources this: a datastore of a Proxmox Backup Server, and
+# a folder of archives.
 # What it takes to read a disk is put beside verify of the same snapshot with two threads, which reads,
 # decompresses and hashes each of its chunks and does nothing else.
 
@@ -40,6 +41,23 @@ bench_store_read() {
         figure "datastore: cold 4 KiB random read, median" store.random.median us
 }
 
+# note_memory SUBJECT: of the mount's process, MiB; a mount's cache is 256 MiB of it at most.
+note_memory() {
+        note "$1" "$(awk '/^VmRSS:/ { print $2 / 1024 }' "/proc/$mounted/status")"
+}
+
+# After the mount; with all snapshots listed; with all of them looked into.
+bench_store_memory() {
+        mount_foreground "$DIR/store"
+        note_memory store.memory.mount
+        find "$MNT" -mindepth 3 -maxdepth 3 >"$DIR/found"
+        [ "$(wc -l <"$DIR/found")" -ge 20000 ] || die "snapshots are missing"
+        note_memory store.memory.listed
+        find "$MNT" >/dev/null
+        note_memory store.memory.entered
+        unmount
+}
+
 bench_store_many() {
         local i
 
@@ -53,10 +71,42 @@ bench_store_many() {
                 sample store.ls ls "$MNT/vm/1007" >/dev/null
                 unmount
         done
+        bench_store_memory
         rm -r "$DIR/store" "$DIR/small.raw"
         figure "datastore of 20,000 snapshots: mount" store.mount s "<=" 0.05
         figure "datastore of 20,000 snapshots: ls of a group" store.ls s "<=" 0.02
+        figure "datastore of 20,000 snapshots: memory of the mount" store.memory.mount MiB "<=" 64
+        figure "datastore of 20,000 snapshots: memory, all of them listed" store.memory.listed MiB "<=" 64
+        figure "datastore of 20,000 snapshots: memory, all looked into" store.memory.entered MiB "<=" 64
         ratio "datastore of 20,000 snapshots: info, x cat of the manifests" store.info store.cat "<=" 2
+}
+
+list_often() {
+        for _ in {1..50}; do
+                ls "$1" >/dev/null
+        done
+}
+
+bench_folder() {
+        local i
+
+        head -c 65536 "$1" >"$DIR/one.raw"
+        mkdir "$DIR/folder"
+        "$TOOLS/mkvma" -o "$DIR/one.vma" --device drive-scsi0="$DIR/one.raw"
+        for ((i = 0; i < 1000; i++)); do
+                echo "$DIR/folder/vzdump-qemu-$((1000 + i))-2026_01_01-00_00_00.vma"
+        done | xargs -n 1 ln "$DIR/one.vma"
+        for ((i = 0; i < ROUNDS; i++)); do
+                sample folder.native list_often "$DIR/folder"
+                sample folder.mount mount_vmafs "$DIR/folder"
+                sample folder.first ls "$MNT" >/dev/null
+                sample folder.ls list_often "$MNT"
+                unmount
+        done
+        rm -r "$DIR/folder" "$DIR/one.vma" "$DIR/one.raw"
+        figure "folder of 1,000 archives: mount" folder.mount s "<=" 0.05
+        figure "folder of 1,000 archives: first ls" folder.first s
+        ratio "folder of 1,000 archives: ls, x ls of the folder" folder.ls folder.native "<=" 2
 }
 
 bench_store() {
@@ -65,5 +115,6 @@ bench_store() {
         real_data 384 | make_disk "$raw" 512
         bench_store_read "$raw"
         bench_store_many "$raw"
+        bench_folder "$raw"
         rm "$raw"
 }
