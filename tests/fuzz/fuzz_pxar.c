@@ -52,6 +52,17 @@ static void list(struct walk *w, const struct pxar_folder *folder)
         w->depth--;
 }
 
+/* All of it is there, which the sanitizer checks. */
+static void look_at(const struct pxar_xattr *x)
+{
+        const uint8_t *value = x->value;
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < x->len; i++)
+                sum += value[i];
+        fuzz_require(x->name[0] && x->len < PXAR_ATTRIBUTES_MAX && sum <= 255 * x->len);
+}
+
 static int take(void *ctx, const struct pxar_entry *e)
 {
         struct walk *w = ctx;
@@ -59,6 +70,8 @@ static int take(void *ctx, const struct pxar_entry *e)
 
         fuzz_require(e->name[0] && !strchr(e->name, '/') && e->id > 0 && e->same_as != e->id);
         fuzz_require(++w->nodes <= w->room);
+        for (size_t i = 0; i < e->xattr_count; i++)
+                look_at(&e->xattrs[i]);
         if (S_ISREG(e->mode)) {
                 struct volume *v;
 
