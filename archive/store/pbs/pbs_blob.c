@@ -119,6 +119,14 @@ static int grow(uint8_t **p, size_t *capacity, size_t max)
         return 0;
 }
 
+/* Piece by piece, zstd does not compare what a frame says of its size, if anything. */
+static bool is_size_of(const struct payload *in, size_t size)
+{
+        unsigned long long said = ZSTD_getFrameContentSize(in->data, in->len);
+
+        return said == ZSTD_CONTENTSIZE_UNKNOWN || said == size;
+}
+
 /* Into memory that grows with what comes. */
 static ssize_t decompress_new(const struct payload *in, size_t max, void **out, struct error *err)
 {
@@ -149,6 +157,8 @@ static ssize_t decompress_new(const struct payload *in, size_t max, void **out, 
                 return error_set(err, EIO, "expands to more than %zu bytes", max);
         if (input.pos != input.size)
                 return error_set(err, EIO, "is not one whole frame of zstd");
+        if (!is_size_of(in, done))
+                return error_set(err, EIO, "has another size than its frame of zstd says");
         *out = steal_ptr(&p);
         return (ssize_t)done;
 }

@@ -25,6 +25,12 @@ enum {
         HASH_PIECE = 65536,
 };
 
+/*
+ * Of a file that is an index: all of it is hashed before any of it is believed. 1 PiB in chunks of
+ * 4 MiB.
+ */
+#define FILE_MAX (UINT64_C(8) << 30)
+
 static const uint8_t fixed_magic[MAGIC_LEN] = {0x2f, 0x7f, 0x41, 0xed, 0x91, 0xfd, 0x0f, 0xcd};
 static const uint8_t dynamic_magic[MAGIC_LEN] = {0x1c, 0x91, 0x4e, 0xa5, 0x19, 0xba, 0xb3, 0xcd};
 
@@ -81,6 +87,8 @@ int pbs_index_open(struct source *take_source, struct pbs_index *out, struct err
                 rc = error_set(err, -rc, "its header cannot be read");
         else if (take_source->size < TABLE)
                 rc = error_set(err, EIO, "is shorter than its header");
+        else if (take_source->size > FILE_MAX)
+                rc = error_set(err, EIO, "has more than 8 GiB, and no disk needs so many chunks");
         else if (memcmp(head, fixed_magic, MAGIC_LEN) != 0 &&
                  memcmp(head, dynamic_magic, MAGIC_LEN) != 0)
                 rc = error_set_at(err, EIO, 0, "does not begin as an index does");

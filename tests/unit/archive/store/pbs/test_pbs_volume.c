@@ -433,6 +433,36 @@ static void test_ends_that_fall_are_lost(void **state)
 }
 
 /* Each header says what cannot be: refused, whatever the manifest says. */
+/* A file of holes takes no room, and hours to be hashed. */
+static void test_an_index_of_many_gigabytes_is_refused(void **state)
+{
+        const uint64_t table = UINT64_C(9) << 30;
+        struct error err = {0};
+        struct source *source;
+        struct fixture f;
+        uint8_t size[8];
+        char path[200];
+        int fd;
+
+        (void)state;
+        start(&f, false);
+        write_fixed(&f);
+        snprintf(path, sizeof path, "%s", pbsw_path(&f.w, "disk.img.fidx"));
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        store_le64(size, table / 32 * CHUNK);
+        assert_int_equal(pwrite(fd, size, sizeof size, 64), sizeof size);
+        assert_int_equal(ftruncate(fd, (off_t)(4096 + table)), 0);
+        close(fd);
+        open_chunks(&f);
+        assert_int_equal(source_open_file(path, &source, NULL), 0);
+        assert_int_equal(pbs_volume_open(source, f.chunks, PBS_CRYPT_PLAIN, NULL, &f.v, &err),
+                         -EIO);
+        assert_non_null(strstr(err.text, "8 GiB"));
+        f.v = NULL;
+        finish(&f);
+}
+
 static void test_headers_that_cannot_be_are_refused(void **state)
 {
         static const struct {
@@ -535,6 +565,7 @@ int main(void)
             cmocka_unit_test(test_an_encrypted_disk_without_its_key_is_lost),
             cmocka_unit_test(test_an_index_that_is_not_the_manifest_s_is_lost),
             cmocka_unit_test(test_ends_that_fall_are_lost),
+            cmocka_unit_test(test_an_index_of_many_gigabytes_is_refused),
             cmocka_unit_test(test_headers_that_cannot_be_are_refused),
             cmocka_unit_test(test_manifests_that_cannot_be_are_refused),
             cmocka_unit_test(test_a_signature_of_another_key_is_wrong),
