@@ -93,13 +93,14 @@ static bool take_children(struct table *t, const struct pxar_folder *folder, con
 static int read_table(struct pxar *p, const struct pxar_folder *folder, struct table *t,
                       struct error *err)
 {
-        cleanup_free uint8_t *piece = malloc((size_t)TABLE_PIECE * TABLE_ENTRY);
+        cleanup_free uint8_t *piece = NULL;
         uint64_t size, at, left;
         int rc = find_table(p, folder, &t->start, &size, err);
 
         if (rc < 0)
                 return rc;
         left = (size - TABLE_MIN) / TABLE_ENTRY;
+        piece = malloc(((size_t)min_u64(left, TABLE_PIECE) + 1) * TABLE_ENTRY);
         t->children = malloc((size_t)(left + 1) * sizeof *t->children);
         if (!piece || !t->children)
                 return error_set(err, ENOMEM, "out of memory");
