@@ -787,8 +787,9 @@ static int extract_from_one(void *ctx, const char *archive)
 }
 
 /* One archive in this process; each of several in one of its own, as it can open no other. */
-static int extract_each(struct request *r, const struct archive_parts *parts)
+static int extract_each(const struct request *request, const struct archive_parts *parts)
 {
+        struct request r = *request;
         size_t count = parts->list.count;
         cleanup_free char **archives = calloc(count + 1, sizeof *archives);
         struct several_counts counts;
@@ -799,14 +800,14 @@ static int extract_each(struct request *r, const struct archive_parts *parts)
         }
         for (size_t i = 0; i < count; i++)
                 archives[i] = parts->list.items[i].archive;
-        if (r->to_stdout && count > 1)
+        if (r.to_stdout && count > 1)
                 return usage_error("extract -O needs one file");
-        r->parts = parts;
-        return count == 1 ? extract_from_one(r, archives[0])
-                          : several_run_list(archives, count, false, extract_from_one, r, &counts);
+        r.parts = parts;
+        return count == 1 ? extract_from_one(&r, archives[0])
+                          : several_run_list(archives, count, false, extract_from_one, &r, &counts);
 }
 
-static int extract_from_folder(struct request *r)
+static int extract_from_folder(const struct request *r)
 {
         const struct extract *x = &r->extract;
         struct archive_parts parts;

@@ -512,14 +512,12 @@ enum archives_kind archives_kind(const struct node *n)
 int archives_stat(const struct archives *a, const struct node *n, struct stat *st)
 {
         bool is_top = place_of(n->parent) == &a->root;
-        cleanup_close int opened = -1;
-        int dir = a->dir;
+        /* For each name of a listing: a folder of thousands is not opened anew for each. */
+        cleanup_close int opened = is_top ? -1 : open_folder(a, n, true);
+        int dir = is_top ? a->dir : opened;
 
         if (n->parent == n)
                 return fstat(a->dir, st) < 0 ? -errno : 0;
-        /* For each name of a listing: a folder of thousands is not opened anew for each. */
-        if (!is_top)
-                dir = opened = open_folder(a, n, true);
         if (dir < 0)
                 return dir;
         return fstatat(dir, place_of(n)->name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
