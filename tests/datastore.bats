@@ -444,7 +444,8 @@ peak_of() {
         start_vmafs ds
         # shellcheck disable=SC2016 # for perl
         perl -e 'chdir $ARGV[0] or die "$!"; for (1 .. 5000) { chdir "d" or die "$_: $!" }' "$MNT/ct/102/2026-02-01T00:00:00Z/root"
-        [ "$(peak_of "$DAEMON")" -lt $((64 * 1024)) ]
+        # A sanitizer has memory of its own.
+        grep -qaE '__(asan|tsan)_init' "$VMAFS" || [ "$(peak_of "$DAEMON")" -lt $((64 * 1024)) ]
         umount "$MNT"
         wait "$DAEMON"
         mkdir out

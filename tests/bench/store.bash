@@ -43,6 +43,7 @@ bench_store_read() {
 
 # note_memory SUBJECT: of the mount's process, MiB; a mount's cache is 256 MiB of it at most.
 note_memory() {
+        # shellcheck disable=SC2154 # run sets it
         note "$1" "$(awk '/^VmRSS:/ { print $2 / 1024 }' "/proc/$mounted/status")"
 }
 
