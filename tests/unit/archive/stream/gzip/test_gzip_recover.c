@@ -276,6 +276,7 @@ static void test_noise(void **state)
         assert_int_equal(gzip_recover_from(&account, s, 0, &bit, window, &len), 0);
         /* A second time it is not gone through. */
         assert_true(account.searched > noise.len - 1000);
+        gzip_recovery_fini(&account);
         source_close(s);
         free(noise.data);
 }
@@ -309,6 +310,7 @@ static void test_headers_without_end_are_given_up(void **state)
         s = fixture_source(hostile.data, hostile.len);
         assert_int_equal(gzip_recover_from(&account, s, 0, &bit, window, &len), 0);
         assert_true(account.spent <= account.granted + MIB);
+        gzip_recovery_fini(&account);
         source_close(s);
         free(hostile.data);
         free(plain.data);
@@ -355,6 +357,7 @@ static void test_many_damaged_members(void **state)
                                  0);
         assert_true(c.read > 0 && c.read <= (uint64_t)TRIED * EACH);
         assert_true(account.searched <= (uint64_t)TRIED * MEMBER + MEMBER);
+        gzip_recovery_fini(&account);
 }
 
 int main(void)
