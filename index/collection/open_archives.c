@@ -153,13 +153,15 @@ void open_archives_free(struct open_archives *set)
 
 void open_archives_stop(struct open_archives *set)
 {
-        struct open_archive *a;
+        struct open_archive *a = NULL;
         scoped_lock(&set->lock);
 
         set->stopping = true;
         pthread_cond_broadcast(&set->ending);
         TAILQ_FOREACH(a, &set->all, all)
-        index_stop(a->index);
+        {
+                index_stop(a->index);
+        }
 }
 
 /* ---- closing what nobody uses ---- */
@@ -177,11 +179,13 @@ static int64_t now_seconds(const struct open_archives *set)
 /* Under lock: one to be closed, or NULL. One that is scanned is the last to go. */
 static struct open_archive *victim_of(struct open_archives *set)
 {
-        struct open_archive *a;
+        struct open_archive *a = NULL;
 
         TAILQ_FOREACH(a, &set->idle, idle)
-        if (!a->scanning)
-                return a;
+        {
+                if (!a->scanning)
+                        return a;
+        }
         return TAILQ_FIRST(&set->idle);
 }
 
@@ -200,11 +204,13 @@ static void trim(struct open_archives *set, size_t kept)
 static struct open_archive *long_idle(struct open_archives *set)
 {
         int64_t now = now_seconds(set);
-        struct open_archive *a;
+        struct open_archive *a = NULL;
 
         TAILQ_FOREACH(a, &set->idle, idle)
-        if (!a->scanning && now - a->idle_since >= OPEN_IDLE_SECONDS)
-                return a;
+        {
+                if (!a->scanning && now - a->idle_since >= OPEN_IDLE_SECONDS)
+                        return a;
+        }
         return NULL;
 }
 
