@@ -20,21 +20,21 @@ enum {
 };
 
 #define DECOMPRESS(program) program " decompresses it"
-#define WITHOUT(library)    "this vmafs was built without " library "; "
+#define WITHOUT(package)    "install " package " and build vmafs again, or "
 #ifdef VMAFS_XZ
 #define XZ DECOMPRESS("xz -d")
 #else
-#define XZ WITHOUT("liblzma") DECOMPRESS("xz -d")
+#define XZ WITHOUT("liblzma-dev") DECOMPRESS("xz -d")
 #endif
 #ifdef VMAFS_BZIP2
 #define BZIP2 DECOMPRESS("bzip2 -d")
 #else
-#define BZIP2 WITHOUT("libbz2") DECOMPRESS("bzip2 -d")
+#define BZIP2 WITHOUT("libbz2-dev") DECOMPRESS("bzip2 -d")
 #endif
 #ifdef VMAFS_LZ4
 #define LZ4 DECOMPRESS("lz4 -d")
 #else
-#define LZ4 WITHOUT("liblz4") DECOMPRESS("lz4 -d")
+#define LZ4 WITHOUT("liblz4-dev") DECOMPRESS("lz4 -d")
 #endif
 #define LOOP        "mount -o ro,loop mounts it"
 #define PBS         "a file of a Proxmox Backup Server's datastore"

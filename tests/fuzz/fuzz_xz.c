@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/fuzz/fuzz_codec.h"
+#include <stddef.h>
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -8,6 +8,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 #include <lzma.h>
 
 #include "archive/bytes.h"
+#include "tests/fuzz/fuzz_codec.h"
 
 size_t LLVMFuzzerCustomMutator(unsigned char *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerMutate(unsigned char *data, size_t size, size_t max_size);
