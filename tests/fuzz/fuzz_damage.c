@@ -15,7 +15,7 @@
 #include "tests/damage/trial.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { FORMATS = 32, CODECS = 8, STEP = 10, DISK = 320 << 10 };
+enum { STEP = 10, DISK = 320 << 10 };
 
 /* Made when it is first needed. */
 struct known {
@@ -24,7 +24,7 @@ struct known {
         struct trial trial;
 };
 
-static struct known known[FORMATS][CODECS];
+static struct known *known; /* a row of codecs for each format */
 static char dir[] = "/dev/shm/vmafs-fuzz-XXXXXX";
 
 static void remove_dir(void)
@@ -45,10 +45,13 @@ static void make_dir(void)
 
 static struct known *have(size_t format, size_t codec)
 {
-        struct known *k = &known[format][codec];
+        struct known *k;
         char path[64];
 
-        fuzz_require(sound_format_count <= FORMATS && sound_codec_count <= CODECS);
+        if (!known)
+                known = calloc(sound_format_count * sound_codec_count, sizeof *known);
+        fuzz_require(known != NULL);
+        k = &known[format * sound_codec_count + codec];
         if (k->made)
                 return k;
         make_dir();
