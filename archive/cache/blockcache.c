@@ -297,7 +297,7 @@ int blockcache_prepare(struct cache_owner *o, uint64_t key, size_t capacity, str
         b->key = key;
         b->holders = 1;
         b->state = READY;
-        rc = bufpool_get(&o->cache->bufpool, capacity, &b->buffer);
+        rc = blockcache_memory(o->cache, capacity, &b->buffer);
         if (rc < 0) {
                 free(b);
                 return rc;

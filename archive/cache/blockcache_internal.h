@@ -93,6 +93,12 @@ void blockcache_uncharge(struct cache_owner *o, struct block *b);
 /* Free B, which is uncharged. */
 void blockcache_discard(struct blockcache *c, struct block *b);
 
+/*
+ * Memory for LEN bytes that the caller accounts for, used before if possible: a spare buffer, or a
+ * spent block's. 0 or -ENOMEM.
+ */
+int blockcache_memory(struct blockcache *c, size_t len, struct buffer *out);
+
 /* Get room and memory for loading B, and room for BESIDE more bytes. 0 or -ENOMEM. */
 int blockcache_begin_load(struct cache_owner *o, struct block *b, size_t len, size_t beside);
 void blockcache_end_load(struct cache_owner *o, size_t beside);

@@ -193,21 +193,40 @@ void blockcache_end_work(struct cache_owner *o, size_t bytes)
         end(o->cache);
 }
 
-/* Reuse the memory of the oldest spent block, except the last one, if it suits LEN bytes. */
+/*
+ * Reuse the memory of the oldest spent block, except the last one, if it suits LEN bytes. Smaller
+ * ones before it are freed: a stray cluster that was read must not cost a segment new memory.
+ */
 static bool reuse_spent(struct blockcache *c, size_t len, struct buffer *out)
 {
         const struct sparing nothing = {0};
         struct block *victim;
 
-        if (atomic_load(&c->spent) < 2 || !take_from(c, SPENT, &nothing, &victim) || !victim)
-                return false;
-        if (victim->buffer.capacity < len || victim->buffer.touched / REUSE_RATIO > len) {
+        while (atomic_load(&c->spent) > 1 && take_from(c, SPENT, &nothing, &victim)) {
+                if (!victim)
+                        continue;
+                if (victim->buffer.touched / REUSE_RATIO > len) {
+                        blockcache_discard(c, victim);
+                        return false;
+                }
+                if (victim->buffer.capacity >= len) {
+                        *out = victim->buffer;
+                        free(victim);
+                        return true;
+                }
                 blockcache_discard(c, victim);
-                return false;
         }
-        *out = victim->buffer;
-        free(victim);
-        return true;
+        return false;
+}
+
+/* A spent block's memory would be too much for less. */
+#define REUSE_LEAST ((size_t)1 << 20)
+
+int blockcache_memory(struct blockcache *c, size_t len, struct buffer *out)
+{
+        if (bufpool_take(&c->bufpool, len, out) || (len >= REUSE_LEAST && reuse_spent(c, len, out)))
+                return 0;
+        return bufpool_get(&c->bufpool, len, out);
 }
 
 static int begin_stream_load(struct cache_owner *o, struct block *b, size_t len, size_t beside)
@@ -266,7 +285,7 @@ void blockcache_account(struct cache_owner *o, size_t was, size_t is)
 
 int blockcache_pin_memory(struct cache_owner *o, size_t len, struct buffer *out)
 {
-        int rc = bufpool_get(&o->cache->bufpool, len, out);
+        int rc = blockcache_memory(o->cache, len, out);
 
         if (rc == 0)
                 out->touched = max_u64(out->touched, buffer_memory(out, len));

@@ -107,22 +107,30 @@ static int get_small(size_t len, struct buffer *out)
         return 0;
 }
 
-int bufpool_get(struct bufpool *s, size_t len, struct buffer *out)
+bool bufpool_take(struct bufpool *s, size_t len, struct buffer *out)
 {
         unsigned class = class_of(len);
-        size_t capacity = max_u64(class_size(class), len);
         struct spare *spare;
+
+        if (len < SMALL_BELOW)
+                return false;
+        pthread_mutex_lock(&s->lock);
+        spare = take(s, class, len);
+        pthread_mutex_unlock(&s->lock);
+        if (spare)
+                *out = (struct buffer){spare, max_u64(class_size(class), len), spare->touched};
+        return spare;
+}
+
+int bufpool_get(struct bufpool *s, size_t len, struct buffer *out)
+{
+        size_t capacity = max_u64(class_size(class_of(len)), len);
         void *data;
 
         if (len < SMALL_BELOW)
                 return get_small(len, out);
-        pthread_mutex_lock(&s->lock);
-        spare = take(s, class, len);
-        pthread_mutex_unlock(&s->lock);
-        if (spare) {
-                *out = (struct buffer){spare, capacity, spare->touched};
+        if (bufpool_take(s, len, out))
                 return 0;
-        }
         data = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (data == MAP_FAILED)

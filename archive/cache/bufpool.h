@@ -16,6 +16,7 @@
 #define VMAFS_BUFPOOL_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Buffers are of 1 << BUFPOOL_CLASS_MIN bytes, and twice as many, and twice … */
@@ -46,6 +47,9 @@ void bufpool_fini(struct bufpool *s);
 
 /* Get a buffer of at least LEN bytes, with undefined contents. 0 or -ENOMEM. */
 int bufpool_get(struct bufpool *s, size_t len, struct buffer *out);
+
+/* The same, but only one that was used before. False: none fits. */
+bool bufpool_take(struct bufpool *s, size_t len, struct buffer *out);
 
 /* Give back BUFFER, which came from bufpool_get. Its user has to keep TOUCHED up to date. */
 void bufpool_put(struct bufpool *s, const struct buffer *buffer);
