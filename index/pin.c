@@ -14,6 +14,7 @@ enum {
         READS = 128, /* stored pieces that are read in one go */
         /* Fewer zeros than these are written between what is read, or they would be many pieces. */
         ZEROS_MIN = 32 << 10,
+        LEND_MIN = 64 << 10, /* what a smaller block has is copied */
 };
 
 /* A range that is being put together. */
@@ -110,6 +111,26 @@ static struct source_pin *find_pin(struct disk_pin *pin, struct source *source, 
         return &pin->held[pin->held_count++];
 }
 
+/*
+ * Add the N bytes at AT, which FROM has: the last one that was pinned. Clusters out of order are in
+ * blocks of their own, several in a request: lending them would take all the pins, so that the rest
+ * of the request had to be copied.
+ */
+static void add_pinned(struct gathering *g, struct source_pin *from, uint64_t at, size_t n)
+{
+        const char *data = (const char *)from->data + (at - from->start);
+
+        from->used += n;
+        if (from->end - from->start >= LEND_MIN) {
+                add_piece(g, data, n);
+                return;
+        }
+        memcpy(g->memory + g->done, data, n);
+        add_memory(g, n);
+        source_unpin(g->pin->source, from);
+        g->pin->held_count--;
+}
+
 /* As much of E as can be pinned, how much. */
 static size_t pin_raw(struct gathering *g, const struct volume_extent *e)
 {
@@ -127,8 +148,7 @@ static size_t pin_raw(struct gathering *g, const struct volume_extent *e)
                 if (!from)
                         break;
                 piece = (size_t)min_u64(e->len - n, from->end - at);
-                add_piece(g, from->data + (at - from->start), piece);
-                from->used += piece;
+                add_pinned(g, from, at, piece);
                 source_note_read(e->source, at, piece);
                 n += piece;
         }

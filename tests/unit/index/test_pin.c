@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -309,6 +310,39 @@ static void test_too_many_segments(void **state)
         close_large(&l);
 }
 
+/* Have the odd clusters from POS to END kept as blocks of their own, which a worker does. */
+static void keep_odd_clusters(const struct large *l, uint64_t pos, uint64_t end)
+{
+        for (pos += CLUSTER; pos < end; pos += 2 * CLUSTER) {
+                uint64_t at = stream_byte(l, pos);
+                struct source_range cluster = {at, at + CLUSTER};
+
+                source_expect(l->source, &cluster, 1);
+        }
+}
+
+/* Many small blocks leave the pins to what is large. */
+static void test_small_blocks_are_copied(void **state)
+{
+        enum { POS = 20 * CLUSTER, LEN = 7 * CLUSTER }; /* with no zeros in it */
+        struct large l = open_large(FIXTURE_ZSTD, 64 * MIB);
+        struct disk_pin pin;
+        size_t copied = 0;
+        (void)state;
+
+        decode_everything(&l);
+        keep_odd_clusters(&l, POS, POS + LEN);
+        for (int i = 0; i < 60000 && copied != 3 * CLUSTER; i++) {
+                usleep(1000);
+                assert_int_equal(disk_gather(l.d, memory, LEN, POS, &pin), LEN);
+                assert_true(pin_equals(&pin, l.f.disk.data + POS, LEN));
+                copied = in_memory(&pin);
+                disk_unpin(&pin);
+        }
+        assert_int_equal(copied, 3 * CLUSTER);
+        close_large(&l);
+}
+
 /* Each of two who hold what the other waits for would wait for ever. */
 static void test_who_holds_a_segment_does_not_wait_for_another(void **state)
 {
@@ -351,6 +385,7 @@ int main(void)
             cmocka_unit_test(test_what_is_given_back_can_go),
             cmocka_unit_test(test_pins_from_many_segments),
             cmocka_unit_test(test_too_many_segments),
+            cmocka_unit_test(test_small_blocks_are_copied),
             cmocka_unit_test(test_who_holds_a_segment_does_not_wait_for_another),
             cmocka_unit_test(test_what_is_pinned_in_vain_can_go),
         };
