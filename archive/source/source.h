@@ -73,6 +73,7 @@ struct source_pin {
         uint64_t start, end;
         const char *data; /* the byte at START */
         void *held;       /* the source's … */
+        bool kept;        /* … which has it apart from its other blocks, … */
         bool followed;    /* … and others will want these bytes soon */
         size_t used;      /* bytes that the holder has read: fully read data can be evicted */
 };

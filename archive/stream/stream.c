@@ -375,6 +375,7 @@ static void stream_close(struct source *s)
         restart_builder_free(st->builder);
         segments_free(st->segments);
         blockcache_leave(st->cache);
+        blockcache_leave(st->strays);
         shared_free(st->own);
         restart_table_free(st->table);
         notes_free(st->notes);
@@ -454,6 +455,8 @@ static int join(struct stream *st, const struct stream_options *o)
         st->fed_max = st->cache_bytes / 8;
         st->depth = worker_pool_threads(shared->pool) * 2;
         rc = blockcache_join(shared->cache, CACHE_STREAM, &st->cache);
+        if (rc == 0)
+                rc = blockcache_join(shared->cache, CACHE_CLUSTERS, &st->strays);
         return rc < 0 ? rc : workers_new(shared->pool, &st->workers);
 }
 

@@ -77,6 +77,11 @@ struct stream {
         struct restart_table *table;
         struct shared *own; /* what it uses if nothing is shared with it, or NULL */
         struct cache_owner *cache;
+        /*
+         * What is kept of segments without them, apart: a unit takes little and costs a segment to
+         * decode again, so segments must not push it out.
+         */
+        struct cache_owner *strays;
         struct segments *segments;
         struct workers *workers;
         unsigned depth; /* how many segments to read ahead */
@@ -182,7 +187,7 @@ void stream_read_ahead(void *ctx, size_t index);
 
 /* stream_leftovers.c: */
 
-/* Hold what was kept of SEGMENT, the bytes [*START, *END) with OFFSET. NULL: nothing was. */
+/* Hold, in st->strays, what was kept of SEGMENT, the bytes [*START, *END) with OFFSET. NULL: nothing was. */
 struct block *stream_hold_leftover(struct stream *st, const struct restart_segment *segment,
                                    uint64_t offset, uint64_t *start, uint64_t *end);
 

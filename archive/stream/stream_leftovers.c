@@ -15,9 +15,6 @@
 #include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
 
-/* Tells a unit's key from that of a segment: no stream is so long. */
-#define UNIT_KEY (UINT64_C(1) << 63)
-
 /* Whoever reads in sequence has left a segment that is so far before the one he is in. */
 #define LEFT_REACH (UINT64_C(128) << 20)
 
@@ -28,7 +25,7 @@ struct block *stream_hold_leftover(struct stream *st, const struct restart_segme
         struct block *block;
 
         at += (offset - at) / STRAY_UNIT * STRAY_UNIT;
-        block = blockcache_get_ready(st->cache, at | UNIT_KEY);
+        block = blockcache_get_ready(st->strays, at);
         if (block) {
                 *start = at;
                 *end = min_u64(at + STRAY_UNIT, segment->end);
@@ -43,16 +40,15 @@ struct block *stream_hold_leftover(struct stream *st, const struct restart_segme
 static void keep_unit(struct stream *st, uint64_t start, uint64_t len, uint64_t at,
                       const uint8_t *data)
 {
-        uint64_t key = (start + at) | UNIT_KEY;
         struct block *block;
 
-        if (blockcache_contains(st->cache, key) ||
-            blockcache_prepare(st->cache, key, STRAY_UNIT, &block) < 0)
+        if (blockcache_contains(st->strays, start + at) ||
+            blockcache_prepare(st->strays, start + at, STRAY_UNIT, &block) < 0)
                 return;
         len = min_u64(STRAY_UNIT, len - at);
         memcpy(block_data(block), data + at, len);
-        blockcache_add(st->cache, block, len);
-        blockcache_put(st->cache, block);
+        blockcache_add(st->strays, block, len);
+        blockcache_put(st->strays, block);
 }
 
 void stream_leave_segments(struct stream *st, const struct restart_segment *segment)
@@ -138,7 +134,7 @@ static bool keep_wanted(const struct wanted *w, const uint8_t *data)
                 for (at -= at % STRAY_UNIT; w->start + at < w->job->ranges[i].end; at += STRAY_UNIT)
                         if (data)
                                 keep_unit(w->st, w->start, w->len, at, data);
-                        else if (!blockcache_contains(w->st->cache, (w->start + at) | UNIT_KEY))
+                        else if (!blockcache_contains(w->st->strays, w->start + at))
                                 return false;
         }
         return true;

@@ -134,6 +134,11 @@ static void pin_block(struct source_pin *pin, struct block *block, uint64_t star
         pin->data = block_data(block);
 }
 
+static struct cache_owner *owner_of(const struct stream *st, const struct source_pin *pin)
+{
+        return pin->kept ? st->strays : st->cache;
+}
+
 /* Hold what was kept of SEGMENT with the byte at OFFSET. False: nothing was. */
 static bool hold_stray(struct stream *st, const struct restart_segment *segment, uint64_t offset,
                        struct source_pin *pin)
@@ -143,6 +148,7 @@ static bool hold_stray(struct stream *st, const struct restart_segment *segment,
 
         if (block)
                 pin_block(pin, block, start, end);
+        pin->kept = block;
         return block;
 }
 
@@ -383,7 +389,7 @@ int stream_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *
         /* Nothing lost may be pinned: stream_pread has to read from such a block. */
         if (!lost_ranges_touch(&st->lost, pin->start, (size_t)(pin->end - pin->start)))
                 return 1;
-        blockcache_put(st->cache, pin->held);
+        blockcache_put(owner_of(st, pin), pin->held);
         return -EAGAIN;
 }
 
@@ -392,5 +398,5 @@ void stream_unpin(struct source *s, const struct source_pin *pin)
         struct stream *st = (struct stream *)s;
 
         /* Evict what was fully read, unless it would have to be decoded again soon. */
-        blockcache_put_read(st->cache, pin->held, pin->followed ? 0 : pin->used);
+        blockcache_put_read(owner_of(st, pin), pin->held, pin->followed ? 0 : pin->used);
 }

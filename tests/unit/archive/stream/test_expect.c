@@ -96,6 +96,27 @@ static void test_whole_segment(void **state)
         kept_close(&k);
 }
 
+/* What is kept takes little, and costs a segment to decode again: segments must not push it out. */
+static void test_segments_do_not_push_them_out(void **state)
+{
+        struct bytes plain = fixture_mixture(72 * MIB, 1);
+        struct kept k;
+        uint64_t work;
+        (void)state;
+
+        kept_open(&k, &zstd_codec, fixture_compress(plain, 3, 0, 1, 1), plain, 48 * MIB, SIZE_MAX);
+        expect_clusters(&k, 5000, MIB + 7 * CLUSTER + 300);
+        wait_for_work(&k, 2 * MIB);
+        kept_cost(&k, 5000);
+        for (uint64_t at = 0; at + 16 < k.plain.len; at += MIB / 4)
+                if (at + 16 < k.wide.point.out || at >= k.wide.end)
+                        decoded_expect(k.s, k.plain, at, 16);
+        work = stream_work(k.s);
+        decoded_expect(k.s, k.plain, k.wide.point.out + MIB + 7 * CLUSTER + 300, CLUSTER);
+        assert_int_equal(stream_work(k.s), work);
+        kept_close(&k);
+}
+
 /* To the segment's last byte, so that all of it is decoded. */
 static void test_end_of_a_segment(void **state)
 {
@@ -168,6 +189,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_unit_is_a_segment),
             cmocka_unit_test(test_ranges_are_decoded_once),
+            cmocka_unit_test(test_segments_do_not_push_them_out),
             cmocka_unit_test(test_whole_segment),
             cmocka_unit_test(test_end_of_a_segment),
             cmocka_unit_test(test_ranges_that_do_not_match),
