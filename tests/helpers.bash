@@ -170,6 +170,21 @@ nonzero_blocks() {
         holes --nonzero "$1" | awk '{ n += int(($2 + 4095) / 4096) * 8 } END { print n + 0 }'
 }
 
+# Every byte of the mounted FILE is that of RAW, which has no block of zeros, or an I/O error. Sets
+# LOST to how many are errors: right_or_lost FILE RAW
+right_or_lost() {
+        local start len
+
+        # Past the page cache, whose read-ahead would try all that is lost once for each block of it.
+        dd if="$1" of=got bs=4K iflag=direct conv=noerror,sync status=none 2>errors || true
+        # What is lost is zeros in got.
+        LOST=$(stat -c %s "$2")
+        while read -r start len; do
+                cmp -n "$len" -i "$start" got "$2" || return 1
+                LOST=$((LOST - len))
+        done < <(holes --nonzero got)
+}
+
 # Exactly one line on stderr, that begins as all do: after run --separate-stderr.
 # shellcheck disable=SC2154 # stderr_lines is bats'
 one_line_says() {
