@@ -286,9 +286,12 @@ is_no_archive() {
 
         mkdir dir
         for verb in extract map; do
-                run --separate-stderr timeout 60 "$VMAFS" $verb dir disk-a.raw
+                run --separate-stderr timeout 60 "$VMAFS" $verb dir
                 echo "$verb"
                 [ "$status" -eq 2 ] && one_line_says "dir: is a directory, not an archive"
+                # In a folder of archives, a name is that of an archive.
+                run --separate-stderr timeout 60 "$VMAFS" $verb dir disk-a.raw
+                [ "$status" -eq 2 ] && one_line_says "dir/disk-a.raw: No such file or directory"
         done
 }
 
