@@ -33,7 +33,7 @@ struct qcow2 {
         unsigned layer_count;
         ARRAY(struct qcow2_disk *) disks; /* as they were emitted */
         uint32_t folder_count;
-        const char *fault; /* what is wrong besides the disks; NULL: nothing … */
+        const char *fault; /* what is wrong apart from the disks; NULL: nothing … */
         uint64_t fault_at; /* … and at which byte of the file */
 
         /*

@@ -2,7 +2,7 @@
 /*
  * Reads a stream before its frontier, by any thread.
  *
- *   source_pread ──> tail, or cache <── segment, decoded by who asks first
+ *   source_pread ──> tail, or cache <── segment, decoded by the first to ask
  *                                   <── the segments after it, by workers, for a reader that goes on
  *                ──> a piece alone, where the rest of a segment is damaged or not wanted
  *   source_pin ─> the same bytes where they lie, but never a piece

@@ -68,7 +68,7 @@ struct tar_file {
         };
 };
 
-/* What is kept besides of a member that is sparse or lost. */
+/* What is also kept of a member that is sparse or lost. */
 struct tar_unusual {
         struct source *stream;
         struct tar_member member; /* without its name */

@@ -350,7 +350,7 @@ static int replay(const struct blocks_layer *l, struct log *log, const struct ru
         return damaged(log, err);
 }
 
-/* What the log writes to besides the tables: nothing else should be there. */
+/* What the log writes to, apart from the tables: nothing else should be there. */
 static int note_strays(const struct blocks_layer *l, struct vhdx *v, const struct patched *p,
                        struct error *err)
 {

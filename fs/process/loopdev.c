@@ -8,7 +8,7 @@
 
 #include "archive/cleanup.h"
 
-/* Copy the path of the file behind loop device NAME, as the kernel prints it, to PATH. */
+/* Copy the path of the file that loop device NAME shows, as the kernel prints it, to PATH. */
 static bool backing_file(const char *name, char path[PATH_MAX])
 {
         char sysfs[300];

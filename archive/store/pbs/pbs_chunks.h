@@ -56,7 +56,7 @@ unsigned pbs_chunks_depth(const struct pbs_chunks *c, size_t size);
 
 /*
  * Somebody will read the chunk DIGEST soon: decode it on another thread, unless it is decoded, or
- * too many wait for that already. What is wrong with it is told to who reads it.
+ * too many wait for that already. What is wrong with it is told to its reader.
  */
 void pbs_chunks_prefetch(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN],
                          enum pbs_crypt crypt, size_t size);

@@ -16,7 +16,7 @@ enum {
         LATE = 3,    /* chunks by which a request may come late */
 };
 
-/* Somebody who reads a volume from chunk to chunk. */
+/* A reader that goes through a volume chunk by chunk. */
 struct reader {
         uint64_t next;  /* the chunk that such a reader asks for next */
         uint64_t ahead; /* the first one that is not prefetched yet */

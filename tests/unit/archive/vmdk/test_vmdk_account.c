@@ -228,7 +228,7 @@ static void test_data_that_no_table_names_take_the_trust_from_zeros(void **state
         vmdk_free(&v);
 }
 
-/* A grain that was made one of zeros leaves its data behind. */
+/* A grain that was made one of zeros keeps its data in the file. */
 static void test_grains_of_zeros_explain_data_without_an_entry(void **state)
 {
         struct vmdk_image v = vmdk_small(false);
