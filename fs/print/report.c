@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "archive/error.h"
+#include "archive/stream/restart_table.h"
 
 static void print_line(char *line)
 {
@@ -76,4 +77,15 @@ const char *report_size(uint64_t bytes, char out[32])
         }
         snprintf(out, 32, u ? "%.1f %s" : "%.0f %s", n, units[u]);
         return out;
+}
+
+void report_restart_points(const struct restart_stats *stats)
+{
+        char size[32];
+
+        if (stats->points == 1)
+                printf("restart:      1 point, at the beginning\n");
+        else
+                printf("restart:      %zu points, at most %s apart\n", stats->points,
+                       report_size(stats->widest, size));
 }

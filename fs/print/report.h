@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 struct error;
+struct restart_stats;
 
 enum {
         STATUS_OK = 0,
@@ -31,5 +32,8 @@ int report_finish_output(int status);
 
 /* 1536 as "1.5 KiB" into OUT. Returns OUT. */
 const char *report_size(uint64_t bytes, char out[32]);
+
+/* Print how many restart points an index has, and how far they are apart, for info and index. */
+void report_restart_points(const struct restart_stats *stats);
 
 #endif

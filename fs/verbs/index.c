@@ -28,8 +28,7 @@ static void print_summary(const struct index *index, const char *path)
                archive ? (double)state.size * 1000 / (double)archive : 0);
         index_restart_stats(index, &stats);
         if (stats.segments)
-                printf("restart:      %zu point%s, at most %s apart\n", stats.points,
-                       stats.points == 1 ? "" : "s", report_size(stats.widest, size));
+                report_restart_points(&stats);
 }
 
 static void print_line(const struct index *index, const char *path)

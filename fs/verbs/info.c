@@ -73,17 +73,6 @@ static void print_order(const struct index *index)
         putchar('\n');
 }
 
-static void print_restart(const struct restart_stats *stats)
-{
-        char size[32];
-
-        if (stats->points == 1)
-                printf("restart:      1 point, at the beginning\n");
-        else
-                printf("restart:      %zu points, at most %s apart\n", stats->points,
-                       report_size(stats->widest, size));
-}
-
 /* The stored index, if there is one; without it, restart points are not known. */
 static void print_index(const struct index *index)
 {
@@ -103,7 +92,7 @@ static void print_index(const struct index *index)
         printf("index path:   %s\n", state.path);
         index_restart_stats(index, &stats);
         if (stats.segments)
-                print_restart(&stats);
+                report_restart_points(&stats);
         if (stats.segments)
                 print_order(index);
 }

@@ -518,7 +518,8 @@ static int serve(struct mount *m)
         archives_close(m->archives);
         m->archives = NULL;
         if (!ended || (m->index && !mount_wait_scan(m->scan, m->index))) {
-                log_line(&m->log, LOG_WARNING, "a read of the archive hangs; left behind");
+                log_line(&m->log, LOG_WARNING,
+                         "a read of the archive hangs, and ends with this process");
                 _exit(STATUS_FAILED);
         }
         mount_wait_join(&m->wait);
