@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 struct source;
+struct source_pin;
 struct volume;
 
 enum volume_kind {
@@ -63,6 +64,14 @@ struct volume_ops {
          * cannot be decoded. NULL: nothing is coded.
          */
         int (*read)(struct volume *v, void *buf, size_t len, uint64_t pos);
+
+        /*
+         * Pin the byte at POS, inside a CODED extent, where it is decoded: as source_pin and
+         * source_unpin, with offsets of the volume. Where that fails, read() says why. NULL: what is
+         * decoded is only copied.
+         */
+        int (*pin)(struct volume *v, uint64_t pos, bool wait, struct source_pin *pin);
+        void (*unpin)(struct volume *v, const struct source_pin *pin);
 
         void (*close)(struct volume *v); /* NULL: it belongs to its archive, which frees it */
 };

@@ -97,8 +97,26 @@ static void take_copies(struct gathering *g)
 
 /* ---- the ways to get what is stored ---- */
 
-/* The pin that has byte AT of SOURCE; NULL: none can be had. */
-static struct source_pin *find_pin(struct disk_pin *pin, struct source *source, uint64_t at)
+/* Pin the byte AT of what PIN is of. */
+static int pin_at(const struct disk_pin *pin, uint64_t at, bool wait, struct source_pin *out)
+{
+        if (pin->volume)
+                return pin->volume->ops->pin(pin->volume, at, wait, out);
+        return source_pin(pin->source, at, wait, out);
+}
+
+static void unpin_last(struct disk_pin *pin)
+{
+        struct source_pin *last = &pin->held[--pin->held_count];
+
+        if (pin->volume)
+                pin->volume->ops->unpin(pin->volume, last);
+        else
+                source_unpin(pin->source, last);
+}
+
+/* The pin that has byte AT of what PIN is of; NULL: none can be had. */
+static struct source_pin *find_pin(struct disk_pin *pin, uint64_t at)
 {
         for (size_t i = 0; i < pin->held_count; i++)
                 if (at >= pin->held[i].start && at < pin->held[i].end)
@@ -106,7 +124,7 @@ static struct source_pin *find_pin(struct disk_pin *pin, struct source *source, 
         if (pin->held_count == PIN_HELD)
                 return NULL;
         /* Whoever holds some already does not wait for more. */
-        if (source_pin(source, at, pin->held_count == 0, &pin->held[pin->held_count]) <= 0)
+        if (pin_at(pin, at, pin->held_count == 0, &pin->held[pin->held_count]) <= 0)
                 return NULL;
         return &pin->held[pin->held_count++];
 }
@@ -127,29 +145,37 @@ static void add_pinned(struct gathering *g, struct source_pin *from, uint64_t at
         }
         memcpy(g->memory + g->done, data, n);
         add_memory(g, n);
-        source_unpin(g->pin->source, from);
-        g->pin->held_count--;
+        unpin_last(g->pin);
 }
 
-/* As much of E as can be pinned, how much. */
-static size_t pin_raw(struct gathering *g, const struct volume_extent *e)
+/*
+ * As much of E as can be pinned, how much: in the source that has it, or in the volume that decodes
+ * it. All pins are of one of them.
+ */
+static size_t pin_extent(struct gathering *g, const struct volume_extent *e)
 {
         struct disk_pin *pin = g->pin;
+        struct volume *volume = e->kind == VOLUME_CODED ? g->d->volume : NULL;
+        struct source *source = volume ? NULL : e->source;
+        uint64_t start = volume ? g->offset + g->done : e->offset;
         size_t n = 0;
 
-        if (!source_can_pin(e->source) || (pin->held_count && pin->source != e->source))
+        if (volume ? !volume->ops->pin : !source_can_pin(source))
                 return 0;
-        pin->source = e->source;
+        if (pin->held_count && (pin->volume != volume || pin->source != source))
+                return 0;
+        pin->volume = volume;
+        pin->source = source;
         while (n < e->len && may_lend(g)) {
-                uint64_t at = e->offset + n;
-                struct source_pin *from = find_pin(pin, e->source, at);
+                struct source_pin *from = find_pin(pin, start + n);
                 size_t piece;
 
                 if (!from)
                         break;
-                piece = (size_t)min_u64(e->len - n, from->end - at);
-                add_pinned(g, from, at, piece);
-                source_note_read(e->source, at, piece);
+                piece = (size_t)min_u64(e->len - n, from->end - (start + n));
+                add_pinned(g, from, start + n, piece);
+                if (source)
+                        source_note_read(source, start + n, piece);
                 n += piece;
         }
         return n;
@@ -246,7 +272,7 @@ static int add_extent(struct gathering *g, struct volume_extent *e)
                 return e->kind == VOLUME_LOST ? -EIO : -EAGAIN;
         if (e->kind == VOLUME_RAW && source_is_file(e->source))
                 return add_read(g, e);
-        pinned = e->kind == VOLUME_RAW && may_lend(g) ? pin_raw(g, e) : 0;
+        pinned = may_lend(g) ? pin_extent(g, e) : 0;
         if (pinned == e->len)
                 return 0;
         *e = volume_part(e, pinned, e->len - pinned);
@@ -292,5 +318,5 @@ ssize_t disk_gather(struct disk *d, void *memory, size_t len, uint64_t offset, s
 void disk_unpin(struct disk_pin *pin)
 {
         while (pin->held_count > 0)
-                source_unpin(pin->source, &pin->held[--pin->held_count]);
+                unpin_last(pin);
 }

@@ -4,10 +4,10 @@
  * disk_read. How each part is obtained is decided once, by what its volume says:
  *
  *   disk      | raw | raw | zeros | raw | coded | raw |
- *   pinned    |  ^  |                                        from where a stream has it decoded
+ *   pinned    |  ^  |                   |   ^   |              from where it is decoded in memory
  *   gathered        |  \_____________/                       one read, of whatever lies in one file
- *   copied                                |   ^   |          decoded, or read for want of a better way
- *   pieces    [  ^  ][  ^  ][   ^  ][  ^  |       |    ]     of what follows one another in memory
+ *   copied                                      |  ^  |        for want of a better way
+ *   pieces    [  ^  ][  ^  ][   ^  ][  ^  ][   ^   ][  ^  ]  of what follows one another in memory
  *                            pages of zeros
  *
  * Thread-safe, as disk.h.
@@ -23,6 +23,7 @@
 #include "archive/source/source.h"
 
 struct disk;
+struct volume;
 
 enum {
         PIN_PIECES = 80,
@@ -32,7 +33,8 @@ enum {
 struct disk_pin {
         struct iovec pieces[PIN_PIECES];
         size_t count;
-        struct source *source; /* that the pins are of */
+        struct source *source; /* that the pins are of, or NULL: … */
+        struct volume *volume; /* … this one, which decodes them */
         struct source_pin held[PIN_HELD];
         size_t held_count;
 };

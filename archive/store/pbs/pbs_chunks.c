@@ -206,6 +206,38 @@ static int report(const uint8_t *digest, int rc, const struct error *why, struct
                          why->code ? why->text : "cannot be read");
 }
 
+int pbs_chunks_get(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN], enum pbs_crypt crypt,
+                   size_t size, bool wait, struct block **out, const char **data, struct error *err)
+{
+        struct error why = {0};
+        struct loading l = {c, digest, crypt, &why};
+        struct block *block = NULL;
+        uint64_t key = load_le64(digest);
+        int rc = 0;
+
+        if (wait)
+                rc = blockcache_get(c->cache, key, size + PBS_DIGEST_LEN, load, &l, &block);
+        else
+                block = blockcache_get_ready(c->cache, key);
+        if (rc < 0)
+                return report(digest, rc, &why, err);
+        if (!block)
+                return -EAGAIN;
+        *data = block_data(block);
+        if (block_len(block) != size + PBS_DIGEST_LEN ||
+            memcmp(*data + size, digest, PBS_DIGEST_LEN) != 0) {
+                blockcache_put(c->cache, block);
+                return -EAGAIN;
+        }
+        *out = block;
+        return 0;
+}
+
+void pbs_chunks_put(struct pbs_chunks *c, struct block *block, size_t read)
+{
+        blockcache_put_read(c->cache, block, read);
+}
+
 int pbs_chunks_read(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN],
                     enum pbs_crypt crypt, size_t size, size_t skip, void *buf, size_t len,
                     struct error *err)
@@ -213,20 +245,16 @@ int pbs_chunks_read(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN],
         struct error why = {0};
         struct loading l = {c, digest, crypt, &why};
         struct block *block;
-        int rc =
-            blockcache_get(c->cache, load_le64(digest), size + PBS_DIGEST_LEN, load, &l, &block);
+        const char *data;
+        int rc = pbs_chunks_get(c, digest, crypt, size, true, &block, &data, err);
 
+        if (rc == -EAGAIN)
+                return report(digest, read_past_cache(&l, size, skip, buf, len), &why, err);
         if (rc == 0) {
-                const char *data = block_data(block);
-                bool ours = memcmp(data + size, digest, PBS_DIGEST_LEN) == 0;
-
-                if (ours)
-                        memcpy(buf, data + skip, len);
-                blockcache_put_read(c->cache, block, ours ? len : 0);
-                if (!ours)
-                        rc = read_past_cache(&l, size, skip, buf, len);
+                memcpy(buf, data + skip, len);
+                pbs_chunks_put(c, block, len);
         }
-        return report(digest, rc, &why, err);
+        return rc;
 }
 
 /* ---- ahead of a reader ---- */

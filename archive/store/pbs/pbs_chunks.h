@@ -23,6 +23,7 @@
 
 #include "archive/store/pbs/pbs_key.h"
 
+struct block;
 struct error;
 struct pbs_chunks;
 struct shared;
@@ -47,6 +48,16 @@ enum pbs_crypt { PBS_CRYPT_PLAIN, PBS_CRYPT_ENCRYPTED };
 int pbs_chunks_read(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN],
                     enum pbs_crypt crypt, size_t size, size_t skip, void *buf, size_t len,
                     struct error *err);
+
+/*
+ * Hold the chunk DIGEST, of SIZE bytes, decoded. Without WAIT only if it is in the cache. 0 with
+ * *OUT and its *DATA, which stay until pbs_chunks_put is told how many bytes were READ; -EAGAIN
+ * where it is not in the cache, or another chunk has its place there; otherwise as pbs_chunks_read.
+ */
+int pbs_chunks_get(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN], enum pbs_crypt crypt,
+                   size_t size, bool wait, struct block **out, const char **data,
+                   struct error *err);
+void pbs_chunks_put(struct pbs_chunks *c, struct block *block, size_t read);
 
 /*
  * How many chunks of SIZE bytes a sequential reader should have prefetched: as many as keep all

@@ -9,6 +9,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/source/source.h"
 #include "archive/store/pbs/pbs_index.h"
 
 enum {
@@ -218,6 +219,33 @@ static int pbs_volume_read(struct volume *v, void *buf, size_t len, uint64_t pos
         return rc;
 }
 
+/* As source_pin: the whole chunk. */
+static int pbs_volume_pin(struct volume *v, uint64_t pos, bool wait, struct source_pin *pin)
+{
+        struct pbs_volume *p = self(v);
+        struct pbs_chunk_ref ref;
+        struct block *block;
+        int rc = is_proven(p);
+
+        if (rc == 0)
+                rc = pbs_index_find(&p->index, pos, &ref);
+        if (rc < 0)
+                return rc;
+        prefetch(p, &ref);
+        *pin = (struct source_pin){.start = ref.start, .end = ref.end};
+        rc = pbs_chunks_get(p->chunks, ref.digest, p->crypt, (size_t)(ref.end - ref.start), wait,
+                            &block, &pin->data, NULL);
+        if (rc < 0)
+                return rc;
+        pin->held = block;
+        return 1;
+}
+
+static void pbs_volume_unpin(struct volume *v, const struct source_pin *pin)
+{
+        pbs_chunks_put(self(v)->chunks, pin->held, pin->used);
+}
+
 static void pbs_volume_close(struct volume *v)
 {
         struct pbs_volume *p = self(v);
@@ -231,6 +259,8 @@ static void pbs_volume_close(struct volume *v)
 static const struct volume_ops ops = {
     .extent = pbs_volume_extent,
     .read = pbs_volume_read,
+    .pin = pbs_volume_pin,
+    .unpin = pbs_volume_unpin,
     .close = pbs_volume_close,
 };
 

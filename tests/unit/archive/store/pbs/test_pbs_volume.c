@@ -239,6 +239,26 @@ static void test_a_sequential_reader_has_chunks_prefetched_past_a_hole(void **st
         finish(&f);
 }
 
+static void test_a_chunk_is_pinned_where_it_is_decoded(void **state)
+{
+        struct source_pin pin;
+        struct fixture f;
+
+        (void)state;
+        start(&f, false);
+        write_fixed(&f);
+        assert_int_equal(open_volume(&f, "disk.img.fidx", NULL), 0);
+        assert_int_equal(f.v->ops->pin(f.v, CHUNK + 7, false, &pin), -EAGAIN);
+        assert_int_equal(f.v->ops->pin(f.v, CHUNK + 7, true, &pin), 1);
+        assert_int_equal(pin.start, CHUNK);
+        assert_int_equal(pin.end, 2 * CHUNK);
+        assert_memory_equal(pin.data, f.disk.data + CHUNK, CHUNK);
+        f.v->ops->unpin(f.v, &pin);
+        assert_int_equal(f.v->ops->pin(f.v, CHUNK, false, &pin), 1);
+        f.v->ops->unpin(f.v, &pin);
+        finish(&f);
+}
+
 static void test_a_prefetch_that_fails_is_told_to_who_reads(void **state)
 {
         struct pbs_chunk_ref ref;
@@ -294,6 +314,13 @@ static const char *chunk_at(struct fixture *f, uint64_t pos)
         return pbsw_chunk_path(&f->w, digest);
 }
 
+static void expect_not_pinned(struct fixture *f, uint64_t pos)
+{
+        struct source_pin pin;
+
+        assert_int_equal(f->v->ops->pin(f->v, pos, true, &pin), -EIO);
+}
+
 static void test_a_missing_chunk_costs_its_range_alone(void **state)
 {
         struct fixture f;
@@ -303,6 +330,7 @@ static void test_a_missing_chunk_costs_its_range_alone(void **state)
         write_fixed(&f);
         assert_int_equal(open_volume(&f, "disk.img.fidx", NULL), 0);
         assert_int_equal(unlink(chunk_at(&f, CHUNK)), 0);
+        expect_not_pinned(&f, CHUNK);
         expect_lost(&f, CHUNK, "is missing");
         expect_lost(&f, 2 * CHUNK - 1, "is missing");
         expect_bytes(&f, 0, CHUNK);
@@ -556,6 +584,7 @@ int main(void)
             cmocka_unit_test(test_files_are_read_small_and_large),
             cmocka_unit_test(test_a_stream_of_chunks_of_any_size_is_read),
             cmocka_unit_test(test_a_sequential_reader_has_chunks_prefetched_past_a_hole),
+            cmocka_unit_test(test_a_chunk_is_pinned_where_it_is_decoded),
             cmocka_unit_test(test_a_prefetch_that_fails_is_told_to_who_reads),
             cmocka_unit_test(test_a_chunk_of_zeros_is_a_hole_and_is_not_read),
             cmocka_unit_test(test_a_missing_chunk_costs_its_range_alone),
