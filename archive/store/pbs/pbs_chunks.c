@@ -21,9 +21,9 @@
 
 enum {
         HEX_LEN = 2 * PBS_DIGEST_LEN,
-        PATH_LEN = 4 + 1 + HEX_LEN + 1, /* "bb9f/bb9f8d…" */
-        ZERO_SIZES = 8,                 /* whose digests are remembered */
-        PREFETCH_MAX = 64,              /* chunks at a time, of all readers */
+        PATH_LEN = 4 + 1 + HEX_LEN + 1,   /* "bb9f/bb9f8d…" */
+        ZERO_SIZES = 8,                   /* whose digests are remembered */
+        PREFETCH_MAX = 2 * PBS_DEPTH_MAX, /* chunks at a time, of all readers */
 };
 
 /* The name of a chunk of SIZE zeros. */
@@ -264,7 +264,7 @@ unsigned pbs_chunks_depth(const struct pbs_chunks *c, size_t size)
         size_t room = blockcache_bound(c->shared->cache) / 4 / (size + PBS_DIGEST_LEN);
         unsigned threads = workers_threads(c->workers);
 
-        return (unsigned)min_u64(min_u64(2 * (uint64_t)threads, room), PREFETCH_MAX / 2);
+        return (unsigned)min_u64(min_u64(2 * (uint64_t)threads, room), PBS_DEPTH_MAX);
 }
 
 static void run_prefetch(void *ctx, size_t slot)

@@ -59,9 +59,12 @@ int pbs_chunks_get(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN], e
                    struct error *err);
 void pbs_chunks_put(struct pbs_chunks *c, struct block *block, size_t read);
 
+enum { PBS_DEPTH_MAX = 32 };
+
 /*
  * How many chunks of SIZE bytes a sequential reader should have prefetched: as many as keep all
- * threads busy, within a quarter of the cache. 0: there are no threads, or there is no room.
+ * threads busy, within a quarter of the cache, and at most PBS_DEPTH_MAX. 0: there are no threads,
+ * or there is no room.
  */
 unsigned pbs_chunks_depth(const struct pbs_chunks *c, size_t size);
 

@@ -15,12 +15,15 @@
 enum {
         READERS = 4, /* that are told apart */
         LATE = 3,    /* chunks by which a request may come late */
+        LOOK = 64,   /* chunks, of zeros for the most part, that are looked at in one go */
 };
 
 /* A reader that goes through a volume chunk by chunk. */
 struct reader {
         uint64_t next;  /* the chunk that such a reader asks for next */
-        uint64_t ahead; /* the first one that is not prefetched yet */
+        uint64_t ahead; /* the first one that was not looked at to be prefetched */
+        unsigned
+            waiting; /* those before AHEAD that are prefetched, and the reader has not reached */
 };
 
 enum trust { TRUST_UNKNOWN, TRUST_PROVEN, TRUST_REFUSED };
@@ -142,52 +145,69 @@ static bool is_zeros(struct pbs_volume *p, const struct pbs_chunk_ref *ref)
                                    (size_t)(ref->end - ref->start));
 }
 
-/*
- * Chunk NUMBER is being read. Where that follows from the one before, [*FIRST, *END) are to be
- * prefetched; where not, nothing.
- */
-static void follow_reader(struct pbs_volume *p, uint64_t number, unsigned depth, uint64_t *first,
-                          uint64_t *end)
+/* The reader that has come to chunk NUMBER. NULL: it does not follow from the one before. Under lock. */
+static struct reader *find_reader(struct pbs_volume *p, uint64_t number)
 {
         struct reader *r = NULL;
-        scoped_lock(&p->lock);
 
-        *first = *end = 0;
         for (unsigned i = 0; i < READERS; i++) {
                 /* Still in what was counted: a kernel's requests come in a loose order. */
                 if (number < p->readers[i].next && number + LATE >= p->readers[i].next)
-                        return;
+                        return NULL;
                 if (p->readers[i].next == number && number > 0)
                         r = &p->readers[i];
         }
-        if (!r) {
-                r = &p->readers[p->next_reader++ % READERS];
-                *r = (struct reader){.next = number + 1, .ahead = number + 1};
-                return;
-        }
+        if (!r)
+                p->readers[p->next_reader++ % READERS] =
+                    (struct reader){.next = number + 1, .ahead = number + 1};
+        return r;
+}
+
+/*
+ * Chunk NUMBER is being read. Those to be prefetched, so that DEPTH of them wait for the reader: into
+ * OUT, how many. Chunks of zeros do not count, or a hole would use up the depth, and its end would be
+ * met with nothing prefetched.
+ */
+static unsigned follow_reader(struct pbs_volume *p, uint64_t number, unsigned depth,
+                              struct pbs_chunk_ref out[PBS_DEPTH_MAX])
+{
+        struct reader *r;
+        unsigned n = 0;
+        scoped_lock(&p->lock);
+
+        r = find_reader(p, number);
+        if (!r)
+                return 0;
         r->next = number + 1;
-        *first = max_u64(r->ahead, number + 1);
-        *end = min_u64(number + 1 + depth, p->index.count);
-        r->ahead = max_u64(*first, *end);
+        if (r->ahead <= number) {
+                r->ahead = number + 1;
+                r->waiting = 0;
+        } else if (r->waiting > 0) {
+                r->waiting--;
+        }
+        for (unsigned i = 0; i < LOOK && r->waiting < depth && r->ahead < p->index.count; i++) {
+                if (pbs_index_chunk(&p->index, r->ahead, &out[n]) < 0)
+                        break;
+                r->ahead++;
+                if (p->index.dynamic || !is_zeros(p, &out[n])) {
+                        r->waiting++;
+                        n++;
+                }
+        }
+        return n;
 }
 
 static void prefetch(struct pbs_volume *p, const struct pbs_chunk_ref *ref)
 {
-        unsigned depth = pbs_chunks_depth(p->chunks, (size_t)(ref->end - ref->start));
-        uint64_t at, end;
+        unsigned depth = pbs_chunks_depth(p->chunks, (size_t)(ref->end - ref->start)), n;
+        struct pbs_chunk_ref next[PBS_DEPTH_MAX];
 
         if (depth == 0)
                 return;
-        follow_reader(p, ref->number, depth, &at, &end);
-        for (; at < end; at++) {
-                struct pbs_chunk_ref next;
-
-                if (pbs_index_chunk(&p->index, at, &next) < 0)
-                        return;
-                if (p->index.dynamic || !is_zeros(p, &next))
-                        pbs_chunks_prefetch(p->chunks, next.digest, p->crypt,
-                                            (size_t)(next.end - next.start));
-        }
+        n = follow_reader(p, ref->number, depth, next);
+        for (unsigned i = 0; i < n; i++)
+                pbs_chunks_prefetch(p->chunks, next[i].digest, p->crypt,
+                                    (size_t)(next[i].end - next[i].start));
 }
 
 static int read_chunk(struct pbs_volume *p, uint64_t pos, void *buf, size_t len, size_t *done)

@@ -239,6 +239,27 @@ static void test_a_sequential_reader_has_chunks_prefetched_past_a_hole(void **st
         finish(&f);
 }
 
+/* Two chunks, a hole of twelve, which are four times the depth, and three more chunks. */
+static void test_a_hole_does_not_use_up_the_depth(void **state)
+{
+        enum { HOLE = 12, DATA = 5 };
+        struct fixture f;
+
+        (void)state;
+        start(&f, false);
+        free(f.disk.data);
+        f.disk = fixture_mixture((size_t)(DATA + HOLE) * CHUNK, 5);
+        memset(f.disk.data + 2 * CHUNK, 0, (size_t)HOLE * CHUNK);
+        write_fixed(&f);
+        assert_int_equal(open_volume(&f, "disk.img.fidx", NULL), 0);
+        shared_release(f.shared);
+        expect_bytes(&f, 0, 100);
+        expect_bytes(&f, CHUNK, 100);
+        wait_for_cache(&f, (size_t)DATA * CHUNK);
+        expect_bytes(&f, 0, f.disk.len);
+        finish(&f);
+}
+
 static void test_a_chunk_is_pinned_where_it_is_decoded(void **state)
 {
         struct source_pin pin;
@@ -584,6 +605,7 @@ int main(void)
             cmocka_unit_test(test_files_are_read_small_and_large),
             cmocka_unit_test(test_a_stream_of_chunks_of_any_size_is_read),
             cmocka_unit_test(test_a_sequential_reader_has_chunks_prefetched_past_a_hole),
+            cmocka_unit_test(test_a_hole_does_not_use_up_the_depth),
             cmocka_unit_test(test_a_chunk_is_pinned_where_it_is_decoded),
             cmocka_unit_test(test_a_prefetch_that_fails_is_told_to_who_reads),
             cmocka_unit_test(test_a_chunk_of_zeros_is_a_hole_and_is_not_read),
