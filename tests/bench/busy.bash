@@ -97,11 +97,11 @@ convert_after_pipe() {
         rm "$DIR/copies/contents"
 }
 
-# convert_mounted NAME ORDER
+# convert_mounted NAME ORDER [OPTION]
 convert_mounted() {
         local archive=$DIR/disks-$2.vma.zst
 
-        mount_vmafs "$archive" -o "index=$archive.index"
+        mount_vmafs "$archive" -o "index=$archive.index${3:+,$3}"
         sample_filling "$1" convert_disks "$MNT"/disk-drive-scsi[01].raw
         unmount
 }
@@ -113,6 +113,7 @@ bench_busy_convert() {
         warm "${disks[@]}" "$DIR"/disks-*.zst
         for ((i = 0; i < ROUNDS; i++)); do
                 convert_mounted busy.convert busy
+                convert_mounted busy.convert.direct busy direct_io
                 convert_mounted seq.convert seq
                 sample_filling pipe.convert convert_beside_pipe "$archive" "${disks[@]}"
                 sample_filling file.convert convert_after_pipe "$archive" "${disks[@]}"
@@ -123,7 +124,11 @@ bench_busy_convert() {
         ratio "busy: qemu-img convert from the mount, x zstd -dc beside it from raw, in order" \
                 busy.convert pipe.convert "<=" 1.2
         ratio "busy: qemu-img convert from the mount, x zstd -dc into a file, and then from raw" \
-                busy.convert file.convert
+                busy.convert file.convert "<=" 1.2
+        ratio "busy: qemu-img convert from the mount, direct_io, x zstd -dc beside it from raw, in order" \
+                busy.convert.direct pipe.convert "<=" 1.2
+        ratio "busy: qemu-img convert from the mount, direct_io, x zstd -dc into a file, and then from raw" \
+                busy.convert.direct file.convert "<=" 1.2
 }
 
 # ---- a guest's file system ----
