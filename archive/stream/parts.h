@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The parts of a segment: a hash of each MiB of it, so that a decode can stop after what was asked
+ * The parts of a segment: a hash of each 256 KiB of it, so that a decode can stop after what was asked
  * for and is still checked.
  *
  *   segment  |===part 0===|===part 1===|===part 2===|=3=|      the last one may be shorter
@@ -17,10 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PART_SIZE (UINT64_C(1) << 20) /* bytes of output */
+#define PART_SIZE (UINT64_C(256) << 10) /* bytes of output */
 
 /* No segment has more; see RESTART_SEGMENT_MAX. */
-#define PARTS_MAX 32
+#define PARTS_MAX 128
 
 /* In a segment of LEN bytes. */
 static inline uint64_t part_count(uint64_t len)

@@ -24,7 +24,7 @@
 
 enum {
         HEADER = 128,
-        VERSION = 3,
+        VERSION = 4,
         VERSION_RECORD = 1, /* the oldest version whose record can be read */
         SEGMENT = 64,
         PART = 8,

@@ -67,7 +67,7 @@ static void test_ranges_are_decoded_once(void **state)
 
         kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
         expect_clusters(&k, 5000, MIB + 7 * CLUSTER + 300);
-        wait_for_work(&k, 2 * MIB);
+        wait_for_work(&k, round_up(MIB + 8 * CLUSTER + 300, PART_SIZE));
         /* It may still be copying them: whoever reads waits for that. */
         kept_cost(&k, 5000);
         assert_true(stream_work(k.s) < 4 * MIB);
@@ -106,7 +106,7 @@ static void test_segments_do_not_push_them_out(void **state)
 
         kept_open(&k, &zstd_codec, fixture_compress(plain, 3, 0, 1, 1), plain, 48 * MIB, SIZE_MAX);
         expect_clusters(&k, 5000, MIB + 7 * CLUSTER + 300);
-        wait_for_work(&k, 2 * MIB);
+        wait_for_work(&k, round_up(MIB + 8 * CLUSTER + 300, PART_SIZE));
         kept_cost(&k, 5000);
         for (uint64_t at = 0; at + 16 < k.plain.len; at += MIB / 4)
                 if (at + 16 < k.wide.point.out || at >= k.wide.end)
@@ -141,9 +141,9 @@ static void test_ranges_that_do_not_match(void **state)
         (void)state;
 
         kept_open_zstd(&k, 64 * MIB, 1);
-        expect_clusters(&k, 5000, MIB + CLUSTER);
-        wait_for_work(&k, 2 * MIB);
-        assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.point.out + MIB + CLUSTER),
+        expect_clusters(&k, 5000, PART_SIZE + CLUSTER);
+        wait_for_work(&k, 2 * PART_SIZE);
+        assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.point.out + PART_SIZE + CLUSTER),
                          -EIO);
         kept_cost(&k, 5000);
         kept_close(&k);
@@ -163,8 +163,8 @@ static void test_nonsense(void **state)
 
                 source_expect(k.s, &bad[i], 1);
         }
-        assert_int_equal(kept_cost(&k, 100) / MIB, 1);
-        assert_true(stream_work(k.s) < 2 * MIB);
+        assert_int_equal(kept_cost(&k, 100) / PART_SIZE, 1);
+        assert_true(stream_work(k.s) < 2 * PART_SIZE);
         kept_close(&k);
 }
 

@@ -14,6 +14,7 @@
 #include "archive/bytes.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
+#include "archive/stream/parts.h"
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "archive/stream/zstd/zstd_parse.h"
@@ -30,8 +31,8 @@ static void test_decode_stops_after_what_was_asked_for(void **state)
         (void)state;
 
         kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
-        assert_in_range(kept_cost(&k, 100), MIB, MIB + BEYOND);
-        assert_int_equal(kept_cost(&k, MIB - 16), 0);
+        assert_in_range(kept_cost(&k, 100), PART_SIZE, PART_SIZE + BEYOND);
+        assert_int_equal(kept_cost(&k, PART_SIZE - 16), 0);
         kept_close(&k);
 }
 
@@ -44,7 +45,7 @@ static void test_decoder_goes_on_where_it_has_stopped(void **state)
         kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
         len = k.wide.end - k.wide.point.out;
         kept_cost(&k, 100);
-        assert_in_range(kept_cost(&k, 2 * MIB - 16), MIB - BEYOND, MIB + BEYOND);
+        assert_in_range(kept_cost(&k, 2 * PART_SIZE - 16), PART_SIZE - BEYOND, PART_SIZE + BEYOND);
         kept_cost(&k, len - 16);
         assert_int_equal(stream_work(k.s), len);
         assert_int_equal(kept_cost(&k, 5000), 0);
@@ -58,7 +59,7 @@ static void test_bytes_of_two_parts(void **state)
         (void)state;
 
         kept_open_zstd(&k, 64 * MIB, SIZE_MAX);
-        assert_in_range(kept_cost(&k, MIB - 8), 2 * MIB, 2 * MIB + BEYOND);
+        assert_in_range(kept_cost(&k, PART_SIZE - 8), 2 * PART_SIZE, 2 * PART_SIZE + BEYOND);
         kept_close(&k);
 }
 
@@ -85,7 +86,7 @@ static void test_gzip_stops_at_the_byte(void **state)
 
         kept_open(&k, &gzip_codec, fixture_pipe(plain, "gzip -1"), plain, 64 * MIB, SIZE_MAX);
         len = k.wide.end - k.wide.point.out;
-        assert_int_equal(kept_cost(&k, 100), MIB);
+        assert_int_equal(kept_cost(&k, 100), PART_SIZE);
         assert_int_equal(kept_cost(&k, 5000), 0);
         assert_int_equal(kept_cost(&k, 2 * MIB), len);
         kept_close(&k);
@@ -100,7 +101,7 @@ static void test_part_whose_hash_is_wrong(void **state)
 
         kept_open_zstd(&k, 64 * MIB, 1);
         kept_cost(&k, 100);
-        assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.point.out + MIB), -EIO);
+        assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.point.out + PART_SIZE), -EIO);
         assert_int_equal(source_pread(k.s, buf, sizeof buf, k.wide.end - 16), -EIO);
         assert_int_equal(kept_cost(&k, 5000), 0);
         decoded_expect(k.s, k.plain, k.wide.point.out - 16, 16);
