@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "index/order.h"
 
+#include <stddef.h>
+#include <string.h>
+
 /* What is nearer than that is decoded for the same reader anyhow. Bytes of the stream. */
 #define BEFORE (UINT64_C(16) << 20)
 #define AFTER  (UINT64_C(64) << 20)
@@ -18,17 +21,33 @@ static bool goes_on(struct order_line *line, uint64_t addr, uint64_t len)
         return true;
 }
 
+/* The other line that LEN bytes at ADDR belong to, a new one if need be: the first of them now. */
+static struct order_line *other_line(struct order *o, uint64_t addr, uint64_t len)
+{
+        struct order_line found = {.first = addr, .end = addr + len, .len = len};
+        size_t i = 0;
+
+        while (i < ORDER_OTHERS - 1 && !goes_on(&o->others[i], addr, len))
+                i++;
+        if (i < ORDER_OTHERS - 1 || goes_on(&o->others[i], addr, len))
+                found = o->others[i];
+        memmove(&o->others[1], &o->others[0], i * sizeof o->others[0]);
+        o->others[0] = found;
+        return &o->others[0];
+}
+
 bool order_add(struct order *o, uint64_t addr, uint64_t len, uint64_t *back)
 {
+        struct order_line *other;
+
         *back = 0;
         if (goes_on(&o->line, addr, len))
                 return false;
-        if (!goes_on(&o->other, addr, len))
-                o->other = (struct order_line){.first = addr, .end = addr + len, .len = len};
-        if (o->other.len < LINE_LEAST)
+        other = other_line(o, addr, len);
+        if (other->len < LINE_LEAST)
                 return true;
-        *back = o->other.len - len;
-        o->line = o->other;
-        o->other.len = 0;
+        *back = other->len - len;
+        o->line = *other;
+        other->len = 0;
         return false;
 }

@@ -21,9 +21,13 @@ struct order_line {
         uint64_t len; /* 0: nothing */
 };
 
+enum { ORDER_OTHERS = 4 };
+
 struct order {
-        struct order_line line;  /* where the order has come to … */
-        struct order_line other; /* … and where it may continue */
+        struct order_line line; /* where the order has come to … */
+        /* … and where it may continue, the last that went on first: several, so that a stray does
+           not displace the one that goes on. */
+        struct order_line others[ORDER_OTHERS];
 };
 
 /*

@@ -85,6 +85,19 @@ static void test_order_that_continues_elsewhere(void **state)
         assert_in_range(c.strays, CLUSTER, 3 * MIB);
 }
 
+/* A stray that comes before so much is in order that there is a line yet. */
+static void test_strays_at_the_beginning(void **state)
+{
+        struct count c = {0};
+        (void)state;
+
+        for (uint64_t i = 0; i < 20; i++) {
+                add_run(&c, 500 * MIB + i * MIB, MIB);
+                add(&c, i * 97 % 20 * 200 * MIB + 2000 * MIB, CLUSTER);
+        }
+        assert_int_equal(c.strays, 20 * CLUSTER);
+}
+
 static void test_every_cluster_elsewhere(void **state)
 {
         struct count c = {0};
@@ -113,6 +126,7 @@ int main(void)
             cmocka_unit_test(test_single_clusters_far_away),
             cmocka_unit_test(test_near_is_in_order),
             cmocka_unit_test(test_order_that_continues_elsewhere),
+            cmocka_unit_test(test_strays_at_the_beginning),
             cmocka_unit_test(test_every_cluster_elsewhere),
             cmocka_unit_test(test_large_addresses),
         };
