@@ -310,7 +310,7 @@ void ahead_note(struct ahead *a, struct disk *d, uint64_t offset, uint64_t len)
 {
         struct reader *r;
 
-        if (!disk_is_scanned(d) || !index_sealed(a->index) ||
+        if (!(disk_is_scanned(d) || d->in_stream) || !index_sealed(a->index) ||
             !source_can_expect(index_archive(a->index)->source))
                 return;
         /* Whoever finds it locked is looked at with his next request. */

@@ -33,14 +33,15 @@ struct disk {
         const char *leaf; /* … and the name without folders */
         char *device;     /* the archive's own name for it, made safe */
         uint32_t number;
-        bool is_part;          /* a partition (inside/parts.h), which disks of an index are not */
-        bool provisional_size; /* size is a guess until the index is sealed */
-        _Atomic uint64_t size; /* bytes */
-        struct index *index;   /* its lock guards told until it is sealed */
-        struct volume *volume; /* its content: the archive's volume, or … */
-        struct map_volume own; /* … this one, whose map stays empty otherwise */
-        bool told;             /* of the archive's volume: the scan has emitted ranges */
-        bool counted;          /* likewise; totals are known */
+        bool is_part;   /* a partition (inside/parts.h), which disks of an index are not */
+        bool in_stream; /* of such a one: the scan has found where the bytes of its disk are */
+        bool provisional_size;    /* size is a guess until the index is sealed */
+        _Atomic uint64_t size;    /* bytes */
+        struct index *index;      /* its lock guards told until it is sealed */
+        struct volume *volume;    /* its content: the archive's volume, or … */
+        struct map_volume own;    /* … this one, whose map stays empty otherwise */
+        bool told;                /* of the archive's volume: the scan has emitted ranges */
+        bool counted;             /* likewise; totals are known */
         struct map_totals totals; /* once sealed */
 };
 

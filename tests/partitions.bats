@@ -409,3 +409,18 @@ waits() {
                 cmp -n "$length" -i "$((start + 32256)):$offset" a.raw a.vma
         done <stored
 }
+
+# As of a whole disk, in busy.bats.
+@test "of a partition whose strays lie among another disk's, a segment is decoded about once" {
+        make_data a.raw 50331648
+        noise 50331648 7 >b.raw
+        echo start=2048,size=96256 | sfdisk -q b.raw
+        mkvma -o busy.vma --order=busy --device a=a.raw --device b=b.raw
+        zstd -q -3 -T1 --rsyncable --rm busy.vma
+        "$VMAFS" index busy.vma.zst
+        mount_vmafs busy.vma.zst -o partitions,direct_io,cache=96M
+        cmp -n $((96256 * 512)) -i 1048576:0 b.raw "$MNT/disk-b.parts/1.raw"
+        decoded=$(getfattr --only-values -n user.vmafs.decoded "$MNT")
+        echo "decoded $decoded"
+        [ "$decoded" -lt $((50331648 * 5 / 2)) ]
+}

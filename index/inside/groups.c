@@ -192,6 +192,8 @@ static int make_volume(struct groups *g, struct group *group, struct lvm_logical
         }
         lvm_volume_init(&v->volume, group->lvm, l);
         v->part.logical = l;
+        /* All disks of an archive are alike in that. */
+        v->part.disk.in_stream = disk_is_scanned(index_disk(g->index, 0));
         rc = part_init(&v->part, g->index, &v->volume.base, group->folder, name, &g->lock);
         group->count += rc == 0;
         return rc;

@@ -118,6 +118,7 @@ static int init_partition(struct parted *p, struct part *part, const struct part
         snprintf(name, sizeof name, "%u.raw", entry->number);
         part_volume_init(&part->volume, p->disk->volume, entry->start, entry->len);
         part->entry = entry;
+        part->disk.in_stream = disk_is_scanned(p->disk);
         return part_init(part, p->disk->index, &part->volume.base, p->folder, name, &p->lock);
 }
 
