@@ -70,7 +70,7 @@ struct volume_ops {
          * source_unpin, with offsets of the volume. Where that fails, read() says why. NULL: what is
          * decoded is only copied.
          */
-        int (*pin)(struct volume *v, uint64_t pos, bool wait, struct source_pin *pin);
+        int (*pin)(struct volume *v, uint64_t pos, size_t len, bool wait, struct source_pin *pin);
         void (*unpin)(struct volume *v, const struct source_pin *pin);
 
         void (*close)(struct volume *v); /* NULL: it belongs to its archive, which frees it */

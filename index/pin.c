@@ -97,12 +97,13 @@ static void take_copies(struct gathering *g)
 
 /* ---- the ways to get what is stored ---- */
 
-/* Pin the byte AT of what PIN is of. */
-static int pin_at(const struct disk_pin *pin, uint64_t at, bool wait, struct source_pin *out)
+/* Pin the byte AT of what PIN is of, of which LEN bytes will be read. */
+static int pin_at(const struct disk_pin *pin, uint64_t at, size_t len, bool wait,
+                  struct source_pin *out)
 {
         if (pin->volume)
-                return pin->volume->ops->pin(pin->volume, at, wait, out);
-        return source_pin(pin->source, at, wait, out);
+                return pin->volume->ops->pin(pin->volume, at, len, wait, out);
+        return source_pin(pin->source, at, len, wait, out);
 }
 
 static void unpin_last(struct disk_pin *pin)
@@ -115,8 +116,8 @@ static void unpin_last(struct disk_pin *pin)
                 source_unpin(pin->source, last);
 }
 
-/* The pin that has byte AT of what PIN is of; NULL: none can be had. */
-static struct source_pin *find_pin(struct disk_pin *pin, uint64_t at)
+/* The pin that has byte AT of what PIN is of, the first of LEN; NULL: none can be had. */
+static struct source_pin *find_pin(struct disk_pin *pin, uint64_t at, size_t len)
 {
         for (size_t i = 0; i < pin->held_count; i++)
                 if (at >= pin->held[i].start && at < pin->held[i].end)
@@ -124,7 +125,7 @@ static struct source_pin *find_pin(struct disk_pin *pin, uint64_t at)
         if (pin->held_count == PIN_HELD)
                 return NULL;
         /* Whoever holds some already does not wait for more. */
-        if (pin_at(pin, at, pin->held_count == 0, &pin->held[pin->held_count]) <= 0)
+        if (pin_at(pin, at, len, pin->held_count == 0, &pin->held[pin->held_count]) <= 0)
                 return NULL;
         return &pin->held[pin->held_count++];
 }
@@ -167,7 +168,7 @@ static size_t pin_extent(struct gathering *g, const struct volume_extent *e)
         pin->volume = volume;
         pin->source = source;
         while (n < e->len && may_lend(g)) {
-                struct source_pin *from = find_pin(pin, start + n);
+                struct source_pin *from = find_pin(pin, start + n, (size_t)(e->len - n));
                 size_t piece;
 
                 if (!from)

@@ -49,10 +49,11 @@ static int slice_gather(struct source *s, struct source_piece *pieces, size_t co
         return rc;
 }
 
-static int slice_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin)
+static int slice_pin(struct source *s, uint64_t offset, size_t len, bool wait,
+                     struct source_pin *pin)
 {
         const struct slice *slice = as_slice(s);
-        int rc = source_pin(slice->parent, slice->offset + offset, wait, pin);
+        int rc = source_pin(slice->parent, slice->offset + offset, len, wait, pin);
 
         if (rc != 1)
                 return rc;

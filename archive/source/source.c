@@ -109,9 +109,9 @@ bool source_can_pin(const struct source *s)
         return s->ops->pin != NULL;
 }
 
-int source_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin)
+int source_pin(struct source *s, uint64_t offset, size_t len, bool wait, struct source_pin *pin)
 {
-        return offset < s->size ? s->ops->pin(s, offset, wait, pin) : 0;
+        return offset < s->size ? s->ops->pin(s, offset, len, wait, pin) : 0;
 }
 
 void source_unpin(struct source *s, const struct source_pin *pin)

@@ -101,7 +101,8 @@ struct source_ops {
         int (*gather)(struct source *s, struct source_piece *pieces, size_t count);
 
         /* As source_pin and source_unpin. NULL: nothing can be pinned. */
-        int (*pin)(struct source *s, uint64_t offset, bool wait, struct source_pin *pin);
+        int (*pin)(struct source *s, uint64_t offset, size_t len, bool wait,
+                   struct source_pin *pin);
         void (*unpin)(struct source *s, const struct source_pin *pin);
 
         /* As source_note_read. NULL: it is of no use. */
@@ -282,13 +283,13 @@ bool source_is_file(const struct source *s);
 bool source_can_pin(const struct source *s);
 
 /*
- * Pin the byte at OFFSET, together with the bytes around it in the same block. PIN describes them;
- * the holder may read them until it unpins them, which should be soon, since the memory counts as
- * the source's. Returns 1; 0 at the end of the stream; -EAGAIN also if some of the bytes around it
- * are lost, or, without WAIT, if the byte is not in memory yet. A thread that already holds a pin
- * must not wait. Otherwise as source_pread.
+ * Pin the byte at OFFSET, together with the bytes around it in the same block, of which the next LEN,
+ * not 0, will be read. PIN describes them; the holder may read them until it unpins them, which
+ * should be soon, since the memory counts as the source's. Returns 1; 0 at the end of the stream;
+ * -EAGAIN also if some of the bytes around it are lost, or, without WAIT, if the byte is not in memory
+ * yet. A thread that already holds a pin must not wait. Otherwise as source_pread.
  */
-int source_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin);
+int source_pin(struct source *s, uint64_t offset, size_t len, bool wait, struct source_pin *pin);
 void source_unpin(struct source *s, const struct source_pin *pin);
 
 /*

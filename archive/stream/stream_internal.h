@@ -172,7 +172,7 @@ int stream_get_segment(struct stream *st, const struct restart_segment *segment,
 /* As source_pread, source_peek, source_pin and source_unpin. */
 ssize_t stream_pread(struct source *s, void *buf, size_t len, uint64_t offset);
 ssize_t stream_peek(struct source *s, void *buf, size_t len, uint64_t offset);
-int stream_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin);
+int stream_pin(struct source *s, uint64_t offset, size_t len, bool wait, struct source_pin *pin);
 void stream_unpin(struct source *s, const struct source_pin *pin);
 
 /* Hold all of SEGMENT's bytes. */

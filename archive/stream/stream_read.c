@@ -373,7 +373,7 @@ ssize_t stream_peek(struct source *s, void *buf, size_t len, uint64_t offset)
         return n == -EIO && st->adopted ? stream_peek_disproved(st, buf, len, offset) : n;
 }
 
-int stream_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *pin)
+int stream_pin(struct source *s, uint64_t offset, size_t len, bool wait, struct source_pin *pin)
 {
         struct stream *st = (struct stream *)s;
         uint64_t frontier = atomic_load_explicit(&st->frontier, memory_order_acquire);
@@ -383,7 +383,7 @@ int stream_pin(struct source *s, uint64_t offset, bool wait, struct source_pin *
         note_reader(st);
         if (n <= 0)
                 return (int)n;
-        rc = hold(st, offset, 1, frontier, wait, pin);
+        rc = hold(st, offset, len, frontier, wait, pin);
         if (rc != 0)
                 return rc < 0 ? rc : -EAGAIN;
         /* Nothing lost may be pinned: stream_pread has to read from such a block. */

@@ -232,7 +232,7 @@ static uint64_t stream_byte(const struct large *l, uint64_t pos)
 static bool is_decoded(const struct large *l, uint64_t pos)
 {
         struct source_pin pin;
-        int rc = source_pin(l->source, stream_byte(l, pos), false, &pin);
+        int rc = source_pin(l->source, stream_byte(l, pos), 1, false, &pin);
 
         if (rc == 1)
                 source_unpin(l->source, &pin);

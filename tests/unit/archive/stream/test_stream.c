@@ -374,7 +374,7 @@ static void expect_pin(struct source *slice, struct bytes plain, uint64_t base, 
 {
         struct source_pin pin;
 
-        assert_int_equal(source_pin(slice, at, true, &pin), 1);
+        assert_int_equal(source_pin(slice, at, 1, true, &pin), 1);
         assert_true(pin.start <= at && pin.end > at && pin.end <= slice->size);
         assert_memory_equal(pin.data, plain.data + base + pin.start, pin.end - pin.start);
         source_unpin(slice, &pin);
@@ -396,7 +396,7 @@ static void test_a_slice(void **state)
         assert_int_equal(source_open_slice(s, base, len, &slice), 0);
         assert_true(source_can_pin(slice) && !source_is_file(slice));
         assert_true(source_frontier(slice) == 0 && source_decoded(slice) == 0);
-        assert_int_equal(source_pin(slice, 10, true, &pin), -EAGAIN);
+        assert_int_equal(source_pin(slice, 10, 1, true, &pin), -EAGAIN);
         assert_int_equal(source_look_ahead(slice, 200, &end, &err), 0);
         assert_true(end >= 200 && end == source_decoded(slice));
         assert_int_equal(source_peek(slice, buf, sizeof buf, 50), sizeof buf);
@@ -407,7 +407,7 @@ static void test_a_slice(void **state)
         for (uint64_t at = 0; at < len; at += 100000)
                 expect_pin(slice, plain, base, at);
         expect_pin(slice, plain, base, len - 1);
-        assert_int_equal(source_pin(slice, len, true, &pin), 0);
+        assert_int_equal(source_pin(slice, len, 1, true, &pin), 0);
         source_close(slice);
         source_close(s);
         free(plain.data);
@@ -424,13 +424,13 @@ static void test_pins_in_memory(void **state)
         struct source_pin pin;
         (void)state;
 
-        assert_int_equal(source_pin(s, at, true, &pin), -EAGAIN);
+        assert_int_equal(source_pin(s, at, 1, true, &pin), -EAGAIN);
         assert_int_equal(reach(s, UINT64_MAX), plain.len);
         assert_true(source_can_pin(s));
-        assert_int_equal(source_pin(s, plain.len, true, &pin), 0);
+        assert_int_equal(source_pin(s, plain.len, 1, true, &pin), 0);
         check_all(s, plain, MIB);
-        assert_int_equal(source_pin(s, at, false, &pin), -EAGAIN);
-        assert_int_equal(source_pin(s, at, true, &pin), 1);
+        assert_int_equal(source_pin(s, at, 1, false, &pin), -EAGAIN);
+        assert_int_equal(source_pin(s, at, 1, true, &pin), 1);
         check_all(s, plain, MIB);
         assert_true(pin.start <= at && pin.end > at && pin.end <= plain.len);
         assert_memory_equal(pin.data, plain.data + pin.start, pin.end - pin.start);

@@ -269,13 +269,13 @@ static void test_a_chunk_is_pinned_where_it_is_decoded(void **state)
         start(&f, false);
         write_fixed(&f);
         assert_int_equal(open_volume(&f, "disk.img.fidx", NULL), 0);
-        assert_int_equal(f.v->ops->pin(f.v, CHUNK + 7, false, &pin), -EAGAIN);
-        assert_int_equal(f.v->ops->pin(f.v, CHUNK + 7, true, &pin), 1);
+        assert_int_equal(f.v->ops->pin(f.v, CHUNK + 7, 1, false, &pin), -EAGAIN);
+        assert_int_equal(f.v->ops->pin(f.v, CHUNK + 7, 1, true, &pin), 1);
         assert_int_equal(pin.start, CHUNK);
         assert_int_equal(pin.end, 2 * CHUNK);
         assert_memory_equal(pin.data, f.disk.data + CHUNK, CHUNK);
         f.v->ops->unpin(f.v, &pin);
-        assert_int_equal(f.v->ops->pin(f.v, CHUNK, false, &pin), 1);
+        assert_int_equal(f.v->ops->pin(f.v, CHUNK, 1, false, &pin), 1);
         f.v->ops->unpin(f.v, &pin);
         finish(&f);
 }
@@ -339,7 +339,7 @@ static void expect_not_pinned(struct fixture *f, uint64_t pos)
 {
         struct source_pin pin;
 
-        assert_int_equal(f->v->ops->pin(f->v, pos, true, &pin), -EIO);
+        assert_int_equal(f->v->ops->pin(f->v, pos, 1, true, &pin), -EIO);
 }
 
 static void test_a_missing_chunk_costs_its_range_alone(void **state)
