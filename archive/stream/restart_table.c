@@ -426,6 +426,7 @@ bool restart_save(struct restart_table *t, size_t index, struct restart_record *
 
                 out->point = r->point;
                 out->enter = r->state == RESTART_POINT && r->proven;
+                out->unproven = false;
                 out->history = out->enter ? r->history : NULL;
                 out->history_size = out->enter ? r->history_size : 0;
                 out->history_at = r->history_at;
