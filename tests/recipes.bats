@@ -108,3 +108,29 @@ as_nobody() {
         cmp r/big tree/big
         umount r
 }
+
+# A disk of one partition, encrypted with the password in pw.
+make_encrypted() {
+        noise 3000000 5 >plain.raw
+        truncate -s 4M plain.raw
+        printf secret >pw
+        truncate -s 6M luks
+        cryptsetup luksFormat -q --type luks1 --pbkdf-force-iterations 1000 luks pw
+        qemu-img convert -n --object secret,id=s,file=pw --image-opts driver=raw,file.filename=plain.raw \
+                --target-image-opts driver=luks,key-secret=s,file.filename=luks
+        truncate -s 8M encrypted.raw
+        echo start=2048 | sfdisk -q encrypted.raw
+        dd if=luks of=encrypted.raw bs=1M seek=1 conv=notrunc status=none
+        mkvma -o guest.vma --device drive-scsi0=encrypted.raw
+        zstd -qf --rm guest.vma
+        chmod 644 guest.vma.zst plain.raw pw
+}
+
+@test "a user decrypts LUKS with qemu-img" {
+        make_encrypted
+        as_nobody partitions '
+                [ "$(getfattr --only-values -n user.vmafs.filesystem $P/1.raw)" = crypto_LUKS ]
+                qemu-img convert -O raw --object secret,id=s,file=../pw --image-opts \
+                        driver=luks,key-secret=s,file.filename=$P/1.raw plain.raw
+                cmp -n 3000000 plain.raw ../plain.raw'
+}
