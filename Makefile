@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# make                 build vmafs into build/
+# make                 build vmafs into build/, and nbdkit-vmafs-plugin.so where nbdkit-plugin-dev is installed
 # make setup           install what building and the demo need (apt-get, as root or through sudo)
 # make setup-tests     the same, and what the tests need; neither removes a package
 # make demo            mount a genuine archive, show it, check a disk's SHA-256, unmount
@@ -59,6 +59,8 @@ XZ         = $(eval XZ := $(shell $(PKG_CONFIG) --exists liblzma && echo liblzma
 LZ4        = $(eval LZ4 := $(shell $(PKG_CONFIG) --exists liblz4 && echo liblz4))$(LZ4)
 BZIP2      = $(eval BZIP2 := $(shell echo '\#include <bzlib.h>' | \
              $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -lbz2))$(BZIP2)
+# Optional, the plugin for nbdkit: NBDKIT= likewise.
+NBDKIT     = $(eval NBDKIT := $(shell $(PKG_CONFIG) --exists 'nbdkit >= 1.30' && echo nbdkit))$(NBDKIT)
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 # Asked for when it is first needed, which in `make setup demo` is after setup has installed it.
@@ -101,18 +103,28 @@ DAMAGE    := $(BUILD)/libdamage.a
 STANDINS  := $(call object,$(wildcard tests/fixtures/standins/*.c))
 # Unit tests may use anything but main(). An archive, so that a test can put a stand-in in front
 # of one of its members.
-OBJECTS   := $(call object,$(filter-out fs/main.c,$(PRODUCT)))
+OBJECTS   := $(call object,$(filter-out fs/main.c fs/nbdkit/%,$(PRODUCT)))
 LIBRARY   := $(BUILD)/libvmafs.a
+PLUGIN    := $(BUILD)/nbdkit-vmafs-plugin.so
 
 .PHONY: all setup setup-tests demo check check-fast check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
         lint format bench matrix install dist deb check-deb \
-        uninstall clean unit damage e2e tools programs FORCE
+        uninstall clean unit damage e2e tools programs plugin FORCE
 .SECONDARY:
 
-all: $(BUILD)/vmafs
+all: $(BUILD)/vmafs plugin
 
 $(BUILD)/vmafs: $(call object,fs/main.c) $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# Whether there is an nbdkit is known only now, as with FOUND.
+plugin: $(LIBRARY)
+	$(if $(NBDKIT),@$(MAKE) --no-print-directory $(PLUGIN))
+
+# It needs few of the libraries. What is left undefined is nbdkit's. A thread that is stuck in a read
+# when nbdkit ends may come back to it.
+$(PLUGIN): $(call object,$(filter fs/nbdkit/%,$(PRODUCT))) $(LIBRARY)
+	$(CC) -shared $(filter-out -pie,$(LDFLAGS_ALL)) -Wl,--as-needed,-z,nodelete,--exclude-libs,ALL -o $@ $^ $(LIBS)
 
 $(LIBRARY): $(OBJECTS)
 	rm -f $@
@@ -322,6 +334,8 @@ MANDIR    := $(PREFIX)/share/man
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 ZSH_FUNCTIONS    ?= $(PREFIX)/share/zsh/site-functions
+# nbdkit looks in one folder, whatever the prefix is.
+NBDKIT_PLUGINS   ?= $(shell $(PKG_CONFIG) --variable=plugindir nbdkit)
 
 install: all
 	$(INSTALL) -D -m 755 $(BUILD)/vmafs $(DESTDIR)$(BINDIR)/vmafs
@@ -334,6 +348,8 @@ install: all
 	$(INSTALL) -D -m 644 fs/dist/vmafs.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmafs
 	$(INSTALL) -D -m 644 fs/dist/vmafs.fish $(DESTDIR)$(FISH_COMPLETIONS)/vmafs.fish
 	$(INSTALL) -D -m 644 fs/dist/vmafs.zsh $(DESTDIR)$(ZSH_FUNCTIONS)/_vmafs
+	$(if $(NBDKIT),$(INSTALL) -D -m 644 $(PLUGIN) $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN)))
+	$(if $(NBDKIT),$(INSTALL) -D -m 644 man/nbdkit-vmafs-plugin.1 $(DESTDIR)$(MANDIR)/man1/nbdkit-vmafs-plugin.1)
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/vmafs $(DESTDIR)$(SBINDIR)/mount.vmafs \
@@ -341,6 +357,8 @@ uninstall:
 	        $(DESTDIR)$(MANDIR)/man8/mount.vmafs.8 \
 	        $(DESTDIR)$(BASH_COMPLETIONS)/vmafs $(DESTDIR)$(FISH_COMPLETIONS)/vmafs.fish \
 	        $(DESTDIR)$(ZSH_FUNCTIONS)/_vmafs
+	$(if $(NBDKIT),rm -f $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN)) \
+	        $(DESTDIR)$(MANDIR)/man1/nbdkit-vmafs-plugin.1)
 
 DIST      := vmafs-$(VERSION)
 DEB_DIR   := $(BUILD)/deb
