@@ -90,7 +90,7 @@ make_archive() {
         zstd -qk g.vma
 }
 
-@test "linear and striped volumes over two disks are what LVM says" {
+@test "linear and striped volumes over two disks are what LVM says, in a mount and over NBD" {
         make_group
         add lin 7 guestvg "$LOOP_A"
         add str 12 -i 2 -I 64k guestvg
@@ -112,6 +112,15 @@ make_archive() {
                 done
                 run ! getfattr -n user.vmafs.error "$MNT/lvm/guestvg"
                 fusermount3 -u "$MNT"
+                # shellcheck disable=SC2016 # the variables are nbdkit's
+                nbdkit -U - "${VMAFS%/*}/nbdkit-vmafs-plugin.so" $archive partitions=true --run '
+                        set -e
+                        for name in lin str lin2; do
+                                nbdcopy "nbd+unix:///lvm/guestvg/$name.raw?socket=$unixsocket" - |
+                                        cmp - $name.expected
+                        done
+                        nbdinfo --list --json "$uri"' 3>&- >list
+                [ "$(jq -r '.exports[]["export-name"]' list | grep -c '^lvm/guestvg/')" -eq 3 ]
         done
 }
 
