@@ -61,13 +61,17 @@ BZIP2      = $(eval BZIP2 := $(shell echo '\#include <bzlib.h>' | \
              $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -lbz2))$(BZIP2)
 # Optional, the plugin for nbdkit: NBDKIT= likewise.
 NBDKIT     = $(eval NBDKIT := $(shell $(PKG_CONFIG) --exists 'nbdkit >= 1.30' && echo nbdkit))$(NBDKIT)
+# Optional, archives on a server: CURL= leaves it out. Only its headers are needed, since the library
+# is loaded by the process that fetches.
+CURL       = $(eval CURL := $(shell $(PKG_CONFIG) --exists libcurl && echo libcurl))$(CURL)
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
              -Wpointer-arith -Wformat=2 -Wvla -Wundef
 # Asked for when it is first needed, which in `make setup demo` is after setup has installed it.
 FOUND      = $(PACKAGES) $(ISAL) $(XZ) $(LZ4)
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(FOUND)) \
              $(if $(ISAL),-DVMAFS_ISAL) $(if $(XZ),-DVMAFS_XZ) $(if $(BZIP2),-DVMAFS_BZIP2) \
-             $(if $(LZ4),-DVMAFS_LZ4))$(PKG_CFLAGS)
+             $(if $(LZ4),-DVMAFS_LZ4) \
+             $(if $(CURL),-DVMAFS_CURL $(shell $(PKG_CONFIG) --cflags $(CURL))))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(FOUND)) $(BZIP2))$(PKG_LIBS)
 
 # The same objects are the program's and the plugin's. Since nothing but the plugin's entry is

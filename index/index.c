@@ -11,6 +11,7 @@
 #include "archive/cleanup.h"
 #include "archive/extent.h"
 #include "archive/shared.h"
+#include "archive/source/remote/remote.h"
 #include "archive/source/source.h"
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
@@ -219,6 +220,17 @@ static struct index *index_new(const struct index_options *options)
         return index;
 }
 
+static int open_source(const struct site *site, struct source **out, struct error *err)
+{
+        int fd;
+
+        if (site->remote)
+                return remote_source(site->remote, REMOTE_ARCHIVE, out, err);
+        fd = fcntl(site->archive, F_DUPFD_CLOEXEC, 3);
+        return fd < 0 ? error_set(err, errno, "cannot be opened: %s", strerror(errno))
+                      : source_open_fd(fd, out, err);
+}
+
 /*
  * With the first sidecar from FROM on that can be read. *WHERE is its place; LOCATIONS: there is
  * none. Then the pass goes on where it was interrupted, unless FRESH.
@@ -230,12 +242,9 @@ static int open_once(struct index *index, struct site *site, enum location_where
         bool resumed = false;
         struct sidecar *sidecar = NULL;
         struct source *file = NULL;
-        int fd = fcntl(site->archive, F_DUPFD_CLOEXEC, 3), rc;
+        int rc = open_source(site, &file, err);
 
         *where = LOCATIONS;
-        if (fd < 0)
-                return error_set(err, errno, "cannot be opened: %s", strerror(errno));
-        rc = source_open_fd(fd, &file, err);
         if (rc < 0)
                 return rc;
         if (!index->options.unwatched)
@@ -595,8 +604,8 @@ static bool kept_failure(struct index *index, struct error *err)
 
 bool index_read_failure(struct index *index, struct error *err)
 {
-        return source_check(index->file, err) != 0 || kept_failure(index, err) ||
-               source_damage(index->source, err) != 0;
+        return source_check(index->file, err) != 0 || source_damage(index->file, err) != 0 ||
+               kept_failure(index, err) || source_damage(index->source, err) != 0;
 }
 
 struct archive *index_archive(const struct index *index)

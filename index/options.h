@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "archive/source/neighbours.h"
+#include "archive/source/remote/remote.h"
 
 struct shared;
 
@@ -32,6 +33,7 @@ struct index_options {
         enum index_sidecar sidecar;
         const char *sidecar_path;     /* NULL: see shelf.h */
         enum neighbour_reach backing; /* where backing files may be */
+        struct remote_options server; /* of an archive that is on one */
         uint64_t window; /* largest history a compressed archive may ask for; 0: the default */
 };
 

@@ -9,6 +9,7 @@
 
 #include "archive/error.h"
 #include "archive/format.h"
+#include "archive/source/remote/remote.h"
 #include "archive/source/source.h"
 #include "archive/store/dir/dir.h"
 #include "index/options.h"
@@ -79,11 +80,36 @@ int site_open(const char *path, const struct index_options *options, struct site
         return 0;
 }
 
+int site_open_remote(struct remote *take_remote, const char *path,
+                     const struct index_options *options, struct site **out, struct error *err)
+{
+        struct site *s = site_new(path, options);
+        int rc = 0;
+
+        if (!s) {
+                remote_close(take_remote);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        s->remote = take_remote;
+        s->neighbours.folder = -EOPNOTSUPP;
+        if (options->sidecar != INDEX_SIDECAR_NONE)
+                rc = shelf_open(path, options->sidecar_path, &s->shelf, err);
+        if (rc < 0) {
+                site_close(s);
+                return rc;
+        }
+        if (s->shelf)
+                s->shelf->remote = take_remote;
+        *out = s;
+        return 0;
+}
+
 void site_close(struct site *s)
 {
         if (!s)
                 return;
         shelf_free(s->shelf);
+        remote_close(s->remote);
         if (s->neighbours.folder >= 0)
                 close(s->neighbours.folder);
         if (s->archive >= 0)

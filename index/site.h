@@ -16,10 +16,12 @@
 
 struct error;
 struct index_options;
+struct remote;
 
 struct site {
-        char *path; /* as given */
-        int archive;
+        char *path;            /* as given */
+        int archive;           /* or -1 … */
+        struct remote *remote; /* … and what is on a server */
         struct neighbours neighbours;
         struct shelf *shelf; /* NULL: no index is used */
 };
@@ -38,6 +40,13 @@ int site_open(const char *path, const struct index_options *options, struct site
  */
 int site_open_at(int dir, const char *name, const char *path, const struct index_options *options,
                  struct site **out, struct error *err);
+
+/*
+ * The site of an archive on a server, as which TAKE_REMOTE has been opened. PATH, its address, is
+ * for messages. It has no other files beside it than its index.
+ */
+int site_open_remote(struct remote *take_remote, const char *path,
+                     const struct index_options *options, struct site **out, struct error *err);
 void site_close(struct site *s); /* NULL is allowed */
 
 #endif

@@ -33,6 +33,11 @@ uint32_t source_owner(const struct source *s)
         return s->ops->owner ? s->ops->owner(s) : 0;
 }
 
+bool source_has_owner(const struct source *s)
+{
+        return s->ops->owner != NULL;
+}
+
 int64_t source_mtime(const struct source *s)
 {
         return s->ops->mtime ? s->ops->mtime(s) : 0;

@@ -219,6 +219,9 @@ bool source_stamp(struct source *s, struct source_stamp *out);
 /* The owner of the file S when it was opened; 0 if it is not a file. */
 uint32_t source_owner(const struct source *s);
 
+/* Is that known? What is on a server has none that this machine knows. */
+bool source_has_owner(const struct source *s);
+
 /*
  * When S, or the file below it, had last been written when it was opened, seconds since 1970; 0 if
  * there is no file.

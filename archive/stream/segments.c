@@ -306,7 +306,7 @@ static int decode(struct segments *s, size_t index, void *out, size_t len, struc
         rc = decode_alone(s, &segment, out, len, err);
         if (rc == 0 && !segment.proven)
                 restart_proven(s->d.table, index);
-        if (rc == -ENOMEM || rc == 0 || (segment.proven && rc != -ENODATA))
+        if (rc == -ENOMEM || rc == -EREMOTEIO || rc == 0 || (segment.proven && rc != -ENODATA))
                 return rc;
         restart_drop(s->d.table, index);
         return decode_on(s, &segment, out, len, err);
@@ -346,6 +346,6 @@ void segments_prove(struct segments *s, size_t index, void *scratch, size_t len)
         rc = decode_alone(s, &segment, scratch, len, NULL);
         if (rc == 0)
                 restart_proven(s->d.table, index);
-        else if (!is_checked_by_codec(s, &segment))
+        else if (rc != -EREMOTEIO && !is_checked_by_codec(s, &segment))
                 restart_drop(s->d.table, index);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "archive/cleanup.h"
+#include "fs/fetch/url.h"
 #include "fs/print/report.h"
 
 /* ---- one path ---- */
@@ -63,8 +64,13 @@ int archive_path_find(const char *path, const char *word, struct archive_path *o
         size_t len;
 
         *out = (struct archive_path){0};
-        if (asprintf(&joined, "%s%s%s", path, word ? "/" : "", word ? word : "") < 0)
+        /* An address is an archive's, and nothing but the server knows how far it leads. */
+        if (url_is(path)) {
+                out->archive = strdup(path);
+                out->inside = strdup(word ? word : "");
+        } else if (asprintf(&joined, "%s%s%s", path, word ? "/" : "", word ? word : "") < 0) {
                 joined = NULL;
+        }
         if (joined) {
                 len = file_length(joined);
                 if (len == 0)

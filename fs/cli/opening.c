@@ -13,6 +13,7 @@
 #include "fs/cli/archive_path.h"
 #include "fs/cli/numbers.h"
 #include "fs/cli/usage.h"
+#include "fs/fetch/fetch_site.h"
 #include "fs/print/report.h"
 #include "fs/process/descriptors.h"
 #include "fs/process/sandbox.h"
@@ -21,6 +22,7 @@
 
 #define WINDOW_MAX  (UINT64_C(1) << 31)
 #define THREADS_MAX 1024
+#define TIMEOUT_MAX 3600
 
 static int refuse(const char *dashes, const char *what)
 {
@@ -59,6 +61,17 @@ int opening_set(enum opening_word word, const char *dashes, const char *value,
                 if (!parse_size(value, WINDOW_MAX, &o->window))
                         return refuse(dashes, "window is a size of at most 2G");
                 break;
+        case OPENING_ENDPOINT:
+                o->server.endpoint = value;
+                break;
+        case OPENING_CAFILE:
+                o->server.cafile = value;
+                break;
+        case OPENING_TIMEOUT:
+                if (!parse_number(value, 10, TIMEOUT_MAX, &o->server.timeout) ||
+                    (value && !o->server.timeout))
+                        return refuse(dashes, "timeout is a number of seconds from 1 to 3600");
+                break;
         case OPENING_BACKING:
                 if (!parse_backing(value, &o->backing))
                         return refuse(dashes, "backing is dir or any");
@@ -74,6 +87,9 @@ int opening_option(int c, char **argv, struct index_options *o)
         case OPENING_THREADS:
         case OPENING_WINDOW:
         case OPENING_BACKING:
+        case OPENING_ENDPOINT:
+        case OPENING_CAFILE:
+        case OPENING_TIMEOUT:
                 return opening_set((enum opening_word)c, "--", optarg, o);
         default:
                 return usage_option(c, argv);
@@ -115,7 +131,7 @@ int opening_open(const char *path, const struct index_options *options, int sock
                  struct opened *o)
 {
         struct error err = {0};
-        int rc = site_open(path, options, &o->site, &err);
+        int rc = fetch_site(path, options, &o->site, &err);
 
         descriptors_release(path);
         if (rc == 0)

@@ -15,13 +15,24 @@ struct index_options;
 struct shared;
 struct site;
 
-enum opening_word { OPENING_CACHE = 256, OPENING_THREADS, OPENING_WINDOW, OPENING_BACKING };
+enum opening_word {
+        OPENING_CACHE = 256,
+        OPENING_THREADS,
+        OPENING_WINDOW,
+        OPENING_BACKING,
+        OPENING_ENDPOINT,
+        OPENING_CAFILE,
+        OPENING_TIMEOUT,
+};
 
 /* For a verb's getopt_long table. */
 #define OPENING_LONG_OPTIONS                                                                       \
         {"cache", required_argument, NULL, OPENING_CACHE},                                         \
             {"threads", required_argument, NULL, OPENING_THREADS},                                 \
             {"backing", required_argument, NULL, OPENING_BACKING},                                 \
+            {"endpoint", required_argument, NULL, OPENING_ENDPOINT},                               \
+            {"cafile", required_argument, NULL, OPENING_CAFILE},                                   \
+            {"timeout", required_argument, NULL, OPENING_TIMEOUT},                                 \
         {                                                                                          \
                 "window", required_argument, NULL, OPENING_WINDOW                                  \
         }
@@ -50,7 +61,7 @@ struct opened {
 #define OPENED_NONE ((struct opened){.keeper = INDEX_HELPER_NONE})
 
 /*
- * Open the surroundings of the archive at PATH, start the process that keeps access to them, enter
+ * Open the surroundings of the archive at PATH, which may be an address, start the process that keeps access to them, enter
  * the sandbox, and only then read the archive. SOCKET is the socket of one more helper, or -1.
  * Returns the exit status; reports what is wrong. Call opening_close on *O in any case.
  */

@@ -13,6 +13,7 @@
 #include "fs/cli/numbers.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/usage.h"
+#include "fs/fetch/url.h"
 #include "fs/print/report.h"
 
 enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER, KEY_RW, KEY_SUID, KEY_DEV };
@@ -46,6 +47,9 @@ static const struct fuse_opt words[] = {
     VALUE("window=%s", window),
     VALUE("sandbox=%s", sandbox),
     VALUE("backing=%s", backing),
+    VALUE("endpoint=%s", endpoint),
+    VALUE("cafile=%s", cafile),
+    VALUE("timeout=%s", timeout),
     VALUE("keyfile=%s", keyfile),
     VALUE("passfile=%s", passfile),
     VALUE("uid=%s", uid),
@@ -187,7 +191,8 @@ static int take_word(void *data, const char *arg, int key, struct fuse_args *out
  */
 static int add_fsname(struct fuse_args *args, const char *archive)
 {
-        cleanup_free char *absolute = realpath(archive, NULL);
+        cleanup_free char *absolute =
+            url_is(archive) ? url_shown(archive) : realpath(archive, NULL);
         cleanup_free char *word = NULL;
         char *words_escaped = NULL;
         int rc;
@@ -225,7 +230,10 @@ static int parse_index(struct mount_options *o)
         if (opening_set(OPENING_CACHE, "-o ", o->cache, opening) != STATUS_OK ||
             opening_set(OPENING_WINDOW, "-o ", o->window, opening) != STATUS_OK ||
             opening_set(OPENING_THREADS, "-o ", o->threads, opening) != STATUS_OK ||
-            opening_set(OPENING_BACKING, "-o ", o->backing, opening) != STATUS_OK)
+            opening_set(OPENING_BACKING, "-o ", o->backing, opening) != STATUS_OK ||
+            opening_set(OPENING_ENDPOINT, "-o ", o->endpoint, opening) != STATUS_OK ||
+            opening_set(OPENING_CAFILE, "-o ", o->cafile, opening) != STATUS_OK ||
+            opening_set(OPENING_TIMEOUT, "-o ", o->timeout, opening) != STATUS_OK)
                 return STATUS_USAGE;
         opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
         opening->partitions = o->partitions != 0;
@@ -292,6 +300,9 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->window);
         free(o->sandbox);
         free(o->backing);
+        free(o->endpoint);
+        free(o->cafile);
+        free(o->timeout);
         free(o->keyfile);
         free(o->passfile);
         free(o->uid);

@@ -24,12 +24,13 @@ struct mount_options {
         int allow_other;
         bool rw, suid, dev; /* given; suid and dev also as nosuid and nodev */
         char *recover, *index, *cache, *threads, *window, *backing; /* as given, or NULL */
-        struct index_options opening;                               /* what they mean */
-        char *sandbox;                                              /* as given, or NULL */
-        bool sandboxed;                                             /* what it means */
-        char *keyfile, *passfile; /* of a datastore, as given, or NULL */
-        char *uid, *gid, *umask;  /* as given, or NULL */
-        struct view_owner owner;  /* what they mean */
+        char *endpoint, *cafile, *timeout;
+        struct index_options opening; /* what they mean */
+        char *sandbox;                /* as given, or NULL */
+        bool sandboxed;               /* what it means */
+        char *keyfile, *passfile;     /* of a datastore, as given, or NULL */
+        char *uid, *gid, *umask;      /* as given, or NULL */
+        struct view_owner owner;      /* what they mean */
 };
 
 /*

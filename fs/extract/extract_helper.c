@@ -226,7 +226,7 @@ static void begin(void *ctx)
         helper_detach();
 }
 
-static const struct helper_role role = {"extract-helper", begin, handle, NULL};
+static const struct helper_role role = {"extract-helper", begin, NULL, handle, NULL};
 
 /* ---- in the worker ---- */
 

@@ -405,7 +405,7 @@ static void begin(void *ctx)
         helper_detach();
 }
 
-static const struct helper_role role = {"tree-helper", begin, handle, NULL};
+static const struct helper_role role = {"tree-helper", begin, NULL, handle, NULL};
 
 /* ---- in the worker ---- */
 

@@ -80,7 +80,7 @@ static void end(void *ctx)
                 site_close(k->sites[i]);
 }
 
-static const struct helper_role role = {"index-helper", begin, handle, end};
+static const struct helper_role role = {"index-helper", begin, NULL, handle, end};
 
 /* ---- in the process that asks ---- */
 

@@ -64,6 +64,10 @@ static void play(const struct helper_role *role, void *ctx, int socket)
         struct helper_request in;
 
         role->begin(ctx);
+        if (role->serve) {
+                role->serve(ctx, socket);
+                return;
+        }
         while (receive(socket, &in)) {
                 struct helper_reply out = {0};
                 cleanup_close int fd = -1;

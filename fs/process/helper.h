@@ -36,6 +36,12 @@ struct helper_role {
         void (*begin)(void *ctx); /* called first */
 
         /*
+         * Instead of the two below: talk over SOCKET, in messages of the role's own, until it ends.
+         * May be NULL.
+         */
+        void (*serve)(void *ctx, int socket);
+
+        /*
          * Do what IN asks for. *FD is -1; a role may set it to a descriptor, which is sent and then
          * closed. Returns 0 or -errno.
          */

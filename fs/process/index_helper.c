@@ -115,7 +115,7 @@ static void end(void *ctx)
                 shelf_abandon(site->shelf);
 }
 
-static const struct helper_role role = {"index-helper", begin, handle, end};
+static const struct helper_role role = {"index-helper", begin, NULL, handle, end};
 
 /* ---- in the process that asks ---- */
 

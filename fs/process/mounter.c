@@ -305,7 +305,7 @@ static void begin(void *ctx)
                 drop_capabilities();
 }
 
-static const struct helper_role role = {"unmount-helper", begin, handle, end};
+static const struct helper_role role = {"unmount-helper", begin, NULL, handle, end};
 
 /* ---- in the mount's process ---- */
 

@@ -29,6 +29,8 @@
 #include "archive/shared.h"
 #include "fs/cli/options.h"
 #include "fs/cli/stored.h"
+#include "fs/fetch/fetch_site.h"
+#include "fs/fetch/url.h"
 #include "fs/folder/folder.h"
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/context.h"
@@ -623,7 +625,7 @@ static int find_datastore(struct mount *m)
 static int find_archive(struct mount *m)
 {
         struct error err = {0};
-        int rc = site_open(m->options.archive, &m->options.opening, &m->site, &err);
+        int rc = fetch_site(m->options.archive, &m->options.opening, &m->site, &err);
 
         descriptors_release(m->options.archive);
         if (rc == 0)
@@ -739,7 +741,7 @@ static int run(struct mount *m)
         m->ops.owner = m;
         m->ops.read_failed = log_read_failure;
         m->ops.archive_failed = log_archive_failure;
-        if (log_open(&m->log, m->options.foreground, m->options.archive) < 0) {
+        if (log_open(&m->log, m->options.foreground, m->site ? m->site->path : o->archive) < 0) {
                 report("out of memory");
                 return STATUS_FAILED;
         }

@@ -2,6 +2,7 @@
 #include "index/sidecar/location.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/source/remote/remote.h"
 #include "archive/source/source.h"
 
 enum { SAMPLE = 65536 };
@@ -157,6 +159,26 @@ int location_open(const struct location *p, enum location_where where, struct er
                 return fd;
         rc = check_trust(fd, err);
         return rc < 0 ? rc : steal_fd(&fd);
+}
+
+int location_source_again(const struct location *p, int fd, struct source **out, struct error *err)
+{
+        int copy;
+
+        if (fd < 0)
+                return remote_source(p->shelf->remote, REMOTE_INDEX, out, err);
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return copy < 0 ? -errno : source_open_fd(copy, out, err);
+}
+
+int location_source(const struct location *p, enum location_where where, int *fd,
+                    struct source **out, struct error *err)
+{
+        *fd = -1;
+        if (where == LOCATION_BESIDE && p->shelf->remote)
+                return location_source_again(p, -1, out, err);
+        *fd = location_open(p, where, err);
+        return *fd < 0 ? *fd : location_source_again(p, *fd, out, err);
 }
 
 bool location_is_quarantined(int fd)

@@ -50,6 +50,17 @@ const char *location_path(const struct location *p, enum location_where where);
 int location_open(const struct location *p, enum location_where where, struct error *err);
 
 /*
+ * The same with a source of it in *OUT. Where it lies on a server, there is no descriptor, and *FD
+ * is -1: whoever may write beside the archive is trusted as far as what they say of it can be
+ * checked.
+ */
+int location_source(const struct location *p, enum location_where where, int *fd,
+                    struct source **out, struct error *err);
+
+/* One more source of what location_source has opened as FD. */
+int location_source_again(const struct location *p, int fd, struct source **out, struct error *err);
+
+/*
  * Quarantine the sidecar that was last opened as WHERE: it contradicts itself and must not be used
  * again. The mark is the file's sticky bit, which Linux ignores on regular files. Setting it needs
  * no path and no write access to the file or its folder. It cannot hit another file that has taken
@@ -58,7 +69,7 @@ int location_open(const struct location *p, enum location_where where, struct er
  * -ENOTSUP if the file system does not store the bit. Thread-safe.
  */
 int location_quarantine(const struct location *p, enum location_where where);
-bool location_is_quarantined(int fd);
+bool location_is_quarantined(int fd); /* -1: it is on a server, and is not */
 
 /*
  * Keep other processes from replacing sidecars in this folder, so that what was read from the

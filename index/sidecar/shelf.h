@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 struct error;
+struct remote;
 struct shelf;
 
 /* Where an index may be, in the order in which it is looked for. */
@@ -53,6 +54,8 @@ struct shelf {
         char *beside_path;  /* ARCHIVE.vmafs; NULL if the user chose a path … */
         int beside;         /* … open for reading, whatever kind of file it is; or -errno */
         char *archive_path; /* absolute, for the catalog; NULL: not wanted */
+        struct remote
+            *remote; /* the caller's: where ARCHIVE.vmafs is looked for; NULL: in a folder */
 
         int opened[LOCATIONS]; /* the file opened last; -1: none yet */
         int made;              /* the new file, or -1 */

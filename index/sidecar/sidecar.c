@@ -434,7 +434,7 @@ static int load_table(struct sidecar *s, uint64_t window, struct error *err)
                 return error_set(err, ENOMEM, "out of memory");
         if (rc < 0)
                 return refuse(err, "its restart points contradict each other");
-        rc = source_open_fd(fcntl(s->fd, F_DUPFD_CLOEXEC, 3), &store, err);
+        rc = location_source_again(s->place, s->fd, &store, err);
         if (rc < 0)
                 return rc;
         source_set_verified(store);
@@ -480,8 +480,7 @@ static int load_start(struct location *place, enum location_where where, uint32_
                 return error_set(err, ENOMEM, "out of memory");
         s->place = place;
         s->where = where;
-        s->fd = location_open(place, where, err);
-        rc = s->fd < 0 ? s->fd : source_open_fd(fcntl(s->fd, F_DUPFD_CLOEXEC, 3), &s->file, err);
+        rc = location_source(place, where, &s->fd, &s->file, err);
         if (rc == 0) {
                 /*
                  * Its name and mode may change while it is used, by location_commit and

@@ -53,7 +53,7 @@ int stamp_check(const struct stamp *was, bool compressed, struct source *file, s
 {
         struct stamp now = stamp_of(file);
 
-        if (was && was->owner != now.owner)
+        if (was && source_has_owner(file) && was->owner != now.owner)
                 return error_set(err, ESTALE,
                                  "the archive belonged to user %" PRIu32 " when it was made",
                                  was->owner);

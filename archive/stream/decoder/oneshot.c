@@ -35,8 +35,9 @@ static int read_input(const struct decoding *d, uint8_t *input, size_t size, uin
         ssize_t n = source_pread(d->in, input, size, offset);
 
         if (n < 0)
-                return error_set_at(err, EIO, offset, "the compressed file cannot be read: %s",
-                                    strerror((int)-n));
+                /* What cannot be read now is not damaged. */
+                return error_set_at(err, n == -EREMOTEIO ? EREMOTEIO : EIO, offset,
+                                    "the compressed file cannot be read: %s", strerror((int)-n));
         if ((size_t)n < size)
                 return error_set_at(err, EIO, offset + (uint64_t)n, "the %s stream is cut short",
                                     d->codec->name);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the process that reads an archive and the one that fetches it from a server say to each
+ * other, in messages on a socket pair (SOCK_SEQPACKET). Neither trusts the other: the reader may
+ * have been taken over by a hostile archive, the fetcher by a hostile server.
+ *
+ *   fetcher   OPENED or FAILED, one for each object, before any request
+ *   reader    struct remote_request, for bytes of an object
+ *   fetcher   DATA, in order, until all bytes of the request are there; or FAILED, which ends it
+ */
+#ifndef VMAFS_PROTOCOL_H
+#define VMAFS_PROTOCOL_H
+
+#include <stdint.h>
+
+enum remote_object {
+        REMOTE_ARCHIVE,
+        REMOTE_INDEX, /* the file beside it: its name and ".vmafs" */
+        REMOTE_OBJECTS,
+};
+
+enum {
+        REMOTE_MESSAGE = 65536,       /* bytes in a message, at most, after its head */
+        REMOTE_REQUEST_MAX = 2 << 20, /* bytes in a request */
+        REMOTE_REQUESTS = 64,         /* on their way at the same time */
+        REMOTE_TEXT = 320,            /* bytes of what FAILED says, with its NUL */
+};
+
+struct remote_request {
+        uint32_t object;
+        uint32_t number; /* the asker's, below REMOTE_REQUESTS: not one that is on its way */
+        uint64_t offset;
+        uint32_t len;   /* 1 to REMOTE_REQUEST_MAX, within the object */
+        uint32_t ahead; /* 1: nobody waits for it yet */
+};
+
+enum remote_what {
+        REMOTE_OPENED, /* struct remote_opened follows, and then the object's first bytes */
+        REMOTE_DATA,   /* LEN bytes follow */
+        REMOTE_FAILED, /* text follows, of LEN bytes, which the server may have chosen */
+};
+
+struct remote_reply {
+        uint32_t what;
+        uint32_t object;
+        uint32_t number; /* the request's */
+        int32_t rc;      /* FAILED: -errno */
+        uint32_t len;    /* bytes that follow */
+};
+
+struct remote_opened {
+        uint64_t size;
+        uint64_t version; /* differs between two versions of the object */
+        int64_t mtime;    /* seconds since 1970; 0: not known */
+};
+
+#endif

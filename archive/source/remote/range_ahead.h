@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which bytes of an object on a server will be wanted next. A reader in sequence is recognised by
+ * its second read, and what is fetched before it asks grows with each further one, so that a few
+ * reads at random cost nothing, and a long one never waits for the server's answer.
+ *
+ *   |======|======|- - - - - - - -|
+ *    read   read   ahead: at most RANGE_AHEAD_MAX
+ *
+ * Not thread-safe.
+ */
+#ifndef VMAFS_RANGE_AHEAD_H
+#define VMAFS_RANGE_AHEAD_H
+
+#include <stdint.h>
+
+enum {
+        RANGE_AHEAD_TRACKS = 8,
+        RANGE_AHEAD_MIN = 256 << 10,
+        RANGE_AHEAD_MAX = 16 << 20,
+};
+
+struct range_track {
+        uint64_t next;   /* where its last read ended */
+        uint64_t end;    /* up to where was asked for */
+        uint64_t window; /* 0: it has not moved on yet */
+        uint64_t tick;   /* of its last read; 0: the track is free */
+};
+
+struct range_ahead {
+        struct range_track tracks[RANGE_AHEAD_TRACKS];
+        uint64_t tick;
+};
+
+/*
+ * LEN bytes at OFFSET are being read. Sets [*FIRST, *END) to what should be fetched besides; it is
+ * empty where nothing should.
+ */
+void range_ahead_note(struct range_ahead *a, uint64_t offset, uint64_t len, uint64_t *first,
+                      uint64_t *end);
+
+#endif

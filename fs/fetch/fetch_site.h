@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VMAFS_FETCH_SITE_H
+#define VMAFS_FETCH_SITE_H
+
+struct error;
+struct index_options;
+struct site;
+
+/*
+ * site_open for what is a path or an address (url.h). For an address a process is started that
+ * fetches what is read of it; call it before any thread is started. The site's path, for messages,
+ * is the address without what may be secret.
+ */
+int fetch_site(const char *path, const struct index_options *options, struct site **out,
+               struct error *err);
+
+#endif

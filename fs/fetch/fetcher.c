@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/fetch/fetcher.h"
+
+#include <errno.h>
+
+#include "archive/error.h"
+#include "archive/source/remote/remote.h"
+
+#ifdef VMAFS_CURL
+#include <cap-ng.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "archive/bytes.h"
+#include "archive/cleanup.h"
+#include "fs/fetch/transfer.h"
+#include "fs/fetch/url.h"
+#include "fs/process/helper.h"
+
+enum { CONNECTIONS = 4 };
+
+struct job {
+        struct remote_request is;
+        TAILQ_ENTRY(job) order;
+};
+
+TAILQ_HEAD(jobs, job);
+
+struct fetcher;
+
+/* A thread with a connection. */
+struct line {
+        struct fetcher *f;
+        pthread_cond_t wake;
+        bool idle; /* the fetcher's lock */
+        struct transfer *transfer;
+
+        /* the range */
+        struct remote_reply head;
+        char bytes[REMOTE_MESSAGE];
+};
+
+struct fetcher {
+        char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
+        unsigned timeout;
+        bool with_index;
+        int socket;
+        struct transfer_server server;
+        struct s3_identity who;
+        struct transfer_object objects[REMOTE_OBJECTS];
+        struct line lines[CONNECTIONS];
+
+        pthread_mutex_t lock; /* guards the rest, and which line is idle */
+        struct jobs waited_for, ahead;
+        size_t job_count;
+};
+
+/* ---- replies ---- */
+
+static void reply(const struct fetcher *f, struct remote_reply *head, const void *bytes, size_t len,
+                  const void *more, size_t more_len)
+{
+        struct iovec parts[] = {
+            {head, sizeof *head}, {(void *)bytes, len}, {(void *)more, more_len}};
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
+        ssize_t n;
+
+        head->len = (uint32_t)(len + more_len);
+        do
+                n = sendmsg(f->socket, &message, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        /* Nobody is there any more. */
+        if (n < 0)
+                _exit(0);
+}
+
+static void reply_failure(const struct fetcher *f, struct remote_reply *head, int rc,
+                          const struct error *why)
+{
+        head->what = REMOTE_FAILED;
+        head->rc = rc;
+        reply(f, head, why->text, strnlen(why->text, REMOTE_TEXT - 1), NULL, 0);
+}
+
+static void flush(struct line *l)
+{
+        if (l->head.len > 0)
+                reply(l->f, &l->head, l->bytes, l->head.len, NULL, 0);
+        l->head.len = 0;
+}
+
+static void take_bytes(void *ctx, const char *bytes, size_t n)
+{
+        struct line *l = ctx;
+
+        while (n > 0) {
+                size_t some = (size_t)min_u64(n, sizeof l->bytes - l->head.len);
+
+                memcpy(l->bytes + l->head.len, bytes, some);
+                l->head.len += (uint32_t)some;
+                if (l->head.len == sizeof l->bytes)
+                        flush(l);
+                bytes += some;
+                n -= some;
+        }
+}
+
+/* ---- a thread ---- */
+
+static uint64_t version_of(const struct transfer_object *o)
+{
+        uint64_t hash = XXH3_64bits_withSeed(o->is.etag, strlen(o->is.etag), o->size);
+
+        return XXH3_64bits_withSeed(o->is.modified, strlen(o->is.modified), hash);
+}
+
+static void open_object(struct line *l, uint32_t object)
+{
+        struct transfer_object *o = &l->f->objects[object];
+        struct remote_reply head = {.what = REMOTE_OPENED, .object = object};
+        struct remote_opened is;
+        struct error err = {0};
+        size_t len = 0;
+        int rc = transfer_open(l->transfer, o, l->bytes, sizeof l->bytes, &len, &err);
+
+        if (rc < 0) {
+                reply_failure(l->f, &head, rc, &err);
+                return;
+        }
+        is = (struct remote_opened){
+            .size = o->size, .version = version_of(o), .mtime = answer_time(o->is.modified)};
+        reply(l->f, &head, &is, sizeof is, l->bytes, len);
+}
+
+/* Something to do; waits for it. */
+static struct job *next_job(struct line *l)
+{
+        struct fetcher *f = l->f;
+        scoped_lock(&f->lock);
+
+        for (;;) {
+                struct jobs *from = TAILQ_EMPTY(&f->waited_for) ? &f->ahead : &f->waited_for;
+                struct job *job = TAILQ_FIRST(from);
+
+                if (job) {
+                        TAILQ_REMOVE(from, job, order);
+                        f->job_count--;
+                        return job;
+                }
+                l->idle = true;
+                pthread_cond_wait(&l->wake, &f->lock);
+                l->idle = false;
+        }
+}
+
+static void do_job(struct line *l, const struct remote_request *is)
+{
+        struct error err = {0};
+        int rc;
+
+        l->head =
+            (struct remote_reply){.what = REMOTE_DATA, .object = is->object, .number = is->number};
+        rc = transfer_range(l->transfer, &l->f->objects[is->object], is->offset, is->len,
+                            take_bytes, l, &err);
+        if (rc == 0) {
+                flush(l);
+                return;
+        }
+        l->head.len = 0;
+        reply_failure(l->f, &l->head, rc, &err);
+}
+
+static void *run_line(void *arg)
+{
+        struct line *l = arg;
+        size_t number = (size_t)(l - l->f->lines);
+
+        if (number < (l->f->with_index ? 2 : 1))
+                open_object(l, (uint32_t)number);
+        for (;;) {
+                cleanup_free struct job *job = next_job(l);
+
+                do_job(l, &job->is);
+        }
+        return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static bool may_ask(const struct fetcher *f, const struct remote_request *q)
+{
+        return q->object < REMOTE_OBJECTS && q->number < REMOTE_REQUESTS &&
+               f->objects[q->object].opened && q->len > 0 && q->len <= REMOTE_REQUEST_MAX &&
+               range_within(q->offset, q->len, f->objects[q->object].size);
+}
+
+/* Wake the first that is idle: its connection is the one that was used last. */
+static bool queue_job(struct fetcher *f, const struct remote_request *q)
+{
+        struct job *job = malloc(sizeof *job);
+        scoped_lock(&f->lock);
+
+        if (!job || !may_ask(f, q) || f->job_count == REMOTE_REQUESTS) {
+                free(job);
+                return false;
+        }
+        job->is = *q;
+        TAILQ_INSERT_TAIL(q->ahead ? &f->ahead : &f->waited_for, job, order);
+        f->job_count++;
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                if (!f->lines[i].idle)
+                        continue;
+                f->lines[i].idle = false;
+                pthread_cond_signal(&f->lines[i].wake);
+                break;
+        }
+        return true;
+}
+
+static void begin(void *ctx)
+{
+        const struct rlimit none = {0};
+
+        (void)ctx;
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        setrlimit(RLIMIT_CORE, &none);
+        capng_clear(CAPNG_SELECT_BOTH);
+        if (capng_apply(CAPNG_SELECT_BOTH) != 0)
+                capng_apply(CAPNG_SELECT_CAPS);
+        helper_detach();
+}
+
+/* Whose certificates are trusted: as curl(1) has it. */
+static const char *find_cafile(const struct fetcher *f)
+{
+        const char *path = f->cafile;
+
+        if (!path)
+                path = getenv("CURL_CA_BUNDLE");
+        if (!path || !*path)
+                path = getenv("SSL_CERT_FILE");
+        return path && *path ? path : NULL;
+}
+
+/* The addresses of the objects. */
+static int find_addresses(struct fetcher *f, struct error *err)
+{
+        char *url, *index = NULL;
+        int rc = 0;
+
+        if (url_host(f->url)) {
+                url = strdup(f->url);
+        } else {
+                rc = s3_identity_find(&f->who, err);
+                if (rc < 0)
+                        return rc;
+                f->server.who = &f->who;
+                url = s3_address(f->url, f->endpoint, f->who.region, err);
+                if (!url)
+                        return -EINVAL;
+        }
+        s3_forget_environment();
+        if (!url || asprintf(&index, "%s.vmafs", url) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        f->objects[REMOTE_ARCHIVE].url = url;
+        f->objects[REMOTE_INDEX].url = index;
+        return 0;
+}
+
+static int prepare(struct fetcher *f, struct error *err)
+{
+        int rc = curl_api_load(&f->server.api, err);
+
+        if (rc == 0)
+                rc = find_addresses(f, err);
+        if (rc < 0)
+                return rc;
+        f->server.cafile = find_cafile(f);
+        f->server.timeout = f->timeout ? f->timeout : FETCHER_TIMEOUT;
+        pthread_mutex_init(&f->lock, NULL);
+        TAILQ_INIT(&f->waited_for);
+        TAILQ_INIT(&f->ahead);
+        for (size_t i = 0; i < REMOTE_OBJECTS; i++)
+                pthread_mutex_init(&f->objects[i].lock, NULL);
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                f->lines[i].f = f;
+                f->lines[i].transfer = transfer_new(&f->server);
+                if (!f->lines[i].transfer)
+                        return error_set(err, ENOMEM, "out of memory");
+                pthread_cond_init(&f->lines[i].wake, NULL);
+        }
+        return 0;
+}
+
+static int start_lines(struct fetcher *f, struct error *err)
+{
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                pthread_t thread;
+                int rc = pthread_create(&thread, NULL, run_line, &f->lines[i]);
+
+                if (rc > 0)
+                        return error_set(err, rc, "a thread cannot be started: %s", strerror(rc));
+        }
+        return 0;
+}
+
+/* Threads may still be using F when the reader has ended: the process ends with them. */
+static void serve(void *ctx, int socket)
+{
+        struct fetcher *f = ctx;
+        struct remote_reply head = {.object = REMOTE_ARCHIVE};
+        struct remote_request q;
+        struct error err = {0};
+        ssize_t n;
+        int rc;
+
+        f->socket = socket;
+        rc = prepare(f, &err);
+        if (rc == 0)
+                rc = start_lines(f, &err);
+        if (rc < 0) {
+                reply_failure(f, &head, rc, &err);
+                /* One reply for each object that was asked for. */
+                head.object = REMOTE_INDEX;
+                if (f->with_index)
+                        reply_failure(f, &head, rc, &err);
+        }
+        do
+                n = recv(socket, &q, sizeof q, 0);
+        while ((n < 0 && errno == EINTR) || (n == sizeof q && rc == 0 && queue_job(f, &q)));
+        _exit(0);
+}
+
+static const struct helper_role role = {.name = "fetcher", .begin = begin, .serve = serve};
+
+/* ---- in the process that reads ---- */
+
+/* An index lies beside what has a name of its own. */
+static bool has_name(const char *url)
+{
+        return !url_host(url) || !strpbrk(url, "?#");
+}
+
+static void fetcher_free(struct fetcher *f)
+{
+        if (!f)
+                return;
+        free(f->url);
+        free(f->endpoint);
+        free(f->cafile);
+        free(f);
+}
+
+static struct fetcher *fetcher_new(const char *url, const struct remote_options *options)
+{
+        struct fetcher *f = calloc(1, sizeof *f);
+
+        if (!f)
+                return NULL;
+        f->url = strdup(url);
+        f->endpoint = options->endpoint ? strdup(options->endpoint) : NULL;
+        f->cafile = options->cafile ? strdup(options->cafile) : NULL;
+        f->timeout = options->timeout;
+        if (f->url && !f->endpoint == !options->endpoint && !f->cafile == !options->cafile)
+                return f;
+        fetcher_free(f);
+        return NULL;
+}
+
+int fetcher_start(const char *url, const struct remote_options *options, bool with_index,
+                  struct remote **out, struct error *err)
+{
+        struct fetcher *f = fetcher_new(url, options);
+        struct helper h = HELPER_NONE;
+        int rc;
+
+        if (!f)
+                return error_set(err, ENOMEM, "out of memory");
+        f->with_index = with_index && has_name(url);
+        with_index = f->with_index;
+        rc = helper_start(&h, &role, f, NULL, 0);
+        fetcher_free(f);
+        s3_forget_environment();
+        if (rc < 0)
+                return error_set(err, -rc, "its fetcher cannot be started: %s", strerror(-rc));
+        return remote_open(steal_fd(&h.fd), h.pid, with_index, out, err);
+}
+
+#else
+
+int fetcher_start(const char *url, const struct remote_options *options, bool with_index,
+                  struct remote **out, struct error *err)
+{
+        (void)url;
+        (void)options;
+        (void)with_index;
+        (void)out;
+        return error_set(err, ENOTSUP, "is on a server, and this vmafs was built without libcurl");
+}
+#endif
