@@ -191,6 +191,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(FIXTURES) $(LIBRARY)
 # Tools of more than one file.
 $(BUILD)/tests/tools/mkvma: $(call object,$(wildcard tests/mkvma/*.c))
 $(BUILD)/tests/tools/gatefs: $(call object,$(wildcard tests/gatefs/*.c))
+$(BUILD)/tests/tools/faultserver: $(call object,$(wildcard tests/faultserver/*.c))
 
 fuzz-targets: $(FUZZ_BIN)
 

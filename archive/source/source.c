@@ -109,6 +109,11 @@ bool source_is_file(const struct source *s)
         return s->ops->is_file;
 }
 
+bool source_is_far(const struct source *s)
+{
+        return s->ops->is_far;
+}
+
 bool source_can_pin(const struct source *s)
 {
         return s->ops->pin != NULL;

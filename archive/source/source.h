@@ -156,6 +156,7 @@ struct source_ops {
         void (*close)(struct source *s); /* frees s */
 
         bool is_file; /* as source_is_file */
+        bool is_far;  /* as source_is_far */
 };
 
 struct source {
@@ -281,6 +282,9 @@ uint64_t source_next_hole(struct source *s, uint64_t offset);
 
 /* Is S a plain file? Then threads that read at several places at once wait in parallel. */
 bool source_is_file(const struct source *s);
+
+/* Does each read of S wait for a server? Then it pays to say before what will be read. */
+bool source_is_far(const struct source *s);
 
 /* Can bytes of S be pinned in memory? */
 bool source_can_pin(const struct source *s);

@@ -8,12 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/shared.h"
 #include "fs/cli/archive_path.h"
 #include "fs/cli/numbers.h"
 #include "fs/cli/usage.h"
 #include "fs/fetch/fetch_site.h"
+#include "fs/fetch/url.h"
 #include "fs/print/report.h"
 #include "fs/process/descriptors.h"
 #include "fs/process/sandbox.h"
@@ -118,12 +120,14 @@ static int open_confined(const struct index_options *options, int socket, struct
 /* RC is that of opening the archive at PATH. Returns the exit status. */
 static int report_opening(const char *path, int rc, const struct error *err)
 {
+        cleanup_free char *shown = url_shown(path);
+
         if (rc == 0)
                 return STATUS_OK;
         if (rc == -ENOTDIR && archive_path_has_parts(path))
                 report("%s: leads into an archive; give the archive alone", path);
         else
-                report_error(path, err);
+                report_error(shown, err);
         return report_status(rc);
 }
 

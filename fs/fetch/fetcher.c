@@ -239,18 +239,6 @@ static void begin(void *ctx)
         helper_detach();
 }
 
-/* Whose certificates are trusted: as curl(1) has it. */
-static const char *find_cafile(const struct fetcher *f)
-{
-        const char *path = f->cafile;
-
-        if (!path)
-                path = getenv("CURL_CA_BUNDLE");
-        if (!path || !*path)
-                path = getenv("SSL_CERT_FILE");
-        return path && *path ? path : NULL;
-}
-
 /* The addresses of the objects. */
 static int find_addresses(struct fetcher *f, struct error *err)
 {
@@ -284,7 +272,7 @@ static int prepare(struct fetcher *f, struct error *err)
                 rc = find_addresses(f, err);
         if (rc < 0)
                 return rc;
-        f->server.cafile = find_cafile(f);
+        f->server.cafile = f->cafile;
         f->server.timeout = f->timeout ? f->timeout : FETCHER_TIMEOUT;
         pthread_mutex_init(&f->lock, NULL);
         TAILQ_INIT(&f->waited_for);
@@ -360,6 +348,27 @@ static void fetcher_free(struct fetcher *f)
         free(f);
 }
 
+/*
+ * Whose certificates are trusted, as curl(1) has it. An absolute path, since the fetcher is in
+ * another folder.
+ */
+static bool find_cafile(const struct remote_options *options, char **out)
+{
+        const char *path = options->cafile;
+
+        if (!path)
+                path = getenv("CURL_CA_BUNDLE");
+        if (!path || !*path)
+                path = getenv("SSL_CERT_FILE");
+        *out = NULL;
+        if (!path || !*path)
+                return true;
+        *out = realpath(path, NULL);
+        if (!*out)
+                *out = strdup(path);
+        return *out;
+}
+
 static struct fetcher *fetcher_new(const char *url, const struct remote_options *options)
 {
         struct fetcher *f = calloc(1, sizeof *f);
@@ -368,9 +377,8 @@ static struct fetcher *fetcher_new(const char *url, const struct remote_options 
                 return NULL;
         f->url = strdup(url);
         f->endpoint = options->endpoint ? strdup(options->endpoint) : NULL;
-        f->cafile = options->cafile ? strdup(options->cafile) : NULL;
         f->timeout = options->timeout;
-        if (f->url && !f->endpoint == !options->endpoint && !f->cafile == !options->cafile)
+        if (f->url && !f->endpoint == !options->endpoint && find_cafile(options, &f->cafile))
                 return f;
         fetcher_free(f);
         return NULL;

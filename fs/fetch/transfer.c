@@ -509,6 +509,30 @@ static bool goes_on(const struct transfer *t, unsigned attempt, time_t since)
                now() - since < (time_t)t->server->timeout;
 }
 
+/* Where the object's first bytes go. */
+struct first {
+        char *bytes;
+        size_t room, len;
+};
+
+static void take_first(void *ctx, const char *bytes, size_t n)
+{
+        struct first *f = ctx;
+
+        memcpy(f->bytes + f->len, bytes, n);
+        f->len += n;
+}
+
+/* Before each attempt to open it: what came of an earlier one may be of another version. */
+static void begin_opening(struct transfer *t)
+{
+        struct first *f = t->ctx;
+
+        f->len = 0;
+        t->at = 0;
+        t->end = f->room;
+}
+
 /* Until it is there, or has failed for good. */
 static int run(struct transfer *t)
 {
@@ -517,8 +541,11 @@ static int run(struct transfer *t)
 
         for (;;) {
                 uint64_t before = t->at;
-                enum outcome outcome = attempt(t);
+                enum outcome outcome;
 
+                if (!t->o->opened)
+                        begin_opening(t);
+                outcome = attempt(t);
                 if (outcome == DONE)
                         return 0;
                 if (outcome == LED && redirects++ == REDIRECTS)
@@ -526,7 +553,7 @@ static int run(struct transfer *t)
                                          "the server sends us on more than %d times", REDIRECTS);
                 if (outcome == LED)
                         continue;
-                if (t->at > before) {
+                if (t->o->opened && t->at > before) {
                         attempts = 0;
                         since = now();
                 }
@@ -545,28 +572,13 @@ static int conclude(struct transfer *t, int rc, struct error *err)
         return rc;
 }
 
-struct first {
-        char *bytes;
-        size_t len;
-};
-
-static void take_first(void *ctx, const char *bytes, size_t n)
-{
-        struct first *f = ctx;
-
-        memcpy(f->bytes + f->len, bytes, n);
-        f->len += n;
-}
-
 int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
                   size_t *len, struct error *err)
 {
-        struct first first = {.bytes = bytes};
+        struct first first = {.bytes = bytes, .room = room};
         int rc;
 
         t->o = o;
-        t->at = 0;
-        t->end = room;
         t->take = take_first;
         t->ctx = &first;
         rc = run(t);

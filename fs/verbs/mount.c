@@ -624,6 +624,7 @@ static int find_datastore(struct mount *m)
 
 static int find_archive(struct mount *m)
 {
+        cleanup_free char *shown = url_shown(m->options.archive);
         struct error err = {0};
         int rc = fetch_site(m->options.archive, &m->options.opening, &m->site, &err);
 
@@ -635,7 +636,7 @@ static int find_archive(struct mount *m)
                 report("%s: cannot be opened: %s; nor is it a verb, see vmafs --help",
                        m->options.archive, strerror(ENOENT));
         else
-                report_error(m->options.archive, &err);
+                report_error(shown, &err);
         return report_status(rc);
 }
 

@@ -30,22 +30,43 @@ void range_ahead_note(struct range_ahead *a, uint64_t offset, uint64_t len, uint
                       uint64_t *end)
 {
         struct range_track *t = find(a, offset);
+        bool moved;
 
         *first = *end = 0;
         t->tick = ++a->tick;
         if (t->next == UINT64_MAX) {
+                t->last = offset;
                 t->next = t->end = offset + len;
                 return;
         }
-        if (offset + len <= t->next)
+        moved = offset > t->last && offset + len > t->next;
+        t->last = max_u64(t->last, offset);
+        t->next = max_u64(t->next, offset + len);
+        if (t->announced && t->next <= t->end)
                 return;
-        t->next = offset + len;
+        t->announced = false;
+        if (!moved)
+                return;
+        if (!t->moved) {
+                t->moved = true;
+                return;
+        }
         t->end = max_u64(t->end, t->next);
         /* Half of it is still to come: the next requests begin before these are used up. */
         if (t->window && t->end - t->next > t->window / 2)
                 return;
-        t->window = t->window ? min_u64(t->window * 2, RANGE_AHEAD_MAX)
-                              : max_u64(RANGE_AHEAD_MIN, min_u64(2 * len, RANGE_AHEAD_MAX));
+        t->window = t->window ? min_u64(t->window * 2, RANGE_AHEAD_MAX) : RANGE_AHEAD_MIN;
         *first = t->end;
         *end = t->end = max_u64(t->end, t->next + t->window);
+}
+
+void range_ahead_announce(struct range_ahead *a, uint64_t offset, uint64_t len)
+{
+        struct range_track *t = find(a, offset);
+
+        *t = (struct range_track){.last = offset,
+                                  .next = offset,
+                                  .end = offset + len,
+                                  .tick = ++a->tick,
+                                  .announced = true};
 }

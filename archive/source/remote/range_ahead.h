@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which bytes of an object on a server will be wanted next. A reader in sequence is recognised by
- * its second read, and what is fetched before it asks grows with each further one, so that a few
+ * its third read, and what is fetched before it asks grows with each further one, so that a few
  * reads at random cost nothing, and a long one never waits for the server's answer.
  *
  *   |======|======|- - - - - - - -|
@@ -12,6 +12,7 @@
 #ifndef VMAFS_RANGE_AHEAD_H
 #define VMAFS_RANGE_AHEAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -21,9 +22,12 @@ enum {
 };
 
 struct range_track {
-        uint64_t next;   /* where its last read ended */
+        uint64_t last;   /* where its last read began … */
+        uint64_t next;   /* … and the farthest end of one */
         uint64_t end;    /* up to where was asked for */
-        uint64_t window; /* 0: it has not moved on yet */
+        uint64_t window; /* 0: it has moved on less than twice */
+        bool moved;      /* it has, once */
+        bool announced;  /* up to END all is asked for, and nothing is to be guessed */
         uint64_t tick;   /* of its last read; 0: the track is free */
 };
 
@@ -38,5 +42,8 @@ struct range_ahead {
  */
 void range_ahead_note(struct range_ahead *a, uint64_t offset, uint64_t len, uint64_t *first,
                       uint64_t *end);
+
+/* LEN bytes at OFFSET will be read, and have been asked for. */
+void range_ahead_announce(struct range_ahead *a, uint64_t offset, uint64_t len);
 
 #endif

@@ -16,8 +16,9 @@
 enum {
         PIECES_MAX = REMOTE_CACHE / RANGE_PIECE,
         SPREAD = 4,       /* requests for one read, which the fetcher answers in parallel */
-        SPREAD_MIN = 2,   /* pieces in each of them */
-        AHEAD_STEP = 16,  /* pieces in a request for later */
+        SPREAD_MIN = 8,   /* pieces in each of them */
+        AHEAD_SPREAD = 3, /* the same for what is asked for before … */
+        AHEAD_STEP = 16,  /* … but not in requests of less pieces */
         WINDOW = 4 << 20, /* bytes of one read that are held at a time */
 };
 
@@ -121,12 +122,17 @@ static int read_window(struct remote *r, uint32_t object, char *buf, size_t len,
         return rc;
 }
 
+static uint64_t ahead_step(uint64_t count)
+{
+        return min_u64(max_u64(count / AHEAD_SPREAD + 1, AHEAD_STEP), REMOTE_PIECES);
+}
+
 static void ask_ahead(struct remote *r, uint32_t object, uint64_t first, uint64_t end)
 {
         end = min_u64(end, r->files[object].is.size);
         if (first < end && remote_refuses(r) == 0)
-                remote_ask(r, object, first / RANGE_PIECE, (end - 1) / RANGE_PIECE + 1, AHEAD_STEP,
-                           true);
+                remote_ask(r, object, first / RANGE_PIECE, (end - 1) / RANGE_PIECE + 1,
+                           ahead_step((end - first) / RANGE_PIECE), true);
 }
 
 static ssize_t view_pread(struct source *s, void *buf, size_t len, uint64_t offset)
@@ -158,7 +164,9 @@ static void view_will_need(struct source *s, uint64_t offset, uint64_t len)
         const struct remote_view *v = (const struct remote_view *)s;
         scoped_lock(&v->remote->lock);
 
-        ask_ahead(v->remote, v->object, offset, offset + min_u64(len, RANGE_AHEAD_MAX));
+        len = min_u64(len, RANGE_AHEAD_MAX);
+        range_ahead_announce(&v->remote->files[v->object].ahead, offset, len);
+        ask_ahead(v->remote, v->object, offset, offset + len);
 }
 
 static int view_gather(struct source *s, struct source_piece *pieces, size_t count)
@@ -230,6 +238,7 @@ static const struct source_ops view_ops = {
     .stamp = view_stamp,
     .close = view_close,
     .is_file = true,
+    .is_far = true,
 };
 
 /* ---- opening and closing ---- */

@@ -33,7 +33,7 @@ struct remote_options {
 
 enum {
         REMOTE_CACHE = 64 << 20, /* bytes of all objects of an archive in memory, at most */
-        REMOTE_PAUSE = 5,        /* seconds, after a failure */
+        REMOTE_PAUSE = 2,        /* seconds, after a failure */
 };
 
 /*

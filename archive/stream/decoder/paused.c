@@ -12,6 +12,7 @@
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
+#include "archive/source/source.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/decoder/oneshot.h"
 #include "archive/stream/parts.h"
@@ -19,6 +20,9 @@
 
 /* All decoders together may take one part in so many of the cache. */
 #define CACHE_SHARE 8
+
+/* So much more input than it needs a decoder takes at a time, bytes. */
+#define INPUT_SLACK (UINT64_C(512) << 10)
 
 void paused_init(struct paused *p, struct decoding *d)
 {
@@ -104,17 +108,34 @@ static int decode_on(struct paused *p, struct paused_decoder *e,
         return rc < 0 ? rc : cursor_read(p->d, &e->cursor, data + e->done, upto - e->done, NULL);
 }
 
+/*
+ * Have a server send what decoding SEGMENT from byte DONE to byte UPTO takes, all of it at once. It is
+ * estimated, as if all of the segment were compressed alike.
+ */
+static void announce(const struct paused *p, const struct restart_segment *segment, uint64_t done,
+                     uint64_t upto)
+{
+        uint64_t len = segment->end - segment->point.out, start = segment->point.in_bit / 8;
+        uint64_t size = oneshot_input(&segment->point, segment->in_end);
+        uint64_t from = start + size * done / len;
+        uint64_t end = start + min_u64(size * upto / len + INPUT_SLACK, size);
+
+        if (source_is_far(p->d->in) && from < end)
+                source_will_need(p->d->in, from, end - from);
+}
+
 /* Decode E's segment up to byte UPTO, where a part ends. It is busy. */
 static int advance(struct paused *p, struct paused_decoder *e,
                    const struct restart_segment *segment, uint64_t upto)
 {
         uint8_t *data = block_data(e->block);
-        uint64_t done = e->done;
-        int rc = p->d->codec->pass_recover ? decode_on(p, e, segment, data, upto)
-                                           : decode_once(p, segment, data, upto);
+        uint64_t done = e->done, end;
+        int rc;
 
-        uint64_t end = rc == 0 ? upto : done;
-
+        announce(p, segment, done, upto);
+        rc = p->d->codec->pass_recover ? decode_on(p, e, segment, data, upto)
+                                       : decode_once(p, segment, data, upto);
+        end = rc == 0 ? upto : done;
         /* What is right before the damage stays. */
         if (rc < 0 && e->cursor.pass)
                 end = e->cursor.out - e->start - (e->cursor.out - e->start) % PART_SIZE;
