@@ -76,7 +76,7 @@ complete -c vmafs -n '__vmafs_verb_in mount' -s d -d 'Print every FUSE request'
 complete -c vmafs -n '__vmafs_verb_in mount' -s s -d 'Answer with a single thread'
 complete -c vmafs -n '__vmafs_verb_in mount' -s o -x -d 'Mount options' -a '(__fish_append , \
     recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any \
-    keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)'
+    endpoint= cafile= timeout= keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)'
 
 complete -c vmafs -n '__vmafs_verb_in info verify cache' -l json -d 'Print JSON'
 complete -c vmafs -n '__vmafs_verb_in info' -l partitions -d 'Print the partition tables'
@@ -99,3 +99,6 @@ complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l cache -x -d 'Memory fo
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l threads -x -d 'Threads that decode'
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l window -x -d 'Largest history of a compressed archive'
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l backing -x -a 'dir any' -d 'Which backing files to open'
+complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l endpoint -x -d 'The server of s3 archives'
+complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l cafile -r -F -d 'Certificate authorities to trust'
+complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l timeout -x -d 'When to give up a server'

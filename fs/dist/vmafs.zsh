@@ -26,6 +26,9 @@ _vmafs_mount_options() {
                 'threads[threads that decode]:number:' \
                 'window[largest history of a compressed archive]:size:' \
                 'backing[which backing files to open]:which:(dir any)' \
+                'endpoint[the server of s3 archives]:address:' \
+                'cafile[certificate authorities to trust]:file:_files' \
+                'timeout[when to give up a server]:seconds:' \
                 'keyfile[the key of an encrypted datastore]:file:_files' \
                 'passfile[the file with the password of the key]:file:_files' \
                 'direct_io[bypass the page cache]' \
@@ -57,6 +60,9 @@ _vmafs() {
                 '--threads=[threads that decode]:number:'
                 '--window=[largest history of a compressed archive]:size:'
                 '--backing=[which backing files to open]:which:(dir any)'
+                '--endpoint=[the server of s3 archives]:address:'
+                '--cafile=[certificate authorities to trust]:file:_files'
+                '--timeout=[when to give up a server]:seconds:'
         )
         store=(
                 '--keyfile=[the key of an encrypted datastore]:file:_files'
