@@ -96,6 +96,7 @@ static void trust_hashes(struct index *index)
 int index_scan(struct index *index, const struct index_observer *observer, struct error *err)
 {
         struct archive_sink sink = intake_sink(index);
+        struct error why = {0};
         int rc, change;
 
         shared_release(index->options.shared);
@@ -112,6 +113,8 @@ int index_scan(struct index *index, const struct index_observer *observer, struc
                 rc = change;
         if (rc < 0 && rc != -ECANCELED && err && !err->code)
                 error_fill_at(err, -rc, index->scanned, "indexing failed: %s", scan_problem(rc));
+        if (rc == -EREMOTEIO && source_damage(index->file, &why) < 0)
+                error_fill(err, EREMOTEIO, "%s", why.text);
         index->incomplete = rc < 0;
         if (rc == 0)
                 trust_hashes(index);
@@ -315,6 +318,8 @@ int index_open_site(struct site *site, const struct index_options *options, stru
                         continue;
                 }
                 if (where == LOCATIONS) {
+                        if (site->remote && (rc == -EREMOTEIO || rc == -EIO))
+                                remote_failure(site->remote, &failure);
                         if (err)
                                 *err = failure;
                         return rc;

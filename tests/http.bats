@@ -195,7 +195,7 @@ END
 @test "what may pass is tried again, and what was received is not asked for again" {
         local mode
 
-        for mode in 408 429 500 502 503 504 drop short; do
+        for mode in 429 503 drop short; do
                 rm -f port
                 serve
                 "$VMAFS" extract -O "$URL/${mode}x2/a.vma" disk-a.raw | cmp - a.raw
@@ -208,7 +208,6 @@ END
         serve
         refused 1 hang "connection to the server fails" --timeout=1
         refused 1 503 "cannot give it now (503 Told)" --timeout=1
-        refused 1 short "the connection to the server fails" --timeout=1
         # A body without an end is cut where it should end.
         "$VMAFS" extract -O "$URL/endless/a.vma" disk-a.raw | cmp - a.raw
         "$TOOLS/peak" peak "$VMAFS" info "$URL/endless/a.vma"
@@ -246,6 +245,20 @@ END
         rm fault
         wait_for 60 block_is_right 3000
         [ "$(grep -c 'the connection to the server fails' "$LOG")" -ge 1 ]
+}
+
+@test "what a server does not give is not damaged" {
+        make_big
+        zstd -q files/big.vma
+        serve
+        run -1 --separate-stderr "$VMAFS" verify --timeout=1 "$URL/late/big.vma.zst"
+        one_line_says "the connection to the server fails"
+        [[ $output != *lost* ]]
+        start_vmafs "$URL/late/big.vma" -o timeout=1
+        wait_for 60 grep -q 'indexing failed: the connection to the server fails' "$LOG"
+        block_is_right 0
+        block_fails_with 3000 'Input/output error'
+        run ! grep -q 'lost' "$LOG"
 }
 
 @test "without the process that fetches, reads fail, and the mount ends as any other" {
@@ -353,12 +366,11 @@ as_somebody() {
         start_vmafs s3://ok/a.vma -o "endpoint=$URL"
         cmp a.raw "$MNT/disk-a.raw"
         fetcher=$(fetcher_of "$DAEMON")
-        for pid in "$DAEMON" "$fetcher" $(pgrep -P "$DAEMON"); do
-                ! grep -qa bPxRfiCY "/proc/$pid/environ"
-                ! grep -qa bPxRfiCY "/proc/$pid/cmdline"
+        for pid in "$DAEMON" "$fetcher"; do
+                [ "$(grep -ca bPxRfiCY "/proc/$pid/environ" "/proc/$pid/cmdline" | grep -c ':0$')" -eq 2 ]
         done
         grep -q 'Max core file size *0 *0' "/proc/$fetcher/limits"
-        ! grep -qa bPxRfiCY "$LOG"
+        [ ! -s "$LOG" ]
         # A signature in an address is not shown.
         umount "$MNT"
         wait_for 60 has_ended "$DAEMON"

@@ -320,13 +320,18 @@ bool restart_part(struct restart_table *t, size_t index, size_t part, uint64_t *
 static int history_blob(struct restart_table *t, const struct record *r, void *read,
                         const void **blob)
 {
+        ssize_t n;
+
         *blob = r->history;
         if (*blob)
                 return 0;
-        if (!t->store ||
-            source_pread(t->store, read, r->history_size, r->history_at) !=
-                (ssize_t)r->history_size ||
-            XXH3_64bits(read, r->history_size) != r->history_hash)
+        if (!t->store)
+                return -ENODATA;
+        n = source_pread(t->store, read, r->history_size, r->history_at);
+        /* Another time it may be there. */
+        if (n == -EREMOTEIO)
+                return -EREMOTEIO;
+        if (n != (ssize_t)r->history_size || XXH3_64bits(read, r->history_size) != r->history_hash)
                 return -ENODATA;
         *blob = read;
         return 0;

@@ -274,7 +274,9 @@ static void *scan_archive(void *arg)
                 log_line(&m->log, LOG_ERR,
                          "indexing failed: %s; what is not indexed reads as an I/O error",
                          err.text);
-        mount_log_damage(&m->log, m->index);
+        /* What a server does not give is not damaged. */
+        if (rc != -EREMOTEIO)
+                mount_log_damage(&m->log, m->index);
         log_sidecar(m);
         refresh_kernel(m);
         /* One that was loaded may have to be quarantined later. */

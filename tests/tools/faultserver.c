@@ -44,7 +44,11 @@ static const char usage_text[] =
     "  unsized   of unknown size    total     of another size\n"
     "  to-file   sent on to file:   to-URL    sent on to URL/MODE/FILE, with - for each /\n"
     "  loop      sent on to itself  NNN       that status\n"
+    "  late      drop, but for the first 4 MiB and the last one\n"
+    "  careless  a condition on the version is ignored\n"
     "  NNNxN     that status for the first N requests; dropxN, shortxN: the same\n";
+
+enum { LATE = 4 << 20, LATE_END = 1 << 20 };
 
 struct server {
         char *dir;
@@ -213,6 +217,12 @@ static bool answer_sent_on(const struct request *r)
         return answer_moved(r, where);
 }
 
+static bool answer_nothing(const struct request *r)
+{
+        log_answer(r, 0, 0);
+        return false;
+}
+
 struct file {
         char *bytes;
         uint64_t size;
@@ -302,6 +312,8 @@ static bool answer_file(const struct request *r)
         else if (header(r, "If-Match", match, sizeof match) && strcmp(match, f.etag) != 0 &&
                  !is(r, "whole") && !is(r, "careless"))
                 goes_on = answer_status(r, 412, "PreconditionFailed");
+        else if (is(r, "late") && r->start >= LATE && r->end + LATE_END <= f.size)
+                goes_on = answer_nothing(r);
         else if (is(r, "whole") || !r->has_range)
                 goes_on = answer_whole(r, &f);
         else if (r->start >= f.size)
@@ -336,10 +348,8 @@ static bool answer(struct server *s, struct request *r)
 {
         find_mode(r);
         count_down(s, r);
-        if (is(r, "drop")) {
-                log_answer(r, 0, 0);
-                return false;
-        }
+        if (is(r, "drop"))
+                return answer_nothing(r);
         if (is(r, "hang")) {
                 log_answer(r, 0, 0);
                 /* Until the other side gives up. */

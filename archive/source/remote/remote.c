@@ -194,14 +194,20 @@ static int view_check(struct source *s, struct error *err)
                          "from it");
 }
 
+bool remote_failure(struct remote *r, struct error *err)
+{
+        scoped_lock(&r->lock);
+
+        if (r->failure.code && err)
+                *err = r->failure;
+        return r->failure.code != 0;
+}
+
 static int view_damage(struct source *s, struct error *err)
 {
         const struct remote_view *v = (const struct remote_view *)s;
-        scoped_lock(&v->remote->lock);
 
-        if (v->remote->failure.code && err)
-                *err = v->remote->failure;
-        return -v->remote->failure.code;
+        return remote_failure(v->remote, err) ? -EREMOTEIO : 0;
 }
 
 static const struct remote_opened *opened(const struct source *s)
