@@ -16,7 +16,7 @@ int fetch_site(const char *path, const struct index_options *options, struct sit
         bool reads_index =
             options->sidecar == INDEX_SIDECAR_USE || options->sidecar == INDEX_SIDECAR_ENTER;
         cleanup_free char *shown = url_shown(path);
-        struct remote *remote;
+        struct remote *remote = NULL;
         int rc;
 
         if (!url_is(path))

@@ -106,18 +106,32 @@ static bool receive(struct request *r)
 /* %XX is a byte. */
 static void decode(char *text)
 {
-        unsigned byte;
-        char *out = text;
+        char *out = text, digits[3] = "";
 
         for (const char *p = text; *p; p++) {
-                if (*p == '%' && sscanf(p + 1, "%2x", &byte) == 1) {
-                        *out++ = (char)byte;
+                if (*p == '%' && p[1] && p[2]) {
+                        memcpy(digits, p + 1, 2);
+                        *out++ = (char)strtoul(digits, NULL, 16);
                         p += 2;
                 } else {
                         *out++ = *p;
                 }
         }
         *out = '\0';
+}
+
+/* "bytes=START-LAST" */
+static bool parse_range(struct request *r, const char *range)
+{
+        char *end;
+
+        if (strncmp(range, "bytes=", 6) != 0)
+                return false;
+        r->start = strtoull(range + 6, &end, 10);
+        if (*end != '-')
+                return false;
+        r->end = strtoull(end + 1, &end, 10);
+        return *end == '\0';
 }
 
 static bool parse(struct request *r)
@@ -128,8 +142,7 @@ static bool parse(struct request *r)
                 return false;
         r->mode[0] = r->file[0] = '\0';
         sscanf(r->path, "/%255[^/]/%511s", r->mode, r->file);
-        r->has_range = header(r, "Range", range, sizeof range) &&
-                       sscanf(range, "bytes=%" SCNu64 "-%" SCNu64, &r->start, &r->end) == 2;
+        r->has_range = header(r, "Range", range, sizeof range) && parse_range(r, range);
         decode(r->file);
         r->end++;
         r->authorized = header(r, "Authorization", range, sizeof range);
@@ -362,7 +375,7 @@ static bool answer(struct server *s, struct request *r)
         if (strncmp(r->mode, "to-", 3) == 0)
                 return answer_sent_on(r);
         if (strlen(r->mode) == 3 && strspn(r->mode, "0123456789") == 3)
-                return answer_status(r, atoi(r->mode), "Told");
+                return answer_status(r, (int)strtol(r->mode, NULL, 10), "Told");
         return may_have(r) ? answer_file(r) : answer_status(r, 403, "SignatureDoesNotMatch");
 }
 

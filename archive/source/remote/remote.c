@@ -46,7 +46,7 @@ static void let_go(struct remote *r, struct range_piece **held, size_t n)
 }
 
 /*
- * Hold the pieces [FIRST, END), after asking for those that are missing. One who waits for room
+ * Hold the pieces [FIRST, END), of which there is one, after asking for those that are missing. One who waits for room
  * holds nothing, so that two cannot wait for each other.
  */
 static int hold_pieces(struct remote *r, uint32_t object, uint64_t first, uint64_t end,
@@ -56,21 +56,22 @@ static int hold_pieces(struct remote *r, uint32_t object, uint64_t first, uint64
                 uint64_t n = 0;
                 int rc = 0;
 
-                while (n < end - first &&
-                       (held[n] = range_cache_find(r->cache, object, first + n))) {
+                do {
+                        held[n] = range_cache_find(r->cache, object, first + n);
+                        if (!held[n])
+                                break;
                         range_cache_hold(r->cache, held[n]);
                         n++;
-                }
-                if (n == end - first)
+                } while (first + n < end);
+                if (first + n >= end)
                         return 0;
                 rc = remote_refuses(r);
-                if (rc == 0 &&
-                    remote_ask(r, object, first + n, end, step_for(end - first), false)) {
-                        let_go(r, held, n);
-                        continue;
-                }
+                if (rc == 0)
+                        rc = remote_ask(r, object, first + n, end, step_for(end - first), false);
                 let_go(r, held, n);
-                if (rc < 0)
+                if (rc == 0)
+                        continue;
+                if (rc != -EAGAIN)
                         return rc;
                 pthread_cond_wait(&r->changed, &r->lock);
         }
@@ -111,7 +112,7 @@ static int copy_pieces(struct remote *r, struct range_piece *const *held, char *
 /* Read LEN bytes, at most WINDOW, of an object at OFFSET. */
 static int read_window(struct remote *r, uint32_t object, char *buf, size_t len, uint64_t offset)
 {
-        struct range_piece *held[WINDOW / RANGE_PIECE + 1];
+        struct range_piece *held[WINDOW / RANGE_PIECE + 1] = {0};
         uint64_t first = offset / RANGE_PIECE, end = (offset + len - 1) / RANGE_PIECE + 1;
         int rc = hold_pieces(r, object, first, end, held);
 

@@ -43,7 +43,7 @@ static bool send_request(struct remote *r, const struct remote_asked *a, bool ah
 }
 
 /* Ask for the COUNT pieces from FIRST on, which are neither there nor on their way. */
-static bool ask_run(struct remote *r, uint32_t object, uint64_t first, uint64_t count, bool ahead)
+static int ask_run(struct remote *r, uint32_t object, uint64_t first, uint64_t count, bool ahead)
 {
         struct remote_asked *a = find_unused(r);
         uint64_t size = r->files[object].is.size, offset = first * RANGE_PIECE;
@@ -51,7 +51,7 @@ static bool ask_run(struct remote *r, uint32_t object, uint64_t first, uint64_t 
         /* Those who wait for a reply come before those who may. */
         if (!a || (ahead && r->asked_count > REMOTE_REQUESTS / 2) ||
             range_cache_room(r->cache) < count)
-                return false;
+                return -EAGAIN;
         *a = (struct remote_asked){.object = object, .offset = offset};
         for (uint64_t i = 0; i < count; i++) {
                 a->pieces[i] = range_cache_add(r->cache, object, first + i);
@@ -60,16 +60,16 @@ static bool ask_run(struct remote *r, uint32_t object, uint64_t first, uint64_t 
                 a->len = (uint32_t)min_u64((i + 1) * RANGE_PIECE, size - offset);
         }
         if (a->len == 0)
-                return false;
+                return -ENOMEM;
         a->used = true;
         r->asked_count++;
         if (!send_request(r, a, ahead))
                 remote_lose(r);
-        return true;
+        return 0;
 }
 
-bool remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end, uint64_t step,
-                bool ahead)
+int remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end, uint64_t step,
+               bool ahead)
 {
         uint64_t run = 0;
 
@@ -77,11 +77,13 @@ bool remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end,
                 bool missing = i < end && !range_cache_find(r->cache, object, i);
 
                 if (run > 0 && (!missing || run == step)) {
-                        if (!ask_run(r, object, i - run, run, ahead))
-                                return false;
+                        int rc = ask_run(r, object, i - run, run, ahead);
+
+                        if (rc < 0)
+                                return rc;
                         run = 0;
                 }
                 run += missing;
         }
-        return true;
+        return 0;
 }

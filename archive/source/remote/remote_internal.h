@@ -56,10 +56,11 @@ struct remote {
 
 /*
  * Ask for what is missing of the pieces [FIRST, END) of OBJECT, in requests of at most STEP pieces.
- * AHEAD: only as far as that needs no waiting. Returns false where there was no room for all.
+ * AHEAD: nobody waits for them yet. 0; -EAGAIN: there is no room for all until something changes;
+ * -ENOMEM.
  */
-bool remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end, uint64_t step,
-                bool ahead);
+int remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end, uint64_t step,
+               bool ahead);
 
 /* 0, or -errno: nothing is to be asked for. */
 int remote_refuses(const struct remote *r);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -83,9 +84,9 @@ static void test_a_weak_etag_is_none(void **state)
         (void)state;
         assert_string_equal(a.is.etag, "");
         assert_false(answer_is_other(&a, &was));
-        strcpy(was.modified, "Fri, 13 Feb 2009 23:31:31 GMT");
+        snprintf(was.modified, sizeof was.modified, "Fri, 13 Feb 2009 23:31:31 GMT");
         assert_true(answer_is_other(&a, &was));
-        strcpy(was.etag, "\"x\"");
+        snprintf(was.etag, sizeof was.etag, "\"x\"");
         assert_true(answer_is_other(&a, &was));
 }
 
@@ -96,7 +97,7 @@ static void test_what_is_too_long_or_odd_is_not_taken(void **state)
 
         (void)state;
         memset(line + 7, 'x', 300);
-        strcpy(line + 307, "\"");
+        line[307] = '"';
         a = TAKE(line, "Retry-After: 1000000", "Retry-After: soon", "ETag: \"\x01\"");
         assert_string_equal(a.is.etag, "");
         assert_int_equal(a.retry_after, 30);
