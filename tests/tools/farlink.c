@@ -20,10 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char usage_text[] =
-    "usage: farlink NETNS-FILE NETNS-FILE ONE-WAY-MS MBIT-A-SECOND\n"
-    "Makes a TUN device named far in each of the namespaces, and carries packets between them until\n"
-    "it is killed.\n";
+static const char usage_text[] = "usage: farlink NETNS-FILE NETNS-FILE ONE-WAY-MS MBIT-A-SECOND\n"
+                                 "Makes a TUN device named far in each of the namespaces, and "
+                                 "carries packets between them until\n"
+                                 "it is killed.\n";
 
 enum { PACKET = 2048, QUEUE = 4096 };
 
