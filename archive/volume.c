@@ -92,6 +92,19 @@ int volume_find(struct volume *v, uint64_t pos, uint64_t len, struct volume_exte
         return 0;
 }
 
+void volume_split_hole(struct volume_extent *e)
+{
+        uint64_t data = source_next_data(e->source, e->offset), end = data;
+
+        if (data > e->offset)
+                e->kind = VOLUME_ZERO;
+        else
+                end = source_next_hole(e->source, e->offset);
+        /* Not where a hole has just been written to. */
+        if (end > e->offset)
+                e->len = min_u64(e->len, end - e->offset);
+}
+
 static int read_extent(struct volume *v, const struct volume_extent *e, void *buf, uint64_t pos)
 {
         switch (e->kind) {

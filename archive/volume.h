@@ -94,6 +94,12 @@ enum { VOLUME_BLOCK = 4096 }; /* bytes: by which losses and holes are told apart
 int volume_find(struct volume *v, uint64_t pos, uint64_t len, struct volume_extent *out);
 
 /*
+ * E is raw, in a file that has all of the disk, each byte in its place: what was never written is a
+ * hole of the file, and is made VOLUME_ZERO here, still with its place. E may become shorter.
+ */
+void volume_split_hole(struct volume_extent *e);
+
+/*
  * LEN bytes at POS, all below the size, through volume_find. 0; -EIO where any is lost, -EAGAIN
  * where any is unknown; otherwise as a source or volume_ops.read.
  */

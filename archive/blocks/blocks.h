@@ -128,6 +128,7 @@ struct blocks_layer {
         /* What read_header finds. */
         uint64_t size;   /* of the disk, bytes */
         bool flat;       /* there is no table: the disk lies at first_byte */
+        bool complete;   /* every block has its place, also if it was never written */
         uint64_t block;  /* bytes of the disk for which an entry is */
         uint64_t before; /* bytes of the file before a block's data, which belong to it */
         uint64_t table;  /* byte of the file … */

@@ -50,6 +50,8 @@ static int blocks_extent(struct volume *volume, uint64_t pos, uint64_t len,
         if (piece.state == BLOCKS_STORED) {
                 out->source = b->layers[piece.depth].source;
                 out->offset = piece.offset;
+                if (b->layers[piece.depth].flat || b->layers[piece.depth].complete)
+                        volume_split_hole(out);
         }
         return 0;
 }

@@ -90,20 +90,12 @@ static struct raw *raw_of(struct volume *v)
 
 static int raw_extent(struct volume *v, uint64_t pos, uint64_t len, struct volume_extent *out)
 {
-        struct source *source = raw_of(v)->base.source;
-        uint64_t data = source_next_data(source, pos), end = data;
-        bool hole = data > pos;
-
-        if (!hole)
-                end = source_next_hole(source, pos);
-        /* A hole that has just been written to. */
-        if (end <= pos)
-                end = pos + len;
-        *out = (struct volume_extent){.len = min_u64(len, end - pos),
-                                      .kind = hole ? VOLUME_ZERO : VOLUME_RAW,
-                                      .allocated = !hole,
-                                      .source = hole ? NULL : source,
-                                      .offset = hole ? 0 : pos};
+        *out = (struct volume_extent){.len = len,
+                                      .kind = VOLUME_RAW,
+                                      .allocated = true,
+                                      .source = raw_of(v)->base.source,
+                                      .offset = pos};
+        volume_split_hole(out);
         return 0;
 }
 

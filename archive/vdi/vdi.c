@@ -135,6 +135,7 @@ static int read_header(struct blocks_layer *l, struct error *err)
         l->before = load_le32(h + AT_EXTRA);
         l->table = load_le32(h + AT_MAP);
         l->entry = 4;
+        l->complete = load_le32(h + AT_TYPE) == TYPE_FIXED;
         l->first_byte = load_le32(h + AT_DATA);
         l->dense_end = l->first_byte + load_le32(h + AT_ALLOCATED) * (l->block + l->before);
         format_uuid(h + AT_UUID, l->uuid);

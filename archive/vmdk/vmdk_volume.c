@@ -53,6 +53,7 @@ static void flat_extent(const struct vmdk_part *p, uint64_t pos, uint64_t len,
         out->kind = VOLUME_RAW;
         out->source = p->source;
         out->offset = p->offset + pos;
+        volume_split_hole(out);
 }
 
 static const enum volume_kind kinds[] = {

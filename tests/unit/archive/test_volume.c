@@ -175,6 +175,53 @@ static void test_reading(void **state)
         assert_int_equal(volume_read(&p.base, got, sizeof got, FRONTIER - 10), -EAGAIN);
 }
 
+/* A file with a hole, whose end moves when the hole is written to. */
+static uint64_t hole_next_data(struct source *s, uint64_t offset)
+{
+        (void)s;
+        return offset >= GAP && offset < GAP_END ? GAP_END : offset;
+}
+
+static uint64_t hole_next_hole(struct source *s, uint64_t offset)
+{
+        return offset < GAP ? GAP : s->size;
+}
+
+static uint64_t filled_next_hole(struct source *s, uint64_t offset)
+{
+        (void)s;
+        return offset;
+}
+
+static void split(const struct source_ops *ops, uint64_t offset, enum volume_kind kind,
+                  uint64_t len)
+{
+        struct source s = {.ops = ops, .size = SIZE};
+        struct volume_extent e = {
+            .len = SIZE - offset, .kind = VOLUME_RAW, .source = &s, .offset = offset};
+
+        volume_split_hole(&e);
+        assert_int_equal(e.kind, kind);
+        assert_int_equal(e.len, len);
+        assert_int_equal(e.offset, offset);
+}
+
+static void test_holes_of_a_file(void **state)
+{
+        static const struct source_ops ops = {.next_data = hole_next_data,
+                                              .next_hole = hole_next_hole};
+        static const struct source_ops filled = {.next_data = hole_next_data,
+                                                 .next_hole = filled_next_hole};
+        (void)state;
+
+        split(&ops, 100, VOLUME_RAW, GAP - 100);
+        split(&ops, GAP, VOLUME_ZERO, GAP_END - GAP);
+        split(&ops, GAP_END - 1, VOLUME_ZERO, 1);
+        split(&ops, GAP_END, VOLUME_RAW, SIZE - GAP_END);
+        /* What the two calls say does not belong together. */
+        split(&filled, 100, VOLUME_RAW, SIZE - 100);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -183,6 +230,7 @@ int main(void)
             cmocka_unit_test(test_below_views),
             cmocka_unit_test(test_failures),
             cmocka_unit_test(test_reading),
+            cmocka_unit_test(test_holes_of_a_file),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
