@@ -13,7 +13,8 @@
 # make fuzz            each fuzz target for FUZZ_SECONDS (20) with libFuzzer (clang)
 # make lint            clang-format, clang-tidy, cppcheck, shellcheck, man pages
 # make bench           measurements, each beside its target
-# make matrix          archives of over 1 GB through each compressor, compared byte for byte
+# make matrix          images of each format with MATRIX_ROUNDS (10) histories, compared with what qemu-img
+#                      finds, as matrix-images alone; archives of over 1 GB through each compressor
 # make install         DESTDIR= PREFIX=
 # make dist            the sources of the last commit as build/vmafs-VERSION.tar.gz
 # make deb             Debian's source and binary packages of them, in build/deb
@@ -39,6 +40,7 @@ HARDEN    ?= -fstack-protector-strong -fstack-clash-protection \
 SANITIZE  ?=
 FUZZ_SECONDS ?= 20
 SOAK_SECONDS ?= 300
+MATRIX_ROUNDS ?= 10
 # Damaged files of each format in each compression.
 DAMAGED      ?= 4
 SOAK_DAMAGED ?= 200
@@ -112,7 +114,7 @@ LIBRARY   := $(BUILD)/libvmafs.a
 PLUGIN    := $(BUILD)/nbdkit-vmafs-plugin.so
 
 .PHONY: all setup setup-tests demo check check-fast check-asan check-tsan check-valgrind soak fault-log fuzz fuzz-targets replay \
-        lint format bench matrix install dist deb check-deb \
+        lint format bench matrix matrix-images install dist deb check-deb \
         uninstall clean unit damage e2e tools programs plugin FORCE
 .SECONDARY:
 
@@ -324,9 +326,11 @@ lint:
 format:
 	clang-format -i $(call below,archive index fs tests,*.[ch])
 
-matrix: all tools $(BENCH_BIN)
-	QCOW2_STEP=2 VMAFS=$(abspath $(BUILD)/vmafs) TOOLS=$(abspath $(BUILD)/tests/tools) \
-	        tests/run-e2e tests/qcow2.bats tests/qed.bats
+matrix-images: all tools
+	MATRIX_ROUNDS=$(MATRIX_ROUNDS) VMAFS=$(abspath $(BUILD)/vmafs) \
+	        TOOLS=$(abspath $(BUILD)/tests/tools) tests/run-e2e tests/matrix.bats
+
+matrix: all tools matrix-images $(BENCH_BIN)
 	BUILD=$(abspath $(BUILD)) tests/matrix
 
 bench: all tools $(BENCH_BIN)

@@ -252,20 +252,6 @@ descriptor() {
         [ "$status" -ne 0 ]
 }
 
-# An image of FORMAT that has lived is what qemu-img finds in it: lived FORMAT OPTIONS SIZE BLOCK KIND [nomap]
-lived() {
-        local image=lived.$1 seed=$3
-
-        rm -f "$image"
-        qemu-img create -q -f "$1" ${2:+-o "$2"} "$image" "$3"
-        RANDOM=$((seed % 32749))
-        live "$image" "$3" "$4" "$5" 40 -f "$1"
-        "$VMAFS" verify "$image" >/dev/null || return 1
-        same_disk "$image" disk-lived.raw -f "$1" || return 1
-        [ -n "${6:-}" ] || same_map "$image" disk-lived.raw -f "$1" || return 1
-        echo "$1 ${2:--}: the same"
-}
-
 BACKING=()
 
 # refuses IMAGE WORD...: with one line that has each word
@@ -282,16 +268,6 @@ refuses() {
 # put IMAGE OFFSET HEX: a byte
 put() {
         printf '%b' "\\x$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
-
-@test "VDI images that have lived hold what qemu-img finds, and where" {
-        local size
-
-        for size in 512 7340544 41943040; do
-                lived vdi "" $size 1048576 keep
-                # Where a static one has holes in its own file, qemu-img looks into that.
-                lived vdi static=on $size 1048576 keep nomap
-        done
 }
 
 @test "a VDI is converted, mounted, compressed and put into a tar" {
@@ -325,19 +301,6 @@ put() {
         [ "$(stat -c '%s %b' "$MNT/disk-d.raw")" = "10995116277760 2048" ]
         [ "$(dd if="$MNT/disk-d.raw" bs=1M skip=$((9 << 20)) count=1 status=none | tr -d '\0' |
                 wc -c)" -eq $((70 * 1024)) ]
-}
-
-@test "VHD images that have lived hold what qemu-img finds, and where" {
-        local size
-
-        # Without force_size they have the size of a geometry, which is larger than what is asked for.
-        for size in 34816 7340544 41943040; do
-                lived vpc subformat=dynamic $size 2097152 keep
-                lived vpc subformat=dynamic,force_size=on $size 2097152 keep
-                # Where a fixed one has holes in its own file, qemu-img looks into that.
-                lived vpc subformat=fixed $size 2097152 keep nomap
-                lived vpc subformat=fixed,force_size=on $size 2097152 keep nomap
-        done
 }
 
 @test "a VHD is converted, mounted, compressed and put into a tar" {
@@ -419,15 +382,6 @@ chain_holds() {
         [ "$status" -ne 0 ]
 }
 
-@test "images of Parallels that have lived hold what qemu-img finds, and where" {
-        local size
-
-        for size in 512 7340544 41943040; do
-                lived parallels "" $size 1048576 keep
-                lived parallels cluster_size=65536 $size 65536 keep
-        done
-}
-
 @test "an image of Parallels is converted, mounted, compressed and put into a tar" {
         qemu-img convert -O parallels disk.raw p.hdd
         holds_disk p.hdd disk-p.raw
@@ -439,18 +393,6 @@ chain_holds() {
         run "$VMAFS" verify p.hdd
         [ "$status" -eq 1 ]
         [[ $output == *"past the end of the file"* ]]
-}
-
-@test "VHDX images that have lived hold what qemu-img finds" {
-        local size
-
-        # qemu-img map says nothing of what is where in a VHDX.
-        for size in 1048576 7340032 41943040; do
-                lived vhdx block_size=1M $size 1048576 keep nomap
-                lived vhdx subformat=dynamic $size 8388608 keep nomap
-                lived vhdx subformat=fixed,block_size=1M $size 1048576 keep nomap
-                lived vhdx block_size=32M $size 33554432 keep nomap
-        done
 }
 
 @test "a VHDX is converted, mounted, compressed and put into a tar" {
@@ -495,15 +437,6 @@ chain_holds() {
                 [ "$(dd if="$MNT/disk-d.raw" bs=1M skip=$((1900 << 10)) count=1 status=none |
                         tr -d '\0' | wc -c)" -eq $((70 * 1024)) ]
                 unmount_all
-        done
-}
-
-@test "images of qcow version 1 that have lived hold what qemu-img finds, and where" {
-        local size
-
-        for size in 512 2099712 41943040; do
-                lived qcow "" $size 4096 keep
-                lived qcow "" $size 4096 keep-compress
         done
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# QED: images of every geometry, with random histories, hold what qemu-img finds in them.
+# QED: chains, large images and damaged ones hold what qemu-img finds in them. matrix.bats has images of
+# every geometry.
 #
 # Each test is a process, and what it sets is read by the helpers.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
@@ -11,39 +12,6 @@ load helpers
 load qcow2
 
 BACKING=()
-
-# Images with tables of so many clusters that have lived, compared: matrix TABLE-SIZE LARGEST-CLUSTER.
-# Of larger ones QEMU's own arithmetic overflows, and it opens none with tables of a single cluster.
-matrix() {
-        local cluster image=$BATS_TEST_TMPDIR/disk.qed size count=0
-
-        for ((cluster = 4096; cluster <= $2; cluster *= ${QCOW2_STEP:-8})); do
-                RANDOM=$((cluster % 32749 + $1))
-                size=$(disk_size $cluster)
-                qemu-img create -q -f qed -o "cluster_size=$cluster,table_size=$1" "$image" "$size"
-                live "$image" "$size" $cluster zeros-keep 40
-                same_disk "$image" disk-disk.raw || return 1
-                same_map "$image" disk-disk.raw || return 1
-                count=$((count + 1))
-        done
-        echo "$count images with tables of $1 clusters"
-}
-
-@test "images with tables of two clusters hold what qemu-img finds" {
-        matrix 2 4194304
-}
-
-@test "images with tables of four clusters do" {
-        matrix 4 2097152
-}
-
-@test "images with tables of eight clusters do" {
-        matrix 8 2097152
-}
-
-@test "images with tables of sixteen clusters do" {
-        matrix 16 1048576
-}
 
 @test "an image with the largest clusters that QEMU makes, and a disk of terabytes" {
         local image=$BATS_TEST_TMPDIR/disk.qed
