@@ -459,6 +459,19 @@ chain_holds() {
         [ "$status" -eq 1 ]
 }
 
+@test "a qcow of version 1 with a disk of 10 TiB, whose L1 table no qcow2 could have" {
+        # As qemu-img makes it, which writes all of the table's 40 MiB.
+        printf '%b' 'QFI\0373\0\0\0\01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' \
+                '\0\0\012\0\0\0\0\0\014\011\0\0\0\0\0\0\0\0\0\0\0\0\0\060' >d.qcow
+        truncate -s $((48 + (40 << 20))) d.qcow
+        qemu-img info d.qcow | grep '^virtual size: 10 TiB'
+        mount_vmafs d.qcow
+        wait_indexed
+        [ "$(stat -c '%s %b' "$MNT/disk-d.raw")" = "10995116277760 0" ]
+        [ "$(dd if="$MNT/disk-d.raw" bs=1M skip=$((9 << 20)) count=1 status=none | tr -d '\0' |
+                wc -c)" -eq 0 ]
+}
+
 @test "chains of backing files with qcow of version 1, which are refused unasked" {
         qemu-img create -q -f qcow base.qcow 8M
         qemu-io -f qcow -c "write -q -P 3 100k 3M" base.qcow

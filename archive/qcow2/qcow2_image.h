@@ -40,7 +40,8 @@ enum {
         QCOW2_CLUSTER_BITS_MAX = 21,
         QCOW2_SUBCLUSTERS = 32,
         QCOW2_LAYERS_MAX = 16, /* of a chain of backing files, with the image itself */
-        QCOW2_L1_BYTES_MAX = 32 * 1024 * 1024, /* QEMU refuses more, too */
+        QCOW2_L1_BYTES_MAX = 32 * 1024 * 1024, /* QEMU refuses more, too … */
+        QCOW_L1_BYTES_MAX = 512 * 1024 * 1024, /* … but not of version 1 */
         QCOW2_NAME_MAX = 1023,
 
         /* A key of the caches is the image's number, and an offset of its file. */
@@ -102,6 +103,11 @@ struct qcow2_image {
 static inline bool qcow2_counts(const struct qcow2_image *image)
 {
         return !image->is_qed && !image->is_qcow;
+}
+
+static inline uint32_t qcow2_l1_bytes_max(const struct qcow2_image *image)
+{
+        return image->is_qcow ? QCOW_L1_BYTES_MAX : QCOW2_L1_BYTES_MAX;
 }
 
 /* The table of one disk in an image. */

@@ -41,7 +41,7 @@ int qcow2_check_l1(const struct qcow2_image *image, const struct qcow2_table *t,
         uint8_t last[8];
 
         if ((!image->is_qcow && t->l1_offset % (UINT64_C(1) << image->cluster_bits)) ||
-            bytes > QCOW2_L1_BYTES_MAX || !checked_add(t->l1_offset, bytes, &end) ||
+            bytes > qcow2_l1_bytes_max(image) || !checked_add(t->l1_offset, bytes, &end) ||
             end > QCOW2_FILE_MAX)
                 return error_set(err, EIO, "an L1 table cannot be where the header says it is");
         needed = (t->base + t->size + qcow2_l2_span(image) - 1) / qcow2_l2_span(image);

@@ -260,7 +260,7 @@ static int claim_disk(struct pass *p, const struct qcow2_table *t)
         int rc = 0;
 
         p->disk++;
-        if (!len || len > QCOW2_L1_BYTES_MAX)
+        if (!len || len > qcow2_l1_bytes_max(image))
                 return 0;
         /*
          * One that has been seen costs nothing: all of them together are no larger than the file.
