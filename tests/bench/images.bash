@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# The section images of tests/bench/run, which sources this: dense qcow2 images and a streamOptimized
-# VMDK through the mount, beside qemu-storage-daemon's FUSE export of the same image, and vmdkmount.
+# The section images of tests/bench/run, which sources this: dense images of each kind through the
+# mount, beside qemu-storage-daemon's FUSE export of the same image, and vmdkmount; and how soon empty ones of
+# 10 TiB are mounted.
 
 IMAGES_MIB=${IMAGES_MIB:-512}
 IMAGES_READS=10000
@@ -74,20 +75,71 @@ bench_vmdkmount() {
         ratio "vmdk: 4 KiB random reads, x vmdkmount" vmdk.random.iops vmdkmount.random.iops ">=" 3
 }
 
-bench_images() {
-        local options
+# A line: the name that is printed, QEMU's format, what it is made with.
+image_kinds() {
+        cat <<'END'
+qcow2       qcow2
+qcow2-zlib  qcow2      -c -o compression_type=zlib
+qcow2-zstd  qcow2      -c -o compression_type=zstd
+qcow        qcow
+qed         qed
+vdi         vdi
+vhd         vpc        -o subformat=dynamic,force_size=on
+vhd-fixed   vpc        -o subformat=fixed,force_size=on
+vhdx        vhdx
+parallels   parallels
+vmdk-sparse vmdk       -o subformat=monolithicSparse
+vmdk        vmdk       -o subformat=streamOptimized
+END
+}
 
-        real_data "$IMAGES_MIB" >"$DIR/image.raw"
-        qemu-img convert -f raw -O qcow2 "$DIR/image.raw" "$DIR/image.qcow2"
-        bench_image qcow2 qcow2 "$DIR/image.qcow2"
-        for options in zlib zstd; do
-                qemu-img convert -c -f raw -O qcow2 -o "compression_type=$options" "$DIR/image.raw" \
-                        "$DIR/image.qcow2"
-                bench_image "qcow2 $options" qcow2 "$DIR/image.qcow2"
-        done
-        rm "$DIR/image.qcow2"
-        qemu-img convert -f raw -O vmdk -o subformat=streamOptimized "$DIR/image.raw" "$DIR/image.vmdk"
-        bench_image vmdk vmdk "$DIR/image.vmdk"
-        bench_vmdkmount "$DIR/image.vmdk"
+# The largest that QEMU makes where that is not 10 TiB.
+large_kinds() {
+        cat <<'END'
+qcow2     10T
+qed       10T
+qcow      10T
+vdi       10T
+vpc       2000G
+vhdx      10T
+parallels 10T
+vmdk      10T
+END
+}
+
+# An empty image of 10 TiB is ready at once, since nothing of its tables is read before it is asked for.
+bench_large_images() {
+        local format size i
+
+        while read -r format size; do
+                qemu-img create -q -f "$format" "$DIR/large.img" "$size" 2>/dev/null ||
+                        die "no $format of $size"
+                for ((i = 0; i < 2 * ROUNDS; i++)); do
+                        sample "large.$format" mount_vmafs "$DIR/large.img"
+                        unmount
+                done
+                rm "$DIR"/large*.img
+                figure "$format of $size: mount" "large.$format" s "<=" 0.05
+        done < <(large_kinds)
+}
+
+# IMAGES_KINDS: only those whose name it has.
+bench_images() {
+        local kind format options
+
+        bench_large_images
+        # What begins with a tar would be one, where the disk lies in the image as it is.
+        {
+                head -c "$MIB" /dev/zero
+                real_data $((IMAGES_MIB - 1))
+        } >"$DIR/image.raw"
+        while read -r kind format options; do
+                [[ ${IMAGES_KINDS:-$kind} == *$kind* ]] || continue
+                # shellcheck disable=SC2086 # words
+                qemu-img convert -f raw -O "$format" $options "$DIR/image.raw" "$DIR/image.img"
+                bench_image "$kind" "$format" "$DIR/image.img"
+                [ "$kind" != vmdk ] || bench_vmdkmount "$DIR/image.img"
+                rm "$DIR/image.img"
+        done < <(image_kinds)
         rm "$DIR"/image.*
 }
