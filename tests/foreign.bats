@@ -103,9 +103,15 @@ make_foreign() {
         mkfs.ext4 -qF fs
         make_foreign xfs 0 XFSB
         make_foreign noise.img 0 '\1'
-        for name in fs xfs noise.img; do
+        gzip -k noise.img
+        for name in fs xfs noise.img noise.img.gz; do
                 "$VMAFS" info "$name" | grep '^format:  *raw$'
         done
+        # One that is named as compressed and is not has lost its beginning.
+        printf X | dd of=noise.img.gz bs=1 conv=notrunc status=none
+        run --separate-stderr "$VMAFS" info noise.img.gz
+        [ "$status" -eq 2 ]
+        one_line_says "no known magic number"
 }
 
 @test "a log, an OVF and other texts are named" {

@@ -35,19 +35,23 @@ struct raw {
 
 /* ---- names ---- */
 
-/* Does NAME end in one of the endings of LIST, without what a compression adds? */
-static bool is_named(const char *name, const char *const *list)
+/* The length of NAME without what a compression adds. */
+static size_t stem_len(const char *name)
 {
         size_t len = strlen(name);
 
         for (const char *const *s = stream_suffixes; *s; s++) {
                 size_t n = strlen(*s);
 
-                if (len > n && strcasecmp(name + len - n, *s) == 0) {
-                        len -= n;
-                        break;
-                }
+                if (len > n && strcasecmp(name + len - n, *s) == 0)
+                        return len - n;
         }
+        return len;
+}
+
+/* Do the LEN bytes of NAME end in one of the endings of LIST? */
+static bool is_named(const char *name, size_t len, const char *const *list)
+{
         for (; *list; list++) {
                 size_t n = strlen(*list);
 
@@ -59,7 +63,7 @@ static bool is_named(const char *name, const char *const *list)
 
 /*
  * What is named as another format's, and is not known to it, is damaged: whatever it begins with is
- * no disk.
+ * no disk. So is what is named as compressed and is not.
  */
 static bool raw_probe(struct probe *p)
 {
@@ -67,14 +71,15 @@ static bool raw_probe(struct probe *p)
         static const char *const others[] = {".vma",  ".vmdk", ".qcow2", ".qcow", ".qed", ".vdi",
                                              ".vhdx", ".vhd",  ".hds",   ".hdd",  ".fvd", ".ova",
                                              ".tar",  ".xva",  ".iso",   ".zip",  NULL};
+        size_t len = p->name ? stem_len(p->name) : 0;
 
-        if (!p->name || is_named(p->name, others))
+        if (!p->name || is_named(p->name, len, others))
                 return false;
         switch (foreign_look(p)) {
         case FOREIGN_DISK:
                 return true;
         case FOREIGN_UNKNOWN:
-                return is_named(p->name, raws);
+                return is_named(p->name, len, raws) && !(p->name[len] && source_is_file(p->source));
         case FOREIGN_OTHER:
                 break;
         }

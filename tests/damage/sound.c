@@ -36,6 +36,8 @@ const struct sound_format sound_formats[] = {
     {"vhd-fixed", sound_vhd_fixed, true, true},
     {"vhdx", sound_vhdx, false, true},
     {"parallels", sound_parallels, false, true},
+    {"fvd", sound_fvd, false, false},
+    {"raw", sound_raw, false, false},
 };
 const size_t sound_format_count = sizeof sound_formats / sizeof *sound_formats;
 

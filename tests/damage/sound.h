@@ -68,6 +68,7 @@ struct sound {
         struct frame *frames; /* NULL: everything is found by its place in the file */
         size_t frame_count;
         size_t unit;      /* bytes of a disk that lie in one piece, at least */
+        bool bare;        /* nothing in the file says how long a disk is */
         bool has_digests; /* the archive has checksums of what it holds, which verify looks at */
         struct governor *governors;
         size_t governor_count;
@@ -135,6 +136,8 @@ void sound_vhd(struct sound *s, size_t size);
 void sound_vhd_fixed(struct sound *s, size_t size);
 void sound_vhdx(struct sound *s, size_t size);
 void sound_parallels(struct sound *s, size_t size);
+void sound_fvd(struct sound *s, size_t size);
+void sound_raw(struct sound *s, size_t size);
 
 /* The tables of the qcow2 image at byte BASE of the first file govern CONTENT, its active disk. */
 void sound_govern_qcow2(struct sound *s, size_t base, unsigned content);

@@ -100,3 +100,53 @@ void sound_parallels(struct sound *s, size_t size)
         govern(s, 0, 64, 0, SIZE_MAX);
         govern_table(s, 64, 4, 65536);
 }
+
+/* Nothing writes it any more. The chunks lie in reverse, and those of zeros are not there. */
+void sound_fvd(struct sound *s, size_t size)
+{
+        enum { CHUNK = 65536, TABLE = 4608, DATA = 8192, AT_SIZE = 12, AT_METADATA = 20 };
+        enum { AT_COMPACT = 2208, AT_TABLE = 2212, AT_CHUNK = 2220, AT_CLEAN = 4300 };
+        static const uint8_t zeros[CHUNK];
+        size_t chunks = (size + CHUNK - 1) / CHUNK;
+        struct bytes disk = sound_disk(chunks * CHUNK, 73);
+        struct bytes file = {.data = calloc(1, DATA + disk.len), .len = DATA};
+
+        sound_require(file.data != NULL, "out of memory");
+        for (size_t i = 2; i + 1 < chunks; i += 4)
+                memset(disk.data + i * CHUNK, 0, CHUNK);
+        store_le32(file.data, 0x5143f5a9);
+        store_le32(file.data + 4, 1);
+        store_le32(file.data + 8, 1);
+        store_le64(file.data + AT_SIZE, disk.len);
+        store_le64(file.data + AT_METADATA, DATA);
+        store_le32(file.data + AT_COMPACT, 1);
+        store_le64(file.data + AT_TABLE, TABLE);
+        store_le64(file.data + AT_CHUNK, CHUNK);
+        store_le32(file.data + AT_CLEAN, 1);
+        for (size_t i = chunks; i-- > 0;) {
+                const uint8_t *chunk = disk.data + i * CHUNK;
+                bool hole = memcmp(chunk, zeros, CHUNK) == 0;
+
+                store_le32(file.data + TABLE + 4 * i,
+                           hole ? UINT32_MAX : (uint32_t)((file.len - DATA) / CHUNK));
+                if (hole)
+                        continue;
+                memcpy(file.data + file.len, chunk, CHUNK);
+                file.len += CHUNK;
+        }
+        s->unit = CHUNK;
+        sound_add_file(s, "a.fvd", file);
+        sound_add(s, "disk-a.raw", disk);
+        govern(s, 0, TABLE, 0, SIZE_MAX);
+        govern_table(s, TABLE, 4, CHUNK);
+}
+
+/* A disk as it is, which its name says. */
+void sound_raw(struct sound *s, size_t size)
+{
+        struct bytes disk = sound_disk(size, 74);
+
+        s->bare = true;
+        sound_add_file(s, "a.img", sound_copy(disk));
+        sound_add_linear(s, "disk-a.raw", disk, 0, 0);
+}
