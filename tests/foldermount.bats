@@ -38,6 +38,19 @@ descriptors_of() {
         find "/proc/$1/fd" -mindepth 1 | wc -l
 }
 
+@test "disks as they are, plain and compressed, are opened when they are entered" {
+        cp a.raw d/sdcard.img
+        xz -0 -c a.raw >d/old.raw.xz
+        # Its name is all that is looked at in a folder.
+        printf 'PK\3\4 no disk' >d/packed.img
+        mount_vmafs d
+        shows "$MNT" old.raw.xz packed.img sdcard.img
+        cmp "$MNT/sdcard.img/disk-sdcard.raw" a.raw
+        cmp "$MNT/old.raw.xz/disk-old.raw" a.raw
+        shows "$MNT/packed.img"
+        [[ $(error_of "$MNT/packed.img") == *"is a zip archive"* ]]
+}
+
 @test "archives are folders, other files and folders are as they are" {
         local name
 

@@ -61,7 +61,8 @@ static bool is_part_of_vmdk(const char *name, size_t len)
 bool dir_is_archive(const char *name)
 {
         static const char *const formats[] = {".vma",  ".vmdk", ".qcow2", ".qcow", ".qed", ".vdi",
-                                              ".vhdx", ".vhd",  ".hds",   ".ova",  ".tar"};
+                                              ".vhdx", ".vhd",  ".hds",   ".hdd",  ".fvd", ".ova",
+                                              ".tar",  ".img",  ".raw",   ".dd"};
         size_t len = uncompressed_len(name);
 
         for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)

@@ -33,23 +33,20 @@ static void test_names(void **state)
                                                "a.vhdx",
                                                "a.qcow",
                                                "a.tar.zst",
+                                               "a.hdd",
+                                               "a.fvd",
+                                               "sdcard.img",
+                                               "sdcard.IMG.xz",
+                                               "a.raw",
+                                               "a.dd.gz",
                                                "a-s1.vmdk",
                                                "s001.vmdk"};
-        static const char *const others[] = {"a.log",
-                                             ".vma",
-                                             ".vma.zst",
-                                             "vma",
-                                             "a.vma.vmafs",
-                                             "a.zst",
-                                             "a.vma.notes",
-                                             "a-flat.vmdk",
-                                             "a-s001.vmdk",
-                                             "a-F012.VMDK",
-                                             "a.vma.zst.md5",
-                                             "a.vma.dat",
-                                             "",
-                                             "a-delta.vmdk",
-                                             "a.vma.br"};
+        static const char *const others[] = {
+            "a.log",        ".vma",        ".vma.zst",      "vma",
+            "a.vma.vmafs",  "a.zst",       "a.vma.notes",   "a-flat.vmdk",
+            "a-s001.vmdk",  "a-F012.VMDK", "a.vma.zst.md5", "a.vma.dat",
+            "a.img.md5",    "img",         ".dd",           "",
+            "a-delta.vmdk", "a.vma.br"};
 
         (void)state;
         for (size_t i = 0; i < sizeof archives / sizeof *archives; i++)
