@@ -37,6 +37,8 @@ enum {
 #define LZ4 WITHOUT("liblz4-dev") DECOMPRESS("lz4 -d")
 #endif
 #define LOOP        "mount -o ro,loop mounts it"
+#define VMSS        "the state of a machine of VMware"
+#define VMSS_DISKS  "its disks are in the .vmdk beside it"
 #define PBS         "a file of a Proxmox Backup Server's datastore"
 #define PBS_RESTORE "proxmox-backup-client restore gets back what it belongs to"
 
@@ -60,18 +62,41 @@ static const struct signature signatures[] = {
     {0, 4, "LZIP", {"compressed with lzip", DECOMPRESS("lzip -d")}},
     {0, 4, "LRZI", {"compressed with lrzip", DECOMPRESS("lrzip -d")}},
     {0, 2, "\x1f\x9d", {"compressed with compress", DECOMPRESS("gzip -d")}},
+    {0, 10, "\xff\x06\0\0sNaPpY", {"compressed with snappy", DECOMPRESS("snzip -d")}},
+    {0, 5, "BZ3v1", {"compressed with bzip3", DECOMPRESS("bzip3 -d")}},
     {0, 6, "7z\xbc\xaf\x27\x1c", {"a 7z archive", "7z x unpacks it"}},
     {0, 4, "PK\x03\x04", {"a zip archive", "unzip unpacks it"}},
+    {0, 4, "PK\x05\x06", {"a zip archive without files", "was it made completely?"}},
+    {0, 4, "PK\x07\x08", {"a part of a zip archive", "unzip unpacks all of it"}},
     {0, 6, "Rar!\x1a\x07", {"a rar archive", "unrar x unpacks it"}},
     {0, 6, "070701", {"a cpio archive", "cpio -id unpacks it"}},
+    {0, 6, "070702", {"a cpio archive", "cpio -id unpacks it"}},
     {0, 6, "070707", {"a cpio archive", "cpio -id unpacks it"}},
+    {0, 21, "!<arch>\ndebian-binary", {"a Debian package", "dpkg-deb -x unpacks it"}},
+    {0, 8, "!<arch>\n", {"an ar archive", "ar x unpacks it"}},
+    {0, 4, "\xed\xab\xee\xdb", {"an RPM package", "rpm2archive makes a tar of it"}},
+    {0, 4, "xar!", {"a xar archive", "xar -x unpacks it"}},
+    {0, 8, "\x0d\xa4\xf1\xdf\x75\x6c\x0f\x73", {"a pxar archive", "pxar extract unpacks it"}},
+    {0, 8, "\xef\xac\x88\xe5\x74\x64\x95\xd5", {"a pxar archive", "pxar extract unpacks it"}},
     {0, 8, "MSWIM\0\0\0", {"a WIM image", "wimlib-imagex unpacks it"}},
     {0, 7, "EVF\x09\x0d\x0a\xff", {"an EWF image", "ewfmount shows its disk"}},
     {0, 15, "partclone-image", {"an image of partclone", "partclone.restore restores it"}},
+    {0, 16, "PaRtImAgE-VoLuMe", {"an image of partimage", "partimage restores it"}},
+    {0, 8, "AFF10\r\n\0", {"an AFF image", "affuse shows its disk"}},
+    {0, 22, "Bochs Virtual HD Image", {"an image of Bochs", "qemu-img convert reads it"}},
+    {0, 23, "#!/bin/sh\n#V2.0 Format\n", {"a cloop image", "qemu-img convert -f cloop reads it"}},
+    {0, 4, "\xd0\xbe\xd2\xbe", {VMSS, VMSS_DISKS}},
+    {0, 4, "\xd1\xba\xd1\xba", {VMSS, VMSS_DISKS}},
+    {0, 4, "\xd2\xbe\xd2\xbe", {VMSS, VMSS_DISKS}},
+    {0, 4, "\xd3\xbe\xd3\xbe", {VMSS, VMSS_DISKS}},
     {3, 8, "-FVE-FS-", {"a disk encrypted with BitLocker", "cryptsetup open --readonly opens it"}},
     {0, 8, "Salted__", {"encrypted with openssl enc", "decrypt it first"}},
     {0, 21, "age-encryption.org/v1", {"encrypted with age", "age -d decrypts it"}},
     {0, 14, "-----BEGIN PGP", {"encrypted or signed with PGP", "gpg -d decrypts it"}},
+    {0, 3, "\x8c\x0d\x04", {"encrypted with PGP", "gpg -d decrypts it"}},
+    {0, 3, "\x84\x5e\x03", {"encrypted with PGP", "gpg -d decrypts it"}},
+    {0, 4, "\x85\x01\x0c\x03", {"encrypted with PGP", "gpg -d decrypts it"}},
+    {0, 4, "\x85\x02\x0c\x03", {"encrypted with PGP", "gpg -d decrypts it"}},
     {0, 6, "LUKS\xba\xbe", {"an encrypted disk (LUKS)", "cryptsetup open --readonly opens it"}},
     {0, 8, "\x42\xab\x38\x07\xbe\x83\x70\xa1", {PBS " (a blob or a chunk)", PBS_RESTORE}},
     {0, 8, "\x31\xb9\x58\x42\x6f\xb6\xa3\x7f", {PBS " (a blob or a chunk)", PBS_RESTORE}},
@@ -80,6 +105,10 @@ static const struct signature signatures[] = {
     {0, 8, "\x2f\x7f\x41\xed\x91\xfd\x0f\xcd", {PBS " (an index)", PBS_RESTORE}},
     {0, 8, "\x1c\x91\x4e\xa5\x19\xba\xb3\xcd", {PBS " (an index)", PBS_RESTORE}},
     {0, 8, "VMAFSIDX", {"an index of vmafs", "the archive that it is of can be mounted"}},
+};
+
+/* As they are, nothing is gained by showing them: a mount shows more. */
+static const struct signature discs[] = {
     {32769, 5, "CD001", {"a CD or DVD image (ISO 9660)", LOOP}},
     {32769, 5, "BEA01", {"a DVD image (UDF)", LOOP}},
 };
@@ -97,6 +126,21 @@ static const struct signature file_systems[] = {
     {512, 8, "LABELONE", {"a physical volume of LVM", "losetup -r shows it to LVM"}},
     {1024, 4, "\x10\x20\xf5\xf2", {"an F2FS file system", LOOP}},
     {1024, 4, "H+\0\4", {"an HFS+ file system", LOOP}},
+    {1024, 4, "\xe2\xe1\xf5\xe0", {"an EROFS file system", LOOP}},
+    {0, 4, "\x45\x3d\xcd\x28", {"a cramfs file system", LOOP}},
+    {3, 8, "ReFS\0\0\0\0", {"a ReFS file system", "Windows mounts it"}},
+    {32768, 4, "JFS1", {"a JFS file system", LOOP}},
+    {65588, 6, "ReIsEr", {"a ReiserFS file system", LOOP}},
+    {66908, 4, "\x19\x01\x54\x19", {"a UFS file system", LOOP}},
+    {4086, 10, "SWAPSPACE2", {"a swap area", "losetup -r shows it"}},
+    {4096,
+     4,
+     "\xfc\x4e\x2b\xa9",
+     {"a part of a Linux RAID", "mdadm --assemble --readonly shows it"}},
+    {4120,
+     16,
+     "\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef",
+     {"a bcachefs file system", LOOP}},
     {32, 4, "NXSB", {"an APFS container", "losetup -r shows it to apfs-fuse"}},
 };
 
@@ -106,6 +150,7 @@ static const struct kind boot = {"a boot sector", LOOP};
 static const struct kind lzma = {"compressed with LZMA alone", DECOMPRESS("xz -d")};
 static const struct kind ext = {"an ext2, ext3 or ext4 file system",
                                 "mount -o ro,loop,noload mounts it"};
+static const struct kind dmg = {"a disk image of macOS (DMG)", "qemu-img convert -f dmg reads it"};
 static const struct kind log_text = {"a log of vzdump", "the archive lies beside it"};
 static const struct kind xml = {"an XML text", "an OVF's disks are in the .vmdk beside it"};
 static const struct kind text = {"a text", "is it the notes or the log of an archive?"};
@@ -136,6 +181,8 @@ static const struct kind *find_wrapper(const struct probe *p)
         const struct kind *found =
             find_signature(p, signatures, sizeof signatures / sizeof *signatures);
 
+        if (!found && source_is_file(p->source))
+                found = find_signature(p, discs, sizeof discs / sizeof *discs);
         return !found && is_lzma(p) ? &lzma : found;
 }
 
@@ -173,6 +220,8 @@ static const struct kind *find_disk(const struct probe *p)
         const struct kind *found =
             find_signature(p, file_systems, sizeof file_systems / sizeof *file_systems);
 
+        if (!found)
+                found = find_signature(p, discs, sizeof discs / sizeof *discs);
         if (found)
                 return found;
         if (has_partitions(p))
@@ -180,6 +229,14 @@ static const struct kind *find_disk(const struct probe *p)
         if (is_ext(p))
                 return &ext;
         return is_boot(p) ? &boot : NULL;
+}
+
+/* It is known by its end alone, and begins with what it has compressed, or as a disk. */
+static bool is_dmg(struct probe *p)
+{
+        const uint8_t *tail = probe_tail(p);
+
+        return tail && memcmp(tail, "koly\0\0\0\4", 8) == 0;
 }
 
 static size_t text_len(const struct probe *p)
@@ -221,12 +278,14 @@ static bool is_zero(const struct probe *p)
 }
 
 /* NULL where nothing is known. What lies in a disk's boot sector comes after what a disk is in. */
-static const struct kind *find_kind(const struct probe *p)
+static const struct kind *find_kind(struct probe *p)
 {
         const struct kind *found = find_wrapper(p);
 
         if (!found)
                 found = find_disk(p);
+        if (!found && is_dmg(p))
+                found = &dmg;
         if (found)
                 return found;
         if (is_text(p))
@@ -238,7 +297,9 @@ enum foreign_what foreign_look(struct probe *p)
 {
         if (probe_more(p, HEAD_SIZE) < 0 || find_wrapper(p))
                 return FOREIGN_OTHER;
-        return find_disk(p) ? FOREIGN_DISK : FOREIGN_UNKNOWN;
+        if (find_disk(p))
+                return FOREIGN_DISK;
+        return is_dmg(p) ? FOREIGN_OTHER : FOREIGN_UNKNOWN;
 }
 
 int foreign_refuse(struct probe *p, struct error *err)

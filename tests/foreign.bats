@@ -73,6 +73,10 @@ make_foreign() {
 @test "a CD is named, with how to mount it" {
         make_foreign iso.img 32769 CD001
         is_foreign iso.img "a CD or DVD image (ISO 9660)" "mount -o ro,loop"
+        # No loop device decompresses.
+        mv iso.img disc.iso
+        xz -0 -k disc.iso
+        "$VMAFS" extract -O disc.iso.xz disk-disc.raw | cmp - disc.iso
 }
 
 @test "a disk that is named as an image of another format is named by what it is" {

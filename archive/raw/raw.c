@@ -70,7 +70,7 @@ static bool raw_probe(struct probe *p)
         static const char *const raws[] = {".img", ".raw", ".dd", NULL};
         static const char *const others[] = {".vma",  ".vmdk", ".qcow2", ".qcow", ".qed", ".vdi",
                                              ".vhdx", ".vhd",  ".hds",   ".hdd",  ".fvd", ".ova",
-                                             ".tar",  ".xva",  ".iso",   ".zip",  NULL};
+                                             ".tar",  ".xva",  ".zip",   NULL};
         size_t len = p->name ? stem_len(p->name) : 0;
 
         if (!p->name || is_named(p->name, len, others))

@@ -123,8 +123,7 @@ static void test_what_is_in_something(void **state)
         static const struct {
                 size_t at;
                 const char *magic;
-        } magics[] = {
-            {0, "PK\3\4"}, {0, "LUKS\xba\xbe"}, {32769, "CD001"}, {0, "7z\xbc\xaf\x27\x1c"}};
+        } magics[] = {{0, "PK\3\4"}, {0, "LUKS\xba\xbe"}, {0, "7z\xbc\xaf\x27\x1c"}};
 
         (void)state;
         for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
