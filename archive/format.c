@@ -25,6 +25,19 @@ const struct format *format_find(struct probe *p, bool image)
         return NULL;
 }
 
+const struct format *format_named(const char *name)
+{
+        static const char *const qemu[][2] = {{"vpc", "vhd"}, {"parallels", "hdd"}};
+
+        for (size_t i = 0; i < sizeof qemu / sizeof *qemu; i++)
+                if (strcmp(name, qemu[i][0]) == 0)
+                        name = qemu[i][1];
+        for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+                if (formats[i]->is_image && strcmp(formats[i]->name, name) == 0)
+                        return formats[i];
+        return NULL;
+}
+
 /* The format of SOURCE, by its beginning and its end, or the NAME of its file. */
 static int find_format(struct source *source, const char *name, const struct format **out,
                        struct error *err)

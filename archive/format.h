@@ -82,6 +82,7 @@ struct archive_origin {
         struct shared *shared;               /* outlives the archive */
         int64_t mtime;       /* when it was last written, seconds since 1970; 0 where unknown */
         struct source *file; /* the file, which others are watched with (source_watch), or NULL */
+        unsigned depth; /* of a chain that is being opened: images that were made on this one */
 };
 
 struct archive_info {
@@ -160,6 +161,9 @@ FORMATS(DECLARE_FORMAT)
 
 /* The format of P's source, only among images if IMAGE; NULL: unknown. */
 const struct format *format_find(struct probe *p, bool image);
+
+/* The format of images that is called NAME, here or by QEMU ("vpc"); NULL: unknown. */
+const struct format *format_named(const char *name);
 
 /*
  * Find the format of SOURCE and open it. The caller keeps SOURCE, which must outlive the archive.
