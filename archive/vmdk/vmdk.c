@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "archive/backing.h"
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
@@ -14,35 +15,48 @@
 #include "archive/error.h"
 #include "archive/source/source.h"
 
-static bool is_sesparse(const void *head, size_t len)
-{
-        return len >= 8 && load_le64(head) == 0xcafebabe;
-}
-
 static bool vmdk_probe(struct probe *p)
 {
         return probe_has(p, 0, "KDMV", 4) || probe_has(p, 0, "COWD", 4) ||
-               is_sesparse(p->head, p->len) || vmdk_is_descriptor((const char *)p->head, p->len);
+               vmdk_is_sesparse(p->head, p->len) ||
+               vmdk_is_descriptor((const char *)p->head, p->len);
 }
 
 /* ---- opening ---- */
 
+/* How long of NAME, from its last dash on, is what the descriptor's name does not have; or 0. */
+static size_t part_suffix(const char *name)
+{
+        static const char *const words[] = {"-delta", "-sesparse"};
+        const char *dash = strrchr(name, '-');
+        size_t digits;
+
+        if (!dash)
+                return 0;
+        digits = strncasecmp(dash, "-s", 2) == 0 ? strspn(dash + 2, "0123456789") : 0;
+        if (digits)
+                return digits + 2;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                if (strncasecmp(dash, words[i], strlen(words[i])) == 0)
+                        return strlen(words[i]);
+        return 0;
+}
+
 /*
  * A sparse file without a descriptor does not say what else belongs to its disk, nor whether the
- * disk has a parent: two-s001.vmdk is a part of two.vmdk.
+ * disk has a parent: two-s001.vmdk is a part of two.vmdk, and one-000001-delta.vmdk of
+ * one-000001.vmdk.
  */
 static int refuse_part(const char *name, struct error *err)
 {
         const char *dash = strrchr(name, '-');
-        size_t digits =
-            dash && strncasecmp(dash, "-s", 2) == 0 ? strspn(dash + 2, "0123456789") : 0;
+        size_t suffix = part_suffix(name);
 
-        if (digits)
+        if (suffix)
                 return error_set(err, ENOTSUP,
                                  "is one part of a disk: open the descriptor that names all of "
                                  "them, %.*s%.20s",
-                                 (int)min_u64(200, (uint64_t)(dash - name)), name,
-                                 dash + 2 + digits);
+                                 (int)min_u64(200, (uint64_t)(dash - name)), name, dash + suffix);
         return error_set(err, EIO,
                          "has no descriptor, without which nothing else in it can be believed; if "
                          "it is one part of a disk, open the text file that names it");
@@ -68,6 +82,15 @@ static int check_single(const struct vmdk_header *h, const struct vmdk_descripto
         return 0;
 }
 
+/* All but its parts is in D: what the disk is called, and what it was made on. */
+static int take_descriptor(struct vmdk *v, const struct vmdk_descriptor *d,
+                           const struct archive_origin *origin, struct error *err)
+{
+        memcpy(v->base.info.uuid, d->uuid, sizeof d->uuid);
+        memcpy(v->cid, d->cid, sizeof d->cid);
+        return d->overlay ? vmdk_open_parent(v, d, origin, err) : 0;
+}
+
 /* A sparse file, with its descriptor inside. */
 static int open_single(struct vmdk *v, const struct archive_origin *origin,
                        const unsigned char *head, struct error *err)
@@ -89,7 +112,38 @@ static int open_single(struct vmdk *v, const struct archive_origin *origin,
                 if (rc == 0)
                         rc = vmdk_add_sparse(v, source, &h, err);
         }
-        memcpy(v->base.info.uuid, d.uuid, sizeof d.uuid);
+        if (rc == 0)
+                rc = take_descriptor(v, &d, origin, err);
+        vmdk_descriptor_fini(&d);
+        return rc;
+}
+
+/* A file of COWD: ESX has a descriptor beside it, others have put one into its header. */
+static int open_cowd(struct vmdk *v, const struct archive_origin *origin, const unsigned char *head,
+                     struct error *err)
+{
+        struct source *source = v->base.source;
+        struct vmdk_descriptor d = {0};
+        struct vmdk_header h, text;
+        struct error why = {0};
+        int rc = vmdk_parse_cowd(head, &h, err);
+
+        if (rc < 0)
+                return rc;
+        text = (struct vmdk_header){.descriptor = h.fixed[0].at, .descriptor_len = h.fixed[0].len};
+        rc = vmdk_load_descriptor(source, &text, &d, &why);
+        if (rc == 0)
+                rc = check_single(&h, &d, err);
+        else if (rc == -ENODATA && vmdk_cowd_is_root(head) && !part_suffix(origin->name))
+                rc = 0;
+        else if (rc == -ENODATA)
+                rc = refuse_part(origin->name, err);
+        else /* what is there may speak of a parent */
+                rc = error_set(err, -rc, "%s", why.text);
+        if (rc == 0)
+                rc = vmdk_add_sparse(v, source, &h, err);
+        if (rc == 0)
+                rc = take_descriptor(v, &d, origin, err);
         vmdk_descriptor_fini(&d);
         return rc;
 }
@@ -102,8 +156,9 @@ static int open_text(struct vmdk *v, const struct archive_origin *origin, struct
 
         if (rc == 0)
                 rc = vmdk_add_files(v, origin, &d, err);
-        memcpy(v->base.info.uuid, d.uuid, sizeof d.uuid);
         v->base.many_files = true;
+        if (rc == 0)
+                rc = take_descriptor(v, &d, origin, err);
         vmdk_descriptor_fini(&d);
         return rc;
 }
@@ -130,6 +185,7 @@ static void vmdk_close(struct archive *a)
                 vmdk_marked_fini(&v->parts.items[i].verdict.marked);
         }
         array_free(&v->parts);
+        backing_close(v->parent);
         blockcache_leave(v->tables);
         blockcache_leave(v->grains);
         free(v);
@@ -141,14 +197,16 @@ static void cleanup_vmdk_fn(struct vmdk **v)
                 vmdk_close(&(*v)->base);
 }
 
-static int refuse_kind(const unsigned char *head, size_t len, struct error *err)
+/* By the first LEN bytes, HEAD. */
+static int open_file(struct vmdk *v, const struct archive_origin *origin, const unsigned char *head,
+                     size_t len, struct error *err)
 {
-        if (memcmp(head, "COWD", 4) != 0 && !is_sesparse(head, len))
-                return 0;
-        return error_set_at(err, ENOTSUP, 0,
-                            "is a sparse file of ESX (%s), which vmafs does not read; export the "
-                            "machine as OVF, or use qemu-img convert",
-                            head[0] == 'C' ? "COWD" : "SESparse");
+        if (memcmp(head, "KDMV", 4) == 0)
+                return open_single(v, origin, head, err);
+        if (memcmp(head, "COWD", 4) == 0)
+                return open_cowd(v, origin, head, err);
+        return vmdk_is_sesparse(head, len) ? refuse_part(origin->name, err)
+                                           : open_text(v, origin, err);
 }
 
 static int vmdk_open(struct source *source, const struct archive_origin *origin,
@@ -169,10 +227,7 @@ static int vmdk_open(struct source *source, const struct archive_origin *origin,
         n = source_fetch_some(source, head, sizeof head, 0, "the header", err);
         if (n < 0)
                 return (int)n;
-        rc = refuse_kind(head, (size_t)n, err);
-        if (rc == 0)
-                rc = memcmp(head, "KDMV", 4) == 0 ? open_single(v, origin, head, err)
-                                                  : open_text(v, origin, err);
+        rc = open_file(v, origin, head, (size_t)n, err);
         /* Machines run on all subformats but streamOptimized, which is for transport. */
         v->base.mutable_image = rc == 0 && !v->grains && !v->base.many_files;
         if (rc == 0)
@@ -189,5 +244,6 @@ const struct format vmdk_format = {
     .open = vmdk_open,
     .scan = vmdk_scan,
     .skip_scan = vmdk_skip_scan,
+    .check = vmdk_check,
     .close = vmdk_close,
 };

@@ -4,10 +4,13 @@
  *
  *   vmdk.c              probe, open
  *   vmdk_header.c       the sparse header
+ *   vmdk_esx.c          those of ESX's own sparse files
  *   vmdk_descriptor.c   the text that says what a disk consists of
  *   vmdk_parts.c        the parts of a disk
+ *   vmdk_chain.c        the parent of a snapshot or a linked clone
  *   vmdk_volume.c       the disk: what begins at a byte of it, and reading it
- *   vmdk_lookup.c       from a byte of a sparse part to its grain
+ *   vmdk_lookup.c       from a byte of a sparse part to its grain, by
+ *   vmdk_entry.c        what the entries of its tables say
  *   vmdk_grain.c        inflating a grain
  *   vmdk_scan.c         which tables of a part can be trusted (vmdk_scan.h)
  *
@@ -27,40 +30,60 @@
 #include <stdatomic.h>
 
 #include "archive/array.h"
+#include "archive/bytes.h"
 #include "archive/format.h"
 #include "archive/vmdk/vmdk_claims.h"
 #include "archive/vmdk/vmdk_marked.h"
 #include "archive/volume.h"
 
+struct backing;
 struct cache_owner;
 
 enum {
         VMDK_SECTOR = 512,
         VMDK_GRAIN_MIN = 4096,
         VMDK_GRAIN_MAX = 1 << 20,
-        VMDK_TABLE_MAX = 512,   /* entries of a grain table */
+        VMDK_TABLE_MAX = 4096,  /* entries of a grain table */
         VMDK_MARKER = 12,       /* bytes before a compressed grain */
-        VMDK_ENTRY = 4,         /* bytes of one, in tables and directories */
+        VMDK_ENTRY = 4,         /* bytes of one, in tables and directories … */
+        VMDK_ENTRY_MAX = 8,     /* … and of one of SESparse */
         VMDK_BLOCK_SIZE = 4096, /* a grain that was cut off keeps its whole blocks */
         VMDK_PARTS_MAX = 1000,
+        VMDK_CID = 16, /* bytes of a CID as text, with its NUL */
 };
 
 #define VMDK_SIZE_MAX (UINT64_C(1) << 50) /* bytes of a disk */
+#define VMDK_FILE_MAX (UINT64_C(1) << 42) /* … and of a file that its tables can name */
 #define VMDK_AT_END   UINT64_MAX          /* a directory that the footer names */
+#define VMDK_NOWHERE  UINT64_MAX          /* a byte that no file has */
 
 /* A key of the caches: the number of a part, and a place in it, below 2^34. */
 #define VMDK_KEY(part, place) ((uint64_t)(part) << 34 | (place))
+
+enum { VMDK_FIXED_MAX = 5 };
+
+/* Bytes of a file in which no table and no grain lies; len 0: none. */
+struct vmdk_fixed {
+        uint64_t at, len;
+};
 
 /* Everything in bytes, but for table. */
 struct vmdk_header {
         uint64_t capacity;
         uint32_t grain;
-        uint32_t table;                      /* entries of a grain table */
+        uint32_t table;                      /* entries of a grain table … */
+        uint32_t entry;                      /* … of so many bytes */
         uint64_t gd, rgd;                    /* directories: 0 where there is none, VMDK_AT_END */
         uint64_t overhead;                   /* of what is before the grains */
         uint64_t descriptor, descriptor_len; /* 0 where it has none of its own */
         bool compressed, markers;
         bool zeroed; /* a table's entry 1 is a grain of zeros */
+
+        bool sesparse;           /* entries have a type; see vmdk_entry.c … */
+        uint64_t tables, grains; /* … and count from here */
+        uint64_t used;           /* COWD: where what is in use ends, or 0 */
+        struct vmdk_fixed
+            fixed[VMDK_FIXED_MAX]; /* apart from the first sector and the descriptor */
 };
 
 enum vmdk_kind { VMDK_SPARSE, VMDK_FLAT, VMDK_ZERO };
@@ -94,6 +117,8 @@ struct vmdk {
         struct shared *shared;
         struct cache_owner *grains; /* decoded; NULL where nothing is compressed */
         struct cache_owner *tables; /* pieces of them; NULL where no part is sparse */
+        char cid[VMDK_CID];         /* as the descriptor has it; "" where there is none */
+        struct backing *parent;     /* has what no part has; NULL: zeros are there */
 };
 
 /* What a byte of a sparse part is. */
@@ -117,10 +142,12 @@ struct vmdk_extent {
 };
 
 struct vmdk_descriptor {
-        char parent[16];  /* its CID; "" where the descriptor does not say */
-        char uuid[37];    /* "" where the descriptor has none */
-        char hint[200];   /* the parent's file name */
-        char unknown[32]; /* the first type of extent that is not known; "" where all are */
+        char cid[VMDK_CID]; /* what a child calls it by; "" where the descriptor does not say … */
+        char parent[VMDK_CID]; /* … and the parent's */
+        char uuid[37];         /* "" where the descriptor has none */
+        char hint[1024];       /* the parent's file name */
+        bool overlay;          /* it has a parent */
+        char unknown[32];      /* the first type of extent that is not known; "" where all are */
         ARRAY(struct vmdk_extent) extents;
 };
 
@@ -131,6 +158,19 @@ struct vmdk_descriptor {
 int vmdk_parse_header(const unsigned char sector[VMDK_SECTOR], struct vmdk_header *h,
                       struct error *err);
 
+/* The same for those of ESX. The second one also reads what SOURCE has at other places. */
+int vmdk_parse_cowd(const unsigned char sector[VMDK_SECTOR], struct vmdk_header *h,
+                    struct error *err);
+bool vmdk_is_sesparse(const void *head, size_t len);
+int vmdk_read_sesparse(struct source *source, const unsigned char sector[VMDK_SECTOR],
+                       struct vmdk_header *h, struct error *err);
+
+/* Does a COWD header, which need not say whether the disk has a parent, say that it has none? */
+bool vmdk_cowd_is_root(const unsigned char sector[VMDK_SECTOR]);
+
+/* The header of the sparse file SOURCE, of any of these kinds. */
+int vmdk_read_header(struct source *source, struct vmdk_header *h, struct error *err);
+
 /*
  * Do the LEN bytes at TEXT begin as a descriptor does? "# Disk DescriptorFile" is spelled in
  * several ways, and empty lines or other comments may come before it.
@@ -138,8 +178,8 @@ int vmdk_parse_header(const unsigned char sector[VMDK_SECTOR], struct vmdk_heade
 bool vmdk_is_descriptor(const char *text, size_t len);
 
 /*
- * The descriptor that the file SOURCE is. vmdk_descriptor_fini in any case. -ENOTSUP for an overlay
- * and for parts of kinds that vmafs does not read, -EIO where it is damaged or contradicts itself.
+ * The descriptor that the file SOURCE is. vmdk_descriptor_fini in any case. -ENOTSUP
+ * for parts of kinds that vmafs does not read, -EIO where it is damaged or contradicts itself.
  */
 int vmdk_read_descriptor(struct source *source, struct vmdk_descriptor *d, struct error *err);
 
@@ -156,7 +196,25 @@ void vmdk_descriptor_fini(struct vmdk_descriptor *d);
 uint64_t vmdk_table_count(const struct vmdk_part *p);
 uint64_t vmdk_table_span(const struct vmdk_part *p);
 
-/* The byte of the file that ENTRY of a table of P names; 0 where it names a grain of zeros. */
+static inline uint64_t vmdk_table_bytes(const struct vmdk_part *p)
+{
+        return (uint64_t)p->h.table * p->h.entry;
+}
+
+/* An entry of a table or directory of P, as it is. */
+static inline uint64_t vmdk_load(const struct vmdk_part *p, const unsigned char *entry)
+{
+        return p->h.entry == VMDK_ENTRY ? load_le32(entry) : load_le64(entry);
+}
+
+/* The byte of the file at which the table begins that ENTRY of a directory of P names, which is
+ * not 0; VMDK_NOWHERE: it cannot be. */
+uint64_t vmdk_table_at(const struct vmdk_part *p, const unsigned char *entry);
+
+/*
+ * The byte of the file that ENTRY of a table of P names; 0 where it names a grain of zeros or none,
+ * VMDK_NOWHERE where it cannot be.
+ */
 uint64_t vmdk_entry(const struct vmdk_part *p, const unsigned char *entry);
 /* Can a grain of P begin at byte OFFSET of its file? */
 bool vmdk_is_inside(const struct vmdk_part *p, uint64_t offset);
@@ -187,6 +245,18 @@ int vmdk_find(struct vmdk *v, size_t i, uint64_t pos, uint64_t len, bool count,
 
 /* LEN bytes at POS of part I, all in the compressed grain whose marker is at byte OFFSET. */
 int vmdk_inflate(struct vmdk *v, size_t i, uint64_t offset, uint64_t pos, void *buf, size_t len);
+
+/* ---- vmdk_chain.c ---- */
+
+/*
+ * Open the parent of V, of which D says that it has one, as far as ORIGIN allows: 0; -EPERM where
+ * it does not, -EIO for one that is not what V was made on, and as backing_open.
+ */
+int vmdk_open_parent(struct vmdk *v, const struct vmdk_descriptor *d,
+                     const struct archive_origin *origin, struct error *err);
+
+/* Have the files of A, and those of its parents, changed? As struct format's check. */
+int vmdk_check(struct archive *a);
 
 extern const struct volume_ops vmdk_volume_ops;
 

@@ -84,7 +84,9 @@ static char *unquote(char *value)
 
 static void take_value(struct vmdk_descriptor *d, const char *key, const char *value)
 {
-        if (strcasecmp(key, "parentCID") == 0)
+        if (strcasecmp(key, "CID") == 0)
+                snprintf(d->cid, sizeof d->cid, "%s", value);
+        else if (strcasecmp(key, "parentCID") == 0)
                 snprintf(d->parent, sizeof d->parent, "%s", value);
         else if (strcasecmp(key, "parentFileNameHint") == 0)
                 snprintf(d->hint, sizeof d->hint, "%s", value);
@@ -98,10 +100,8 @@ static bool find_kind(const char *word, enum vmdk_kind *out)
                 const char *word;
                 enum vmdk_kind kind;
         } kinds[] = {
-            {"SPARSE", VMDK_SPARSE},
-            {"FLAT", VMDK_FLAT},
-            {"VMFS", VMDK_FLAT},
-            {"ZERO", VMDK_ZERO},
+            {"SPARSE", VMDK_SPARSE}, {"VMFSSPARSE", VMDK_SPARSE}, {"SESPARSE", VMDK_SPARSE},
+            {"FLAT", VMDK_FLAT},     {"VMFS", VMDK_FLAT},         {"ZERO", VMDK_ZERO},
         };
 
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -266,11 +266,6 @@ static size_t count_parts(const struct vmdk_descriptor *d, enum vmdk_kind kind)
 
 static int check_kinds(const struct vmdk_descriptor *d, struct error *err)
 {
-        if (strcasecmp(d->unknown, "VMFSSPARSE") == 0 || strcasecmp(d->unknown, "SESPARSE") == 0)
-                return error_set(err, ENOTSUP,
-                                 "consists of %s parts (ESX's own sparse files), which vmafs does "
-                                 "not read; qemu-img convert does",
-                                 d->unknown);
         if (d->unknown[0])
                 return error_set(err, ENOTSUP, "has parts of type %s, which vmafs does not read",
                                  d->unknown);
@@ -302,17 +297,11 @@ static int check_files(const struct vmdk_descriptor *d, struct error *err)
         return 0;
 }
 
-static int check(const struct vmdk_descriptor *d, struct error *err)
+static int check(struct vmdk_descriptor *d, struct error *err)
 {
-        int rc = 0;
+        int rc = check_kinds(d, err);
 
-        if (is_overlay(d))
-                return error_set(err, ENOTSUP,
-                                 "holds only what differs from another image%s%s: it is a snapshot "
-                                 "or a linked clone, which vmafs does not read; qemu-img convert "
-                                 "does",
-                                 d->hint[0] ? ", " : "", d->hint);
-        rc = check_kinds(d, err);
+        d->overlay = is_overlay(d);
         if (rc == 0 && d->extents.count == 0)
                 rc = error_set(err, EIO, "has a VMDK descriptor that names no part of a disk");
         /* What a sparse part does not hold is zeros only where no parent holds it. */

@@ -5,6 +5,7 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/source/source.h"
 #include "archive/vmdk/vmdk.h"
 
 enum {
@@ -30,6 +31,7 @@ enum {
         COMPRESSION_NONE = 0,
         COMPRESSION_DEFLATE = 1,
 
+        TABLE_MAX = 512,
         TABLES_MAX = 1 << 25, /* 1 PiB of the usual ones */
 };
 
@@ -71,10 +73,10 @@ static int check_sizes(const unsigned char *sector, struct error *err)
                                     "has grains of %" PRIu64
                                     " sectors; vmafs reads powers of 2 from 8 to 2048",
                                     grain);
-        if (table < 1 || table > VMDK_TABLE_MAX)
+        if (table < 1 || table > TABLE_MAX)
                 return error_set_at(err, ENOTSUP, AT_TABLE,
                                     "has grain tables of %u entries; vmafs reads up to %d", table,
-                                    VMDK_TABLE_MAX);
+                                    TABLE_MAX);
         tables = capacity / (table * grain) + (capacity % (table * grain) != 0);
         if (tables > TABLES_MAX)
                 return error_set_at(err, EFBIG, AT_CAPACITY,
@@ -109,6 +111,7 @@ int vmdk_parse_header(const unsigned char sector[VMDK_SECTOR], struct vmdk_heade
             .capacity = load_le64(sector + AT_CAPACITY) * VMDK_SECTOR,
             .grain = (uint32_t)load_le64(sector + AT_GRAIN) * VMDK_SECTOR,
             .table = load_le32(sector + AT_TABLE),
+            .entry = VMDK_ENTRY,
             .gd = to_bytes(load_le64(sector + AT_GD)),
             .rgd = flags & FLAG_REDUNDANT ? to_bytes(load_le64(sector + AT_RGD)) : 0,
             .overhead = to_bytes(load_le64(sector + AT_OVERHEAD)),
@@ -123,4 +126,18 @@ int vmdk_parse_header(const unsigned char sector[VMDK_SECTOR], struct vmdk_heade
                                     "has compressed grains without markers, which vmafs does not "
                                     "read");
         return 0;
+}
+
+int vmdk_read_header(struct source *source, struct vmdk_header *h, struct error *err)
+{
+        unsigned char sector[VMDK_SECTOR];
+        int rc = source_fetch(source, sector, sizeof sector, 0, "the VMDK header", err);
+
+        if (rc < 0)
+                return rc;
+        if (memcmp(sector, "COWD", 4) == 0)
+                return vmdk_parse_cowd(sector, h, err);
+        if (vmdk_is_sesparse(sector, sizeof sector))
+                return vmdk_read_sesparse(source, sector, h, err);
+        return vmdk_parse_header(sector, h, err);
 }

@@ -32,17 +32,6 @@ uint64_t vmdk_table_count(const struct vmdk_part *p)
         return p->len / span + (p->len % span != 0);
 }
 
-/* A number from the file, in sectors, as bytes. */
-static uint64_t to_bytes(const unsigned char *entry)
-{
-        return (uint64_t)load_le32(entry) * VMDK_SECTOR;
-}
-
-uint64_t vmdk_entry(const struct vmdk_part *p, const unsigned char *entry)
-{
-        return p->h.zeroed && load_le32(entry) == 1 ? 0 : to_bytes(entry);
-}
-
 bool vmdk_is_inside(const struct vmdk_part *p, uint64_t offset)
 {
         uint64_t len = p->h.compressed ? VMDK_MARKER + 1 : 1;
@@ -126,7 +115,7 @@ static int load_from(const struct look *l, uint64_t size, uint64_t at, uint64_t 
                 return rc;
         }
         e->list = (const unsigned char *)block_data(e->block) + within;
-        e->count = min_u64(count, (len - within) / VMDK_ENTRY);
+        e->count = min_u64(count, (len - within) / l->p->h.entry);
         return 0;
 }
 
@@ -163,22 +152,22 @@ static bool belongs_to_it(const struct vmdk_part *p, uint64_t at, uint64_t len)
 static int find_table(const struct look *l, unsigned k, uint64_t number, struct table_at *out)
 {
         const struct vmdk_part *p = l->p;
-        uint64_t len = (uint64_t)p->h.table * VMDK_ENTRY;
+        uint64_t len = vmdk_table_bytes(p), at;
         struct entries e;
         int rc;
 
-        *out = (struct table_at){TABLE_BAD, p->verdict.directory[k] + number * VMDK_ENTRY, 0};
+        *out = (struct table_at){TABLE_BAD, p->verdict.directory[k] + number * p->h.entry, 0};
         rc = load_entries(l, out->at, vmdk_table_count(p) - number, &e);
         if (rc < 0)
                 return is_unreadable(rc) ? 0 : rc;
-        while (out->none < e.count && load_le32(e.list + out->none * VMDK_ENTRY) == 0)
+        while (out->none < e.count && vmdk_load(p, e.list + out->none * p->h.entry) == 0)
                 out->none++;
+        at = vmdk_table_at(p, e.list);
         if (out->none) {
                 out->what = TABLE_NONE;
-        } else if (range_within(to_bytes(e.list), len, p->verdict.end) &&
-                   belongs_to_it(p, to_bytes(e.list), len)) {
+        } else if (range_within(at, len, p->verdict.end) && belongs_to_it(p, at, len)) {
                 out->what = TABLE_THERE;
-                out->at = to_bytes(e.list);
+                out->at = at;
         }
         release(l, &e);
         return 0;
@@ -210,7 +199,7 @@ static bool is_won(const struct vmdk_part *p, unsigned k, const unsigned char *e
  */
 static uint64_t choose(const struct vmdk_part *p, const unsigned char *a, const unsigned char *b)
 {
-        bool agreed = a && b && load_le32(a) == load_le32(b);
+        bool agreed = a && b && vmdk_load(p, a) == vmdk_load(p, b);
         bool won_a = a && is_won(p, 0, a, agreed);
         bool won_b = b && is_won(p, 1, b, agreed);
 
@@ -228,7 +217,7 @@ static struct grain look_at(const struct vmdk_part *p, const unsigned char *a,
         struct grain g = {.state = VMDK_HOLE, .have = len};
 
         if (!first && !copy) {
-                if ((a && load_le32(a)) || (b && load_le32(b)))
+                if ((a && vmdk_load(p, a)) || (b && vmdk_load(p, b)))
                         g.state = VMDK_ZEROED;
                 return g;
         }
@@ -284,9 +273,10 @@ struct pair {
         uint64_t count; /* entries that each of them has */
 };
 
-static const unsigned char *entry_of(const struct pair *pair, unsigned k, uint64_t n)
+static const unsigned char *entry_of(const struct vmdk_part *p, const struct pair *pair, unsigned k,
+                                     uint64_t n)
 {
-        return pair->e[k].block ? pair->e[k].list + n * VMDK_ENTRY : NULL;
+        return pair->e[k].block ? pair->e[k].list + n * p->h.entry : NULL;
 }
 
 /* The piece of up to LEN bytes by the entries of PAIR, the first of which is for POS. */
@@ -297,7 +287,7 @@ static void find_in_entries(const struct vmdk_part *p, const struct pair *pair, 
 
         for (uint64_t n = 0; n < pair->count && start < end; n++, start += grain) {
                 uint64_t size = min_u64(grain, p->len - start);
-                struct grain g = look_at(p, entry_of(pair, 0, n), entry_of(pair, 1, n), size);
+                struct grain g = look_at(p, entry_of(p, pair, 0, n), entry_of(p, pair, 1, n), size);
 
                 if (n == 0 && !begin(p, &g, pos - start, size, out))
                         break;
@@ -322,7 +312,7 @@ static int load_pair(const struct look *l, const struct table_at *t, uint64_t po
         for (unsigned k = 0; k < 2 && rc == 0; k++) {
                 if (t[k].what != TABLE_THERE)
                         continue;
-                rc = load_entries(l, t[k].at + n * VMDK_ENTRY, pair->count, &pair->e[k]);
+                rc = load_entries(l, t[k].at + n * l->p->h.entry, pair->count, &pair->e[k]);
                 if (rc == 0)
                         pair->count = min_u64(pair->count, pair->e[k].count);
                 if (is_unreadable(rc))

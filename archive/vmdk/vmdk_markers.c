@@ -184,7 +184,7 @@ static void follow_table(struct vmdk_scan *s, struct trail *t, const unsigned ch
 
                 if (start >= s->part->len)
                         return;
-                offset = vmdk_entry(s->part, table + (size_t)i * VMDK_ENTRY);
+                offset = vmdk_entry(s->part, table + (size_t)i * s->part->h.entry);
                 if (offset == 0)
                         t->hole = true;
                 if (offset == 0 || !vmdk_is_inside(s->part, offset))
@@ -217,7 +217,7 @@ static int follow_tables(struct vmdk_scan *s, struct trail *t, bool *bad)
                 if (what == VMDK_TABLE_NONE) {
                         t->hole = true;
                 } else if (what == VMDK_TABLE_THERE && !s->dir[0].partly) {
-                        bytes += (uint64_t)s->part->h.table * VMDK_ENTRY;
+                        bytes += vmdk_table_bytes(s->part);
                         follow_table(s, t, s->dir[0].table, i * vmdk_table_span(s->part));
                         *bad = !have_room(s, t, bytes);
                 } else {

@@ -61,18 +61,17 @@ static bool agrees(const struct vmdk_header *h, uint64_t len)
 
 static int open_sparse_file(struct vmdk *v, struct vmdk_part *p, struct error *err)
 {
-        unsigned char sector[VMDK_SECTOR];
         struct vmdk_descriptor d = {0};
-        int rc = source_fetch(p->source, sector, sizeof sector, 0, "the VMDK header", err);
+        int rc = vmdk_read_header(p->source, &p->h, err);
 
-        if (rc == 0)
-                rc = vmdk_parse_header(sector, &p->h, err);
         if (rc == 0 && !agrees(&p->h, p->len))
                 rc = error_set(err, EIO, "is %s than its descriptor says",
                                p->h.capacity < p->len ? "smaller" : "larger");
         if (rc == 0 && p->h.descriptor && p->h.descriptor_len) {
                 rc = vmdk_load_descriptor(p->source, &p->h, &d, err);
                 rc = rc == -ENODATA ? 0 : rc;
+                if (d.overlay)
+                        rc = error_set(err, EIO, "has a descriptor of its own that has a parent");
                 vmdk_descriptor_fini(&d);
         }
         return rc < 0 ? rc : open_sparse(v, p, err);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "archive/backing.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
@@ -211,9 +212,11 @@ int vmdk_scan(struct archive *a, const struct archive_sink *sink, struct error *
         s->v = v;
         s->sink = sink;
         s->err = err ? err : &ignored;
+        if (v->parent)
+                rc = backing_scan(v->parent, sink, s->err);
         for (size_t i = 0; i < v->parts.count && rc == 0; i++)
                 rc = scan_part(s, &v->parts.items[i]);
-        if (rc == 0 && is_exact(v))
+        if (rc == 0 && !v->parent && is_exact(v))
                 rc = sink->totals(sink->ctx, 0, s->stored, s->lost);
         return rc < 0 ? rc : sink->progress(sink->ctx, s->done);
 }
@@ -239,4 +242,6 @@ void vmdk_skip_scan(struct archive *a)
 
         for (size_t i = 0; i < v->parts.count; i++)
                 trust(&v->parts.items[i]);
+        if (v->parent)
+                backing_skip_scan(v->parent);
 }

@@ -28,8 +28,8 @@ enum {
 struct vmdk_directory {
         uint64_t first; /* entry of the directory from which on chunk has some … */
         uint64_t n;     /* … so many */
-        unsigned char chunk[VMDK_CHUNK * VMDK_ENTRY];
-        unsigned char table[VMDK_TABLE_MAX * VMDK_ENTRY];
+        unsigned char chunk[VMDK_CHUNK * VMDK_ENTRY_MAX];
+        unsigned char table[VMDK_TABLE_MAX * VMDK_ENTRY_MAX];
         bool partly; /* some of table could not be read, and is zeros */
 };
 

@@ -8,6 +8,7 @@
  *   4. data that nobody claims belong to an entry that was turned into "zeros"
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "archive/bytes.h"
@@ -19,6 +20,9 @@ enum { PROGRESS = 64 };
 
 /* Bytes without an owner that are examined: a sound file has almost none. */
 #define UNNAMED_MAX (UINT64_C(16) << 30)
+
+/* Places for grains in a file, of two bits each: 128 MiB. */
+#define GRAINS_MAX (UINT64_C(1) << 29)
 
 /* What was found apart from claims. */
 struct findings {
@@ -48,13 +52,13 @@ static int claim_directory(struct vmdk_scan *s, unsigned number, struct findings
 {
         enum vmdk_claimant who = number ? CLAIM_COPY_TABLES : CLAIM_TABLES;
         uint64_t count = vmdk_table_count(s->part), at;
-        int rc = claim(s, who, s->verdict->directory[number], count * VMDK_ENTRY);
+        int rc = claim(s, who, s->verdict->directory[number], count * s->part->h.entry);
 
         for (uint64_t i = 0; i < count && rc == 0; i++) {
                 enum vmdk_table what = vmdk_find_table(s, number, i, &at);
 
                 if (what == VMDK_TABLE_THERE)
-                        rc = claim(s, who, at, (uint64_t)s->part->h.table * VMDK_ENTRY);
+                        rc = claim(s, who, at, vmdk_table_bytes(s->part));
                 f->bad[number] += what == VMDK_TABLE_BAD;
                 if (rc == 0 && i % VMDK_CHUNK == 0)
                         rc = vmdk_tell_progress(s, 0);
@@ -70,6 +74,10 @@ static int claim_tables(struct vmdk_scan *s, struct findings *f)
         if (rc == 0 && h->descriptor &&
             range_within(h->descriptor, h->descriptor_len, s->verdict->end))
                 rc = claim(s, CLAIM_FIXED, h->descriptor, h->descriptor_len);
+        for (unsigned i = 0; i < VMDK_FIXED_MAX && rc == 0; i++)
+                if (h->fixed[i].len &&
+                    range_within(h->fixed[i].at, h->fixed[i].len, s->verdict->end))
+                        rc = claim(s, CLAIM_FIXED, h->fixed[i].at, h->fixed[i].len);
         for (unsigned k = 0; k < 2 && rc == 0; k++)
                 if (s->verdict->directory[k])
                         rc = claim_directory(s, k, f);
@@ -103,13 +111,13 @@ static int claim_entries(struct vmdk_scan *s, const unsigned char *a, const unsi
 
         for (uint32_t i = 0; i < h->table && rc == 0; i++) {
                 uint64_t start = from + (uint64_t)i * h->grain;
-                const unsigned char *x = a ? a + (size_t)i * VMDK_ENTRY : NULL;
-                const unsigned char *y = b ? b + (size_t)i * VMDK_ENTRY : NULL;
-                bool agreed = x && y && load_le32(x) == load_le32(y);
+                const unsigned char *x = a ? a + (size_t)i * h->entry : NULL;
+                const unsigned char *y = b ? b + (size_t)i * h->entry : NULL;
+                bool agreed = x && y && vmdk_load(s->part, x) == vmdk_load(s->part, y);
 
                 if (start >= s->part->len)
                         break;
-                f->zeroed += h->zeroed && load_le32(x ? x : y) == 1;
+                f->zeroed += h->zeroed && vmdk_load(s->part, x ? x : y) == 1;
                 if (x)
                         rc = claim_grain(s, 0, agreed, x, f);
                 if (rc == 0 && y && !agreed)
@@ -125,7 +133,7 @@ static int claim_entries(struct vmdk_scan *s, const unsigned char *a, const unsi
 static bool load_pair(struct vmdk_scan *s, uint64_t i, const unsigned char *table[2], uint64_t *at)
 {
         enum vmdk_table what[2] = {VMDK_TABLE_NONE, VMDK_TABLE_NONE};
-        size_t len = (size_t)s->part->h.table * VMDK_ENTRY;
+        size_t len = (size_t)vmdk_table_bytes(s->part);
         bool partly = false;
 
         for (unsigned k = 0; k < 2; k++) {
@@ -254,13 +262,26 @@ static int judge_tail(struct vmdk_scan *s, uint64_t at, bool data)
 }
 
 /*
+ * The sector up to which there is no data without an owner. A grain that a guest has unmapped stays
+ * in a file of SESparse, and what a file of COWD has after what it says to use may be anything.
+ */
+static uint64_t search_end(const struct vmdk_scan *s)
+{
+        const struct vmdk_header *h = &s->part->h;
+
+        if (h->sesparse)
+                return 0;
+        return sectors(h->used ? min_u64(h->used, s->verdict->end) : s->verdict->end);
+}
+
+/*
  * An entry that damage has turned into zeros leaves data without an owner. So does an entry that a
  * program has changed to "a grain of zeros": as many grains of data are allowed for.
  */
 static int find_orphans(struct vmdk_scan *s, const struct findings *f)
 {
         cleanup_free unsigned char *buffer = malloc(s->part->h.grain);
-        uint64_t at = s->part->h.overhead / VMDK_SECTOR, end = sectors(s->verdict->end);
+        uint64_t at = s->part->h.overhead / VMDK_SECTOR, end = search_end(s);
         uint64_t grains = 0, first = 0, tail = 0, left = UNNAMED_MAX;
         struct vmdk_claims_walk w = {0};
         int rc = 0;
@@ -275,8 +296,11 @@ static int find_orphans(struct vmdk_scan *s, const struct findings *f)
 
                 rc = count_data(s, &gap, buffer, max_u64(f->zeroed, before) + 1, &left, &grains,
                                 &first);
-                tail = gap.end == end ? s->verdict->end - gap.start * VMDK_SECTOR : 0;
-                if (rc == 0 && tail % s->part->h.grain)
+                tail = gap.end == sectors(s->verdict->end)
+                           ? s->verdict->end - gap.start * VMDK_SECTOR
+                           : 0;
+                /* ESX makes a file longer before it uses that. */
+                if (rc == 0 && !s->part->h.used && tail % s->part->h.grain)
                         rc = judge_tail(s, gap.start * VMDK_SECTOR, grains > before);
         }
         s->verdict->holes_lost = grains > f->zeroed;
@@ -350,6 +374,12 @@ int vmdk_survey(struct vmdk_scan *s)
 {
         int rc;
 
+        if (s->verdict->end / s->part->h.grain > GRAINS_MAX) {
+                snprintf(
+                    s->v->base.info.note, sizeof s->v->base.info.note,
+                    "its file is too large for vmafs to look for grains that are in use twice");
+                return 0;
+        }
         vmdk_claims_start(&s->verdict->claims, s->part->h.grain / VMDK_SECTOR,
                           sectors(s->verdict->end));
         rc = survey(s);

@@ -6,13 +6,10 @@
 #include "archive/source/source.h"
 #include "archive/vmdk/vmdk_scan.h"
 
-/* Entries can name what is below 2 TiB, and directories are stored next to tables. */
-#define FILE_MAX (UINT64_C(1) << 42)
-
 bool vmdk_directory_fits(const struct vmdk_part *p, uint64_t at)
 {
-        return at >= VMDK_SECTOR && range_within(at, vmdk_table_count(p) * VMDK_ENTRY,
-                                                 min_u64(p->verdict.end, FILE_MAX));
+        return at >= VMDK_SECTOR && range_within(at, vmdk_table_count(p) * p->h.entry,
+                                                 min_u64(p->verdict.end, VMDK_FILE_MAX));
 }
 
 void vmdk_use_directories(struct vmdk_scan *s, uint64_t at, uint64_t copy)
@@ -20,12 +17,6 @@ void vmdk_use_directories(struct vmdk_scan *s, uint64_t at, uint64_t copy)
         s->verdict->directory[0] = at;
         s->verdict->directory[1] = copy;
         s->dir[0].n = s->dir[1].n = 0;
-}
-
-/* A number from the file, in sectors, as bytes. */
-static uint64_t to_bytes(const unsigned char *entry)
-{
-        return (uint64_t)load_le32(entry) * VMDK_SECTOR;
 }
 
 /*
@@ -55,31 +46,34 @@ static const unsigned char *directory_entry(struct vmdk_scan *s, unsigned number
         struct vmdk_directory *d = &s->dir[number];
         uint64_t first = i / VMDK_CHUNK * VMDK_CHUNK;
         uint64_t n = min_u64(VMDK_CHUNK, vmdk_table_count(s->part) - first);
-        size_t bytes = (size_t)n * VMDK_ENTRY;
+        size_t bytes = (size_t)n * s->part->h.entry;
 
         if (d->n && d->first == first)
-                return d->chunk + (i - first) * VMDK_ENTRY;
-        read_sectors(s, d->chunk, bytes, s->verdict->directory[number] + first * VMDK_ENTRY, 0xff);
+                return d->chunk + (i - first) * s->part->h.entry;
+        read_sectors(s, d->chunk, bytes, s->verdict->directory[number] + first * s->part->h.entry,
+                     0xff);
         d->first = first;
         d->n = n;
-        return d->chunk + (i - first) * VMDK_ENTRY;
+        return d->chunk + (i - first) * s->part->h.entry;
 }
 
 enum vmdk_table vmdk_find_table(struct vmdk_scan *s, unsigned number, uint64_t i, uint64_t *at)
 {
         const unsigned char *entry = directory_entry(s, number, i);
-        size_t len = (size_t)s->part->h.table * VMDK_ENTRY;
+        size_t len = (size_t)vmdk_table_bytes(s->part);
 
-        *at = s->verdict->directory[number] + i * VMDK_ENTRY;
-        if (load_le32(entry) == 0)
+        *at = s->verdict->directory[number] + i * s->part->h.entry;
+        if (vmdk_load(s->part, entry) == 0)
                 return VMDK_TABLE_NONE;
-        *at = to_bytes(entry);
-        return range_within(*at, len, s->verdict->end) ? VMDK_TABLE_THERE : VMDK_TABLE_BAD;
+        if (!range_within(vmdk_table_at(s->part, entry), len, s->verdict->end))
+                return VMDK_TABLE_BAD;
+        *at = vmdk_table_at(s->part, entry);
+        return VMDK_TABLE_THERE;
 }
 
 enum vmdk_table vmdk_load_table(struct vmdk_scan *s, unsigned number, uint64_t i, uint64_t *at)
 {
-        size_t len = (size_t)s->part->h.table * VMDK_ENTRY;
+        size_t len = (size_t)vmdk_table_bytes(s->part);
         enum vmdk_table what = vmdk_find_table(s, number, i, at);
         uint64_t sectors = round_up(len, VMDK_SECTOR) / VMDK_SECTOR;
 

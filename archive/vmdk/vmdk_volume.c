@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "archive/array.h"
+#include "archive/backing.h"
 #include "archive/bytes.h"
 #include "archive/source/source.h"
 #include "archive/vmdk/vmdk.h"
@@ -88,7 +89,8 @@ static int sparse_extent(struct vmdk *v, size_t i, uint64_t pos, uint64_t len,
         return 0;
 }
 
-static int vmdk_extent(struct volume *volume, uint64_t pos, uint64_t len, struct volume_extent *out)
+/* What the disk's own parts say. */
+static int own_extent(struct volume *volume, uint64_t pos, uint64_t len, struct volume_extent *out)
 {
         struct vmdk *v = vmdk_of(volume);
         size_t i = find_part(v, pos);
@@ -105,14 +107,40 @@ static int vmdk_extent(struct volume *volume, uint64_t pos, uint64_t len, struct
         return 0;
 }
 
+/* Does the parent have what OUT is? */
+static bool is_parents(const struct vmdk *v, const struct volume_extent *out)
+{
+        return v->parent && out->kind == VOLUME_ZERO && !out->allocated;
+}
+
+static int vmdk_extent(struct volume *volume, uint64_t pos, uint64_t len, struct volume_extent *out)
+{
+        struct vmdk *v = vmdk_of(volume);
+        int rc = own_extent(volume, pos, len, out);
+
+        if (rc < 0 || !is_parents(v, out))
+                return rc;
+        /* It is right only as long as the file is that says so; the parent looks after its own. */
+        rc = source_check(v->parts.items[find_part(v, pos)].source, NULL);
+        return rc < 0 ? rc : backing_extent(v->parent, pos, out->len, out);
+}
+
 static int vmdk_read(struct volume *volume, void *buf, size_t len, uint64_t pos)
 {
         struct vmdk *v = vmdk_of(volume);
         size_t i = find_part(v, pos);
         const struct vmdk_part *p = &v->parts.items[i];
         struct vmdk_piece piece;
+        struct volume_extent own;
         int rc;
 
+        if (v->parent) {
+                rc = own_extent(volume, pos, len, &own);
+                if (rc == 0 && is_parents(v, &own))
+                        rc = own.len < len ? -EIO : backing_read(v->parent, buf, len, pos);
+                if (rc < 0 || is_parents(v, &own))
+                        return rc;
+        }
         if (p->kind != VMDK_SPARSE || !p->h.compressed || !is_judged(p))
                 return -EIO;
         rc = vmdk_find(v, i, pos - p->start, len, false, &piece);

@@ -159,15 +159,15 @@ static void test_extremes_of_header_fields(void **state)
         vmdk_free(&v);
 }
 
-static void test_other_kinds_are_refused(void **state)
+static void test_files_of_esx_without_what_they_need_are_refused(void **state)
 {
         struct vmdk_image v = vmdk_small(false);
 
         (void)state;
         memcpy(v.file.data, "COWD", 4);
-        assert_refused(&v, ENOTSUP, "COWD");
+        assert_refused(&v, ENOTSUP, "grains of 0 sectors");
         store_le64(v.file.data, 0xcafebabe);
-        assert_refused(&v, ENOTSUP, "SESparse");
+        assert_refused(&v, EIO, "no descriptor");
         vmdk_free(&v);
 }
 
@@ -183,18 +183,18 @@ static void change(const struct vmdk_image *v, const char *word, const char *wit
         memcpy(at, with, strlen(with));
 }
 
-static void test_a_snapshot_is_refused(void **state)
+static void test_a_snapshot_is_refused_unasked(void **state)
 {
         struct vmdk_image v = vmdk_small(false);
 
         (void)state;
         change(&v, "ffffffff", "12345678");
-        assert_refused(&v, ENOTSUP, "snapshot");
+        assert_refused(&v, EIO, "parentFileNameHint");
         vmdk_free(&v);
         v = vmdk_small(false);
         change(&v, "ffffffff", "00000000");
         change(&v, "ddb.adapterType = \"ide\"", "parentFileNameHint=\"x\" ");
-        assert_refused(&v, ENOTSUP, "snapshot");
+        assert_refused(&v, EPERM, "has the parent x; it is opened with backing=dir only");
         vmdk_free(&v);
 }
 
@@ -313,8 +313,8 @@ int main(void)
             cmocka_unit_test(test_many_read_at_a_time),
             cmocka_unit_test(test_last_grain_beyond_the_disks_end),
             cmocka_unit_test(test_extremes_of_header_fields),
-            cmocka_unit_test(test_other_kinds_are_refused),
-            cmocka_unit_test(test_a_snapshot_is_refused),
+            cmocka_unit_test(test_files_of_esx_without_what_they_need_are_refused),
+            cmocka_unit_test(test_a_snapshot_is_refused_unasked),
             cmocka_unit_test(test_a_parent_of_zero_is_none),
             cmocka_unit_test(test_a_descriptor_that_names_no_parent_is_damaged),
             cmocka_unit_test(test_an_image_without_its_descriptor_is_refused),

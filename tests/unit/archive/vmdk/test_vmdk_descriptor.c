@@ -262,7 +262,7 @@ static void test_descriptors_that_are_wrong(void **state)
         assert_descriptor_refused("RW 18446744073709551615 ZERO", EFBIG, "1 PiB");
         assert_descriptor_refused("RW 2199023255552 ZERO\nRW 8 ZERO", EFBIG, "1 PiB");
         assert_descriptor_refused("RW 8 FLAT \"x\" 0\nRW 8 FLAT \"x\" 7", EIO, "twice");
-        assert_descriptor_refused("RW 8 VMFSSPARSE \"short.vmdk\"", ENOTSUP, "VMFSSPARSE");
+        assert_descriptor_refused("RW 8 VMFSSPARSE \"short.vmdk\"", EIO, "cut off");
         assert_descriptor_refused("RW 8 VMFSRDM \"short.vmdk\"", ENOTSUP, "VMFSRDM");
 }
 
