@@ -3,7 +3,8 @@
  * The backing files of an image of this family: what it does not allocate is read from the next
  * one.
  *
- *   image ──> backing file ──> backing file … at most 15, the last perhaps raw
+ *   image ──> backing file ──> backing file … at most 15, the last perhaps raw, or an image of
+ *                                             another family, which is opened as an archive
  *
  * Their names come from the image, so an image can name any file of the host: none is opened
  * unless the user allows it, and then only where the user allows.
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/backing.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
@@ -53,31 +55,32 @@ static bool has_protocol(const char *name)
 
 /* ---- opening ---- */
 
-/* The format of IMAGE's backing file: as IMAGE says, or else by probing. */
+/*
+ * The format of IMAGE's backing file, as IMAGE says, or else by probing; in *FOREIGN if it is none
+ * of this family.
+ */
 static int find_format(const struct qcow2_image *image, struct qcow2_layer *layer,
-                       struct error *err)
+                       const struct format **foreign, struct error *err)
 {
-        const char *format = image->backing_format;
-        bool is_qcow2 = strcmp(format, "qcow2") == 0, is_qed = strcmp(format, "qed") == 0;
-        bool is_qcow = strcmp(format, "qcow") == 0;
+        const char *name = image->backing_format;
+        const struct format *format = format_named(name);
 
-        if (format[0] && strcmp(format, "raw") != 0 && !is_qcow2 && !is_qed && !is_qcow)
-                return error_set(
-                    err, ENOTSUP,
-                    "has a backing file of format %s; vmafs reads qcow2, qcow, qed and raw",
-                    format);
-        if (!format[0]) {
+        if (name[0] && strcmp(name, "raw") != 0 && !format)
+                return error_set(err, ENOTSUP,
+                                 "has a backing file of format %s, which vmafs does not read",
+                                 name);
+        if (!name[0]) {
                 struct probe p;
 
                 probe_init(&p, layer->image.source, NULL);
-                is_qcow2 = qcow2_probe(&p);
-                is_qed = qed_probe(&p);
-                is_qcow = qcow_probe(&p);
+                format = format_find(&p, true);
                 probe_fini(&p);
         }
-        layer->image.is_qed = is_qed;
-        layer->image.is_qcow = is_qcow;
-        layer->is_raw = !is_qcow2 && !is_qed && !is_qcow;
+        layer->image.is_qed = format == &qed_format;
+        layer->image.is_qcow = format == &qcow_format;
+        layer->is_raw = !format;
+        *foreign =
+            layer->image.is_qed || layer->image.is_qcow || format == &qcow2_format ? NULL : format;
         return 0;
 }
 
@@ -86,16 +89,13 @@ static int open_layer(struct qcow2 *q, const struct qcow2_image *above, struct q
 {
         struct qcow2_image *image = &layer->image;
         struct error failure = {0};
-        int rc;
+        int rc = 0;
 
         image->file_size = min_u64(image->source->size, QCOW2_FILE_MAX);
         image->number = q->layer_count;
         image->tables = q->image.tables;
         image->clusters = q->image.clusters;
         image->decoders = q->image.decoders;
-        rc = find_format(above, layer, err);
-        if (rc < 0)
-                return rc;
         layer->table.size = image->file_size;
         if (layer->is_raw)
                 return 0;
@@ -139,6 +139,7 @@ int qcow2_open_chain(struct qcow2 *q, const struct archive_origin *origin, struc
                 return error_set(err, ENOMEM, "out of memory");
         for (q->layer_count = 1; rc == 0 && above->backing[0]; q->layer_count++) {
                 struct qcow2_layer *layer = &q->layers[q->layer_count];
+                const struct format *foreign = NULL;
                 cleanup_free char *next = path ? resolve(path, above->backing) : NULL;
 
                 if (!next)
@@ -155,6 +156,12 @@ int qcow2_open_chain(struct qcow2 *q, const struct archive_origin *origin, struc
                                                            : NEIGHBOUR_BELOW,
                                         &layer->image.source, err);
                 if (rc == 0)
+                        rc = find_format(above, layer, &foreign, err);
+                if (rc == 0 && foreign)
+                        return backing_take(origin, "backing file", next, foreign,
+                                            q->layer_count - 1, steal_ptr(&layer->image.source),
+                                            &q->foreign, err);
+                if (rc == 0)
                         rc = open_layer(q, above, layer, err);
                 above = &layer->image;
                 free(path);
@@ -170,6 +177,7 @@ void qcow2_close_chain(struct qcow2 *q)
                 source_close(q->layers[i].image.source);
         }
         free(q->layers);
+        backing_close(q->foreign);
 }
 
 /* ---- looking up ---- */
@@ -212,6 +220,17 @@ void qcow2_end_look(const struct qcow2 *q, struct qcow2_look *look)
         qcow2_release(&q->image, &look->at[0]);
         for (unsigned i = 1; i < q->layer_count; i++)
                 qcow2_release(&q->layers[i].image, &look->at[i]);
+}
+
+int qcow2_foreign_extent(const struct qcow2 *q, uint64_t pos, uint64_t len,
+                         struct volume_extent *out)
+{
+        int rc = backing_extent(q->foreign, pos, len, out);
+
+        /* Zeros past its end are those of the layer before it. */
+        if (rc == 0)
+                out->depth += q->layer_count - 1;
+        return rc;
 }
 
 const struct qcow2_image *qcow2_image_at(const struct qcow2 *q, unsigned depth)

@@ -39,6 +39,18 @@ int qcow2_look(const struct qcow2_disk *d, uint64_t pos, uint64_t len, enum qcow
                struct qcow2_look *look, struct qcow2_piece *out);
 void qcow2_end_look(const struct qcow2 *q, struct qcow2_look *look);
 
+/*
+ * Is what D has as PIECE, which is QCOW2_UNALLOCATED, in a backing file of another format? Then
+ * what it is there, one after it or more. As volume_ops.
+ */
+static inline bool qcow2_is_foreign(const struct qcow2_disk *d, const struct qcow2_piece *piece)
+{
+        return d->q->foreign && !d->is_state && piece->kind == QCOW2_UNALLOCATED &&
+               !d->q->holes_doubted;
+}
+int qcow2_foreign_extent(const struct qcow2 *q, uint64_t pos, uint64_t len,
+                         struct volume_extent *out);
+
 /* The image that has what is at DEPTH; of a raw one, the source and its size. */
 const struct qcow2_image *qcow2_image_at(const struct qcow2 *q, unsigned depth);
 

@@ -10,6 +10,8 @@
 #include "archive/qcow2/qcow2_image.h"
 #include "archive/volume.h"
 
+struct backing;
+
 struct qcow2_disk {
         struct volume volume;
         const struct qcow2 *q;
@@ -31,6 +33,7 @@ struct qcow2 {
         struct qcow2_image image;
         struct qcow2_layer *layers; /* by depth, from 1 on; NULL without a backing file */
         unsigned layer_count;
+        struct backing *foreign;          /* the last one, if it is of another format; or NULL */
         ARRAY(struct qcow2_disk *) disks; /* as they were emitted */
         uint32_t folder_count;
         const char *fault; /* what is wrong apart from the disks; NULL: nothing … */

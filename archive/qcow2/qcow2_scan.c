@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/backing.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
@@ -182,7 +183,7 @@ static int count_disk(struct scan *s, uint32_t disk)
         s->damage.len = 0;
         rc = d->broken ? report_broken(s, d) : count_pieces(s, d);
         /* What else the source has lost shows when the bytes are read. */
-        if (rc < 0 || source_find_lost(s->q->base.source, 0, &gap))
+        if (rc < 0 || s->q->foreign || source_find_lost(s->q->base.source, 0, &gap))
                 return rc;
         return s->sink->totals(s->sink->ctx, disk, s->blocks[STATE_DATA] * BLOCK,
                                s->blocks[STATE_LOST] * BLOCK);
@@ -300,6 +301,8 @@ int qcow2_scan(struct archive *a, const struct archive_sink *sink, struct error 
 
         if (rc == 0)
                 rc = report_fault(&s);
+        if (rc == 0 && s.q->foreign)
+                rc = backing_scan(s.q->foreign, sink, err);
         if (rc == 0)
                 rc = judge_all(&s);
         /* Those who wait can go on. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/backing.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/entry.h"
@@ -20,7 +21,7 @@ int qcow2_check_files(const struct qcow2 *q)
 
         for (unsigned i = 1; i < q->layer_count && rc == 0; i++)
                 rc = source_check(q->layers[i].image.source, NULL);
-        return rc;
+        return rc == 0 && q->foreign ? backing_check(q->foreign) : rc;
 }
 
 static enum volume_kind kind_of(const struct qcow2 *q, const struct qcow2_piece *piece)
@@ -62,6 +63,8 @@ static int find_extent(struct volume *v, uint64_t pos, uint64_t len, struct volu
                 rc = qcow2_check_files(q);
         if (rc < 0)
                 return rc;
+        if (qcow2_is_foreign(d, &piece))
+                return qcow2_foreign_extent(q, pos, piece.len, out);
         *out = (struct volume_extent){.len = piece.len,
                                       .kind = kind_of(q, &piece),
                                       .allocated = piece.kind != QCOW2_UNALLOCATED,
@@ -94,6 +97,11 @@ static int read_coded(struct volume *v, void *buf, size_t len, uint64_t pos)
                 struct qcow2_piece piece;
 
                 rc = qcow2_look(d, pos + done, len - done, QCOW2_ALIKE_PLACE, &look, &piece);
+                if (rc == 0 && qcow2_is_foreign(d, &piece)) {
+                        n = (size_t)min_u64(piece.len, len - done);
+                        rc = backing_read(q->foreign, (char *)buf + done, n, pos + done);
+                        continue;
+                }
                 if (rc == 0 && piece.kind != QCOW2_COMPRESSED)
                         rc = -EIO;
                 if (rc < 0)
