@@ -29,6 +29,6 @@ no_wrong_byte() {
 }
 
 @test "no wrong byte of damaged images of more kinds, mounted and extracted" {
-        no_wrong_byte qcow,qcow-deflate,vdi,vhd,vhd-fixed,vhdx,parallels none
+        no_wrong_byte qcow,qcow-deflate,vdi,vhd,vhd-fixed,vhdx,parallels,vmdk-cowd,vmdk-sesparse none
         no_wrong_byte qcow,vdi,vhdx,parallels zst
 }

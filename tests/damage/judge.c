@@ -190,12 +190,12 @@ static const struct spot *find_data(struct harmed *h, const struct content *c, s
 
 static bool is_touched(struct harmed *h, const struct governor *g, bool kept)
 {
-        const uint8_t *sound = h->sound->files[0].bytes.data + g->at;
+        const uint8_t *sound = h->sound->files[g->file].bytes.data + g->at;
         struct spots spots = find_spots(h, g->at, kept);
 
         for (unsigned i = 0; i < spots.count; i++)
-                if (!range_within(spots.list[i].at, g->len, h->files[0].len) ||
-                    memcmp(h->files[0].data + spots.list[i].at, sound, g->len) != 0)
+                if (!range_within(spots.list[i].at, g->len, h->files[g->file].len) ||
+                    memcmp(h->files[g->file].data + spots.list[i].at, sound, g->len) != 0)
                         return true;
         return false;
 }

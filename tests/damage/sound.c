@@ -24,6 +24,8 @@ const struct sound_format sound_formats[] = {
     {"vmdk-sparse-qemu", sound_vmdk_sparse_qemu, false, true},
     {"vmdk-split", sound_vmdk_split, true, true},
     {"vmdk-flat", sound_vmdk_flat, true, false},
+    {"vmdk-cowd", sound_vmdk_cowd, false, false},
+    {"vmdk-sesparse", sound_vmdk_sesparse, true, false},
     {"qcow2", sound_qcow2, false, true},
     {"qcow2-deflate", sound_qcow2_deflate, false, true},
     {"qcow2-zstd", sound_qcow2_zstd, false, true},

@@ -46,13 +46,14 @@ struct frame {
         size_t start, header, end;
 };
 
-/* LEN bytes at AT decide on what [START, START + SIZE) of content number CONTENT is. */
+/* LEN bytes at AT of file number FILE decide on what [START, START + SIZE) of content number CONTENT is. */
 struct governor {
         size_t at, len;
         unsigned content;
         size_t start, size;
         bool
             coded; /* they are that part, compressed without a checksum; otherwise a table's entry */
+        unsigned file;
 };
 
 struct sound {
@@ -124,6 +125,8 @@ void sound_vmdk_sparse(struct sound *s, size_t size);
 void sound_vmdk_sparse_qemu(struct sound *s, size_t size);
 void sound_vmdk_split(struct sound *s, size_t size);
 void sound_vmdk_flat(struct sound *s, size_t size);
+void sound_vmdk_cowd(struct sound *s, size_t size);
+void sound_vmdk_sesparse(struct sound *s, size_t size);
 void sound_qcow2(struct sound *s, size_t size);
 void sound_qcow2_deflate(struct sound *s, size_t size);
 void sound_qcow2_zstd(struct sound *s, size_t size);

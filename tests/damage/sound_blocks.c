@@ -15,9 +15,9 @@ static void govern(struct sound *s, size_t at, size_t len, size_t start, size_t 
         size_t end = s->contents[0].bytes.len;
 
         if (start < end)
-                sound_add_governor(s,
-                                   &(struct governor){at, len, 0, start,
-                                                      (size_t)min_u64(size, end - start), false});
+                sound_add_governor(s, &(struct governor){at, len, 0, start,
+                                                         (size_t)min_u64(size, end - start), false,
+                                                         0});
 }
 
 /* A table of entries of LEN bytes from AT on, each for BLOCK bytes of the disk. */

@@ -37,7 +37,7 @@ static void govern(struct sound *s, size_t at, size_t len, unsigned content, siz
         if (start >= end)
                 return;
         sound_add_governor(s, &(struct governor){at, len, content, start,
-                                                 (size_t)min_u64(size, end - start), coded});
+                                                 (size_t)min_u64(size, end - start), coded, 0});
 }
 
 static void govern_cluster(struct sound *s, size_t base, uint64_t entry, unsigned content,

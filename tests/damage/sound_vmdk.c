@@ -6,6 +6,7 @@
 
 #include "archive/bytes.h"
 #include "tests/damage/sound.h"
+#include "tests/fixtures/esx_writer.h"
 #include "tests/fixtures/vmdk_writer.h"
 
 struct bytes sound_vmdk_file(struct bytes raw, bool stream)
@@ -143,4 +144,46 @@ void sound_vmdk_flat(struct sound *s, size_t size)
         /* Its second part begins another file. */
         for (size_t at = first; at < size; at += SOUND_SECTOR)
                 s->contents[0].places[at / SOUND_SECTOR][0] = (struct place_of){2, at - first};
+}
+
+/* ---- ESX's own ---- */
+
+static void govern(struct sound *s, unsigned file, size_t at, size_t len, size_t start, size_t size)
+{
+        sound_add_governor(
+            s,
+            &(struct governor){.file = file, .at = at, .len = len, .start = start, .size = size});
+}
+
+/* Its header, of which nothing else has a copy, decides on what the tables mean. */
+void sound_vmdk_cowd(struct sound *s, size_t size)
+{
+        const struct esx_wish wish = {.grain = SE_GRAIN / ESX_SECTOR, .seed = 55};
+        struct bytes disk = disk_with_holes(size, 55);
+
+        s->unit = SE_GRAIN;
+        sound_add_file(s, "a.vmdk", esx_write(disk, &wish).bytes);
+        sound_add(s, "disk-a.raw", disk);
+        govern(s, 0, 0, ESX_SECTOR, 0, SIZE_MAX);
+}
+
+/* Nothing says which grains are in use but the tables, and of each grain one entry. */
+void sound_vmdk_sesparse(struct sound *s, size_t size)
+{
+        const struct esx_wish wish = {.sesparse = true, .seed = 56};
+        struct bytes disk = disk_with_holes(size, 56);
+        struct esx_file delta = esx_write(disk, &wish);
+        char line[80];
+
+        sound_require(size <= ESX_ENTRIES * SE_GRAIN, "a disk of more than one table");
+        s->unit = SE_GRAIN;
+        snprintf(line, sizeof line, "RW %zu SESPARSE \"a-delta.vmdk\"\n", size / SOUND_SECTOR);
+        add_descriptor(s, "seSparse", line);
+        sound_add_file(s, "a-delta.vmdk", delta.bytes);
+        sound_add(s, "disk-a.raw", disk);
+        govern_all(s);
+        govern(s, 1, 0, ESX_SECTOR, 0, SIZE_MAX);
+        govern(s, 1, SE_DIRECTORY, 8, 0, SIZE_MAX);
+        for (size_t i = 0; i * SE_GRAIN < size; i++)
+                govern(s, 1, delta.tables + 8 * i, 8, i * SE_GRAIN, SE_GRAIN);
 }
