@@ -225,3 +225,11 @@ stays_small() {
         WORST=1
         stays_small a.vmdk 0
 }
+
+@test "VMDK: a delta of 64 TiB, of one table" {
+        "$TOOLS/bomb" sesparse a-delta.vmdk
+        printf '%s\n' '# Disk DescriptorFile' CID=1 parentCID=ffffffff \
+                "RW $((64 << 31)) SESPARSE \"a-delta.vmdk\"" >a.vmdk
+        WORST=1
+        stays_small a.vmdk 0
+}

@@ -5,6 +5,7 @@
  *   vma    254 disks of 256 TiB with 60,000 clusters of zeros, each far from all others
  *   qcow2  128 TiB, whose tables are all the same one
  *   vmdk   1 PiB, whose grain tables are all the same one
+ *   sesparse  a delta of a VMDK of 64 TiB, whose tables are all the same one
  *   lzop   three blocks of zeros of 64 MiB, which is the most, in a tar
  */
 #include <errno.h>
@@ -148,6 +149,40 @@ static void make_vmdk(FILE *out)
         put_times(out, 0xff, GRAIN * (size_t)SECTOR);
 }
 
+/* Header, volatile header, directory, one table, one grain. */
+static void make_sesparse(FILE *out)
+{
+        enum { GRAIN = 8, TABLE = 64, ENTRIES = 4096, DIRECTORY = 2 };
+        uint64_t capacity = 64 * TIB / SECTOR;
+        uint32_t tables = (uint32_t)(capacity / (GRAIN * ENTRIES));
+        uint64_t table = DIRECTORY + (uint64_t)tables * 8 / SECTOR;
+        uint8_t header[SECTOR] = {0}, second[SECTOR] = {0};
+
+        store_le64(header, 0xcafebabe);
+        store_le64(header + 8, UINT64_C(0x200000001));
+        store_le64(header + 16, capacity);
+        store_le64(header + 24, GRAIN);
+        store_le64(header + 32, TABLE);
+        store_le64(header + 80, 1);
+        store_le64(header + 88, 1);
+        store_le64(header + 128, DIRECTORY);
+        store_le64(header + 136, table - DIRECTORY);
+        store_le64(header + 144, table);
+        store_le64(header + 152, TABLE);
+        store_le64(header + 192, table + TABLE);
+        store_le64(header + 200, GRAIN);
+        put(out, header, sizeof header);
+        store_le64(second, 0xcafecafe);
+        put(out, second, sizeof second);
+        for (uint32_t i = 0; i < tables + ENTRIES; i++) {
+                uint8_t entry[8];
+
+                store_le64(entry, UINT64_C(1) << 60 | (i < tables ? 0 : UINT64_C(1) << 61));
+                put(out, entry, sizeof entry);
+        }
+        put_times(out, 0xff, GRAIN * (size_t)SECTOR);
+}
+
 /* ---- lzop ---- */
 
 #define LZOP_BLOCK (UINT32_C(64) << 20)
@@ -207,8 +242,11 @@ int main(int argc, char **argv)
         static const struct {
                 const char *name;
                 void (*make)(FILE *out);
-        } kinds[] = {
-            {"vma", make_vma}, {"qcow2", make_qcow2}, {"vmdk", make_vmdk}, {"lzop", make_lzop}};
+        } kinds[] = {{"vma", make_vma},
+                     {"qcow2", make_qcow2},
+                     {"vmdk", make_vmdk},
+                     {"sesparse", make_sesparse},
+                     {"lzop", make_lzop}};
         FILE *out = argc == 3 ? fopen(argv[2], "w") : NULL;
 
         for (size_t i = 0; out && i < sizeof kinds / sizeof *kinds; i++) {
