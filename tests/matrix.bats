@@ -18,7 +18,7 @@ ROUNDS=${MATRIX_ROUNDS:-1}
 
 setup() {
         cd "$BATS_TEST_TMPDIR" || return
-        images=0 ranges=0 differ=0
+        images=0 ranges=0 differ=0 spoiled=0
 }
 
 # A line is a kind of image:
@@ -105,8 +105,8 @@ kinds() {
         esac
 }
 
-# Cluster sizes from the first to the last of FIRST-LAST: every eighth power of two in one round, each
-# in many.
+# Cluster sizes from the first to the last of FIRST-LAST: each power of two where there are many
+# rounds, and every third in one.
 clusters_of() {
         local cluster
 
@@ -132,7 +132,7 @@ resize() {
         qemu-img resize -q -f "$FORMAT" "$@" >/dev/null
 }
 
-# A history of 45 commands in three parts, each at a size of its own: grow_old IMAGE SIZE CLUSTER KIND
+# A history of three parts, each at a size of its own: grow_old IMAGE SIZE CLUSTER KIND
 grow_old() {
         local size=$2
 
@@ -203,6 +203,15 @@ is_equal() {
         equal_maps "$1" "$2" && equal_mounted "$1"
 }
 
+# Does QEMU itself find errors in what it has made? Where compressed clusters are discarded,
+# QEMU 7.2 gives a cluster two uses now and then, in one of some hundred histories.
+is_spoiled() {
+        local status=0
+
+        qemu-img check -q -f "$FORMAT" "$1" >said 2>&1 || status=$?
+        [ "$status" -eq 2 ]
+}
+
 # one_image OPTIONS CLUSTER SIZE KIND MAP, each with a history of its own.
 one_image() {
         local image=image.${FORMAT/vpc/vhd}
@@ -212,6 +221,10 @@ one_image() {
         RANDOM=$(((images * 257 + round * 8191 + ${#FORMAT} * 31) % 32749))
         make_image "$image" "$1" "$2" "$3" "$4"
         ! is_equal "$image" "$5" || return 0
+        if is_spoiled "$image"; then
+                spoiled=$((spoiled + 1))
+                return 0
+        fi
         differ=$((differ + 1))
         echo "$FORMAT $1, cluster $2, disk $3, history $4, round $round: DIFFERS"
         [ "$ROUNDS" -gt 1 ]
@@ -225,8 +238,9 @@ matrix() {
         for ((round = 1; round <= ROUNDS; round++)); do
                 kinds "${2:-$1}"
         done
-        echo "# ${2:-$1}: $images images, $ranges ranges of maps, $differ differences" >&3
-        [ "$differ" -eq 0 ]
+        echo "# ${2:-$1}: $images images, $ranges ranges of maps, $differ differences," \
+                "$spoiled spoiled by QEMU" >&3
+        [ "$differ" -eq 0 ] && [ "$((spoiled * 50))" -le "$images" ]
 }
 
 @test "matrix of raw images" {
