@@ -32,13 +32,25 @@ nbd_random() {
         qemu-img bench -q -f raw -c 100000 -d 16 -s 4096 -S $((4096 * 39769)) "$NBD" >/dev/null
 }
 
-# nbd_round SUBJECT PLUGIN PARAMETER…
+# What the server has taken of the processors, in hundredths of a second.
+nbd_ticks() {
+        awk '{ print $14 + $15 }' "/proc/$nbdkit/stat"
+}
+
+# nbd_round SUBJECT PLUGIN PARAMETER…: times, and what the server takes of the processors, which
+# tells more where others use them, too.
 nbd_round() {
+        local ticks
+
         start_nbdkit "${@:2}"
         nbdcopy "$NBD" null:
+        ticks=$(nbd_ticks)
         sample "$1.seq" nbdcopy "$NBD" null:
         sample "$1.one" nbdcopy --connections=1 --requests=1 "$NBD" null:
+        note "$1.seq.cpu" $(($(nbd_ticks) - ticks))
+        ticks=$(nbd_ticks)
         sample "$1.random" nbd_random
+        note "$1.random.cpu" $(($(nbd_ticks) - ticks))
         stop_nbdkit
 }
 
@@ -62,6 +74,10 @@ bench_nbd() {
                         "nbd.$order.file.one" "nbd.$order.one" ">=" 0.9
                 ratio "nbd, $order: 4 KiB random reads, 16 at a time, speed, x nbdkit file" \
                         "nbd.$order.file.random" "nbd.$order.random" ">=" 0.9
+                ratio "nbd, $order: processor time of both copies, x nbdkit file" \
+                        "nbd.$order.seq.cpu" "nbd.$order.file.seq.cpu"
+                ratio "nbd, $order: processor time of random reads, x nbdkit file" \
+                        "nbd.$order.random.cpu" "nbd.$order.file.random.cpu"
         done
         rm "$raw"
 }
