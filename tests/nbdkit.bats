@@ -257,10 +257,11 @@ make_two() {
         done
 }
 
-# nbdkit does not start, and says one line that begins as SUBJECT: refuses TEXT PARAMETER...
+# nbdkit does not start, and says so in one line: refuses TEXT PARAMETER... Not with -U -, of which it
+# would leave a folder in /tmp.
 refuses() {
         echo "$*"
-        run --separate-stderr "${NBDKIT[@]}" -U - "$PLUGIN" "${@:2}" --run true
+        run --separate-stderr "${NBDKIT[@]}" -U "$PWD/refused" "$PLUGIN" "${@:2}" --run true
         echo "status $status: $stderr"
         [ "$status" -eq 1 ] && [ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == *": "*"$1"* ]]
 }
