@@ -282,6 +282,7 @@ refuses() {
         refuses "threads is a number from 1 to 1024" two.vma threads=0
         refuses "window is not a size that is allowed" two.vma window=4G
         refuses "archive was given twice" two.vma two.vma
+        refuses "archive is a file, not a URL" https://localhost/two.vma
         refuses "is no datastore, and keyfile is of no use" two.vma keyfile=conf
         truncate -s 100 two.vma
         refuses "two.vma: " two.vma

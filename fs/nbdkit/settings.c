@@ -128,6 +128,8 @@ static int set_partitions(struct settings *s, const char *key, const char *value
 
 static int set_archive(struct settings *s, const char *key, const char *value)
 {
+        if (strstr(value, "://"))
+                return refuse(key, "is a file, not a URL; vmafs mounts archives on servers");
         return set_path(&s->archive, key, value);
 }
 
