@@ -102,6 +102,29 @@ static int refuse_named(const char *says, const char *name, enum neighbour_reach
                                                                     : strerror(code));
 }
 
+static int open_sibling(const struct archive_origin *origin, const char *says, const char *name,
+                        enum neighbour_reach reach, struct source **out, struct error *err)
+{
+        int rc =
+            origin->siblings ? origin->siblings->open(origin->siblings, name, reach, out) : -ENOENT;
+
+        switch (-rc) {
+        case 0:
+                return 0;
+        case ENOMEM:
+                return error_set(err, ENOMEM, "out of memory");
+        case EIO:
+                return error_set(err, EIO, "%s %.60s, which is damaged", says, name);
+        case EXDEV:
+                return error_set(err, EPERM,
+                                 "%s %.60s; of an image inside of an archive no file outside of "
+                                 "its own folder is opened",
+                                 says, name);
+        default:
+                return error_set(err, EPERM, "%s %.60s, which is not in the archive", says, name);
+        }
+}
+
 int archive_open_named(const struct archive_origin *origin, const char *says, const char *name,
                        enum neighbour_reach reach, struct source **out, struct error *err)
 {
@@ -109,10 +132,7 @@ int archive_open_named(const struct archive_origin *origin, const char *says, co
         int fd, rc;
 
         if (!n)
-                return error_set(err, EPERM,
-                                 "%s %.60s; of an image inside of an archive no other file is "
-                                 "opened",
-                                 says, name);
+                return open_sibling(origin, says, name, reach, out, err);
         fd = n->open(n, name, reach);
         if (fd < 0)
                 return refuse_named(says, name, reach, -fd, err);

@@ -75,10 +75,22 @@ struct archive_sink {
         int (*progress)(void *ctx, uint64_t done);
 };
 
+/* Other members of the archive in which one is itself a member. */
+struct siblings {
+        /*
+         * Open the member NAME, as seen from the folder of the one that names it. Sets *OUT, which
+         * the caller closes. 0; -EXDEV if the name is not within REACH, or leads out of that
+         * folder; -ENOENT: there is none; -EIO: it is damaged; -ENOMEM.
+         */
+        int (*open)(struct siblings *s, const char *name, enum neighbour_reach reach,
+                    struct source **out);
+};
+
 /* What is known about an archive beyond its bytes, for formats that do not say it themselves. */
 struct archive_origin {
         const char *name;                    /* its file's, without folders */
         const struct neighbours *neighbours; /* NULL where it is not a file of its own */
+        struct siblings *siblings;           /* NULL where it is no member of another archive */
         struct shared *shared;               /* outlives the archive */
         int64_t mtime;       /* when it was last written, seconds since 1970; 0 where unknown */
         struct source *file; /* the file, which others are watched with (source_watch), or NULL */
@@ -182,7 +194,8 @@ char *archive_disk_name(const char *name);
  * Open the file NAME, of which the archive of ORIGIN says what SAYS is ("names the file"), where it
  * is within REACH of the archive. Sets *OUT, which the caller closes. An archive can name any file:
  * -EPERM for one that is farther away, or where none is opened, -ELOOP for a link beside the
- * archive, and as source_open_file; with a sentence that begins with SAYS in ERR.
+ * archive, and as source_open_file; with a sentence that begins with SAYS in ERR. An archive in
+ * another one names its members, and nothing else: -EPERM where there is no such member.
  */
 int archive_open_named(const struct archive_origin *origin, const char *says, const char *name,
                        enum neighbour_reach reach, struct source **out, struct error *err);

@@ -342,10 +342,13 @@ chain_holds() {
         cmp "$MNT/disk-top.raw" top.raw
         "$VMAFS" map --backing=dir --output=json "top.$1" disk-top.raw | jq -e 'any(.depth == 2)'
         unmount_all
-        # In a tar no other file is opened.
+        # In a tar a parent is another member.
         tar -cf t.tar "top.$1"
         run "$VMAFS" info --backing=dir t.tar
         [[ $output != *disk-top.raw* ]]
+        tar -cf t.tar "top.$1" "middle.$1" "base.$1"
+        "$VMAFS" extract -C . --force t.tar disk-top.raw
+        cmp disk-top.raw top.raw
 }
 
 @test "differencing VHDs on a dynamic and on a fixed one" {

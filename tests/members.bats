@@ -109,17 +109,56 @@ make_members() {
                 ./twice/disk-web.raw ./twice~2/disk-web.raw)
 }
 
-@test "a member's backing file is refused, and the member is there as it is" {
+@test "an overlay whose base is in the same tar is a disk, also in a compressed one" {
+        make_image base.qcow2
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 middle.qcow2
+        live middle.qcow2 2099712 65536 zeros 5
+        mkdir vm
+        mv base.qcow2 middle.qcow2 vm
+        qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 vm/top.qcow2
+        tar --format=ustar -cf vm.tar vm
+        zstd -q vm.tar
+        for archive in vm.tar vm.tar.zst; do
+                mount_vmafs $archive
+                same $archive disk-top.raw vm/top.qcow2
+                same $archive disk-middle.raw vm/middle.qcow2
+                same $archive disk-base.raw vm/base.qcow2
+                cmp vm/top.qcow2 "$MNT/vm%2Ftop.qcow2"
+                unmount_all
+                "$VMAFS" verify $archive
+        done
+        "$VMAFS" map --output=json vm.tar disk-top.raw | jq -e 'any(.depth == 2)'
+}
+
+@test "a backing file that is not in the tar is refused, and the member is there as it is" {
         make_image base.qcow2
         qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2
-        tar --format=ustar -cf vm.tar base.qcow2 top.qcow2
+        tar --format=ustar -cf vm.tar top.qcow2
         run "$VMAFS" verify --backing=dir vm.tar
         [ "$status" -eq 0 ]
-        [[ $output == *"top.qcow2 has the backing file base.qcow2; of an image inside of an archive no other file is opened"* ]]
+        [[ $output == *"top.qcow2 has the backing file base.qcow2, which is not in the archive"* ]]
         mount_vmafs vm.tar -o backing=any
         cmp top.qcow2 "$MNT/top.qcow2"
         [ ! -e "$MNT/disk-top.raw" ]
-        same vm.tar disk-base.raw base.qcow2
+}
+
+@test "a VMDK image of several files in one tar is one disk" {
+        local type
+
+        make_ragged_disk disk
+        for type in monolithicFlat twoGbMaxExtentSparse twoGbMaxExtentFlat; do
+                mkdir $type
+                qemu-img convert -O vmdk -o subformat=$type disk $type/vm.vmdk
+                # The parts come first.
+                tar --format=ustar -cf $type.tar $type/vm-*.vmdk $type/vm.vmdk
+                "$VMAFS" verify $type.tar
+                "$VMAFS" extract -C $type $type.tar disk-vm.raw
+                qemu-img convert -O raw $type/vm.vmdk expected
+                cmp expected $type/disk-vm.raw
+                mount_vmafs $type.tar
+                cmp expected "$MNT/disk-vm.raw"
+                cmp $type/vm.vmdk "$MNT/$type%2Fvm.vmdk"
+        done
 }
 
 @test "what is damaged in a member is told at its byte of the tar" {
@@ -174,7 +213,8 @@ make_members() {
 @test "images that vmafs does not interpret leave a tar sound, indexed and recorded" {
         qemu-img create -q -f qcow2 base.qcow2 1M
         qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 over.qcow2
-        tar -czf vm.tar.gz base.qcow2 over.qcow2
+        qemu-img create -q -f qcow2 other.qcow2 1M
+        tar -czf vm.tar.gz other.qcow2 over.qcow2
         run "$VMAFS" verify --record vm.tar.gz
         [ "$status" -eq 0 ]
         [[ $output == *"note: over.qcow2 has the backing file base.qcow2"*"vm.tar.gz: sound" ]]

@@ -16,6 +16,7 @@
 #include "archive/format.h"
 #include "archive/source/source.h"
 #include "archive/tar/tar_image.h"
+#include "archive/tar/tar_siblings.h"
 
 enum {
         BLOCK = 4096,
@@ -133,28 +134,94 @@ static bool is_foreign(int code)
         return code == ENOTSUP || code == EPERM || code == E2BIG;
 }
 
-/* If F is an image, show its disks, too. An image that cannot be opened is shown as it is. */
-static int open_image(struct tar *t, struct tar_file *f, const char *name,
-                      const struct archive_sink *sink, struct error *err)
+/* The member F, called NAME, is no image that can be opened: WHY. */
+struct unopened {
+        const struct tar_file *f;
+        const char *name;
+        int code;
+        char why[200];
+};
+
+/* While the images in members are opened. */
+struct opening {
+        struct tar *tar;
+        const struct archive_sink *sink;
+        struct tar_siblings siblings;
+        ARRAY(struct unopened) unopened;
+};
+
+/* What could not be opened by itself, and is no part of another image. */
+static int report_unopened(struct opening *o)
 {
+        int rc = 0;
+
+        for (size_t i = 0; i < o->unopened.count && rc == 0; i++) {
+                const struct unopened *u = &o->unopened.items[i];
+
+                if (tar_siblings_has_opened(&o->siblings, u->f))
+                        continue;
+                if (is_foreign(u->code))
+                        note_unshown(o->tar, u->name, u->why);
+                else
+                        rc = add_fault(o->tar, u->f, u->name, u->why);
+        }
+        return rc;
+}
+
+static int add_unopened(struct opening *o, const struct tar_file *f, const char *name,
+                        const struct error *why)
+{
+        struct unopened u = {.f = f, .name = name, .code = why->code};
+
+        snprintf(u.why, sizeof u.why, "%.*s", (int)sizeof u.why - 1, why->text);
+        return array_add(&o->unopened, u);
+}
+
+/* If F is an image, show its disks, too. An image that cannot be opened is shown as it is. */
+static int open_image(struct opening *o, struct tar_file *f, const char *name, struct error *err)
+{
+        struct tar *t = o->tar;
         const struct tar_member *m = tar_file_unusual(f);
         struct tar_image *image = NULL;
+        size_t opened = o->siblings.opened.count;
         struct error why = {0};
         int rc;
 
         if (m && (m->lost || m->broken))
                 return 0;
-        rc = tar_image_open(&t->shared, f, leaf_of(name), end_of(t, f), t->disk_count, sink, &image,
-                            &why, err);
-        if (rc == 0 && is_foreign(why.code))
+        o->siblings.asking = name;
+        rc =
+            tar_image_open(&t->shared, f, leaf_of(name), t->disk_count, o->sink, &image, &why, err);
+        if (rc <= 0)
+                o->siblings.opened.count = opened;
+        if (rc == 0 && why.code == E2BIG)
                 note_unshown(t, name, why.text);
         else if (rc == 0 && why.code)
-                rc = add_fault(t, f, name, why.text);
+                rc = add_unopened(o, f, name, &why);
         if (rc <= 0)
                 return rc;
         t->images[t->image_count++] = image;
         t->disk_count += image->disk_count;
         return 0;
+}
+
+static int open_images(struct tar *t, const struct archive_sink *sink, struct error *err)
+{
+        struct opening o = {.tar = t, .sink = sink};
+        const char *name = t->names.items;
+        int rc = 0;
+
+        tar_siblings_init(&o.siblings, t->files.items, t->files.count, name, t->end);
+        t->shared.siblings = &o.siblings.base;
+        t->shared.end = t->end;
+        for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
+                rc = open_image(&o, &t->files.items[i], name, err);
+        if (rc == 0)
+                rc = report_unopened(&o);
+        t->shared.siblings = NULL;
+        tar_siblings_fini(&o.siblings);
+        array_free(&o.unopened);
+        return rc == -ENOMEM ? error_set(err, ENOMEM, "out of memory") : rc;
 }
 
 /* ---- members ---- */
@@ -205,9 +272,8 @@ static int emit_members(struct tar *t, const struct archive_sink *sink, struct e
 
         for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
                 rc = emit_member(t, i, name, sink, err);
-        name = t->names.items;
-        for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
-                rc = open_image(t, &t->files.items[i], name, sink, err);
+        if (rc == 0)
+                rc = open_images(t, sink, err);
         array_free(&t->names);
         return rc;
 }

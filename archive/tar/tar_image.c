@@ -10,7 +10,6 @@
 #include "archive/error.h"
 #include "archive/probe.h"
 #include "archive/source/source.h"
-#include "archive/source/volume_source.h"
 #include "archive/tar/tar_member.h"
 
 static bool is_sparse(const struct tar_file *f)
@@ -175,17 +174,6 @@ static struct archive_sink inner_sink(struct inner *ctx)
 
 /* ---- opening ---- */
 
-/* Open F as a source. The stream ends at END, perhaps before F does. 0 or -ENOMEM. */
-static int open_file(struct tar_file *f, uint64_t end, struct source **out)
-{
-        uint64_t data = f->volume.anchor;
-
-        if (is_sparse(f))
-                return source_open_volume(&f->volume, f->unusual->stream, out);
-        return source_open_slice(f->stream, data, min_u64(f->volume.size, end - min_u64(data, end)),
-                                 out);
-}
-
 /* The format of MEMBER. NULL: it is no image, or it cannot be read. */
 static const struct format *find_format(struct source *member)
 {
@@ -203,28 +191,30 @@ static void cleanup_image_fn(struct tar_image **image)
         tar_image_close(*image);
 }
 
-int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name, uint64_t end,
+int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name,
                    uint32_t first_disk, const struct archive_sink *sink, struct tar_image **out,
                    struct error *why, struct error *err)
 {
         __attribute__((cleanup(cleanup_image_fn))) struct tar_image *image =
             calloc(1, sizeof *image);
         const struct format *format;
-        struct archive_origin origin = {.name = name, .shared = all->shared, .mtime = all->mtime};
+        struct archive_origin origin = {
+            .name = name, .siblings = all->siblings, .shared = all->shared, .mtime = all->mtime};
         struct inner ctx = {.all = all, .outer = sink};
         struct archive_sink inner = inner_sink(&ctx);
         int rc;
 
-        if (!image || open_file(f, end, &image->source) < 0)
+        if (!image || tar_file_open(f, all->end, &image->source) < 0)
                 return error_set(err, ENOMEM, "out of memory");
         format = find_format(image->source);
         if (!format)
                 return 0;
-        if (++all->count > TAR_IMAGES_MAX) {
+        if (all->opened == TAR_IMAGES_MAX || all->count == TAR_TRIES_MAX) {
                 error_fill(why, E2BIG, "is not looked into: vmafs shows the disks of %d images",
                            TAR_IMAGES_MAX);
                 return 0;
         }
+        all->count++;
         image->file = f;
         image->first_disk = first_disk;
         ctx.image = image;
@@ -234,6 +224,7 @@ int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name,
                 return error_set(err, -rc, "%s", why->text[0] ? why->text : strerror(-rc));
         if (rc < 0)
                 return 0;
+        all->opened++;
         *out = steal_ptr(&image);
         return 1;
 }

@@ -12,7 +12,10 @@
 
 struct tar_file;
 
-enum { TAR_IMAGES_MAX = 64 };
+enum {
+        TAR_IMAGES_MAX = 64,
+        TAR_TRIES_MAX = 4096, /* of which so many are parts of others, or cannot be opened */
+};
 
 /* A folder that an image has emitted. Other images share it, if they have one of that name. */
 struct tar_folder {
@@ -21,11 +24,14 @@ struct tar_folder {
         size_t image; /* number of the last image that asked for it */
 };
 
-/* What the images of one tar share. At first all but SHARED is zero. */
+/* What the images of one tar share. The first four are set first, and all else is zero. */
 struct tar_images {
         struct shared *shared;
+        struct siblings *siblings;
         int64_t mtime; /* of the tar */
-        size_t count;
+        uint64_t end;  /* bytes of the stream */
+        size_t count;  /* images so far, with those that could not be opened */
+        size_t opened;
         ARRAY(struct tar_folder) folders; /* number N is element N - 1 */
 };
 
@@ -38,11 +44,10 @@ struct tar_image {
 };
 
 /*
- * Open F, whose file name is NAME, of a stream that ends at byte END, and emit its disks, the first
- * as number FIRST_DISK. 1 and *OUT, which the caller closes; 0: it is no image, or WHY says why it
+ * Open F, whose file name is NAME, and emit its disks, the first as number FIRST_DISK. 1 and *OUT, which the caller closes; 0: it is no image, or WHY says why it
  * cannot be opened, and nothing was emitted; -errno with the reason in ERR.
  */
-int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name, uint64_t end,
+int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name,
                    uint32_t first_disk, const struct archive_sink *sink, struct tar_image **out,
                    struct error *why, struct error *err);
 void tar_image_close(struct tar_image *image); /* NULL is allowed */

@@ -5,6 +5,7 @@
  *
  *   tar.c               shows members as files, as disks, and the disks in images
  *   tar_image.c         images in members (tar_image.h)
+ *   tar_siblings.c      the members that an image names (tar_siblings.h)
  *   tar_volume.c        what is kept of a member, and its content
  *   tar_header.c        from one member to the next: v7, ustar, GNU and pax headers
  *   tar_map.c           the maps of sparse members
@@ -123,6 +124,12 @@ int tar_file_be_unusual(struct tar_file *f, struct tar_member *m);
 
 /* What is unusual about F; NULL: nothing. */
 struct tar_member *tar_file_unusual(const struct tar_file *f);
+
+/*
+ * Open F as *OUT, which the caller closes before F is freed. The stream ends at END, perhaps before
+ * F does, or after bytes of F that are displaced. 0 or -ENOMEM.
+ */
+int tar_file_open(struct tar_file *f, uint64_t end, struct source **out);
 
 void tar_file_fini(struct tar_file *f);
 

@@ -11,6 +11,8 @@
 
 #include "archive/array.h"
 #include "archive/bytes.h"
+#include "archive/source/source.h"
+#include "archive/source/volume_source.h"
 #include "archive/tar/tar_member.h"
 
 /* The first run of M that ends after byte POS of it, or NULL. */
@@ -96,6 +98,19 @@ int tar_file_be_unusual(struct tar_file *f, struct tar_member *m)
 struct tar_member *tar_file_unusual(const struct tar_file *f)
 {
         return f->volume.ops == &unusual_ops ? &f->unusual->member : NULL;
+}
+
+int tar_file_open(struct tar_file *f, uint64_t end, struct source **out)
+{
+        const struct tar_member *m = tar_file_unusual(f);
+        struct source *stream = m ? f->unusual->stream : f->stream;
+        uint64_t data = f->volume.anchor;
+
+        if (m && m->sparse)
+                return source_open_volume(&f->volume, stream, out);
+        end = min_u64(end, source_straight(stream, data));
+        return source_open_slice(stream, data, min_u64(f->volume.size, end - min_u64(data, end)),
+                                 out);
 }
 
 void tar_file_fini(struct tar_file *f)

@@ -210,7 +210,7 @@ static void test_what_is_not_interpreted_is_no_damage(void **state)
 
         (void)state;
         tarball_member("vm1/vm1.vmdk", flat, strlen(flat));
-        expect_note("vm1.vmdk names the file vm1-flat.vmdk; of an image inside of an archive");
+        expect_note("vm1.vmdk names the file vm1-flat.vmdk, which is not in the archive");
         tarball_member("cow.vmdk", cowd, sizeof cowd);
         expect_note("cow.vmdk");
         store_le32(qcow2 + 4, htobe32(2));
