@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "archive/probe.h"
-#include "archive/tar/tar_member.h"
+#include "archive/tar/tar_file.h"
 
 #include <errno.h>
 #include <inttypes.h>

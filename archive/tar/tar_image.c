@@ -10,7 +10,7 @@
 #include "archive/error.h"
 #include "archive/probe.h"
 #include "archive/source/source.h"
-#include "archive/tar/tar_member.h"
+#include "archive/tar/tar_file.h"
 
 static bool is_sparse(const struct tar_file *f)
 {

@@ -10,7 +10,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/source/source.h"
-#include "archive/tar/tar_member.h"
+#include "archive/tar/tar_file.h"
 
 /* ---- names ---- */
 

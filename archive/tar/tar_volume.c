@@ -13,7 +13,7 @@
 #include "archive/bytes.h"
 #include "archive/source/source.h"
 #include "archive/source/volume_source.h"
-#include "archive/tar/tar_member.h"
+#include "archive/tar/tar_file.h"
 
 /* The first run of M that ends after byte POS of it, or NULL. */
 static const struct tar_run *find_run(const struct tar_member *m, uint64_t pos)

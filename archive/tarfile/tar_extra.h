@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/tar/tar_member.h"
+#include "archive/tarfile/tar_member.h"
 
 struct error;
 

@@ -9,9 +9,9 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/tar/tar_extra.h"
-#include "archive/tar/tar_member.h"
-#include "archive/tar/tar_resync.h"
+#include "archive/tarfile/tar_extra.h"
+#include "archive/tarfile/tar_member.h"
+#include "archive/tarfile/tar_resync.h"
 
 enum {
         EXTRA_MAX = 16 << 20, /* bytes of a pax header or a long name */

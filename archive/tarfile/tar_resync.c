@@ -4,7 +4,7 @@
  * headers lead tells them apart: those of the archive lead from one to the next up to the archive's
  * end, those of an inner tar only up to the end of that tar.
  */
-#include "archive/tar/tar_resync.h"
+#include "archive/tarfile/tar_resync.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
-#include "archive/tar/tar_member.h"
+#include "archive/tarfile/tar_member.h"
 
 enum {
         WINDOW = 256 * 1024,

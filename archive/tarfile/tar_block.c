@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "archive/tar/tar_block.h"
+#include "archive/tarfile/tar_block.h"
 
 #include <string.h>
 

@@ -8,8 +8,8 @@
 #include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/error.h"
-#include "archive/tar/tar_extra.h"
-#include "archive/tar/tar_member.h"
+#include "archive/tarfile/tar_extra.h"
+#include "archive/tarfile/tar_member.h"
 
 bool tar_parse_decimal(const char *s, uint64_t *out)
 {

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * tar: OVA, and raw images in a plain or sparse tar. What its files share; nobody else includes
- * this.
+ * From one member of a tar to the next, for the formats that are tars.
  *
- *   tar.c               shows members as files, as disks, and the disks in images
- *   tar_image.c         images in members (tar_image.h)
- *   tar_siblings.c      the members that an image names (tar_siblings.h)
- *   tar_volume.c        what is kept of a member, and its content
- *   tar_header.c        from one member to the next: v7, ustar, GNU and pax headers
+ *   tar_header.c        v7, ustar, GNU and pax headers
  *   tar_map.c           the maps of sparse members
  *   tar_block.c         one block as a header (tar_block.h)
  *   tar_resync.c        the next header after damage (tar_resync.h)
@@ -19,10 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "archive/tar/tar_block.h"
-#include "archive/volume.h"
+#include "archive/tarfile/tar_block.h"
 
-struct archive_sink;
 struct error;
 struct source;
 
@@ -55,24 +48,6 @@ struct tar_member {
         bool broken;          /* its sparse map is damaged */
         const char *lost;     /* why none of it can be trusted, or NULL */
         struct tar_runs runs; /* sparse: in order, not overlapping */
-};
-
-/*
- * What is kept of a member. There may be millions, so most have no more than this: their header is
- * the block before their data, and all of their data is stored.
- */
-struct tar_file {
-        struct volume volume; /* its content; the anchor is where its data begins */
-        union {
-                struct source *stream;       /* where that is */
-                struct tar_unusual *unusual; /* of a file for which tar_file_unusual is not NULL */
-        };
-};
-
-/* What is also kept of a member that is sparse or lost. */
-struct tar_unusual {
-        struct source *stream;
-        struct tar_member member; /* without its name */
 };
 
 /* One thing that is wrong. */
@@ -110,28 +85,6 @@ int tar_add_fault(struct tar_faults *faults, uint64_t at, const char *text);
  */
 int tar_next(struct tar_reader *r, struct tar_member *out, struct error *err);
 void tar_member_fini(struct tar_member *m);
-
-/*
- * The byte of the stream at which byte POS of M, which is sparse, is stored. False: it is not.
- */
-bool tar_locate_run(const struct tar_member *m, uint64_t pos, uint64_t *offset);
-
-/* A file of SIZE bytes at byte DATA of STREAM. */
-struct tar_file tar_file_plain(struct source *stream, uint64_t data, uint64_t size);
-
-/* Turn the plain F into an unusual file as M describes it; takes M's runs. 0 or -ENOMEM. */
-int tar_file_be_unusual(struct tar_file *f, struct tar_member *m);
-
-/* What is unusual about F; NULL: nothing. */
-struct tar_member *tar_file_unusual(const struct tar_file *f);
-
-/*
- * Open F as *OUT, which the caller closes before F is freed. The stream ends at END, perhaps before
- * F does, or after bytes of F that are displaced. 0 or -ENOMEM.
- */
-int tar_file_open(struct tar_file *f, uint64_t end, struct source **out);
-
-void tar_file_fini(struct tar_file *f);
 
 /* Decode the stream up to OFFSET; r->end says how far that came. 0 or -errno. */
 int tar_reach(struct tar_reader *r, uint64_t offset, struct error *err);
