@@ -71,6 +71,12 @@ struct archive_sink {
 
         int (*damage)(void *ctx, const struct damage *damage);
 
+        /*
+         * Whoever scans reads all bytes of all disks: compare them with the checksums that the
+         * archive has of them, also where a scan could do without reading them.
+         */
+        bool thorough;
+
         /* The scan has come to byte DONE of the archive's stream. */
         int (*progress)(void *ctx, uint64_t done);
 };
@@ -156,6 +162,7 @@ struct archive {
 #define FORMATS(F)                                                                                 \
         F(vma_format)                                                                              \
         F(vmdk_format)                                                                             \
+        F(xva_format)                                                                              \
         F(tar_format)                                                                              \
         F(qcow2_format)                                                                            \
         F(qcow_format)                                                                             \

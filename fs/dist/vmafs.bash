@@ -22,7 +22,7 @@ _vmafs_directories() {
 
 # Archives, by the names that they have as a rule, and directories on the way to one.
 _vmafs_archives() {
-        local name='\.(vma|vmdk|ova|tar|qcow2?|qed|vdi|vhdx?|hd[ds]|img|raw|dd)(\.(zst|gz|lzo|xz|bz2|lz4))?$|\.(tgz|tzst)$' path
+        local name='\.(vma|vmdk|ova|xva|tar|qcow2?|qed|vdi|vhdx?|hd[ds]|img|raw|dd)(\.(zst|gz|lzo|xz|bz2|lz4))?$|\.(tgz|tzst)$' path
 
         compopt -o filenames 2>/dev/null
         COMPREPLY=()

@@ -51,7 +51,7 @@ function __vmafs_names
 end
 
 function __vmafs_archives
-    __fish_complete_suffix .vma .vma.zst .vma.gz .vma.lzo .vmdk .ova .tar .qcow .qcow2 .qed .vdi .vhd .vhdx .hdd .hds .img .raw .dd .img.xz .img.zst .img.gz .img.bz2
+    __fish_complete_suffix .vma .vma.zst .vma.gz .vma.lzo .vmdk .ova .xva .tar .qcow .qcow2 .qed .vdi .vhd .vhdx .hdd .hds .img .raw .dd .img.xz .img.zst .img.gz .img.bz2
 end
 
 complete -c vmafs -f

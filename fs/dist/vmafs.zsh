@@ -4,7 +4,7 @@
 # Completion of vmafs for zsh. Installed as _vmafs.
 
 _vmafs_archives() {
-        _files -g '*.(#i)(vma|vmdk|ova|tar|qcow|qcow2|qed|vdi|vhd|vhdx|hdd|hds|img|raw|dd|tgz|tzst)(|.(zst|gz|lzo|xz|bz2|lz4))(-.)'
+        _files -g '*.(#i)(vma|vmdk|ova|xva|tar|qcow|qcow2|qed|vdi|vhd|vhdx|hdd|hds|img|raw|dd|tgz|tzst)(|.(zst|gz|lzo|xz|bz2|lz4))(-.)'
 }
 
 # The names in the archive $1: its disks, or with "all" as $2 its files too. Without jq there are none.

@@ -62,7 +62,7 @@ bool dir_is_archive(const char *name)
 {
         static const char *const formats[] = {".vma",  ".vmdk", ".qcow2", ".qcow", ".qed", ".vdi",
                                               ".vhdx", ".vhd",  ".hds",   ".hdd",  ".fvd", ".ova",
-                                              ".tar",  ".img",  ".raw",   ".dd"};
+                                              ".xva",  ".tar",  ".img",   ".raw",  ".dd"};
         size_t len = uncompressed_len(name);
 
         for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
