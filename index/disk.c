@@ -193,6 +193,8 @@ int disk_next_data(struct disk *d, uint64_t pos, uint64_t *out)
 {
         uint64_t at = pos - pos % MAP_BLOCK, end;
 
+        if (pos >= d->size)
+                return -ENXIO;
         for (; at < d->size; at = end) {
                 int rc = is_zeros(d, at, &end);
 
