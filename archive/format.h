@@ -152,6 +152,8 @@ struct archive {
         struct archive_info info;
         /* It is of a kind that is also written to, in place: an index of what it was does harm. */
         bool mutable_image;
+        /* Disks are in streams of their own, in members: an index has no restart points of those. */
+        bool has_streams;
         bool many_files; /* the disks are in other files, too: an index is of one alone */
 };
 

@@ -161,6 +161,79 @@ make_members() {
         done
 }
 
+# An OVA of FILES with their manifest, whose OVF says ATTRIBUTES of its disk: make_ova ATTRIBUTES FILE...
+make_ova() {
+        local file
+
+        printf '<Envelope><References><File %s/></References></Envelope>\n' "$1" >vm.ovf
+        for file in vm.ovf "${@:2}"; do
+                printf 'SHA256(%s)= %s\n' "$file" "$(sha "$file")"
+        done >vm.mf
+        tar --format=ustar -cf vm.ova vm.ovf "${@:2}" vm.mf
+}
+
+# The OVA shows DISK, with the holes that its image alone has, and the manifest agrees: ova_holds DISK
+ova_holds() {
+        local at
+
+        run "$VMAFS" verify vm.ova
+        [ "$status" -eq 0 ]
+        [[ $output =~ manifest\ vm.mf:\ ([0-9]+)\ of\ ([0-9]+)\ files\ agree ]]
+        [ "${BASH_REMATCH[1]}" -eq "${BASH_REMATCH[2]}" ]
+        "$VMAFS" extract -O vm.ova disk-web.raw | cmp - "$1"
+        mount_vmafs vm.ova
+        cmp "$1" "$MNT/disk-web.raw"
+        # From its end to its beginning.
+        for ((at = DISK_SIZE / 65536; at > 0; at -= 29)); do
+                dd if="$MNT/disk-web.raw" bs=65536 skip=$at count=1 status=none |
+                        cmp - <(dd if="$1" bs=65536 skip=$at count=1 status=none)
+        done
+        wait_indexed
+        holes "$MNT/disk-web.raw" | cmp - holes
+        unmount_all
+}
+
+@test "the disk of an OVA that is cut into chunks, gzipped, or both" {
+        local subformat
+
+        make_ragged_disk disk
+        for subformat in streamOptimized monolithicSparse; do
+                rm -f web*
+                qemu-img convert -O vmdk -o subformat=$subformat disk web.vmdk
+                mount_vmafs web.vmdk
+                wait_indexed
+                holes "$MNT/disk-web.raw" >holes
+                unmount_all
+                split -a 9 -d -b 300000 web.vmdk web.vmdk.
+                make_ova "ovf:href='web.vmdk' ovf:chunkSize='300000' ovf:size='$(stat -c %s web.vmdk)'" \
+                        web.vmdk.0*
+                ova_holds disk
+                rm web.vmdk.0*
+                gzip web.vmdk
+                make_ova "ovf:href='web.vmdk.gz' ovf:compression='gzip'" web.vmdk.gz
+                ova_holds disk
+                split -a 9 -d -b 30000 web.vmdk.gz web.vmdk.gz.
+                make_ova "ovf:href='web.vmdk.gz' ovf:compression='gzip' ovf:chunkSize='30000'" web.vmdk.gz.0*
+                ova_holds disk
+        done
+        # No index would have the restart points of what is compressed inside of it.
+        run "$VMAFS" index vm.ova
+        [[ $output == *"its index is not kept: it would have no restart points of the compressed disks"* ]]
+}
+
+@test "a gzipped disk of an OVA that is damaged is an error where that is" {
+        make_ragged_disk disk
+        qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk
+        gzip web.vmdk
+        make_ova "ovf:href='web.vmdk.gz' ovf:compression='gzip'" web.vmdk.gz
+        printf 'damage' | dd of=vm.ova bs=1 seek=$((1024 + 512 + $(stat -c %s web.vmdk.gz) / 2)) conv=notrunc status=none
+        run "$VMAFS" verify vm.ova
+        [ "$status" -eq 1 ]
+        [[ $output == *"web.vmdk.gz DIFFERS from its digest"* ]]
+        mount_vmafs vm.ova
+        [ ! -e "$MNT/disk-web.raw" ] || run ! cmp disk "$MNT/disk-web.raw"
+}
+
 @test "what is damaged in a member is told at its byte of the tar" {
         local offset
 

@@ -119,6 +119,12 @@ void stream_finish_proofs(struct source *s);
 void stream_take_notes(struct source *s, void **out, size_t *len);
 
 /*
+ * From now on at most BYTES of the stream S wait for their checksum, which takes as much memory.
+ * Called by the thread of source_reach.
+ */
+void stream_withhold(struct source *s, uint64_t bytes);
+
+/*
  * How many bytes of the compressed file the pass has processed, in steps of a segment; 0 if S is
  * not a stream. Thread-safe.
  */

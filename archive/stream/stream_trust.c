@@ -20,6 +20,7 @@
 #include "archive/stream/codec.h"
 #include "archive/stream/lost_ranges.h"
 #include "archive/stream/restart_table.h"
+#include "archive/stream/stream.h"
 #include "archive/stream/stream_internal.h"
 
 static void move_frontier(struct stream *st, uint64_t to)
@@ -66,6 +67,11 @@ int stream_believe(struct stream *st)
                         move_frontier(st, to);
         }
         return rc;
+}
+
+void stream_withhold(struct source *s, uint64_t bytes)
+{
+        ((struct stream *)s)->withheld = bytes;
 }
 
 uint64_t stream_frontier(struct source *s)

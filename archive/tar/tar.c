@@ -15,14 +15,17 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
+#include "archive/tar/ovf.h"
 #include "archive/tar/tar_image.h"
+#include "archive/tar/tar_packed.h"
 #include "archive/tar/tar_siblings.h"
 
 enum {
         BLOCK = 4096,
         MEMBERS_MAX = 1 << 21,
-        NAME_WEIGHT = 128,        /* bytes of a name that count as another member */
-        NAME_BYTES = 4095,        /* of a longer name that are kept */
+        NAME_WEIGHT = 128, /* bytes of a name that count as another member */
+        NAME_BYTES = 4095, /* of a longer name that are kept */
+        OVF_MAX_BYTES = 4 << 20,
         FILE_MAX_BYTES = 1 << 20, /* a larger member is a disk */
         MARK_MAX = 1 << 20,       /* bytes of an end mark with its padding */
         STEP = 16 << 20,          /* bytes of the stream between two checks whether to stop */
@@ -137,7 +140,7 @@ static bool is_foreign(int code)
 /* The member F, called NAME, is no image that can be opened: WHY. */
 struct unopened {
         const struct tar_file *f;
-        const char *name;
+        char name[64];
         int code;
         char why[200];
 };
@@ -148,6 +151,8 @@ struct opening {
         const struct archive_sink *sink;
         struct tar_siblings siblings;
         ARRAY(struct unopened) unopened;
+        uint8_t *parts; /* of each member 1 if it is part of a packed file; NULL: none is */
+        size_t packed, chunks;
 };
 
 /* What could not be opened by itself, and is no part of another image. */
@@ -171,30 +176,31 @@ static int report_unopened(struct opening *o)
 static int add_unopened(struct opening *o, const struct tar_file *f, const char *name,
                         const struct error *why)
 {
-        struct unopened u = {.f = f, .name = name, .code = why->code};
+        struct unopened u = {.f = f, .code = why->code};
 
+        snprintf(u.name, sizeof u.name, "%.60s", leaf_of(name));
         snprintf(u.why, sizeof u.why, "%.*s", (int)sizeof u.why - 1, why->text);
         return array_add(&o->unopened, u);
 }
 
-/* If F is an image, show its disks, too. An image that cannot be opened is shown as it is. */
-static int open_image(struct opening *o, struct tar_file *f, const char *name, struct error *err)
+/* As open_image; or for what TAKE_PACKED holds, which F begins. */
+static int try_image(struct opening *o, struct tar_file *f, struct tar_packed *take_packed,
+                     const char *name, struct error *err)
 {
         struct tar *t = o->tar;
-        const struct tar_member *m = tar_file_unusual(f);
+        bool compressed = take_packed && take_packed->compressed;
         struct tar_image *image = NULL;
         size_t opened = o->siblings.opened.count;
         struct error why = {0};
         int rc;
 
-        if (m && (m->lost || m->broken))
-                return 0;
-        o->siblings.asking = name;
-        rc =
-            tar_image_open(&t->shared, f, leaf_of(name), t->disk_count, o->sink, &image, &why, err);
+        rc = tar_image_open(&t->shared, f, take_packed, leaf_of(name), t->disk_count, o->sink,
+                            &image, &why, err);
         if (rc <= 0)
                 o->siblings.opened.count = opened;
-        if (rc == 0 && why.code == E2BIG)
+        if (rc == 0 && take_packed && !why.code)
+                note_unshown(t, name, "is no disk image of a format that vmafs knows");
+        else if (rc == 0 && why.code == E2BIG)
                 note_unshown(t, name, why.text);
         else if (rc == 0 && why.code)
                 rc = add_unopened(o, f, name, &why);
@@ -202,7 +208,71 @@ static int open_image(struct opening *o, struct tar_file *f, const char *name, s
                 return rc;
         t->images[t->image_count++] = image;
         t->disk_count += image->disk_count;
+        t->base.has_streams |= compressed;
         return 0;
+}
+
+/* If F is an image, show its disks, too. An image that cannot be opened is shown as it is. */
+static int open_image(struct opening *o, struct tar_file *f, const char *name, struct error *err)
+{
+        const struct tar_member *m = tar_file_unusual(f);
+
+        if ((m && (m->lost || m->broken)) || (o->parts && o->parts[f - o->tar->files.items]))
+                return 0;
+        o->siblings.asking = name;
+        return try_image(o, f, NULL, name, err);
+}
+
+/* FILE of the OVF that F is: show the disks in it. */
+static int open_packed(struct opening *o, const struct tar_file *f, const struct ovf_file *file,
+                       struct error *err)
+{
+        struct tar *t = o->tar;
+        struct tar_packed *packed = NULL;
+        struct error why = {0};
+        int rc;
+
+        if (o->packed++ >= OVF_FILES_MAX)
+                return 0;
+        rc = tar_packed_open(&o->siblings, file, t->shared.shared, &t->faults, o->parts, &o->chunks,
+                             &packed, &why);
+        if (rc > 0)
+                return try_image(o, packed->pieces.items[0].member, packed, file->name, err);
+        if (rc == 0 && is_foreign(why.code))
+                note_unshown(t, file->name, why.text);
+        else if (rc == 0 && why.code)
+                rc = add_fault(t, f, file->name, why.text);
+        return rc;
+}
+
+/* The files that the OVF F, called NAME, has in chunks or compressed. */
+static int open_ovf(struct opening *o, const struct tar_file *f, const char *name,
+                    struct error *err)
+{
+        size_t len = (size_t)f->volume.size;
+        cleanup_free char *text = malloc(len + 1);
+        __attribute__((cleanup(ovf_fini))) struct ovf ovf = {0};
+        int rc;
+
+        if (!text)
+                return -ENOMEM;
+        if (source_pread_all(f->stream, text, len, f->volume.anchor) < 0)
+                return 0; /* what is damaged is named elsewhere */
+        rc = ovf_parse(text, len, &ovf);
+        if (rc == 0 && ovf.files.count && !o->parts) {
+                o->parts = calloc(o->tar->files.count, 1);
+                rc = o->parts ? 0 : -ENOMEM;
+        }
+        o->siblings.asking = name;
+        for (size_t i = 0; i < ovf.files.count && rc == 0; i++)
+                rc = open_packed(o, f, &ovf.files.items[i], err);
+        return rc;
+}
+
+static bool is_ovf(const struct tar *t, const struct tar_file *f, const char *name)
+{
+        return ends_with(name, ".ovf") && !tar_file_unusual(f) && f->volume.size <= OVF_MAX_BYTES &&
+               is_readable(t, f);
 }
 
 static int open_images(struct tar *t, const struct archive_sink *sink, struct error *err)
@@ -211,9 +281,14 @@ static int open_images(struct tar *t, const struct archive_sink *sink, struct er
         const char *name = t->names.items;
         int rc = 0;
 
-        tar_siblings_init(&o.siblings, t->files.items, t->files.count, name, t->end);
+        tar_siblings_init(&o.siblings, t->base.source, t->files.items, t->files.count, name,
+                          t->end);
         t->shared.siblings = &o.siblings.base;
         t->shared.end = t->end;
+        for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
+                if (is_ovf(t, &t->files.items[i], name))
+                        rc = open_ovf(&o, &t->files.items[i], name, err);
+        name = t->names.items;
         for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
                 rc = open_image(&o, &t->files.items[i], name, err);
         if (rc == 0)
@@ -221,6 +296,7 @@ static int open_images(struct tar *t, const struct archive_sink *sink, struct er
         t->shared.siblings = NULL;
         tar_siblings_fini(&o.siblings);
         array_free(&o.unopened);
+        free(o.parts);
         return rc == -ENOMEM ? error_set(err, ENOMEM, "out of memory") : rc;
 }
 
@@ -470,11 +546,12 @@ static int check_files(const struct tar *t, const struct archive_sink *sink)
         return rc;
 }
 
-static int report_faults(const struct tar *t, const struct archive_sink *sink)
+/* Those from number FIRST on. */
+static int report_faults(const struct tar *t, size_t first, const struct archive_sink *sink)
 {
         int rc = 0;
 
-        for (size_t i = 0; i < t->faults.count && rc == 0; i++)
+        for (size_t i = first; i < t->faults.count && rc == 0; i++)
                 rc = report(sink, t->faults.items[i].at, DISK_NONE, t->faults.items[i].text);
         return rc;
 }
@@ -519,14 +596,19 @@ static int read_on(struct tar *t, const struct archive_sink *sink, struct error 
 static int tar_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct tar *t = (struct tar *)a;
+        size_t faults;
         int rc = read_on(t, sink, err);
 
         if (rc == 0)
-                rc = report_faults(t, sink);
+                rc = report_faults(t, 0, sink);
+        faults = t->faults.count;
         if (rc == 0)
                 rc = check_files(t, sink);
         for (size_t i = 0; i < t->image_count && rc == 0; i++)
                 rc = tar_image_scan(t->images[i], sink, err);
+        /* What was found in compressed members. */
+        if (rc == 0)
+                rc = report_faults(t, faults, sink);
         return rc < 0 ? rc : sink->progress(sink->ctx, t->end);
 }
 

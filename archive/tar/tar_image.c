@@ -11,6 +11,7 @@
 #include "archive/probe.h"
 #include "archive/source/source.h"
 #include "archive/tar/tar_file.h"
+#include "archive/tar/tar_packed.h"
 
 static bool is_sparse(const struct tar_file *f)
 {
@@ -19,11 +20,14 @@ static bool is_sparse(const struct tar_file *f)
         return m && m->sparse;
 }
 
-/* The byte of the tar's stream that holds byte OFFSET of the image F, or the first one of F. */
-static uint64_t in_stream(const struct tar_file *f, uint64_t offset)
+/* The byte of the tar's stream that holds byte OFFSET of IMAGE, or the first one of its file. */
+static uint64_t in_stream(const struct tar_image *image, uint64_t offset)
 {
+        const struct tar_file *f = image->file;
         uint64_t at = f->volume.anchor;
 
+        if (image->packed)
+                return tar_packed_locate(image->packed, offset);
         if (!is_sparse(f))
                 return at + offset;
         tar_locate_run(&f->unusual->member, offset, &at);
@@ -116,7 +120,7 @@ static int image_extents(void *ctx, uint32_t disk, const struct extent *extents,
         const struct inner *s = ctx;
 
         return s->outer->extents(s->outer->ctx, s->image->first_disk + disk, extents, n,
-                                 in_stream(s->image->file, origin));
+                                 in_stream(s->image, origin));
 }
 
 static int image_size(void *ctx, uint32_t disk, uint64_t size)
@@ -145,7 +149,7 @@ static int image_damage(void *ctx, const struct damage *damage)
         const struct inner *s = ctx;
         struct damage moved = *damage;
 
-        moved.offset = in_stream(s->image->file, moved.offset);
+        moved.offset = in_stream(s->image, moved.offset);
         if (moved.disk != DISK_NONE)
                 moved.disk += s->image->first_disk;
         return s->outer->damage(s->outer->ctx, &moved);
@@ -155,13 +159,14 @@ static int image_progress(void *ctx, uint64_t done)
 {
         const struct inner *s = ctx;
 
-        return s->outer->progress(s->outer->ctx, in_stream(s->image->file, done));
+        return s->outer->progress(s->outer->ctx, in_stream(s->image, done));
 }
 
 static struct archive_sink inner_sink(struct inner *ctx)
 {
         return (struct archive_sink){
             .ctx = ctx,
+            .thorough = ctx->outer->thorough,
             .entry = image_entry,
             .extents = image_extents,
             .size = image_size,
@@ -191,9 +196,9 @@ static void cleanup_image_fn(struct tar_image **image)
         tar_image_close(*image);
 }
 
-int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name,
-                   uint32_t first_disk, const struct archive_sink *sink, struct tar_image **out,
-                   struct error *why, struct error *err)
+int tar_image_open(struct tar_images *all, struct tar_file *f, struct tar_packed *take_packed,
+                   const char *name, uint32_t first_disk, const struct archive_sink *sink,
+                   struct tar_image **out, struct error *why, struct error *err)
 {
         __attribute__((cleanup(cleanup_image_fn))) struct tar_image *image =
             calloc(1, sizeof *image);
@@ -204,7 +209,14 @@ int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name,
         struct archive_sink inner = inner_sink(&ctx);
         int rc;
 
-        if (!image || tar_file_open(f, all->end, &image->source) < 0)
+        if (!image) {
+                tar_packed_close(take_packed);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        image->packed = take_packed;
+        if (take_packed)
+                image->source = take_packed->source;
+        else if (tar_file_open(f, all->end, &image->source) < 0)
                 return error_set(err, ENOMEM, "out of memory");
         format = find_format(image->source);
         if (!format)
@@ -234,7 +246,10 @@ void tar_image_close(struct tar_image *image)
         if (!image)
                 return;
         archive_close(image->archive);
-        source_close(image->source);
+        if (image->packed)
+                tar_packed_close(image->packed);
+        else
+                source_close(image->source);
         free(image);
 }
 
@@ -249,8 +264,14 @@ int tar_image_scan(struct tar_image *image, const struct archive_sink *sink, str
 {
         struct inner ctx = {.image = image, .outer = sink};
         struct archive_sink inner = inner_sink(&ctx);
+        int rc;
 
-        return image->archive->ops->scan(image->archive, &inner, err);
+        if (image->packed)
+                tar_packed_begin(image->packed);
+        rc = image->archive->ops->scan(image->archive, &inner, err);
+        if (rc == 0 && image->packed)
+                rc = tar_packed_finish(image->packed, sink->progress, sink->ctx, err);
+        return rc;
 }
 
 void tar_image_skip_scan(struct tar_image *image)

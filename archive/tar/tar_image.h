@@ -11,6 +11,7 @@
 #include "archive/format.h"
 
 struct tar_file;
+struct tar_packed;
 
 enum {
         TAR_IMAGES_MAX = 64,
@@ -36,20 +37,23 @@ struct tar_images {
 };
 
 struct tar_image {
-        const struct tar_file *file;
+        const struct tar_file *file; /* or its first part */
+        struct tar_packed *packed;   /* what it is stored in, if that is not a member as it is */
         struct archive *archive;
-        struct source *source; /* what it is read from */
+        struct source *source; /* what it is read from; that of PACKED where there is one */
         uint32_t first_disk;   /* the number of its own disk 0 among the tar's … */
         uint32_t disk_count;   /* … which the others follow */
 };
 
 /*
- * Open F, whose file name is NAME, and emit its disks, the first as number FIRST_DISK. 1 and *OUT, which the caller closes; 0: it is no image, or WHY says why it
- * cannot be opened, and nothing was emitted; -errno with the reason in ERR.
+ * Open F, or what TAKE_PACKED holds, which F begins, and emit its disks, the first as number
+ * FIRST_DISK. NAME is the file's. TAKE_PACKED is NULL or freed, on failure too. 1 and *OUT, which the
+ * caller closes; 0: it is no image, or WHY says why it cannot be opened, and nothing was emitted;
+ * -errno with the reason in ERR.
  */
-int tar_image_open(struct tar_images *all, struct tar_file *f, const char *name,
-                   uint32_t first_disk, const struct archive_sink *sink, struct tar_image **out,
-                   struct error *why, struct error *err);
+int tar_image_open(struct tar_images *all, struct tar_file *f, struct tar_packed *take_packed,
+                   const char *name, uint32_t first_disk, const struct archive_sink *sink,
+                   struct tar_image **out, struct error *why, struct error *err);
 void tar_image_close(struct tar_image *image); /* NULL is allowed */
 void tar_images_fini(struct tar_images *all);
 

@@ -39,11 +39,17 @@ static bool stays_inside(const char *name, enum neighbour_reach reach)
         return true;
 }
 
+static const char *leaf_of(const char *name)
+{
+        const char *slash = strrchr(name, '/');
+
+        return slash ? slash + 1 : name;
+}
+
 /* NAME as seen from the folder of the member ASKING. A new string; NULL: out of memory. */
 static char *full_name(const char *asking, const char *name)
 {
-        const char *slash = strrchr(asking, '/');
-        size_t len = slash ? (size_t)(slash - asking) + 1 : 0;
+        size_t len = (size_t)(leaf_of(asking) - asking);
         char *out;
 
         if (len > INT_MAX || asprintf(&out, "%.*s%s", (int)len, asking, name) < 0)
@@ -98,12 +104,10 @@ static int open_member(struct tar_siblings *s, struct tar_file *f, struct source
         return rc < 0 ? rc : tar_file_open(f, s->end, out);
 }
 
-static int open_sibling(struct siblings *base, const char *name, enum neighbour_reach reach,
-                        struct source **out)
+int tar_siblings_find(struct tar_siblings *s, const char *name, enum neighbour_reach reach,
+                      struct tar_file **out)
 {
-        struct tar_siblings *s = (struct tar_siblings *)base;
         cleanup_free char *full = NULL;
-        struct tar_file *f;
 
         name = skip_dots(name);
         if (!stays_inside(name, reach))
@@ -111,15 +115,43 @@ static int open_sibling(struct siblings *base, const char *name, enum neighbour_
         full = full_name(s->asking, name);
         if (!full || sort_names(s) < 0)
                 return -ENOMEM;
-        f = find_member(s, full);
-        return f ? open_member(s, f, out) : -ENOENT;
+        *out = find_member(s, full);
+        return *out ? 0 : -ENOENT;
 }
 
-void tar_siblings_init(struct tar_siblings *s, struct tar_file *files, size_t count,
-                       const char *names, uint64_t end)
+const char *tar_siblings_after(const struct tar_siblings *s, const char *name)
 {
-        *s = (struct tar_siblings){
-            .base.open = open_sibling, .files = files, .count = count, .names = names, .end = end};
+        const struct tar_name *list = s->sorted.items;
+        cleanup_free char *full = full_name(s->asking, skip_dots(name));
+        size_t folder = (size_t)(leaf_of(s->asking) - s->asking), i;
+
+        if (!full)
+                return NULL;
+        i = search_first(s->sorted.count, k, strcmp(list[k].name, full) > 0);
+        if (i == s->sorted.count || strncmp(list[i].name, full, folder) != 0)
+                return NULL;
+        return list[i].name + folder;
+}
+
+static int open_sibling(struct siblings *base, const char *name, enum neighbour_reach reach,
+                        struct source **out)
+{
+        struct tar_siblings *s = (struct tar_siblings *)base;
+        struct tar_file *f;
+        int rc = tar_siblings_find(s, name, reach, &f);
+
+        return rc < 0 ? rc : open_member(s, f, out);
+}
+
+void tar_siblings_init(struct tar_siblings *s, struct source *stream, struct tar_file *files,
+                       size_t count, const char *names, uint64_t end)
+{
+        *s = (struct tar_siblings){.base.open = open_sibling,
+                                   .stream = stream,
+                                   .files = files,
+                                   .count = count,
+                                   .names = names,
+                                   .end = end};
 }
 
 void tar_siblings_fini(struct tar_siblings *s)

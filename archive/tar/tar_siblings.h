@@ -23,6 +23,7 @@ struct tar_name {
 
 struct tar_siblings {
         struct siblings base;
+        struct source *stream;
         struct tar_file *files;
         size_t count;
         const char *names;             /* of the files, in order, each with its NUL; the caller's */
@@ -32,10 +33,20 @@ struct tar_siblings {
         ARRAY(const struct tar_file *) opened; /* those that images were given */
 };
 
-/* The COUNT members FILES, which have NAMES, of a stream of END bytes. All outlive S. */
-void tar_siblings_init(struct tar_siblings *s, struct tar_file *files, size_t count,
-                       const char *names, uint64_t end);
+/* The COUNT members FILES, which have NAMES, of STREAM, which has END bytes. All outlive S. */
+void tar_siblings_init(struct tar_siblings *s, struct source *stream, struct tar_file *files,
+                       size_t count, const char *names, uint64_t end);
 void tar_siblings_fini(struct tar_siblings *s);
+
+/* The member NAME, as struct siblings' open has it. 0, -EXDEV, -ENOENT, -ENOMEM. */
+int tar_siblings_find(struct tar_siblings *s, const char *name, enum neighbour_reach reach,
+                      struct tar_file **out);
+
+/*
+ * The first name after NAME in the order of bytes, as seen from the folder of the one that is asking
+ * if it is in it. NULL: there is none. tar_siblings_find has found something, or not.
+ */
+const char *tar_siblings_after(const struct tar_siblings *s, const char *name);
 
 /* Was F given to an image? */
 bool tar_siblings_has_opened(const struct tar_siblings *s, const struct tar_file *f);

@@ -63,6 +63,8 @@ const char *index_unkept(const struct index *index)
 {
         if (may_change(index))
                 return "such an image may be written to in place, and is scanned quickly";
+        if (index->archive->has_streams)
+                return "it would have no restart points of the compressed disks in the archive";
         if (index->archive->many_files)
                 return "it would be of one of its files alone";
         return NULL;
