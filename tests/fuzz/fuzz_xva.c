@@ -10,7 +10,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/read_disk.h"
 
-enum { NAME_MAX_LEN = 99, BYTES_MAX = 12 << 20 };
+enum { NAME_MAX_LEN = 99, BYTES_MAX = 4 << 20 };
 
 /* NAME LENGTH[!]: with '!' nothing but a header, whose checksum is wrong. */
 static void add_line(struct xva_out *x, char *line)
