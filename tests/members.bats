@@ -189,7 +189,7 @@ ova_holds() {
                         cmp - <(dd if="$1" bs=65536 skip=$at count=1 status=none)
         done
         wait_indexed
-        holes "$MNT/disk-web.raw" | cmp - holes
+        holes "$MNT/disk-web.raw" | cmp - plain-holes
         unmount_all
 }
 
@@ -202,7 +202,7 @@ ova_holds() {
                 qemu-img convert -O vmdk -o subformat=$subformat disk web.vmdk
                 mount_vmafs web.vmdk
                 wait_indexed
-                holes "$MNT/disk-web.raw" >holes
+                holes "$MNT/disk-web.raw" >plain-holes
                 unmount_all
                 split -a 9 -d -b 300000 web.vmdk web.vmdk.
                 make_ova "ovf:href='web.vmdk' ovf:chunkSize='300000' ovf:size='$(stat -c %s web.vmdk)'" \

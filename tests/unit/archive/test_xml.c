@@ -17,18 +17,22 @@ static const char *tokens(const char *text)
         struct xml_reader r = {.text = text, .len = strlen(text)};
         struct xml_token t;
         char word[100];
+        size_t len = 0;
 
         out[0] = '\0';
         while (xml_next(&r, &t)) {
+                bool tag = t.kind == XML_OPEN || t.kind == XML_CLOSE;
+
                 xml_text(&t, word, sizeof word);
-                if (t.kind == XML_OPEN)
-                        strcat(strcat(out, "<"), word);
-                else if (t.kind == XML_CLOSE)
-                        strcat(strcat(out, "</"), word);
-                else
-                        strcat(strcat(strcat(out, "["), word), "]");
-                if (t.closed)
-                        strcat(out, "/");
+                len += (size_t)snprintf(out + len, sizeof out - len, "%s%s%s",
+                                        !tag                  ? "["
+                                        : t.kind == XML_CLOSE ? "</"
+                                                              : "<",
+                                        word,
+                                        !tag       ? "]"
+                                        : t.closed ? "/"
+                                                   : "");
+                assert_true(len < sizeof out);
         }
         return out;
 }

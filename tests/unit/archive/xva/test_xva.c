@@ -60,7 +60,8 @@ static struct image verified(struct xva_out *x)
         xva_finish(x);
         assert_int_equal(image_open(&m, x->file.data, x->file.len), 0);
         assert_int_equal(index_scan(m.index, &observer, &m.err), 0);
-        m.disk = index_disk_count(m.index) ? index_disk(m.index, 0) : NULL;
+        if (index_disk_count(m.index))
+                m.disk = index_disk(m.index, 0);
         xva_free(x);
         return m;
 }
@@ -112,6 +113,7 @@ static void test_disks_are_those_of_the_chunks(void **state)
                 m = verified(&x);
                 expect_sound(&m);
                 assert_string_equal(index_format(m.index), "xva");
+                m.disk = index_disk(m.index, 0);
                 assert_string_equal(m.disk->name, "disk-Ref4.raw");
                 assert_string_equal(m.disk->device, "Ref:4");
                 assert_int_equal(m.disk->size, SIZE);
