@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "archive/bytes.h"
+#include "archive/source/source.h"
 #include "archive/xva/xva.h"
 
 int xva_report(const struct xva_scan *s, uint64_t offset, uint32_t disk, uint64_t start,
@@ -39,6 +40,12 @@ static int emit(struct xva_scan *s, uint32_t disk, struct extent e, uint64_t ori
         return array_add(&s->kept, e);
 }
 
+/* Has the source lost a part of E, and nobody knows how much? */
+static bool is_displaced(const struct xva_scan *s, const struct extent *e)
+{
+        return source_straight(s->xva->base.source, e->addr) < e->addr + e->len;
+}
+
 int xva_settle_chunk(struct xva_scan *s)
 {
         struct xva_chunk *c = &s->chunk;
@@ -48,6 +55,8 @@ int xva_settle_chunk(struct xva_scan *s)
         if (!c->pending)
                 return 0;
         c->pending = false;
+        if (!c->lost && is_displaced(s, &e))
+                c->lost = "a part of a chunk is lost, and what follows that in it";
         if (c->lost) {
                 rc = xva_report(s, c->header, c->disk, e.start, e.len, c->lost);
                 e.addr = EXTENT_LOST;
