@@ -103,7 +103,7 @@ int index_scan(struct index *index, const struct index_observer *observer, struc
         if (index->from_sidecar)
                 return observer ? -EINVAL : 0;
         index->observer = observer;
-        sink.thorough = observer != NULL;
+        sink.thorough = observer != NULL || index->options.thorough;
         rc = index->archive->ops->scan(index->archive, &sink, err);
         if (rc == 0)
                 rc = observe_finish(index);

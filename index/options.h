@@ -29,6 +29,7 @@ struct index_options {
         size_t cache_bytes;    /* as shared_new */
         unsigned threads;
         bool unwatched;  /* for a look at a header: to end a watch (source_watch) takes 15 ms */
+        bool thorough;   /* a scan without an observer, too, is as archive_sink has it */
         bool partitions; /* its tree has a folder for the partitions of each disk */
         enum index_sidecar sidecar;
         const char *sidecar_path;     /* NULL: see shelf.h */

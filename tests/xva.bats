@@ -85,6 +85,8 @@ make_disks() {
         [[ $output == *"archive byte $at: a chunk does not have its checksum (disk-Ref4.raw from 1048576, 1048576 bytes)"* ]]
         run "$VMAFS" extract -C . vm.xva
         [ "$status" -eq 1 ]
+        run "$VMAFS" extract -O vm.xva disk-Ref4.raw
+        [ "$status" -eq 1 ]
         mount_vmafs vm.xva
         run ! cmp root "$MNT/disk-Ref4.raw"
         unmount_all

@@ -105,7 +105,8 @@ int verb_extract(int argc, char **argv)
 {
         static const struct option options[] = {
             {"force", no_argument, NULL, 'f'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
-        struct request r = {.what = {.dir = ".", .opening = {.sidecar = INDEX_SIDECAR_ENTER}}};
+        struct request r = {
+            .what = {.dir = ".", .opening = {.sidecar = INDEX_SIDECAR_ENTER, .thorough = true}}};
         struct extraction *x = &r.what;
         int c;
 
