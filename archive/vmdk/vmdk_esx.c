@@ -115,14 +115,18 @@ static bool all_zeros(const unsigned char *p, size_t len)
         return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
 }
 
-/* The sectors that the numbers at P name, in bytes; what is past the end of any file is nowhere. */
+/*
+ * The sectors that the numbers at P name, in bytes, as far as a file can have them: that of the
+ * grains may be as long as the disk.
+ */
 static struct vmdk_fixed area(const unsigned char *p)
 {
         uint64_t sector = load_le64(p), count = load_le64(p + 8);
 
-        if (sector > VMDK_FILE_MAX / VMDK_SECTOR || count > VMDK_FILE_MAX / VMDK_SECTOR)
+        if (sector > VMDK_FILE_MAX / VMDK_SECTOR)
                 return (struct vmdk_fixed){VMDK_FILE_MAX, 0};
-        return (struct vmdk_fixed){sector * VMDK_SECTOR, count * VMDK_SECTOR};
+        return (struct vmdk_fixed){sector * VMDK_SECTOR,
+                                   min_u64(count, VMDK_FILE_MAX / VMDK_SECTOR) * VMDK_SECTOR};
 }
 
 static int check_kind(const unsigned char *s, struct error *err)
