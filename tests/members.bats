@@ -130,6 +130,25 @@ make_members() {
         "$VMAFS" map --output=json vm.tar disk-top.raw | jq -e 'any(.depth == 2)'
 }
 
+@test "so is an overlay on an image of another format, also of one that has several files" {
+        local kind
+
+        make_disk disk 2097152 0-9 300-310
+        for kind in vmdk vdi vhdx; do
+                qemu-img convert -O $kind disk base.$kind
+                qemu-img create -q -f qcow2 -b base.$kind -F $kind on-$kind.qcow2
+                qemu-io -c "write -q -P 5 65536 8192" on-$kind.qcow2
+        done
+        qemu-img convert -O vmdk -o subformat=twoGbMaxExtentSparse disk parts.vmdk
+        qemu-img create -q -f qcow2 -b parts.vmdk -F vmdk on-parts.qcow2
+        tar --format=ustar -cf vm.tar on-*.qcow2 base.* parts*.vmdk
+        "$VMAFS" verify vm.tar
+        mount_vmafs vm.tar
+        for kind in vmdk vdi vhdx parts; do
+                same vm.tar disk-on-$kind.raw on-$kind.qcow2
+        done
+}
+
 @test "a backing file that is not in the tar is refused, and the member is there as it is" {
         make_image base.qcow2
         qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2

@@ -4,8 +4,8 @@
  * outside of the folder is ever opened, whatever happens in it meanwhile.
  *
  * An archive is recognised by its name, so that a folder of thousands is listed without opening one
- * of them: NAME.vma, .vmdk, .qcow2, .qcow, .qed, .vdi, .vhdx, .vhd, .hds, .ova, .xva or .tar, plain or
- * with the suffix of a compression (stream_suffixes), in either case. The parts of a split VMDK
+ * of them: NAME.vma, .vmdk, .qcow2, .qcow, .qed, .vdi, .vhdx, .vhd, .hds, .ova, .xva or .tar, plain
+ * or with the suffix of a compression (stream_suffixes), in either case. The parts of a split VMDK
  * (NAME-flat.vmdk, NAME-s001.vmdk and so on) are files.
  */
 #ifndef VMAFS_DIR_H
