@@ -207,6 +207,14 @@ static void test_a_long_read_is_several_requests(void **state)
         end(&f);
 }
 
+/* Only the last byte of a request says that all is well, which a read of its first does not wait for. */
+static void wait_until_sound(struct source *s)
+{
+        for (int i = 0; i < 60000 && source_damage(s, NULL) < 0; i++)
+                usleep(1000);
+        assert_int_equal(source_damage(s, NULL), 0);
+}
+
 static void test_a_failure_is_no_damage_and_passes(void **state)
 {
         struct error err = {0};
@@ -226,7 +234,7 @@ static void test_a_failure_is_no_damage_and_passes(void **state)
         assert_int_equal(f.requests, 1);
         sleep(REMOTE_PAUSE);
         check_read(&f, 0, 10);
-        assert_int_equal(source_damage(f.source, NULL), 0);
+        wait_until_sound(f.source);
         end(&f);
 }
 

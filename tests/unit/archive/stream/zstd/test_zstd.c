@@ -476,7 +476,7 @@ static void test_damage_after_indexing_is_an_error(void **state)
         assert_int_equal(source_reach(s, UINT64_MAX, &end, &err), 0);
         assert_true(restart_get(stream_table(s), 2, &segment));
         z.data[(segment.point.in_bit + segment.in_end) / 16] ^= 0x10;
-        assert_int_equal(source_pread(s, buf, sizeof buf, segment.point.out), -EIO);
+        assert_int_equal(source_pread(s, buf, sizeof buf, segment.end - sizeof buf), -EIO);
         assert_int_equal(source_damage(s, &err), -EIO);
         assert_int_equal(source_pread(s, buf, sizeof buf, 4096), sizeof buf);
         assert_memory_equal(buf, plain.data + 4096, sizeof buf);
