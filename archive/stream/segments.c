@@ -29,7 +29,8 @@
 
 struct failure {
         size_t index;
-        time_t until; /* CLOCK_MONOTONIC; 0: unused */
+        uint64_t lost; /* from this byte of the segment on all is; UINT64_MAX: not looked for */
+        time_t until;  /* CLOCK_MONOTONIC; 0: unused */
         struct error err;
 };
 
@@ -259,21 +260,26 @@ static time_t seconds(void)
         return now.tv_sec;
 }
 
-bool segments_has_failed(struct segments *s, size_t index, struct error *err)
+/* The failure of segment INDEX that is remembered, or NULL. Caller holds the lock. */
+static struct failure *find_failure(struct segments *s, size_t index)
 {
         time_t now = seconds();
+
+        for (size_t i = 0; i < FAILURES; i++)
+                if (s->failures[i].index == index && s->failures[i].until > now)
+                        return &s->failures[i];
+        return NULL;
+}
+
+bool segments_has_failed(struct segments *s, size_t index, struct error *err)
+{
+        const struct failure *f;
         scoped_lock(&s->failure_lock);
 
-        for (size_t i = 0; i < FAILURES; i++) {
-                const struct failure *f = &s->failures[i];
-
-                if (f->index != index || f->until <= now)
-                        continue;
-                if (err)
-                        *err = f->err;
-                return true;
-        }
-        return false;
+        f = find_failure(s, index);
+        if (f && err)
+                *err = f->err;
+        return f;
 }
 
 static void note_failure(struct segments *s, size_t index, const struct error *err)
@@ -281,8 +287,27 @@ static void note_failure(struct segments *s, size_t index, const struct error *e
         time_t now = seconds();
         scoped_lock(&s->failure_lock);
 
-        s->failures[s->next_failure++ % FAILURES] =
-            (struct failure){.index = index, .until = now + FAILURE_LIFE, .err = *err};
+        s->failures[s->next_failure++ % FAILURES] = (struct failure){
+            .index = index, .until = now + FAILURE_LIFE, .lost = UINT64_MAX, .err = *err};
+}
+
+void segments_note_lost(struct segments *s, size_t index, uint64_t from)
+{
+        struct failure *f;
+        scoped_lock(&s->failure_lock);
+
+        f = find_failure(s, index);
+        if (f)
+                f->lost = min_u64(f->lost, from);
+}
+
+uint64_t segments_lost_from(struct segments *s, size_t index)
+{
+        const struct failure *f;
+        scoped_lock(&s->failure_lock);
+
+        f = find_failure(s, index);
+        return f ? f->lost : UINT64_MAX;
 }
 
 static int decode(struct segments *s, size_t index, void *out, size_t len, struct error *err)

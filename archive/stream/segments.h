@@ -57,6 +57,13 @@ int segments_decode(struct segments *s, size_t index, void *out, size_t len, str
 /* Has decoding segment INDEX failed in the last seconds? Then *ERR, unless ERR is NULL, says why. */
 bool segments_has_failed(struct segments *s, size_t index, struct error *err);
 
+/*
+ * Of a segment that has failed lately: what is FROM its byte on cannot be had. UINT64_MAX: it has not
+ * failed, or how much of it is sound was not looked for.
+ */
+void segments_note_lost(struct segments *s, size_t index, uint64_t from);
+uint64_t segments_lost_from(struct segments *s, size_t index);
+
 /* The decoders that stop inside segments; segments_decode goes on from where they are. */
 struct paused *segments_paused(struct segments *s);
 

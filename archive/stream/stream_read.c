@@ -191,6 +191,32 @@ static bool stops_early(struct stream *st, const struct restart_segment *segment
                !blockcache_contains(st->cache, start | PAUSED_KEY);
 }
 
+/*
+ * SEGMENT is damaged: hold its part with the byte at OFFSET, if that and those before it are sound.
+ * -EIO: they are not, which is remembered, so that not each read of them decodes them again.
+ */
+static int hold_sound_part(struct stream *st, const struct restart_segment *segment,
+                           uint64_t offset, struct source_pin *pin)
+{
+        struct paused *paused = segments_paused(st->segments);
+        uint64_t start = segment->point.out, done;
+        struct block *block;
+        int rc;
+
+        if (!paused_suits(paused, segment) ||
+            offset - start >= segments_lost_from(st->segments, segment->index))
+                return -EIO;
+        if (blockcache_contains(st->cache, start | PAUSED_KEY))
+                return hold_ready(st, segment, offset, pin) ? 0 : -EIO;
+        rc = paused_reach(paused, segment, offset - start + 1, NULL, NULL, &block, &done);
+        if (rc == 0)
+                pin_block(pin, block, start, start + done);
+        if (rc == -EIO)
+                segments_note_lost(st->segments, segment->index,
+                                   (offset - start) / PART_SIZE * PART_SIZE);
+        return rc == -EBUSY ? -EAGAIN : rc;
+}
+
 /* Decode SEGMENT, at least the LEN bytes at OFFSET, and hold that. */
 static int hold_decoded(struct stream *st, const struct restart_segment *segment, uint64_t offset,
                         size_t len, struct source_pin *pin)
@@ -212,7 +238,7 @@ static int hold_decoded(struct stream *st, const struct restart_segment *segment
         rc = stream_get_segment(st, segment, &block);
         if (rc == 0)
                 pin_block(pin, block, start, segment->end);
-        return rc;
+        return rc == -EIO ? hold_sound_part(st, segment, offset, pin) : rc;
 }
 
 enum { IN_PIECES = 1, KEPT };

@@ -121,6 +121,27 @@ static void test_first_part_whose_hash_is_wrong(void **state)
         kept_close(&k);
 }
 
+/* Also where somebody wanted all of it first, and nothing of it is in the cache. */
+static void test_sound_parts_before_a_wrong_one(void **state)
+{
+        struct kept k;
+        size_t len;
+        uint8_t *buf;
+        (void)state;
+
+        kept_open_zstd(&k, 64 * MIB, 2);
+        len = (size_t)(k.wide.end - k.wide.point.out);
+        buf = malloc(len);
+        assert_non_null(buf);
+        assert_int_equal(source_pread(k.s, buf, len, k.wide.point.out), -EIO);
+        kept_cost(&k, 100);
+        kept_cost(&k, 2 * PART_SIZE - 16);
+        assert_int_equal(source_pread(k.s, buf, 16, k.wide.point.out + 2 * PART_SIZE), -EIO);
+        assert_int_equal(source_pread(k.s, buf, 16, k.wide.end - 16), -EIO);
+        free(buf);
+        kept_close(&k);
+}
+
 /* More segments are read than decoders are kept. */
 static void test_few_decoders_are_kept(void **state)
 {
@@ -200,6 +221,7 @@ int main(void)
             cmocka_unit_test(test_gzip_stops_at_the_byte),
             cmocka_unit_test(test_part_whose_hash_is_wrong),
             cmocka_unit_test(test_first_part_whose_hash_is_wrong),
+            cmocka_unit_test(test_sound_parts_before_a_wrong_one),
             cmocka_unit_test(test_few_decoders_are_kept),
             cmocka_unit_test(test_many_readers),
             cmocka_unit_test(test_many_readers_with_little_memory),
