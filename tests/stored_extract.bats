@@ -311,3 +311,21 @@ changed() {
         "$VMAFS" verify --json ds >report.json || true
         [ "$(jq -r '.snapshots[] | select(.sound | not).path' report.json)" = ct/101/2026-01-05T00:00:00Z ]
 }
+
+# An index tells sound from damaged for each 256 KiB, so that a qcow2's header may be had, and the table
+# 256 KiB after it not.
+@test "a disk whose tables are lost since the archive was indexed is extracted as partial" {
+        noise 1000000 >first
+        noise 2000000 7 >raw
+        printf 'a mark in the first cluster' | dd of=raw bs=1 seek=5000 conv=notrunc status=none
+        qemu-img convert -f raw -O qcow2 raw a.qcow2
+        tar -cf a.tar first a.qcow2
+        zstd -q --rm a.tar
+        "$VMAFS" index --file=a.tar.zst.vmafs a.tar.zst
+        at=$(grep -obUa 'a mark in the first cluster' a.tar.zst | cut -d: -f1)
+        printf X | dd of=a.tar.zst bs=1 seek="$at" conv=notrunc status=none
+        run -1 "$VMAFS" extract -C out a.tar.zst
+        [ ! -e out/disk-a.raw ]
+        [ -e out/disk-a.raw.partial ]
+        cmp first out/first
+}

@@ -312,6 +312,8 @@ static int copy_part(void *ctx, struct disk *disk, uint64_t pos, const struct vo
         uint64_t size = disk->provisional_size ? UINT64_MAX : disk->size;
         int rc;
 
+        /* The totals of an index say nothing of a table that can no longer be read. */
+        t->failed |= e->kind == VOLUME_LOST && !disk_is_scanned(disk);
         if (!t->wanted || e->kind == VOLUME_ZERO || e->kind == VOLUME_LOST || pos >= size)
                 return 0;
         rc = reopen_target(x, t);
