@@ -20,6 +20,7 @@
 struct archive;
 struct entry;
 struct error;
+struct member;
 struct probe;
 struct shared;
 struct source;
@@ -79,6 +80,16 @@ struct archive_sink {
 
         /* The scan has come to byte DONE of the archive's stream. */
         int (*progress)(void *ctx, uint64_t done);
+
+        /* The scan of a tree has found a member. -E2BIG: it is one too many. NULL: none is wanted. */
+        int (*member)(void *ctx, const struct member *member);
+};
+
+/* As what an archive that may be either is shown. */
+enum archive_view {
+        VIEW_AUTO,   /* what its beginning suggests */
+        VIEW_TREE,   /* as a tree of files, with owners and links */
+        VIEW_IMAGES, /* flat, with the disks of images beside them */
 };
 
 /* Other members of the archive in which one is itself a member. */
@@ -101,6 +112,7 @@ struct archive_origin {
         int64_t mtime;       /* when it was last written, seconds since 1970; 0 where unknown */
         struct source *file; /* the file, which others are watched with (source_watch), or NULL */
         unsigned depth; /* of a chain that is being opened: images that were made on this one */
+        enum archive_view view; /* what is wanted */
 };
 
 struct archive_info {
@@ -155,6 +167,7 @@ struct archive {
         /* Disks are in streams of their own, in members: an index has no restart points of those. */
         bool has_streams;
         bool many_files; /* the disks are in other files, too: an index is of one alone */
+        bool is_tree;    /* it emits no entry: its scan emits members, and skip_scan is not NULL */
 };
 
 /*

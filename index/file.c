@@ -60,8 +60,14 @@ const char *index_file_leaf(const struct index_file *f)
 int index_file_read(const struct index *index, const struct index_file *f, void *buf, size_t len,
                     uint64_t pos)
 {
+        return index_volume_read(index, f->volume, buf, len, pos);
+}
+
+int index_volume_read(const struct index *index, struct volume *v, void *buf, size_t len,
+                      uint64_t pos)
+{
         bool sealed = index_sealed(index);
-        int rc = volume_read(f->volume, buf, len, pos);
+        int rc = volume_read(v, buf, len, pos);
 
         /* Nobody will see a checksum any more where the scan has ended before the stream did. */
         return rc == -EAGAIN && sealed ? -EIO : rc;

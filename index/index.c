@@ -194,7 +194,9 @@ static int open_file(struct index *index, const struct site *site, struct source
                                         .neighbours = &site->neighbours,
                                         .shared = index->options.shared,
                                         .mtime = source_mtime(take_file),
-                                        .file = take_file};
+                                        .file = take_file,
+                                        .view =
+                                            index->stored_view ? VIEW_TREE : index->options.view};
 
         return open_archive(index, &origin, take_file, sidecar, resume, err);
 }
@@ -264,6 +266,11 @@ static int open_once(struct index *index, struct site *site, enum location_where
         }
         if (from < LOCATIONS)
                 *where = persist_load(index, from, &sidecar);
+        if (sidecar && persist_members(index, sidecar) < 0) {
+                sidecar_free(steal_ptr(&sidecar));
+                source_close(file);
+                return -EINVAL;
+        }
         if (!sidecar)
                 resumed = persist_resume(index, fresh, &resume);
         rc = open_file(index, site, file, sidecar, resumed ? &resume : NULL, err);
@@ -518,7 +525,7 @@ struct parted *index_parted_of(const struct node *n)
 {
         const struct index_folder *f = node_is_folder(n) ? n->content : NULL;
 
-        return f ? f->parted : NULL;
+        return f && f->kind == CONTENT_FOLDER ? f->parted : NULL;
 }
 
 struct parted *index_parted(const struct index *index, size_t i)

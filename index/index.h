@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "archive/format.h"
+#include "index/content.h"
 #include "index/disk.h"
 #include "index/options.h"
 #include "index/owner.h"
@@ -25,6 +26,9 @@ struct archive_info;
 struct error;
 struct groups;
 struct index;
+struct members;
+struct members_node;
+struct members_volume;
 struct node;
 struct parted;
 struct record;
@@ -33,9 +37,6 @@ struct site;
 struct source;
 struct tree;
 struct volume;
-
-/* The contents of the tree's nodes. Each struct begins with its kind. */
-enum content_kind { CONTENT_FOLDER, CONTENT_DISK, CONTENT_FILE, CONTENT_PLACE };
 
 #define FOLDER_ROOT 0 /* number of the tree's root */
 
@@ -195,6 +196,22 @@ struct parted *index_parted(const struct index *index, size_t i);
 /* The volume groups on its disks; NULL likewise. */
 struct groups *index_groups(const struct index *index);
 
+/* Is the archive a tree of files, whose members the scan finds? */
+bool index_is_tree(const struct index *index);
+
+/* All of them; NULL: it is no such archive, is not sealed yet, or could not be. */
+const struct members *index_members(const struct index *index);
+
+/* What N, a node of the tree, is a member of; NULL likewise. */
+const struct members_node *index_member_of(const struct index *index, const struct node *n);
+
+/* The content of M, a file. As members_open. */
+struct volume *index_member_open(const struct index *index, const struct members_node *m,
+                                 struct members_volume *out);
+
+/* May FOLDER of the tree be entered without waiting? Reads no archive. */
+bool index_folder_ready(const struct index *index, const struct node *folder);
+
 size_t index_folder_count(const struct index *index);
 const struct index_folder *index_folder(const struct index *index, size_t i);
 size_t index_disk_count(const struct index *index);
@@ -211,6 +228,10 @@ const char *index_file_leaf(const struct index_file *f);
  */
 int index_file_read(const struct index *index, const struct index_file *f, void *buf, size_t len,
                     uint64_t pos);
+
+/* The same of V, which is the content of a file or a member of INDEX. */
+int index_volume_read(const struct index *index, struct volume *v, void *buf, size_t len,
+                      uint64_t pos);
 
 /* The first LEN bytes of F as a new string, followed by a NUL; or NULL, with errno as above. */
 char *index_file_load(const struct index *index, const struct index_file *f, size_t len);

@@ -7,6 +7,7 @@
  *   observe.c   tells the observer of it
  *   persist.c   takes over a sidecar, and keeps one
  *   inside/     what is inside of its disks
+ *   members/    its tree, if its scan finds members
  *   index.c     the rest
  */
 #ifndef VMAFS_INDEX_INTERNAL_H
@@ -26,6 +27,7 @@ struct ahead;
 struct builder;
 struct groups;
 struct journal;
+struct members;
 struct sidecar;
 struct site;
 struct stream_resume;
@@ -49,11 +51,14 @@ struct index {
         struct groups *groups;                  /* of volumes, or NULL */
         ARRAY(struct index_file *) file_blocks; /* of FILES_PER_BLOCK each: they do not move */
         size_t file_count;
+        struct members
+            *members; /* if the archive is a tree: the scan's alone until sealed. NULL then: lost */
 
         struct site *site;          /* closed with the index, or NULL */
         struct location *location;  /* of the sidecar, or NULL */
         uint64_t sidecar_size;      /* bytes; 0: none loaded or saved */
         bool from_sidecar;          /* no scan is needed */
+        bool stored_view;           /* members came from there, and so the archive is a tree */
         bool entered;               /* the scan decompresses with the sidecar's restart points */
         struct error sidecar_err;   /* why one was not used or not kept */
         struct source *stored_file; /* the sidecar that the disks' maps are filled from, or NULL */
@@ -131,6 +136,12 @@ void intake_free(struct index *index);
  */
 enum location_where persist_load(struct index *index, enum location_where from,
                                  struct sidecar **out);
+
+/*
+ * Before the archive is opened: take the tree of SIDECAR, if it has one that fits what is wanted.
+ * 0 or -errno.
+ */
+int persist_members(struct index *index, struct sidecar *sidecar);
 
 /* The archive is open: take over what SIDECAR knows of it and seal. 0 or -errno. */
 int persist_use(struct index *index, struct sidecar *sidecar);

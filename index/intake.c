@@ -11,6 +11,8 @@
 #include "archive/source/source.h"
 #include "index/index_internal.h"
 #include "index/inside/inside.h"
+#include "index/members/index_members.h"
+#include "index/members/members.h"
 #include "index/names.h"
 #include "index/sidecar/stored_map.h"
 #include "index/tree/builder.h"
@@ -73,6 +75,11 @@ const struct index_file *index_file(const struct index *index, size_t i)
         return file_at(index, i);
 }
 
+bool index_folder_ready(const struct index *index, const struct node *folder)
+{
+        return inside_ready(index, folder) && index_members_ready(index, folder);
+}
+
 void intake_free(struct index *index)
 {
         inside_free(index);
@@ -89,6 +96,7 @@ void intake_free(struct index *index)
         array_free(&index->folders);
         builder_free(index->builder);
         tree_free(index->tree);
+        members_free(index->members);
 }
 
 static void cleanup_disk_fn(struct disk **d)
@@ -160,6 +168,8 @@ int intake_settle(struct index *index)
         int rc = builder_finish(index->builder);
 
         builder_free(steal_ptr(&index->builder));
+        if (rc == 0 && index->archive->is_tree)
+                return index_members_begin(index);
         return rc == 0 && index->options.partitions ? inside_begin(index) : rc;
 }
 
@@ -374,6 +384,11 @@ static int take_progress(void *ctx, uint64_t done)
         return 0;
 }
 
+static int take_member(void *ctx, const struct member *member)
+{
+        return index_members_take(ctx, member);
+}
+
 struct archive_sink intake_sink(struct index *index)
 {
         return (struct archive_sink){
@@ -385,6 +400,7 @@ struct archive_sink intake_sink(struct index *index)
             .incomplete = take_incomplete,
             .damage = take_damage,
             .progress = take_progress,
+            .member = take_member,
         };
 }
 
@@ -459,8 +475,9 @@ static void seal_disk(struct index *index, struct disk *d)
 
 void intake_seal(struct index *index)
 {
+        if (index->archive->is_tree && !index->from_sidecar)
+                index_members_seal(index);
         scoped_lock(&index->lock);
-
         for (size_t i = 0; i < index->disks.count; i++)
                 seal_disk(index, index->disks.items[i]);
         index->generation++;

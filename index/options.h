@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/format.h"
 #include "archive/source/neighbours.h"
 #include "archive/source/remote/remote.h"
 
@@ -31,6 +32,7 @@ struct index_options {
         bool unwatched;  /* for a look at a header: to end a watch (source_watch) takes 15 ms */
         bool thorough;   /* a scan without an observer, too, is as archive_sink has it */
         bool partitions; /* its tree has a folder for the partitions of each disk */
+        enum archive_view view; /* as what one that may be either is shown */
         enum index_sidecar sidecar;
         const char *sidecar_path;     /* NULL: see shelf.h */
         enum neighbour_reach backing; /* where backing files may be */

@@ -19,6 +19,7 @@
 #include "archive/tar/tar_image.h"
 #include "archive/tar/tar_packed.h"
 #include "archive/tar/tar_siblings.h"
+#include "archive/tar/tar_tree.h"
 
 enum {
         BLOCK = 4096,
@@ -470,8 +471,8 @@ static int refuse_empty(const struct tar *t, struct error *err)
                             fault->text);
 }
 
-static int tar_open(struct source *source, const struct archive_origin *origin,
-                    const struct archive_sink *sink, struct archive **out, struct error *err)
+static int open_flat(struct source *source, const struct archive_origin *origin,
+                     const struct archive_sink *sink, struct archive **out, struct error *err)
 {
         __attribute__((cleanup(cleanup_tar_fn))) struct tar *t = calloc(1, sizeof *t);
         int rc;
@@ -493,6 +494,18 @@ static int tar_open(struct source *source, const struct archive_origin *origin,
         if (rc == 0)
                 *out = &steal_ptr(&t)->base;
         return rc;
+}
+
+static int tar_open(struct source *source, const struct archive_origin *origin,
+                    const struct archive_sink *sink, struct archive **out, struct error *err)
+{
+        bool tree = origin->view == VIEW_TREE;
+        int rc = origin->view == VIEW_AUTO ? tar_tree_suits(source, &tree, err) : 0;
+
+        if (rc < 0)
+                return rc;
+        return tree ? tar_tree_open(source, origin, out, err)
+                    : open_flat(source, origin, sink, out, err);
 }
 
 /* ---- scan ---- */

@@ -23,6 +23,7 @@ struct tar_extra {
         bool malformed; /* a pax header could not be parsed to its end */
         bool doubted;   /* a damaged header may have said more */
         struct tar_runs runs;
+        struct tar_meta meta; /* if r->all */
 };
 
 /* Parse the decimal number at the start of S, which ends at a comma, a point or the end. */

@@ -23,12 +23,14 @@ static void extra_fini(struct tar_extra *x)
         free(x->path);
         free(x->sparse_name);
         array_free(&x->runs);
+        tar_meta_fini(&x->meta);
 }
 
 void tar_member_fini(struct tar_member *m)
 {
         free(m->name);
         array_free(&m->runs);
+        tar_meta_fini(&m->meta);
 }
 
 /* ---- the stream ---- */
@@ -123,12 +125,15 @@ static int take_sparse_record(struct tar_reader *r, struct tar_extra *x, const c
         return 0;
 }
 
+/* VALUE has LEN bytes before its NUL. */
 static int take_record(struct tar_reader *r, struct tar_extra *x, const char *key,
-                       const char *value)
+                       const char *value, size_t len)
 {
         static const char sparse[] = "GNU.sparse.";
         uint64_t seconds;
 
+        if (r->all && tar_meta_is_record(key))
+                return tar_meta_take_record(&x->meta, key, value, len);
         if (strcmp(key, "path") == 0)
                 return replace(&x->path, value);
         if (strncmp(key, sparse, sizeof sparse - 1) == 0)
@@ -165,7 +170,8 @@ static int take_records(struct tar_reader *r, struct tar_extra *x, char *text, s
                         return 0;
                 *equals = '\0';
                 x->malformed = false;
-                rc = take_record(r, x, after + 1, equals + 1);
+                rc =
+                    take_record(r, x, after + 1, equals + 1, (size_t)(text + n - 1 - (equals + 1)));
                 text += n;
                 len -= n;
         }
@@ -189,7 +195,10 @@ static int take_extra(struct tar_reader *r, struct tar_extra *x, char type, uint
                 return give_up(r, data, "the archive ends inside a header: it was cut off");
         if (rc <= 0)
                 return rc;
-        rc = type == 'L' ? replace(&x->path, text) : take_records(r, x, text, (size_t)size);
+        if (type == 'K')
+                rc = replace(&x->meta.link, text);
+        else
+                rc = type == 'L' ? replace(&x->path, text) : take_records(r, x, text, (size_t)size);
         return rc < 0 ? error_set(err, ENOMEM, "out of memory") : 1;
 }
 
@@ -236,7 +245,9 @@ static int make_member(struct tar_reader *r, struct tar_extra *x, const unsigned
         int rc = 1;
 
         *m = (struct tar_member){
-            .header = r->pos, .data = r->pos + TAR_BLOCK, .stored = x->has_size ? x->size : size};
+            .header = r->pos,
+            .data = r->pos + TAR_BLOCK,
+            .stored = tar_data_size((char)header[AT_TYPE], x->has_size ? x->size : size)};
         if (tar_parse_number(header + AT_MTIME, NUMBER_LEN, &seconds))
                 m->mtime = (int64_t)seconds;
         if (x->has_mtime)
@@ -253,6 +264,10 @@ static int make_member(struct tar_reader *r, struct tar_extra *x, const unsigned
                 rc = name_member(m, x, header, err) < 0 ? -ENOMEM : 1;
         if (rc <= 0)
                 return rc;
+        if (r->all && tar_meta_take_header(&x->meta, header) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        m->meta = x->meta;
+        x->meta = (struct tar_meta){0};
         m->sparse = x->sparse;
         m->size = x->sparse && x->has_real_size ? x->real_size : m->stored;
         m->runs = x->runs;
@@ -336,11 +351,11 @@ static int take_header(struct tar_reader *r, struct tar_extra *x, const unsigned
         char type = (char)header[AT_TYPE];
         int rc = 1;
 
-        if (tar_is_file(type)) {
+        if (tar_is_file(type) || (r->all && tar_meta_is_other(type))) {
                 rc = make_member(r, x, header, size, out, err);
                 return rc > 0 ? STEP_MEMBER : rc < 0 ? rc : STEP_DAMAGE;
         }
-        if (type == 'x' || type == 'L')
+        if (type == 'x' || type == 'L' || (r->all && type == 'K'))
                 rc = take_extra(r, x, type, r->pos + TAR_BLOCK, size, err);
         if (rc <= 0)
                 return rc < 0 ? rc : STEP_DAMAGE;

@@ -3,6 +3,7 @@
  * From one member of a tar to the next, for the formats that are tars.
  *
  *   tar_header.c        v7, ustar, GNU and pax headers
+ *   tar_meta.c          owner, links, attributes … of a member in a tree (tar_meta.h)
  *   tar_map.c           the maps of sparse members
  *   tar_block.c         one block as a header (tar_block.h)
  *   tar_resync.c        the next header after damage (tar_resync.h)
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "archive/tarfile/tar_block.h"
+#include "archive/tarfile/tar_meta.h"
 
 struct error;
 struct source;
@@ -48,6 +50,7 @@ struct tar_member {
         bool broken;          /* its sparse map is damaged */
         const char *lost;     /* why none of it can be trusted, or NULL */
         struct tar_runs runs; /* sparse: in order, not overlapping */
+        struct tar_meta meta; /* if the reader reads all */
 };
 
 /* One thing that is wrong. */
@@ -70,6 +73,7 @@ struct tar_reader {
         uint64_t end;            /* how far the stream can be read */
         size_t runs;             /* of all members so far */
         uint64_t data;           /* of the last member, which ends at POS */
+        bool all;                /* members of every kind, with what meta has */
         bool follows;            /* only follows headers: notes no faults and skips no damage */
         bool broken;             /* the last header cannot be used */
         const char *lost_before; /* why none of the last member can be trusted, or NULL */
@@ -80,7 +84,7 @@ struct tar_reader {
 int tar_add_fault(struct tar_faults *faults, uint64_t at, const char *text);
 
 /*
- * The next member that is a regular file, freed by tar_member_fini. 1; 0 at the end; -errno. Notes
+ * The next member that is a regular file, or with r->all of any kind, freed by tar_member_fini. 1; 0 at the end; -errno. Notes
  * damage in r->faults and skips it.
  */
 int tar_next(struct tar_reader *r, struct tar_member *out, struct error *err);

@@ -42,6 +42,14 @@ static bool parse_backing(const char *value, enum neighbour_reach *out)
         return strcmp(value, "any") == 0 || strcmp(value, "dir") == 0;
 }
 
+static bool parse_view(const char *value, enum archive_view *out)
+{
+        if (!value)
+                return true;
+        *out = strcmp(value, "tree") == 0 ? VIEW_TREE : VIEW_IMAGES;
+        return strcmp(value, "tree") == 0 || strcmp(value, "images") == 0;
+}
+
 int opening_set(enum opening_word word, const char *dashes, const char *value,
                 struct index_options *o)
 {
@@ -78,6 +86,10 @@ int opening_set(enum opening_word word, const char *dashes, const char *value,
                 if (!parse_backing(value, &o->backing))
                         return refuse(dashes, "backing is dir or any");
                 break;
+        case OPENING_VIEW:
+                if (!parse_view(value, &o->view))
+                        return refuse(dashes, "view is tree or images");
+                break;
         }
         return STATUS_OK;
 }
@@ -92,6 +104,7 @@ int opening_option(int c, char **argv, struct index_options *o)
         case OPENING_ENDPOINT:
         case OPENING_CAFILE:
         case OPENING_TIMEOUT:
+        case OPENING_VIEW:
                 return opening_set((enum opening_word)c, "--", optarg, o);
         default:
                 return usage_option(c, argv);

@@ -23,6 +23,7 @@ enum opening_word {
         OPENING_ENDPOINT,
         OPENING_CAFILE,
         OPENING_TIMEOUT,
+        OPENING_VIEW,
 };
 
 /* For a verb's getopt_long table. */
@@ -33,6 +34,7 @@ enum opening_word {
             {"endpoint", required_argument, NULL, OPENING_ENDPOINT},                               \
             {"cafile", required_argument, NULL, OPENING_CAFILE},                                   \
             {"timeout", required_argument, NULL, OPENING_TIMEOUT},                                 \
+            {"view", required_argument, NULL, OPENING_VIEW},                                       \
         {                                                                                          \
                 "window", required_argument, NULL, OPENING_WINDOW                                  \
         }

@@ -50,6 +50,7 @@ static const struct fuse_opt words[] = {
     VALUE("endpoint=%s", endpoint),
     VALUE("cafile=%s", cafile),
     VALUE("timeout=%s", timeout),
+    VALUE("view=%s", view),
     VALUE("keyfile=%s", keyfile),
     VALUE("passfile=%s", passfile),
     VALUE("uid=%s", uid),
@@ -233,7 +234,8 @@ static int parse_index(struct mount_options *o)
             opening_set(OPENING_BACKING, "-o ", o->backing, opening) != STATUS_OK ||
             opening_set(OPENING_ENDPOINT, "-o ", o->endpoint, opening) != STATUS_OK ||
             opening_set(OPENING_CAFILE, "-o ", o->cafile, opening) != STATUS_OK ||
-            opening_set(OPENING_TIMEOUT, "-o ", o->timeout, opening) != STATUS_OK)
+            opening_set(OPENING_TIMEOUT, "-o ", o->timeout, opening) != STATUS_OK ||
+            opening_set(OPENING_VIEW, "-o ", o->view, opening) != STATUS_OK)
                 return STATUS_USAGE;
         opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
         opening->partitions = o->partitions != 0;
@@ -303,6 +305,7 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->endpoint);
         free(o->cafile);
         free(o->timeout);
+        free(o->view);
         free(o->keyfile);
         free(o->passfile);
         free(o->uid);

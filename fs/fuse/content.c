@@ -70,7 +70,11 @@ static bool is_sought(const struct volume_extent *e, int whence)
 
 void content_seek(const struct request *r)
 {
-        struct volume *v = datastore_content(r->node);
+        content_seek_in(r, datastore_content(r->node));
+}
+
+void content_seek_in(const struct request *r, struct volume *v)
+{
         uint64_t pos = (uint64_t)r->offset, size = v ? v->size : (uint64_t)r->node->size;
 
         if (pos >= size) {

@@ -16,7 +16,6 @@
 #include "fs/fuse/read.h"
 #include "index/collection/datastore.h"
 #include "index/index.h"
-#include "index/inside/inside.h"
 #include "index/inside/parts.h"
 #include "index/tree/tree.h"
 
@@ -68,7 +67,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
         conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
         /* The group's bits of a mode are not the group's rights where there is an ACL. */
-        if (c->view.datastore)
+        if (c->view.datastore || (c->view.index && index_is_tree(c->view.index)))
                 conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
         conn->max_background = 64;
         conn->congestion_threshold = 48;
@@ -125,10 +124,10 @@ static void park_named(struct ops_context *c, struct request *r, const char *nam
                 fuse_reply_err(r->req, ENOMEM);
 }
 
-/* The folder is filled once what is inside of a disk is known. */
+/* The folder is filled once what is inside of a disk, or all of the archive, is known. */
 static bool is_fillable(void *ctx, struct request *r)
 {
-        return inside_ready(((const struct ops_context *)ctx)->view.index, r->node);
+        return index_folder_ready(((const struct ops_context *)ctx)->view.index, r->node);
 }
 
 static void reply_not_found(fuse_req_t req, int rc, bool final)
@@ -565,6 +564,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                 content_seek(&r);
         else if (index_disk_of(n))
                 answer_or_park(c, &r);
+        else if (index_member_of(c->view.index, n))
+                seek_member(c, &r);
         else
                 lseek_file(&r);
 }

@@ -5,10 +5,12 @@
 
 #include "archive/bytes.h"
 #include "fs/fuse/buffers.h"
+#include "fs/fuse/content.h"
 #include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
 #include "index/disk.h"
 #include "index/index.h"
+#include "index/members/members.h"
 #include "index/pin.h"
 
 /* How many bytes R gets, if none of them is lost. */
@@ -124,14 +126,32 @@ bool answer_read(void *context, struct request *r)
         return done;
 }
 
+/* The content of N, a file or a member. */
+static struct volume *file_volume(const struct ops_context *c, const struct node *n,
+                                  struct members_volume *member)
+{
+        const struct members_node *m = index_member_of(c->view.index, n);
+
+        return m ? index_member_open(c->view.index, m, member) : index_file_of(n)->volume;
+}
+
+void seek_member(const struct ops_context *c, const struct request *r)
+{
+        struct members_volume member;
+
+        content_seek_in(
+            r, index_member_open(c->view.index, index_member_of(c->view.index, r->node), &member));
+}
+
 bool answer_file(void *context, struct request *r)
 {
         struct ops_context *c = context;
-        const struct index_file *f = index_file_of(r->node);
-        uint64_t at = min_u64((uint64_t)r->offset, f->volume->size);
-        size_t want = (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), f->volume->size - at);
+        struct members_volume member;
+        struct volume *v = file_volume(c, r->node, &member);
+        uint64_t at = min_u64((uint64_t)r->offset, v->size);
+        size_t want = (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), v->size - at);
         void *buf = buffers_get(c->buffers);
-        int rc = buf ? index_file_read(c->view.index, f, buf, want, at) : -ENOMEM;
+        int rc = buf ? index_volume_read(c->view.index, v, buf, want, at) : -ENOMEM;
 
         if (rc == 0)
                 fuse_reply_buf(r->req, buf, want);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+struct ops_context;
 struct request;
 
 /* As struct request.answer: CONTEXT is a struct ops_context, R a read of a disk. */
@@ -14,6 +15,9 @@ bool answer_read(void *context, struct request *r);
 
 /* The same for a file that is no disk. */
 bool answer_file(void *context, struct request *r);
+
+/* Answer R, which has OFFSET and WHENCE, for a member of an archive. */
+void seek_member(const struct ops_context *c, const struct request *r);
 
 /* As struct request.ready, for a read of a disk. */
 bool read_ready(void *context, struct request *r);

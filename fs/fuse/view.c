@@ -15,6 +15,7 @@
 #include "index/index.h"
 #include "index/inside/groups.h"
 #include "index/inside/parts.h"
+#include "index/members/members.h"
 #include "index/tree/tree.h"
 
 /* ---- attributes ---- */
@@ -27,7 +28,7 @@ bool view_stat_final(const struct view *v, const struct node *n)
         if (v->datastore)
                 return view_folder_final(v, n);
         if (!v->archives)
-                return !index_disk_of(n) || index_sealed(v->index);
+                return index_sealed(v->index) || !(index_disk_of(n) || index_is_tree(v->index));
         switch (archives_kind(n)) {
         case ARCHIVES_FOLDER:
                 return !archives_changes(n);
@@ -113,6 +114,25 @@ static void stat_file(const struct view *v, const struct node *n, struct stat *s
         }
 }
 
+/* What N, a member of an archive, is by its own record. */
+static void stat_member(const struct view *v, const struct node *n, struct stat *st)
+{
+        const struct members_node *m = index_member_of(v->index, n);
+
+        if (!m)
+                return;
+        st->st_nlink = m->links;
+        if (S_ISREG(m->mode))
+                st->st_blocks = (blkcnt_t)(members_stored(index_members(v->index), m) / 512);
+        /* Its node was there before the member was found. */
+        if (n->parent != n || (m->flags & MEMBERS_IMPLIED))
+                return;
+        st->st_mode = m->mode;
+        st->st_uid = m->uid;
+        st->st_gid = m->gid;
+        st->st_mtim = st->st_ctim = st->st_atim = (struct timespec){m->mtime, m->mtime_ns};
+}
+
 /* N is in a folder of archives. As view_stat. */
 static bool stat_in_folder(const struct view *v, const struct node *n, struct stat *st)
 {
@@ -134,6 +154,8 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
         stat_node(v, n, st);
         if (v->archives)
                 return stat_in_folder(v, n, st);
+        if (v->index)
+                stat_member(v, n, st);
         if (v->datastore && S_ISREG(n->mode))
                 st->st_blocks = (blkcnt_t)(datastore_stored(n) / 512);
         if (!d)
@@ -153,8 +175,12 @@ void view_statfs(const struct view *v, struct statvfs *st)
         struct tree *tree = v->index      ? index_tree(v->index)
                             : v->archives ? archives_tree(v->archives)
                                           : datastore_tree(v->datastore);
+        const struct members *members = v->index ? index_members(v->index) : NULL;
+        struct members_counts counts = {0};
         uint64_t blocks = 0;
 
+        if (members)
+                members_tally(members, &counts);
         for (size_t i = 0; v->index && i < index_disk_count(v->index); i++)
                 blocks += round_up(index_disk(v->index, i)->size, 4096) / 4096;
         for (size_t i = 0; v->index && i < index_file_count(v->index); i++)
@@ -162,8 +188,8 @@ void view_statfs(const struct view *v, struct statvfs *st)
         *st = (struct statvfs){
             .f_bsize = 4096,
             .f_frsize = 4096,
-            .f_blocks = blocks,
-            .f_files = tree_stats(tree).nodes,
+            .f_blocks = blocks + counts.bytes / 4096,
+            .f_files = members ? members_count(members) : tree_stats(tree).nodes,
             .f_namemax = 255,
         };
 }

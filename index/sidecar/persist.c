@@ -7,6 +7,7 @@
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
+#include "index/members/members.h"
 #include "index/sidecar/journal.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/sidecar.h"
@@ -14,7 +15,7 @@
 
 static bool wants_saving(const struct index *index)
 {
-        bool compressed = stream_table(index->source) != NULL;
+        bool slow = stream_table(index->source) != NULL || index->members;
 
         switch (index->options.sidecar) {
         case INDEX_SIDECAR_NONE:
@@ -22,9 +23,9 @@ static bool wants_saving(const struct index *index)
                 return false;
         case INDEX_SIDECAR_USE:
         case INDEX_SIDECAR_WRITE:
-                return compressed;
+                return slow;
         case INDEX_SIDECAR_ENTER:
-                return compressed && !index->entered;
+                return slow && !index->entered;
         case INDEX_SIDECAR_BUILD:
                 return true;
         }
@@ -99,6 +100,8 @@ static void save(struct index *index, const struct record *record)
             .table = stream_table(index->source),
             .disks = index->disks.items,
             .disk_count = index->disks.count,
+            .members = index->members,
+            .chosen = index->options.view == VIEW_AUTO,
             .record = record,
         };
         struct record *carried = NULL;
@@ -264,6 +267,31 @@ static bool plausible(const struct index *index)
         return clusters <= limit;
 }
 
+int persist_members(struct index *index, struct sidecar *sidecar)
+{
+        struct error err = {0};
+        bool chosen;
+        int rc;
+
+        if (index->options.view == VIEW_IMAGES || index->options.sidecar == INDEX_SIDECAR_LATER)
+                return 0;
+        rc = sidecar_load_members(sidecar, &index->members, &chosen, &err);
+        if (rc < 0)
+                error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
+                           index->stored_path, err.text);
+        if (rc < 0 || !index->members)
+                return rc;
+        /* What it was shown as because somebody said so is asked for again. */
+        if (index->options.view == VIEW_AUTO && !chosen) {
+                members_free(steal_ptr(&index->members));
+                return 0;
+        }
+        index->stored_view = true;
+        if (index->options.sidecar == INDEX_SIDECAR_ENTER)
+                index->options.sidecar = INDEX_SIDECAR_USE;
+        return 0;
+}
+
 int persist_enter(struct index *index, const struct sidecar *sidecar)
 {
         if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0)
@@ -279,6 +307,9 @@ int persist_use(struct index *index, struct sidecar *sidecar)
 
         if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
             strcmp(sidecar_format(sidecar), index_format(index)) != 0)
+                return -EINVAL;
+        if (index->archive->is_tree != index->stored_view ||
+            (index->stored_view && sidecar_disk_count(sidecar)))
                 return -EINVAL;
         if (!plausible(index) || index_unkept(index))
                 return -EINVAL;

@@ -17,6 +17,7 @@
 #include "archive/stream/parts.h"
 #include "archive/stream/restart_table.h"
 #include "index/disk.h"
+#include "index/members/members.h"
 #include "index/owner.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/stored_map.h"
@@ -32,6 +33,7 @@ enum {
         SEGMENT_BY_SUMS = 2,
         SEGMENT_KNOWN = SEGMENT_ENTER | SEGMENT_BY_SUMS,
         NAME = 8,
+        MEMBERS = 24, /* where the tree is, its length and its hash: the end of the tables */
 };
 
 /*
@@ -75,6 +77,7 @@ struct sidecar {
         struct stamp stamp;
         uint8_t *tables;
         uint64_t tables_at, tables_len;
+        uint64_t members_at, members_len, members_hash; /* a length of 0: there are none */
         size_t disks_at; /* in the tables: after the segments and their parts */
         struct restart_table *table;
         struct stored_map **disks; /* disk_count of them; NULL: given to its disk */
@@ -197,6 +200,31 @@ static void write_disk(struct writer *w, const struct disk *d)
                 w->error = rc;
 }
 
+/* Append the tree of members, and where it is to the tables. */
+static void write_members(struct writer *w, struct members *members, bool chosen)
+{
+        struct members_piece pieces[MEMBERS_PIECES];
+        XXH3_state_t *hash = XXH3_createState();
+        uint8_t out[MEMBERS];
+
+        if (!hash) {
+                w->error = -ENOMEM;
+                return;
+        }
+        XXH3_64bits_reset(hash);
+        store_le64(out, w->at);
+        members_store(members, chosen, pieces);
+        for (size_t i = 0; i < MEMBERS_PIECES; i++) {
+                append(w, pieces[i].data, pieces[i].len);
+                if (pieces[i].len)
+                        XXH3_64bits_update(hash, pieces[i].data, pieces[i].len);
+        }
+        store_le64(out + 8, w->at - load_le64(out));
+        store_le64(out + 16, XXH3_64bits_digest(hash));
+        XXH3_freeState(hash);
+        fwrite(out, sizeof out, 1, w->tables);
+}
+
 /* Write the record, if there is one, the tables, and the header. */
 static void write_header(struct writer *w, const struct sidecar_contents *c,
                          const uint8_t identity[IDENTITY_LEN], const void *tables, size_t len)
@@ -245,6 +273,8 @@ static int write_all(struct writer *w, const struct sidecar_contents *c,
                 write_parts(w, c->table, i);
         for (size_t i = 0; i < c->disk_count && w->error == 0; i++)
                 write_disk(w, c->disks[i]);
+        if (c->members && w->error == 0)
+                write_members(w, c->members, c->chosen);
         if (!close_memory(w->tables) && w->error == 0)
                 w->error = -ENOMEM;
         if ((len > TABLES_MAX || (c->record && c->record->len > TABLES_MAX)) && w->error == 0)
@@ -466,6 +496,15 @@ static int load_disks(struct sidecar *s, struct error *err)
         }
         if (rc == -ENOMEM)
                 return error_set(err, ENOMEM, "out of memory");
+        if (rc == 0 && end - at == MEMBERS) {
+                s->members_at = load_le64(at);
+                s->members_len = load_le64(at + 8);
+                s->members_hash = load_le64(at + 16);
+                at = end;
+                if (s->members_len > MEMBERS_STORED_MAX ||
+                    !range_within(s->members_at, s->members_len, s->tables_at))
+                        rc = -EINVAL;
+        }
         return rc < 0 || at != end ? refuse(err, "its tables or extents are damaged") : 0;
 }
 
@@ -520,6 +559,33 @@ int sidecar_load(struct location *place, enum location_where where, uint64_t win
         }
         *out = s;
         return 0;
+}
+
+int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, struct error *err)
+{
+        char *data;
+        int rc;
+
+        *out = NULL;
+        if (!s->members_len)
+                return 0;
+        data = malloc(s->members_len);
+        if (!data)
+                return error_set(err, ENOMEM, "out of memory");
+        if (source_pread(s->file, data, s->members_len, s->members_at) != (ssize_t)s->members_len ||
+            XXH3_64bits(data, s->members_len) != s->members_hash) {
+                free(data);
+                return refuse(err, "its members are damaged");
+        }
+        rc = members_load(data, s->members_len, chosen, out);
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
+        return rc < 0 ? refuse(err, "its members contradict each other") : 0;
+}
+
+uint32_t sidecar_disk_count(const struct sidecar *s)
+{
+        return s->disk_count;
 }
 
 static int read_record(const struct sidecar *s, struct record **out, struct error *err)

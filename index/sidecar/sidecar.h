@@ -3,9 +3,9 @@
  * The persisted index: the result of a scan, so that the next mount need not scan.
  *
  *   +--------+-------+--------------+-------------------+-----------------+--------------------------+
- *   | header | stamp | histories of | extents of the    | record          | tables: segments, disks, |
- *   | 128    | 40    | restart      | disks, by spans   |                 | their spans              |
- *   |        |       | points       |                   |                 |                          |
+ *   | header | stamp | histories of | extents of the    | members, record | tables: segments, disks, |
+ *   | 128    | 40    | restart      | disks, by spans   |                 | their spans, where the   |
+ *   |        |       | points       |                   |                 | members are              |
  *   | read at once   | read when they are needed        | read by verify  | read at once             |
  *   +--------+-------+--------------+-------------------+-----------------+--------------------------+
  *
@@ -25,6 +25,7 @@
 #include "index/sidecar/stamp.h"
 
 struct disk;
+struct members;
 struct error;
 struct stored_map;
 struct record;
@@ -40,6 +41,8 @@ struct sidecar_contents {
         struct restart_table *table; /* finished; NULL if the archive is not compressed */
         struct disk **disks;         /* whose maps are sealed */
         size_t disk_count;
+        struct members *members;     /* sealed, or NULL … */
+        bool chosen;                 /* … as members_store */
         const struct record *record; /* or NULL */
 };
 
@@ -73,6 +76,15 @@ struct restart_table *sidecar_table(const struct sidecar *s);
  */
 int sidecar_load_record(struct location *place, enum location_where where, struct record **out,
                         struct error *err);
+
+/*
+ * Read and check the tree of members. Sets *OUT, which members_free frees, or NULL if there is none,
+ * and *CHOSEN as members_load. -EINVAL with the reason in ERR, -ENOMEM.
+ */
+int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, struct error *err);
+
+/* How many disks the archive has. */
+uint32_t sidecar_disk_count(const struct sidecar *s);
 
 /* NULL: none. */
 const struct stamp *sidecar_stamp(const struct sidecar *s);
