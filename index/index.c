@@ -459,6 +459,11 @@ const struct archive_info *index_info(const struct index *index)
         return &index->archive->info;
 }
 
+const char *index_config(const struct index *index)
+{
+        return index->archive->config;
+}
+
 const char *index_format(const struct index *index)
 {
         return index->archive->ops->name;

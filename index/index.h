@@ -174,6 +174,7 @@ void index_restart_stats(const struct index *index, struct restart_stats *out);
 uint64_t index_decoded(const struct index *index);
 
 const struct archive_info *index_info(const struct index *index);
+const char *index_config(const struct index *index); /* as struct archive's */
 const char *index_format(const struct index *index);
 const char *index_compression(const struct index *index); /* "none" where there is none */
 

@@ -18,13 +18,16 @@
 #include "archive/tarfile/tar_member.h"
 
 enum {
-        STEP = 16 << 20,    /* bytes of the stream between two checks whether to stop */
-        TOLD_EVERY = 1024,  /* members between two such checks */
-        TAIL_MAX = 1 << 20, /* bytes of an end mark with its padding */
+        STEP = 16 << 20,      /* bytes of the stream between two checks whether to stop */
+        TOLD_EVERY = 1024,    /* members between two such checks */
+        CONFIG_MAX = 1 << 20, /* bytes of a configuration that is kept */
 };
+
+#define CONFIG "etc/vzdump/pct.conf"
 
 struct tar_tree {
         struct archive base;
+        char *config;
         uint64_t dropped; /* attributes that were too large or are not known */
 };
 
@@ -60,7 +63,7 @@ static bool is_folder(const struct tar_member *m)
 /* What M says: 1: it is a tree, 0: it is none, -1: neither. */
 static int decide(const struct tar_member *m, bool *folders)
 {
-        if (strcmp(m->name, "etc/vzdump/pct.conf") == 0)
+        if (strcmp(m->name, CONFIG) == 0)
                 return 1;
         if (is_folder(m)) {
                 *folders |= m->name[strspn(m->name, "./")] != '\0';
@@ -94,7 +97,26 @@ int tar_tree_suits(struct source *source, bool *tree, struct error *err)
 
 static void close_tree(struct archive *a)
 {
+        free(((struct tar_tree *)a)->config);
         free(a);
+}
+
+/* vzdump writes the configuration first. What cannot be read is found by the scan, too. */
+static int read_config(struct tar_tree *t, struct error *err)
+{
+        struct tar_reader r = {.source = t->base.source, .all = true, .follows = true};
+        __attribute__((cleanup(tar_member_fini))) struct tar_member m = {0};
+        int rc = tar_next(&r, &m, err);
+
+        if (rc <= 0 || strcmp(m.name, CONFIG) != 0 || m.sparse || m.stored > CONFIG_MAX)
+                return rc < 0 ? rc : 0;
+        t->config = calloc(1, m.stored + 1);
+        if (!t->config)
+                return error_set(err, ENOMEM, "out of memory");
+        rc = tar_fetch(&r, t->config, m.stored, m.data, err);
+        if (rc > 0)
+                t->base.config = t->config;
+        return rc < 0 ? rc : 0;
 }
 
 static const struct format tree_format;
@@ -103,13 +125,18 @@ int tar_tree_open(struct source *source, const struct archive_origin *origin, st
                   struct error *err)
 {
         struct tar_tree *t = calloc(1, sizeof *t);
+        int rc;
 
         if (!t)
                 return error_set(err, ENOMEM, "out of memory");
         t->base = (struct archive){
             .ops = &tree_format, .source = source, .info.ctime = origin->mtime, .is_tree = true};
-        *out = &t->base;
-        return 0;
+        rc = read_config(t, err);
+        if (rc < 0)
+                close_tree(&t->base);
+        else
+                *out = &t->base;
+        return rc;
 }
 
 /* ---- scan ---- */

@@ -21,6 +21,7 @@
 #include "fs/process/sandbox.h"
 #include "index/index.h"
 #include "index/site.h"
+#include "index/tree/tree.h"
 
 #define WINDOW_MAX  (UINT64_C(1) << 31)
 #define THREADS_MAX 1024
@@ -112,10 +113,10 @@ int opening_option(int c, char **argv, struct index_options *o)
 }
 
 /* The site of *O is open: confine, and read the archive. */
-static int open_confined(const struct index_options *options, int socket, struct opened *o,
-                         struct error *err)
+static int open_confined(const struct index_options *options, const int sockets[2],
+                         struct opened *o, struct error *err)
 {
-        struct sandbox sandbox = {.sockets = {-1, socket}};
+        struct sandbox sandbox = {.sockets = {-1, sockets[0], sockets[1]}};
         struct index_options with = *options;
         int rc = shared_new(options->cache_bytes, options->threads, &o->shared, err);
 
@@ -127,7 +128,11 @@ static int open_confined(const struct index_options *options, int socket, struct
         sandbox.sockets[0] = o->keeper.helper.fd;
         /* What the kernel lacks is done without. */
         sandbox_enter(&sandbox, NULL);
-        return index_open_site(o->site, &with, &o->index, err);
+        rc = index_open_site(o->site, &with, &o->index, err);
+        /* A verb that finds something in a tree expects it to stay. */
+        if (rc == 0)
+                tree_limit(index_tree(o->index), SIZE_MAX);
+        return rc;
 }
 
 /* RC is that of opening the archive at PATH. Returns the exit status. */
@@ -144,27 +149,35 @@ static int report_opening(const char *path, int rc, const struct error *err)
         return report_status(rc);
 }
 
-int opening_open(const char *path, const struct index_options *options, int socket,
-                 struct opened *o)
+int opening_open(const char *path, const struct index_options *options, struct opened *o)
+{
+        static const int none[2] = {-1, -1};
+
+        return opening_open_with(path, options, none, o);
+}
+
+int opening_open_with(const char *path, const struct index_options *options, const int sockets[2],
+                      struct opened *o)
 {
         struct error err = {0};
         int rc = fetch_site(path, options, &o->site, &err);
 
         descriptors_release(path);
         if (rc == 0)
-                rc = open_confined(options, socket, o, &err);
+                rc = open_confined(options, sockets, o, &err);
         return report_opening(path, rc, &err);
 }
 
 int opening_open_at(int take_dir, const char *name, const char *path,
                     const struct index_options *options, struct opened *o)
 {
+        static const int none[2] = {-1, -1};
         struct error err = {0};
         int rc = site_open_at(take_dir, name, path, options, &o->site, &err);
 
         close(take_dir);
         if (rc == 0)
-                rc = open_confined(options, -1, o, &err);
+                rc = open_confined(options, none, o, &err);
         return report_opening(path, rc, &err);
 }
 

@@ -63,12 +63,15 @@ struct opened {
 #define OPENED_NONE ((struct opened){.keeper = INDEX_HELPER_NONE})
 
 /*
- * Open the surroundings of the archive at PATH, which may be an address, start the process that keeps access to them, enter
- * the sandbox, and only then read the archive. SOCKET is the socket of one more helper, or -1.
- * Returns the exit status; reports what is wrong. Call opening_close on *O in any case.
+ * Open the surroundings of the archive at PATH, which may be an address, start the process that keeps
+ * access to them, enter the sandbox, and only then read the archive. Returns the exit status;
+ * reports what is wrong. Call opening_close on *O in any case.
  */
-int opening_open(const char *path, const struct index_options *options, int socket,
-                 struct opened *o);
+int opening_open(const char *path, const struct index_options *options, struct opened *o);
+
+/* The same with the sockets of other helpers; -1: none. */
+int opening_open_with(const char *path, const struct index_options *options, const int sockets[2],
+                      struct opened *o);
 
 /*
  * The same for the archive NAME in the folder TAKE_DIR, which is closed. PATH is for messages. No

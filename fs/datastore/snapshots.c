@@ -47,12 +47,12 @@ int snapshots_check_words(const struct datastore_words *w, char *const *paths, s
 static int open_store(const struct datastore_words *words, const int *sockets, struct snapshots *s,
                       struct error *err)
 {
-        struct sandbox sandbox = {.sockets = {-1, -1}, .has_folder = true};
+        struct sandbox sandbox = {.sockets = {-1, -1, -1}, .has_folder = true};
         int rc = 0;
 
         sandbox.folder = s->stored.folder;
         if (sockets)
-                memcpy(sandbox.sockets, sockets, sizeof sandbox.sockets);
+                memcpy(sandbox.sockets, sockets, 2 * sizeof *sockets);
         /* What the kernel does not offer is done without. */
         sandbox_enter(&sandbox, NULL);
         if (s->stored.key)

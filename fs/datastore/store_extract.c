@@ -14,10 +14,11 @@
 #include "archive/error.h"
 #include "archive/volume.h"
 #include "fs/cli/usage.h"
-#include "fs/datastore/copying.h"
 #include "fs/datastore/member.h"
-#include "fs/datastore/tree_extract.h"
+#include "fs/datastore/tree_source.h"
+#include "fs/extract/copying.h"
 #include "fs/extract/extract_helper.h"
+#include "fs/extract/tree_extract.h"
 #include "fs/extract/tree_helper.h"
 #include "fs/print/report.h"
 
@@ -135,13 +136,15 @@ static int extract_node(void *ctx, const struct pxar_entry *entry)
 {
         struct node_request *r = ctx;
         const char *name = r->name ? r->name : entry->name;
+        const struct pxar_tree tree = pxar_tree_of(r->pxar);
+        const struct tree_entry made = pxar_tree_entry(entry);
         int rc;
 
         if (r->e->x->to_stdout)
                 return print_node(r, entry);
         rc = extract_helper_look(&r->e->maker, 0, name);
         if (rc == 0 || (rc == -EEXIST && r->e->x->force && !S_ISDIR(entry->mode)))
-                r->status = tree_extract(&r->e->trees, r->pxar, entry, name, r->e->path);
+                r->status = tree_extract(&r->e->trees, &tree.base, &made, name, r->e->path);
         else if (rc == -EEXIST && S_ISDIR(entry->mode))
                 r->status = (report("%s/%s: is there already", r->e->x->dir, name), STATUS_FAILED);
         else
@@ -228,22 +231,6 @@ static int extract_path(struct extracting *e, const char *wanted)
         return status;
 }
 
-/* One line for all that an ordinary user, or a file system, could not be given. */
-static void report_left_out(const struct extracting *e)
-{
-        unsigned bits = e->trees.left_out;
-
-        if (bits)
-                report("%s: without%s%s%s, which %s", e->x->dir,
-                       bits & TREE_OWNERS ? " owners" : "",
-                       bits & TREE_DEVICES ? (bits & TREE_OWNERS ? ", devices" : " devices") : "",
-                       bits & TREE_ATTRIBUTES
-                           ? (bits == TREE_ATTRIBUTES ? " some attributes" : ", some attributes")
-                           : "",
-                       geteuid() == 0 ? "the file system or the system does not allow"
-                                      : "only root can set");
-}
-
 static int extract_all(struct extracting *e)
 {
         int status = STATUS_OK;
@@ -287,7 +274,7 @@ int store_extract(const struct store_extract *x)
         }
         if (status == STATUS_OK)
                 status = extract_all(&e);
-        report_left_out(&e);
+        tree_report_left_out(e.x->dir, e.trees.left_out);
         snapshots_close(&e.s);
         tree_helper_end(&e.trees);
         extract_helper_end(&e.maker);

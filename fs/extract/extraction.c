@@ -15,7 +15,10 @@
 #include "archive/format.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
+#include "fs/extract/archive_tree.h"
 #include "fs/extract/extract_helper.h"
+#include "fs/extract/tree_extract.h"
+#include "fs/extract/tree_helper.h"
 #include "fs/extract/writer.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -37,6 +40,7 @@ struct extract {
         const char *archive;         /* path, for messages */
         const char *dir;             /* path, for messages */
         struct extract_helper maker; /* below DIR */
+        struct tree_helper trees;    /* the same, of a tree of files */
         uint32_t *folders;           /* archive folder number -> the maker's number; 0: none yet */
         size_t folder_count;
         bool force;
@@ -681,8 +685,25 @@ static int extract(struct extract *x)
         return status;
 }
 
-/* Start the helper that creates files in the directory, before the archive is read. */
-static int start_maker(struct extract *x)
+/* The archive is a tree of files. */
+static int extract_tree(struct extract *x)
+{
+        const struct archive_tree tree = {.index = x->index,
+                                          .archive = x->archive,
+                                          .dir = x->dir,
+                                          .force = x->force,
+                                          .maker = &x->maker,
+                                          .trees = &x->trees};
+        int status = seal(x);
+
+        if (status == STATUS_OK)
+                status = archive_tree_extract(&tree, x->wanted, x->wanted_count);
+        tree_report_left_out(x->dir, x->trees.left_out);
+        return status;
+}
+
+/* Start the helpers that create files in the directory, before the archive is read. */
+static int start_helpers(struct extract *x)
 {
         cleanup_close int dirfd = open(x->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int rc;
@@ -693,6 +714,8 @@ static int start_maker(struct extract *x)
                 return STATUS_USAGE;
         }
         rc = extract_helper_start(&x->maker, dirfd, x->force);
+        if (rc == 0)
+                rc = tree_helper_start(&x->trees, dirfd, x->force);
         if (rc == 0)
                 return STATUS_OK;
         report("the process that makes files cannot be started: %s", strerror(-rc));
@@ -717,6 +740,7 @@ int extraction_run(const struct extraction *what)
         struct extract x = {.archive = what->archive,
                             .dir = what->dir,
                             .maker = EXTRACT_HELPER_NONE,
+                            .trees = TREE_HELPER_NONE,
                             .force = what->force,
                             .wanted = what->wanted,
                             .wanted_count = what->wanted_count};
@@ -724,16 +748,19 @@ int extraction_run(const struct extraction *what)
         int status;
 
         choose_opening(&x, &opening);
-        status = start_maker(&x);
-        if (status != STATUS_OK)
-                return status;
-        status = opening_open(x.archive, &opening, x.maker.helper.fd, &o);
+        status = start_helpers(&x);
+        if (status == STATUS_OK) {
+                const int sockets[2] = {x.maker.helper.fd, x.trees.helper.fd};
+
+                status = opening_open_with(x.archive, &opening, sockets, &o);
+        }
         if (status == STATUS_OK) {
                 x.index = o.index;
-                status = extract(&x);
+                status = index_is_tree(o.index) ? extract_tree(&x) : extract(&x);
         }
         free(x.folders);
         opening_close(&o);
+        tree_helper_end(&x.trees);
         extract_helper_end(&x.maker);
         return status;
 }

@@ -11,6 +11,7 @@
 #include "archive/error.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
+#include "fs/extract/archive_tree.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "index/index.h"
@@ -146,6 +147,14 @@ static int write_one(struct index *index, const char *path, const char *word)
         return report_count(path, word, count);
 }
 
+/* The archive is a tree of files. */
+static int write_member(struct index *index, const char *path, const char *word)
+{
+        int status = index_sealed(index) ? STATUS_OK : scan(index, path);
+
+        return status == STATUS_OK ? archive_tree_print(index, path, word) : status;
+}
+
 int output_file(const char *path, const char *word, const struct index_options *options)
 {
         struct index_options opening = *options;
@@ -154,9 +163,10 @@ int output_file(const char *path, const char *word, const struct index_options *
 
         opening.sidecar = INDEX_SIDECAR_USE;
         opening.partitions = selection_is_inside(word);
-        status = opening_open(path, &opening, -1, &o);
+        status = opening_open(path, &opening, &o);
         if (status == STATUS_OK)
-                status = write_one(o.index, path, word);
+                status = index_is_tree(o.index) ? write_member(o.index, path, word)
+                                                : write_one(o.index, path, word);
         opening_close(&o);
         return report_finish_output(status);
 }

@@ -278,7 +278,7 @@ static void tell(struct listing *l, const char *archive)
 static void confine(struct listing *l)
 {
         cleanup_free char *cache = catalog_dir();
-        struct sandbox sandbox = {.sockets = {-1, -1},
+        struct sandbox sandbox = {.sockets = {-1, -1, -1},
                                   .has_folder = true,
                                   .folder = l->folder.fd,
                                   .archives = true,

@@ -20,7 +20,7 @@ struct error;
 
 /* What the process still needs. */
 struct sandbox {
-        int sockets[2];      /* of helpers (helper.h), -1: none */
+        int sockets[3];      /* of helpers (helper.h), -1: none */
         bool has_folder;     /* it opens files below this one … */
         int folder;          /* … which is open itself */
         bool archives;       /* … and is one of archives, no datastore */

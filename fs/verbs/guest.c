@@ -110,7 +110,11 @@ void guest_parse(const char *text, size_t len, struct guest *out)
 
 void guest_find(const struct index *index, struct guest *out)
 {
+        const char *config = index_config(index);
+
         *out = (struct guest){.id = 0};
+        if (config)
+                guest_parse(config, strlen(config), out);
         for (size_t i = 0; i < index_file_count(index); i++) {
                 const struct index_file *f = index_file(index, i);
 

@@ -130,7 +130,7 @@ static int index_one(void *ctx, const char *path)
 
         if (folder_is_one(path))
                 return index_folder_of(r, path);
-        status = opening_open(path, &r->opening, -1, &o);
+        status = opening_open(path, &r->opening, &o);
         if (status == STATUS_OK)
                 status = build(o.index, path, print_summary);
         opening_close(&o);

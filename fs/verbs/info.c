@@ -25,6 +25,7 @@
 #include "fs/verbs/verbs.h"
 #include "index/disk_order.h"
 #include "index/index.h"
+#include "index/members/members.h"
 
 static void print_time(int64_t seconds)
 {
@@ -106,6 +107,27 @@ static void print_text(const char *label, const char *text, size_t len)
         putchar('\n');
 }
 
+/* They are counted by the scan, which info does not make. */
+static void print_members(const struct index *index)
+{
+        struct members_counts c;
+        char size[32];
+
+        if (!index_members(index)) {
+                printf("members:      not counted yet; vmafs index counts them\n");
+                return;
+        }
+        members_tally(index_members(index), &c);
+        printf("members:      %" PRIu64 " files with %s, %" PRIu64 " folders, %" PRIu64
+               " symbolic links, %" PRIu64 " devices and pipes\n",
+               c.files, report_size(c.bytes, size), c.folders, c.links, c.others);
+        if (c.replaced)
+                printf("replaced:     %" PRIu64 " by later members of the same name\n", c.replaced);
+        if (c.unshown)
+                printf("not shown:    %" PRIu64 ", where there is a folder of the same name\n",
+                       c.unshown);
+}
+
 static void print_guest(const struct index *index)
 {
         struct guest guest;
@@ -153,11 +175,27 @@ static void print_human(const struct index *index, const struct manifests *manif
         }
         if (index_groups(index))
                 info_groups_print(index_groups(index));
+        if (index_is_tree(index))
+                print_members(index);
         for (size_t i = 0; i < index_file_count(index); i++) {
                 const struct index_file *f = index_file(index, i);
 
                 printf("file:         %s, %s\n", f->name, report_size(f->volume->size, size));
         }
+}
+
+/* null if it is no tree, or they are not counted yet. */
+static json_t *members_json(const struct index *index)
+{
+        struct members_counts c;
+
+        if (!index_members(index))
+                return json_null();
+        members_tally(index_members(index), &c);
+        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "files", (json_int_t)c.files,
+                         "folders", (json_int_t)c.folders, "links", (json_int_t)c.links, "others",
+                         (json_int_t)c.others, "bytes", (json_int_t)c.bytes, "replaced",
+                         (json_int_t)c.replaced, "unshown", (json_int_t)c.unshown);
 }
 
 static json_t *disks_json(const struct index *index)
@@ -225,14 +263,16 @@ static int print_json(const struct index *index, const struct manifests *manifes
                       const char *path)
 {
         const struct archive_info *info = index_info(index);
-        json_t *root = json_pack(
-            "{s:o, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "archive",
-            json_text(path), "format", index_format(index), "compression", index_compression(index),
-            "uuid", json_text_or_null(info->uuid), "ctime", (json_int_t)info->ctime, "note",
-            json_text_or_null(info->note), "size", (json_int_t)index_archive_size(index), "guest",
-            guest_json(index), "index", index_json(index), "manifests",
-            manifests_names_json(manifests), "disks", disks_json(index), "volume-groups",
-            info_groups_json(index_groups(index)), "files", files_json(index));
+        json_t *root =
+            json_pack("{s:o, s:s, s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                      "archive", json_text(path), "view", index_is_tree(index) ? "tree" : "images",
+                      "format", index_format(index), "compression", index_compression(index),
+                      "uuid", json_text_or_null(info->uuid), "ctime", (json_int_t)info->ctime,
+                      "note", json_text_or_null(info->note), "size",
+                      (json_int_t)index_archive_size(index), "guest", guest_json(index), "index",
+                      index_json(index), "manifests", manifests_names_json(manifests), "disks",
+                      disks_json(index), "volume-groups", info_groups_json(index_groups(index)),
+                      "files", files_json(index), "members", members_json(index));
 
         return json_print(root);
 }
@@ -292,7 +332,7 @@ static int info_of(void *ctx, const char *path)
                 return folder_info(path, &r->opening, r->json);
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_info(path, &r->words, r->json);
-        status = opening_open(path, &r->opening, -1, &o);
+        status = opening_open(path, &r->opening, &o);
         if (status == STATUS_OK && r->opening.partitions)
                 status = scan(o.index, path);
         if (status == STATUS_OK)

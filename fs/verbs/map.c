@@ -180,7 +180,7 @@ static int map_archive(const struct request *r, const char *path, const char *fi
                 status = usage_error("map needs an archive and the name of a disk in it");
         opening.partitions = status == STATUS_OK && selection_is_inside(file);
         if (status == STATUS_OK)
-                status = opening_open(path, &opening, -1, &o);
+                status = opening_open(path, &opening, &o);
         if (status == STATUS_OK)
                 status = map_disk(o.index, path, file, r->output);
         opening_close(&o);

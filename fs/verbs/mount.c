@@ -599,7 +599,7 @@ static void enter_sandbox(const struct mount *m)
 {
         const struct sandbox sandbox = {
             .sockets = {m->folder >= 0 ? m->folder_keeper.helper.fd : m->keeper.helper.fd,
-                        m->mounter.helper.fd},
+                        m->mounter.helper.fd, -1},
             .has_folder = m->folder >= 0 || m->stored.folder >= 0,
             .folder = m->folder >= 0 ? m->folder : m->stored.folder,
             .archives = m->folder >= 0,

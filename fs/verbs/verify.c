@@ -426,7 +426,7 @@ static int verify_one(void *ctx, const char *path)
                 return verify_folder(r, path);
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_verify(path, &r->words, r->wishes.json);
-        status = opening_open(path, &r->opening, -1, &o);
+        status = opening_open(path, &r->opening, &o);
 
         if (status == STATUS_OK)
                 status = verify(o.index, path, &r->wishes);

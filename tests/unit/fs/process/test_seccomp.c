@@ -236,7 +236,7 @@ static void probe_all(struct shared *s)
 
 static void run_child(struct shared *s)
 {
-        const struct sandbox sandbox = {.sockets = {SOCKET, -1}, .serves = true};
+        const struct sandbox sandbox = {.sockets = {SOCKET, -1, -1}, .serves = true};
         int listener = report_all();
 
         s->listener = listener < 0 ? -2 : listener;

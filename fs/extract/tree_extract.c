@@ -5,9 +5,10 @@
  *   enter ── files, links, devices ── each folder below it ── hard links ── leave
  *
  * A hard link names a file that comes before it in the archive, so that it is there when the folder
- * of the link is left. Where it lies follows from the folders, each of which is a range.
+ * of the link is left. Where it lies follows from the folders, each of which is a range; or the
+ * source knows that it is there already, and where.
  */
-#include "fs/datastore/tree_extract.h"
+#include "fs/extract/tree_extract.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,14 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/error.h"
-#include "archive/store/pbs/pxar.h"
 #include "archive/volume.h"
-#include "fs/datastore/copying.h"
+#include "fs/extract/copying.h"
 #include "fs/extract/tree_helper.h"
 #include "fs/print/report.h"
 
@@ -34,14 +36,14 @@ enum {
 
 /* A folder that was entered. In the archive's order, so by start. */
 struct folder {
-        struct pxar_folder range;
+        struct tree_range range;
         uint32_t parent; /* NOBODY: it is the tree's first */
         char *name;
 };
 
 /* A folder that is to be made, or is being filled. */
 struct pending {
-        struct pxar_folder range;
+        struct tree_range range;
         char *name;
         bool entered;      /* then … */
         uint32_t number;   /* … of the folder */
@@ -57,9 +59,9 @@ struct link {
 
 struct tree_copy {
         struct tree_helper *helper;
-        struct pxar *pxar;
+        const struct tree_source *source;
         const char *path; /* of the tree, for messages */
-        struct pxar_folder whole;
+        struct tree_range whole;
         uint32_t here; /* the folder at hand; NOBODY: none */
         ARRAY(struct folder) folders;
         ARRAY(struct pending) pending;
@@ -148,7 +150,7 @@ static uint32_t folder_with(const struct tree_copy *t, uint64_t id)
 
 /* ---- nodes ---- */
 
-static struct tree_attributes attributes_of(const struct pxar_entry *e)
+static struct tree_attributes attributes_of(const struct tree_entry *e)
 {
         return (struct tree_attributes){.mode = e->mode,
                                         .uid = e->uid,
@@ -159,7 +161,7 @@ static struct tree_attributes attributes_of(const struct pxar_entry *e)
 }
 
 /* Owner and attributes of the file or folder that is open. */
-static int dress(struct tree_copy *t, const struct pxar_entry *e)
+static int dress(struct tree_copy *t, const struct tree_entry *e)
 {
         const struct tree_attributes a = attributes_of(e);
         int rc = tree_helper_own(t->helper, &a);
@@ -170,19 +172,20 @@ static int dress(struct tree_copy *t, const struct pxar_entry *e)
         return rc;
 }
 
-static int copy_content(struct tree_copy *t, const struct pxar_entry *e, int fd, uint64_t *lost)
+static int copy_content(struct tree_copy *t, const struct tree_entry *e, int fd, uint64_t *lost)
 {
         struct volume *v;
-        int rc = pxar_content(t->pxar, e, &v);
+        int rc = t->source->content(t->source, e, &v);
 
         if (rc < 0)
                 return rc;
         rc = copying_to_file(v, fd, lost);
-        v->ops->close(v);
+        if (v->ops->close)
+                v->ops->close(v);
         return rc;
 }
 
-static int make_file(struct tree_copy *t, const struct pxar_entry *e, const char *name)
+static int make_file(struct tree_copy *t, const struct tree_entry *e, const char *name)
 {
         const struct tree_attributes a = attributes_of(e);
         uint64_t lost = 0;
@@ -204,7 +207,7 @@ static int make_file(struct tree_copy *t, const struct pxar_entry *e, const char
         return rc < 0 ? rc : ended;
 }
 
-static int make_other(struct tree_copy *t, const struct pxar_entry *e, const char *name)
+static int make_other(struct tree_copy *t, const struct tree_entry *e, const char *name)
 {
         const struct tree_attributes a = attributes_of(e);
 
@@ -217,7 +220,7 @@ static int make_other(struct tree_copy *t, const struct pxar_entry *e, const cha
 
 /* ---- folders ---- */
 
-static int put_off_folder(struct tree_copy *t, const struct pxar_folder *range, const char *name)
+static int put_off_folder(struct tree_copy *t, const struct tree_range *range, const char *name)
 {
         struct pending p = {.range = *range, .name = strdup(name)};
 
@@ -227,7 +230,7 @@ static int put_off_folder(struct tree_copy *t, const struct pxar_folder *range, 
         return -ENOMEM;
 }
 
-static int put_off_link(struct tree_copy *t, const struct pxar_entry *e)
+static int put_off_link(struct tree_copy *t, const struct tree_entry *e)
 {
         struct link l = {strdup(e->name), strdup(e->same_name), e->same_as};
 
@@ -238,12 +241,14 @@ static int put_off_link(struct tree_copy *t, const struct pxar_entry *e)
         return -ENOMEM;
 }
 
-static int take_entry(void *ctx, const struct pxar_entry *e)
+static int take_entry(void *ctx, const struct tree_entry *e)
 {
         struct tree_copy *t = ctx;
 
         if (S_ISDIR(e->mode))
                 return put_off_folder(t, &e->folder, e->name);
+        if (e->same_path)
+                return judge(t, e->name, tree_helper_link(t->helper, e->name, e->same_path));
         /* Of what is outside of the tree that is made, it is a file of its own. */
         if (e->same_as > t->whole.start && e->same_as < t->whole.end)
                 return put_off_link(t, e);
@@ -288,7 +293,7 @@ static int enter(struct tree_copy *t)
         p->entered = true;
         p->number = t->here = (uint32_t)(t->folders.count - 1);
         p->first_link = t->links.count;
-        rc = pxar_list(t->pxar, &folder.range, take_entry, t, &damaged, &err);
+        rc = t->source->list(t->source, &folder.range, take_entry, t, &damaged, &err);
         reverse(t->pending.items + at + 1, t->pending.count - at - 1);
         if (rc == -EIO) {
                 report_lost(t, "", err.text);
@@ -313,12 +318,12 @@ static int make_link(struct tree_copy *t, const struct link *l)
         return tree_helper_link(t->helper, l->name, path);
 }
 
-static int take_folder(void *ctx, const struct pxar_entry *e)
+static int take_folder(void *ctx, const struct tree_entry *e)
 {
         return dress(ctx, e);
 }
 
-static int take_attributes(void *ctx, const struct pxar_entry *e)
+static int take_attributes(void *ctx, const struct tree_entry *e)
 {
         *(struct tree_attributes *)ctx = attributes_of(e);
         return 0;
@@ -341,9 +346,9 @@ static int leave(struct tree_copy *t)
                 t->links.count--;
         }
         if (rc == 0)
-                rc = pxar_root(t->pxar, &p->range, take_folder, t, &err);
+                rc = t->source->folder(t->source, &p->range, take_folder, t, &err);
         if (rc == 0)
-                rc = pxar_root(t->pxar, &p->range, take_attributes, &a, &err);
+                rc = t->source->folder(t->source, &p->range, take_attributes, &a, &err);
         rc = judge(t, "", rc);
         if (rc == 0)
                 rc = judge(t, "", tree_helper_leave(t->helper, &a));
@@ -353,7 +358,7 @@ static int leave(struct tree_copy *t)
         return rc;
 }
 
-static int make_all(struct tree_copy *t, const struct pxar_entry *e, const char *name)
+static int make_all(struct tree_copy *t, const struct tree_entry *e, const char *name)
 {
         int rc;
 
@@ -364,11 +369,11 @@ static int make_all(struct tree_copy *t, const struct pxar_entry *e, const char 
         return rc;
 }
 
-int tree_extract(struct tree_helper *helper, struct pxar *pxar, const struct pxar_entry *entry,
-                 const char *name, const char *path)
+int tree_extract(struct tree_helper *helper, const struct tree_source *source,
+                 const struct tree_entry *entry, const char *name, const char *path)
 {
         __attribute__((cleanup(tree_copy_fini))) struct tree_copy t = {
-            .helper = helper, .pxar = pxar, .path = path, .here = NOBODY};
+            .helper = helper, .source = source, .path = path, .here = NOBODY};
         char partial[NAME_MAX + 1];
         int rc;
 
@@ -395,4 +400,17 @@ int tree_extract(struct tree_helper *helper, struct pxar *pxar, const struct pxa
         report("%s: cannot be renamed to %s: %s", partial, name,
                rc == -EEXIST ? "that is there already" : strerror(-rc));
         return STATUS_FAILED;
+}
+
+void tree_report_left_out(const char *dir, unsigned left_out)
+{
+        if (!left_out)
+                return;
+        report("%s: without%s%s%s, which %s", dir, left_out & TREE_OWNERS ? " owners" : "",
+               left_out & TREE_DEVICES ? (left_out & TREE_OWNERS ? ", devices" : " devices") : "",
+               left_out & TREE_ATTRIBUTES
+                   ? (left_out == TREE_ATTRIBUTES ? " some attributes" : ", some attributes")
+                   : "",
+               geteuid() == 0 ? "the file system or the system does not allow"
+                              : "only root can set");
 }
