@@ -387,14 +387,16 @@ static int take_folder(struct members *m, uint32_t number, const struct member *
         return rc;
 }
 
-static int take_other(struct members *m, uint32_t number, const struct member *from)
+/* The file NUMBER is told of, which is ORIGINAL if FROM is another name of it. */
+static int take_other(struct members *m, uint32_t number, uint32_t original,
+                      const struct member *from)
 {
         uint32_t at = 0, extra = 0;
         int rc;
 
         if (from->same) {
                 describe(node_at(m, number), from);
-                link_to(m, number, find(m, from->same));
+                link_to(m, number, original);
                 return 0;
         }
         rc = add_extra(m, from, &extra);
@@ -414,7 +416,7 @@ static int take(struct members *m, uint32_t folder, const struct part *p, const 
 {
         uint32_t *slot = slot_of(m, folder, p), number = *slot;
         bool was_folder = number != MEMBERS_NONE && S_ISDIR(node_at(m, number)->mode);
-        uint32_t old = number;
+        uint32_t old = number, original = from->same ? find(m, from->same) : MEMBERS_NONE;
         int rc;
 
         if (S_ISDIR(from->mode) && was_folder)
@@ -426,14 +428,15 @@ static int take(struct members *m, uint32_t folder, const struct part *p, const 
         if (was_folder && m->last_folder == number)
                 m->last_folder = MEMBERS_NONE;
         /* A file that is linked to itself stays as it is. */
-        if (from->same && number != MEMBERS_NONE && find(m, from->same) == number)
+        if (original != MEMBERS_NONE && original == old)
                 return 0;
         rc = make(m, folder, p, slot, &number);
         if (rc < 0)
                 return rc;
         if (old != MEMBERS_NONE)
                 node_at(m, old)->flags |= MEMBERS_GONE;
-        return S_ISDIR(from->mode) ? take_folder(m, number, from) : take_other(m, number, from);
+        return S_ISDIR(from->mode) ? take_folder(m, number, from)
+                                   : take_other(m, number, original, from);
 }
 
 int members_add(struct members *m, const struct member *member)

@@ -99,16 +99,18 @@ static bool is_node(const struct members *m, const struct members_node *n)
 
 static bool are_children(const struct members *m, const struct members_node *folder)
 {
-        uint32_t number = members_number(m, folder);
+        uint32_t number = members_number(m, folder), last = MEMBERS_ROOT;
 
         if (!range_within(folder->first, folder->count, m->child_count))
                 return false;
         for (uint64_t i = 0; i < folder->count; i++) {
                 uint32_t child = m->children[folder->first + i];
 
-                if (child == MEMBERS_ROOT || child >= m->nodes.count ||
+                /* In order, so that none is there twice. */
+                if (child <= last || child >= m->nodes.count ||
                     m->nodes.items[child].parent != number)
                         return false;
+                last = child;
         }
         return true;
 }
