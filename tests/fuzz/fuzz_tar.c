@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Any bytes as a tar, and as what may be in one. */
+/* Any bytes as a tar, and as the images that may be in one. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@ enum { BLOCK = 512, SUM = 148, SUM_LEN = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        check_archive(data, size);
+        check_archive_as(data, size, VIEW_IMAGES);
         return 0;
 }
 

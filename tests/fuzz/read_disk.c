@@ -10,12 +10,15 @@
 
 #include "archive/bytes.h"
 #include "archive/error.h"
+#include "archive/volume.h"
 #include "index/index.h"
+#include "index/members/members.h"
 #include "index/names.h"
+#include "index/tree/tree.h"
 #include "tests/fixtures/stream_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { LOOKS = 12, PIECE = 3 * MAP_BLOCK };
+enum { LOOKS = 12, TREE_DEPTH = 100, PIECE = 3 * MAP_BLOCK };
 
 static void check_part(const char *part, size_t len)
 {
@@ -156,10 +159,73 @@ uint64_t disk_digest(struct disk *d)
         return digest;
 }
 
+/* ---- trees ---- */
+
+static void check_member(struct index *index, const struct node *n)
+{
+        const struct members_node *m = index_member_of(index, n);
+        const struct node_extra *x = tree_extra(n);
+        struct members_volume open;
+        uint8_t bytes[64];
+        uint32_t len;
+
+        fuzz_require(m != NULL);
+        for (size_t at = 0; x && at < x->xattrs_len; at += len) {
+                at += strlen(x->xattrs + at) + 1;
+                memcpy(&len, x->xattrs + at, sizeof len);
+                at += sizeof len;
+                fuzz_require(at + len <= x->xattrs_len);
+        }
+        if (S_ISREG(m->mode)) {
+                struct volume *v = index_member_open(index, m, &open);
+                size_t want = (size_t)min_u64(sizeof bytes, v->size);
+                int rc = volume_read(v, bytes, want, v->size - want);
+
+                fuzz_require(rc == 0 || rc == -EIO || rc == -ENOMEM);
+                members_stored(index_members(index), m);
+        }
+}
+
+static void check_folder(struct index *index, struct node *folder, unsigned depth, size_t *room)
+{
+        struct tree_cursor c = {0};
+        struct node *n;
+
+        if (depth == TREE_DEPTH)
+                return;
+        fuzz_require(tree_open(folder) == 0);
+        while ((n = tree_next(folder, &c))) {
+                check_part(c.name, strlen(c.name));
+                fuzz_require((*room)-- > 0);
+                check_member(index, n);
+                if (node_is_folder(n))
+                        check_folder(index, n, depth + 1, room);
+                tree_release(n, 1);
+        }
+        tree_close(folder);
+}
+
+void check_tree(struct index *index)
+{
+        struct members_counts counts;
+        size_t room = members_count(index_members(index));
+
+        members_tally(index_members(index), &counts);
+        check_folder(index, tree_root(index_tree(index)), 0, &room);
+}
+
 void check_archive(const uint8_t *data, size_t size)
 {
-        const struct index_options o = {
-            .cache_bytes = 1 << 20, .threads = 1, .window = 1 << 23, .unwatched = true};
+        check_archive_as(data, size, VIEW_AUTO);
+}
+
+void check_archive_as(const uint8_t *data, size_t size, enum archive_view view)
+{
+        const struct index_options o = {.cache_bytes = 1 << 20,
+                                        .threads = 1,
+                                        .window = 1 << 23,
+                                        .unwatched = true,
+                                        .view = view};
         uint64_t seed = XXH3_64bits(data, size);
         struct index *index = NULL;
         struct error err = {0};
@@ -178,6 +244,8 @@ void check_archive(const uint8_t *data, size_t size)
                 fuzz_require(index_sealed(index));
                 for (size_t i = 0; i < index_disk_count(index); i++)
                         check_disk(index_disk(index, i), seed + i);
+                if (index_members(index))
+                        check_tree(index);
                 index_close(index);
         }
         close(fd);

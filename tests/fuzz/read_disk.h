@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/format.h"
+
 struct disk;
 struct index;
 
@@ -23,5 +25,11 @@ uint64_t disk_digest(struct disk *d);
 
 /* SIZE bytes as an archive: open, scan, and check_names and check_disk of all that it holds. */
 void check_archive(const uint8_t *data, size_t size);
+
+/* The same, of a tar in the view VIEW. */
+void check_archive_as(const uint8_t *data, size_t size, enum archive_view view);
+
+/* All that the tree of INDEX shows, which is sealed and has members, can be asked for. */
+void check_tree(struct index *index);
 
 #endif

@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2154
+#
+# A container's backup, and any other tar that is a tree of files: mounted, extracted, asked about.
+# GNU tar compares a mount or what was extracted with the tar: kinds, modes, owners, times, link
+# targets, devices, attributes and contents.
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+}
+
+# The root file system of a container, in root/.
+make_root() {
+        mkdir -p root/etc/vzdump root/dev root/usr/bin root/var/log root/home/web
+        printf 'arch: amd64\nhostname: web01\nrootfs: local:subvol-123-disk-0,size=8G\n' \
+                >root/etc/vzdump/pct.conf
+        echo root:x:0:0 >root/etc/passwd
+        ln root/etc/passwd root/usr/same
+        ln -s ../etc/passwd root/usr/link
+        mknod root/dev/null c 1 3
+        mknod root/dev/loop0 b 7 0
+        mkfifo root/dev/fifo
+        noise 300000 >root/usr/bin/ping
+        chmod 4755 root/usr/bin/ping
+        setcap cap_net_raw+ep root/usr/bin/ping
+        chown 100033:100044 root/home/web
+        chmod 1770 root/home/web
+        noise 70000 2 >root/home/web/secret
+        chown 100033 root/home/web/secret
+        chmod 600 root/home/web/secret
+        touch -d '2001-02-03 04:05:06.789012345' root/home/web/secret
+        setfattr -n user.comment -v 'as it was' root/home/web/secret
+        truncate -s 5000000 root/var/log/lastlog
+        printf x | dd of=root/var/log/lastlog bs=1 seek=3000000 conv=notrunc status=none
+}
+
+# As vzdump does it: the configuration first, then all of the container.
+make_tar() {
+        make_root
+        tar -C root --format=posix --sparse --numeric-owner --acls --xattrs --xattrs-include='*' \
+                -cpf ct.tar ./etc/vzdump/pct.conf ./
+}
+
+# Is what lies in DIR what is in ct.tar?
+same_tree() {
+        tar -C "$1" --numeric-owner --acls --xattrs --xattrs-include='*' -df ct.tar
+}
+
+compress() {
+        case $1 in
+        zst) zstd -q ct.tar ;;
+        gz) gzip -k ct.tar ;;
+        lzo) lzop -q ct.tar ;;
+        xz) xz -k -0 ct.tar ;;
+        bz2) bzip2 -k ct.tar ;;
+        esac
+}
+
+@test "a container's tar is shown as it was, plain and compressed, with an index and without" {
+        need_root
+        make_tar
+        for kind in '' .zst .gz .lzo .xz .bz2; do
+                compress "${kind#.}"
+                for _ in first second; do
+                        mount_vmafs "ct.tar$kind" -o index=kept.idx
+                        same_tree "$MNT"
+                        [ "$(getfattr --only-values -n user.vmafs.index "$MNT")" = complete ]
+                        unmount_all
+                done
+                rm kept.idx
+        done
+}
+
+@test "ten thousand members are what was packed, and so is what is extracted of them" {
+        need_root
+        "$TOOLS/mktree" 10000 >ct.tar
+        zstd -q ct.tar
+        mount_vmafs ct.tar.zst
+        same_tree "$MNT"
+        [ "$(find "$MNT/srv" | wc -l)" -eq 10002 ]
+        mkdir out
+        "$VMAFS" extract -C out ct.tar.zst
+        same_tree out/ct
+}
+
+@test "hard links have one number and count each other" {
+        need_root
+        make_tar
+        mount_vmafs ct.tar
+        [ "$(stat -c '%i %h' "$MNT/etc/passwd")" = "$(stat -c '%i %h' "$MNT/usr/same")" ]
+        [ "$(stat -c %h "$MNT/etc/passwd")" -eq 2 ]
+}
+
+@test "a sparse file keeps its holes" {
+        need_root
+        make_tar
+        mount_vmafs ct.tar
+        cmp "$MNT/var/log/lastlog" root/var/log/lastlog
+        [ "$(stat -c %b "$MNT/var/log/lastlog")" -le 16 ]
+        [ "$(holes "$MNT/var/log/lastlog")" = "$(holes --nonzero root/var/log/lastlog)" ]
+}
+
+@test "devices and set-user-ID programs are shown and cannot be used" {
+        need_root
+        make_tar
+        mount_vmafs ct.tar
+        [ "$(stat -c '%F %t,%T' "$MNT/dev/null")" = 'character special file 1,3' ]
+        run ! cat "$MNT/dev/null"
+        findmnt -no OPTIONS "$MNT" | grep -w nosuid | grep -w nodev | grep -qw ro
+}
+
+@test "the recorded permissions hold for others" {
+        need_root
+        make_tar
+        mount_vmafs ct.tar -o allow_other
+        let_others_pass
+        [ "$(stat -c '%u:%g %a' "$MNT/home/web")" = '100033:100044 1770' ]
+        setpriv --reuid=100033 --regid=100044 --clear-groups cat "$MNT/home/web/secret" >copy
+        cmp copy root/home/web/secret
+        run ! setpriv --reuid=100055 --regid=100044 --clear-groups cat "$MNT/home/web/secret"
+}
+
+@test "vzdump's configuration is in the root, and info shows the guest" {
+        need_root
+        make_tar
+        compress zst
+        mount_vmafs ct.tar.zst -o index=none
+        cmp "$MNT/pct.conf" root/etc/vzdump/pct.conf
+        run -0 "$VMAFS" info ct.tar.zst
+        [[ $output == *'guest:        web01'* && $output == *'guest id:     123'* ]]
+        [[ $output == *'not counted yet'* ]]
+        "$VMAFS" index ct.tar.zst
+        "$VMAFS" info --json ct.tar.zst >info.json
+        [ "$(jq -c '[.view, .guest.id, .members.files, .members.links, .members.others]' info.json)" = \
+                '["tree",123,6,1,3]' ]
+}
+
+@test "extract restores a folder with owners, modes, links and attributes, beside what is there" {
+        need_root
+        make_tar
+        compress zst
+        mkdir out
+        "$VMAFS" extract -C out ct.tar.zst home/web usr etc/passwd
+        [ "$(stat -c '%u:%g %a' out/web)" = '100033:100044 1770' ]
+        [ "$(stat -c '%u %a %Y' out/web/secret)" = "100033 600 $(stat -c %Y root/home/web/secret)" ]
+        [ "$(getfattr --only-values -n user.comment out/web/secret)" = 'as it was' ]
+        getcap out/usr/bin/ping | grep -q cap_net_raw
+        [ "$(readlink out/usr/link)" = ../etc/passwd ]
+        cmp out/passwd root/etc/passwd
+        run -1 "$VMAFS" extract -C out ct.tar.zst usr
+        [[ $output == *'out/usr: is there already'* ]]
+        run -2 "$VMAFS" extract -C out ct.tar.zst nowhere
+}
+
+@test "extract links names of one file, wherever they are in what is extracted" {
+        need_root
+        make_tar
+        mkdir out
+        "$VMAFS" extract -C out ct.tar
+        same_tree out/ct
+        [ "$(stat -c %i out/ct/etc/passwd)" = "$(stat -c %i out/ct/usr/same)" ]
+        [ ! -e out/ct/pct.conf ]
+}
+
+@test "extract -O writes one file of a tree" {
+        need_root
+        make_tar
+        "$VMAFS" extract -O ct.tar usr/bin/ping | cmp - root/usr/bin/ping
+        run -2 "$VMAFS" extract -O ct.tar usr
+}
+
+@test "nothing is extracted through a link or out of the directory" {
+        mkdir outside out
+        ln -s "$PWD/outside" escape
+        tar -cf ct.tar escape
+        rm escape
+        mkdir escape
+        echo evil >escape/file
+        echo evil >up
+        tar --transform='s,^up,../up,' -Prf ct.tar escape/file up
+        tar --transform="s,^up,$PWD/outside/absolute," -Prf ct.tar up
+        "$VMAFS" extract -C out ct.tar
+        [ -z "$(ls outside)" ]
+        [ -f out/ct/escape/file ]
+        [ -f out/ct/%2E%2E/up ]
+}
+
+@test "-o view decides, and is kept apart from what the index was made for" {
+        mkdir dir
+        noise 2000000 >dir/disk.raw
+        ln -s nowhere dir/link
+        tar -cf images.tar dir/disk.raw dir/link
+        tar -cf tree.tar dir/link dir/disk.raw
+        mount_vmafs images.tar
+        [ -e "$MNT/disk-dir%2Fdisk.raw" ] || [ -e "$MNT/dir%2Fdisk.raw" ]
+        unmount_all
+        mount_vmafs images.tar -o view=tree
+        cmp "$MNT/dir/disk.raw" dir/disk.raw
+        unmount_all
+        mount_vmafs images.tar
+        [ ! -d "$MNT/dir" ]
+        unmount_all
+        mount_vmafs tree.tar
+        [ -L "$MNT/dir/link" ]
+        unmount_all
+        mount_vmafs tree.tar -o view=images
+        [ ! -d "$MNT/dir" ]
+        unmount_all
+        run -2 "$VMAFS" tree.tar "$MNT" -o view=flat
+        [[ $output == *'view is tree or images'* ]]
+}
+
+@test "a tree that is cut off shows what is there, and what is cut cannot be read" {
+        mkdir dir
+        noise 100000 >dir/whole
+        noise 100000 2 >dir/zcut
+        tar --sort=name -cf ct.tar dir
+        head -c 150000 ct.tar >short.tar
+        mount_vmafs short.tar
+        cmp "$MNT/dir/whole" dir/whole
+        [ "$(stat -c %s "$MNT/dir/zcut")" -eq 100000 ]
+        run -2 cmp "$MNT/dir/zcut" dir/zcut
+        [[ $output == *'Input/output error'* ]]
+        run -1 "$VMAFS" verify short.tar
+        [[ $output == *'cut off'* ]]
+}
+
+@test "what is asked for before the scan has found all members waits, and can be interrupted" {
+        "$TOOLS/mktree" 2000 >ct.tar
+        mount_gatefs ct.tar
+        gate open 1000000
+        mount_vmafs "$GATED" -o index=none
+        ls "$MNT" >early 3>&- &
+        wait_for 60 reads_blocked 1
+        run -130 timeout --preserve-status -s INT 0.3 env --default-signal=INT ls "$MNT"
+        index_is complete && false
+        [ ! -s early ]
+        gate open all
+        wait
+        [ "$(cat early)" = srv ]
+}
+
+@test "an index whose tree was changed is not used" {
+        "$TOOLS/mktree" 100 >ct.tar
+        mount_vmafs ct.tar -o index=kept.idx,wait
+        unmount_all
+        wait_for 60 test -s kept.idx
+        printf '\377' | dd of=kept.idx bs=1 seek=400 conv=notrunc status=none
+        mount_vmafs ct.tar -o index=kept.idx
+        tar -C "$MNT" -df ct.tar
+}
