@@ -49,6 +49,8 @@ static const char help[] =
     "  -o endpoint=URL      the server that has s3:// archives (default: Amazon's)\n"
     "  -o cafile=PATH       certificates of the authorities to trust with https\n"
     "  -o timeout=SECONDS   give up a server that does not answer for so long (default: 60)\n"
+    "  -o view=tree|images  show a tar as a tree of files, or flat, with the disks of its images\n"
+    "                       (default: as its beginning suggests)\n"
     "  -o keyfile=PATH      the key of an encrypted datastore\n"
     "  -o passfile=PATH     the file whose first line is the key's password\n"
     "  -o nonempty          mount over a directory that is not empty\n"
@@ -80,6 +82,7 @@ static const char help[] =
     "  --endpoint=URL       as -o endpoint\n"
     "  --cafile=PATH        as -o cafile\n"
     "  --timeout=SECONDS    as -o timeout\n"
+    "  --view=tree|images   as -o view\n"
     "\n"
     "Exit status: 0 done, 1 the archive is damaged or the work failed, 2 wrong usage or no\n"
     "such archive. An archive that is named like a verb is given as ./info.\n";

@@ -247,7 +247,8 @@ static int remember_folder(struct members *m, const char *path, const struct par
         size_t len = (size_t)(last->name - path);
 
         m->last_folder = folder;
-        if (m->last_path.count == len && memcmp(m->last_path.items, path, len) == 0)
+        if (m->last_path.items && m->last_path.count == len &&
+            memcmp(m->last_path.items, path, len) == 0)
                 return 0;
         m->last_path.count = 0;
         if (array_reserve(&m->last_path, len + 1) < 0)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # run sets what is used
+#
+# The section tree of tests/bench/run, which sources this: a container's backup of a million members.
+# $BENCH_MEMBERS (1000000) says how many; a tenth of them are given to archivemount, which would take
+# minutes for all.
+
+list_with_tar() {
+        zstd -dc "$DIR/tree.tar.zst" | tar -t >/dev/null
+}
+
+mount_and_list() {
+        mount_foreground "$DIR/tree.tar.zst" -o index="$DIR/tree.idx"
+        ls "$MNT" >/dev/null
+}
+
+find_all() {
+        find "$MNT" >/dev/null
+}
+
+# After a round whose pass has been indexed: the index is written a moment later.
+wait_for_kept_index() {
+        local end=$((SECONDS + 60))
+
+        until [ -s "$DIR/tree.idx" ]; do
+                [ "$SECONDS" -lt "$end" ] || die "no index is kept"
+                sleep 0.1
+        done
+}
+
+# Bytes of memory a member, of all that the mount's process has to itself.
+note_bytes_a_member() {
+        note "$1" "$(awk -v n="$MEMBERS" '/^RssAnon:/ { print $2 * 1024 / n }' "/proc/$mounted/status")"
+}
+
+bench_tree_mount() {
+        local i
+
+        for ((i = 0; i < ROUNDS; i++)); do
+                rm -f "$DIR/tree.idx"
+                sample tree.tar list_with_tar
+                sample tree.first mount_and_list
+                wait_for_kept_index
+                unmount
+                sample tree.second mount_and_list
+                note_bytes_a_member tree.memory.listed
+                sample tree.find find_all
+                note_bytes_a_member tree.memory.found
+                unmount
+        done
+        ratio "tree of $MEMBERS members: first mount and ls, x zstd -dc | tar -t" tree.first tree.tar "<=" 1.15
+        figure "tree: second mount and ls" tree.second s "<=" 0.1
+        figure "tree: bytes of memory a member, mounted" tree.memory.listed B "<=" 200
+        figure "tree: bytes of memory a member, all of it known to the kernel" tree.memory.found B
+        figure "tree: find of all of it" tree.find s
+}
+
+bench_tree_archivemount() {
+        local i
+
+        command -v archivemount >/dev/null || return 0
+        "$TOOLS/mktree" $((MEMBERS / 10)) >"$DIR/tenth.tar"
+        for ((i = 0; i < ROUNDS; i++)); do
+                archivemount -o readonly "$DIR/tenth.tar" "$MNT" || die "archivemount failed"
+                sample tree.archivemount find_all
+                unmount
+                mount_vmafs "$DIR/tenth.tar" -o wait
+                sample tree.tenth find_all
+                unmount
+        done
+        rm "$DIR/tenth.tar"
+        ratio "tree of $((MEMBERS / 10)) members: find in archivemount, x find in vmafs" tree.archivemount \
+                tree.tenth ">=" 5
+}
+
+bench_tree() {
+        MEMBERS=${BENCH_MEMBERS:-1000000}
+        "$TOOLS/mktree" "$MEMBERS" | zstd -q -T2 --rsyncable -o "$DIR/tree.tar.zst"
+        bench_tree_mount
+        bench_tree_archivemount
+        rm "$DIR/tree.tar.zst" "$DIR/tree.idx"
+}
