@@ -75,7 +75,11 @@ make_archives() {
 
         make_archives
         "$VMAFS" index sound.vma.zst
-        for archive in sound.vma sound.vma.zst lost.vma web.ova x.qcow2; do
+        mkdir dir
+        ln -s nowhere dir/link
+        tar -cf tree.tar dir
+        "$VMAFS" index tree.tar
+        for archive in sound.vma sound.vma.zst lost.vma web.ova x.qcow2 tree.tar; do
                 "$VMAFS" info --json $archive >info-$archive.json
                 differences info info-$archive.json >found
                 cat found

@@ -158,6 +158,9 @@ enum { MEMBERS_PIECES = 7 };
  */
 void members_store(struct members *m, bool chosen, struct members_piece pieces[MEMBERS_PIECES]);
 
+/* Are A and B, both sealed, the same? */
+bool members_equal(struct members *a, struct members *b);
+
 /*
  * The tree that was stored as the LEN bytes TAKE_DATA, which malloc gave; it takes them in any
  * case. Nothing of it is believed before it is checked. 0, -EINVAL where it cannot be, -ENOMEM.

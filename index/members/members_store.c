@@ -74,6 +74,19 @@ void members_store(struct members *m, bool chosen, struct members_piece pieces[M
         pieces[6] = (struct members_piece){m->blob.items, m->blob.count};
 }
 
+bool members_equal(struct members *a, struct members *b)
+{
+        struct members_piece of_a[MEMBERS_PIECES], of_b[MEMBERS_PIECES];
+
+        members_store(a, false, of_a);
+        members_store(b, false, of_b);
+        for (size_t i = 0; i < MEMBERS_PIECES; i++)
+                if (of_a[i].len != of_b[i].len ||
+                    (of_a[i].len && memcmp(of_a[i].data, of_b[i].data, of_a[i].len) != 0))
+                        return false;
+        return true;
+}
+
 /* ---- checking ---- */
 
 static bool is_kind(uint16_t mode)

@@ -13,6 +13,7 @@
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
 #include "index/index_internal.h"
+#include "index/members/members.h"
 #include "index/sidecar/sidecar.h"
 #include "index/sidecar/stored_map.h"
 
@@ -257,7 +258,26 @@ static void tell_contradiction(const struct sidecar *sidecar, struct audit_sidec
                          strerror(-rc));
 }
 
-static int compare(struct index *index, const struct sidecar *sidecar, struct audit *a,
+/* Does SIDECAR hold another tree than the archive? -errno where it cannot be told. */
+static int compare_members(const struct index *index, struct sidecar *sidecar,
+                           struct audit_sidecar *one)
+{
+        struct members *kept = NULL;
+        struct error err = {0};
+        bool chosen;
+        int rc = sidecar_load_members(sidecar, &kept, &chosen, &err);
+
+        if (rc < 0 && rc != -ENOMEM)
+                snprintf(one->problem, sizeof one->problem, "%s", err.text);
+        if (rc == 0 && kept && index->members && !members_equal(kept, index->members)) {
+                one->differs = true;
+                snprintf(one->problem, sizeof one->problem, "it has other files than the archive");
+        }
+        members_free(kept);
+        return rc == -ENOMEM ? rc : 0;
+}
+
+static int compare(struct index *index, struct sidecar *sidecar, struct audit *a,
                    struct audit_sidecar *one)
 {
         struct comparison c = {.index = index, .sidecar = sidecar, .audit = a};
@@ -274,6 +294,8 @@ static int compare(struct index *index, const struct sidecar *sidecar, struct au
         place_stretches(&c);
         array_free(&c.stretches);
         one->differs = c.differs;
+        if (rc == 0 && !one->problem[0])
+                rc = compare_members(index, sidecar, one);
         return rc == -ENOMEM ? rc : c.error;
 }
 
