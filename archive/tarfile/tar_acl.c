@@ -109,10 +109,11 @@ static bool parse_entry(const char *s, const char *end, struct acl_entry *out)
 
 static unsigned char *pack(struct acl_entry *entries, size_t n, size_t *len)
 {
-        unsigned char *out = malloc(HEAD + n * ENTRY), *at = out + HEAD;
+        unsigned char *out = malloc(HEAD + n * ENTRY), *at;
 
         if (!out)
                 return NULL;
+        at = out + HEAD;
         qsort(entries, n, sizeof *entries, by_tag);
         store_le32(out, ACL_VERSION);
         for (size_t i = 0; i < n; i++, at += ENTRY) {

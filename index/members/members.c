@@ -73,7 +73,11 @@ uint64_t members_bytes(const struct members *m)
 
 static struct members_node *node_at(struct members *m, uint32_t number)
 {
-        return array_at(&m->nodes, number);
+        struct members_node *n = array_at(&m->nodes, number);
+
+        if (!n) /* never: for those who cannot see that the root is always there */
+                abort();
+        return n;
 }
 
 /* ---- names ---- */
@@ -275,16 +279,16 @@ static bool has_xattrs(const struct members *m, uint32_t extra, const struct mem
 {
         const struct members_extra *x = &m->extras.items[extra - 1];
 
-        return x->xattrs_len == from->xattrs_len && x->run_count == 0 &&
+        return from->xattrs && x->xattrs_len == from->xattrs_len && x->run_count == 0 &&
                memcmp(m->blob.items + x->xattrs, from->xattrs, from->xattrs_len) == 0;
 }
 
 static int add_bytes(struct members *m, const struct member *from, struct members_extra *x)
 {
         x->xattrs = m->blob.count;
-        x->xattrs_len = from->xattrs_len;
-        if (!from->xattrs_len)
+        if (!from->xattrs_len || !from->xattrs)
                 return 0;
+        x->xattrs_len = from->xattrs_len;
         if (array_reserve(&m->blob, from->xattrs_len) < 0)
                 return -ENOMEM;
         memcpy(m->blob.items + m->blob.count, from->xattrs, from->xattrs_len);
@@ -295,9 +299,9 @@ static int add_bytes(struct members *m, const struct member *from, struct member
 static int add_runs(struct members *m, const struct member *from, struct members_extra *x)
 {
         x->runs = m->runs.count;
-        x->run_count = from->run_count;
-        if (!from->run_count)
+        if (!from->run_count || !from->runs)
                 return 0;
+        x->run_count = from->run_count;
         if (array_reserve(&m->runs, from->run_count) < 0)
                 return -ENOMEM;
         memcpy(m->runs.items + m->runs.count, from->runs, from->run_count * sizeof *from->runs);
