@@ -3,8 +3,7 @@
 # shellcheck disable=SC2154 # run sets what is used
 #
 # The section tree of tests/bench/run, which sources this: a container's backup of a million members.
-# $BENCH_MEMBERS (1000000) says how many; a tenth of them are given to archivemount, which would take
-# minutes for all.
+# $BENCH_MEMBERS (1000000) says how many.
 
 list_with_tar() {
         zstd -dc "$DIR/tree.tar.zst" | tar -t >/dev/null
@@ -56,28 +55,9 @@ bench_tree_mount() {
         figure "tree: find of all of it" tree.find s
 }
 
-bench_tree_archivemount() {
-        local i
-
-        command -v archivemount >/dev/null || return 0
-        "$TOOLS/mktree" $((MEMBERS / 10)) >"$DIR/tenth.tar"
-        for ((i = 0; i < ROUNDS; i++)); do
-                archivemount -o readonly "$DIR/tenth.tar" "$MNT" || die "archivemount failed"
-                sample tree.archivemount find_all
-                unmount
-                mount_vmafs "$DIR/tenth.tar" -o wait
-                sample tree.tenth find_all
-                unmount
-        done
-        rm "$DIR/tenth.tar"
-        ratio "tree of $((MEMBERS / 10)) members: find in archivemount, x find in vmafs" tree.archivemount \
-                tree.tenth ">=" 5
-}
-
 bench_tree() {
         MEMBERS=${BENCH_MEMBERS:-1000000}
         "$TOOLS/mktree" "$MEMBERS" | zstd -q -T2 --rsyncable -o "$DIR/tree.tar.zst"
         bench_tree_mount
-        bench_tree_archivemount
         rm "$DIR/tree.tar.zst" "$DIR/tree.idx"
 }
