@@ -251,11 +251,6 @@ static int find_folder(struct mount *m)
                 report("%s: -o index=PATH is the index of one archive", path);
                 return STATUS_USAGE;
         }
-        if (m->options.opening.view == VIEW_TREE) {
-                report("%s: -o view=tree takes one archive: in a folder, a tar is shown flat",
-                       path);
-                return STATUS_USAGE;
-        }
         return STATUS_OK;
 }
 
