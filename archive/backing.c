@@ -246,7 +246,7 @@ static int ignore_incomplete(void *ctx, uint32_t disk)
         return 0;
 }
 
-/* A byte or a range of another file says nothing to a person who has the first one. */
+/* Without bytes and ranges: they would be of the other file. */
 static int pass_damage(void *ctx, const struct damage *damage)
 {
         const struct inner *s = ctx;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An S3 object: which address it has, and who asks for it. As other programs have it: AWS_* in the
- * environment, then the profile AWS_PROFILE of ~/.aws/credentials and ~/.aws/config; without
- * credentials the request is not signed, which reads public objects.
+ * The address of an S3 object, and the identity that signs requests for it. As in other programs, that
+ * comes from AWS_* in the environment, or else from the profile AWS_PROFILE of ~/.aws/credentials and
+ * ~/.aws/config. Without credentials a request is not signed, which is enough for public objects.
  */
 #ifndef VMAFS_S3_H
 #define VMAFS_S3_H
@@ -17,7 +17,7 @@ struct s3_identity {
         char *region;
 };
 
-/* Find who asks. s3_identity_fini frees *OUT in any case. 0 or -errno, with ERR. */
+/* Find the identity. s3_identity_fini frees *OUT in any case. 0 or -errno, with ERR. */
 int s3_identity_find(struct s3_identity *out, struct error *err);
 void s3_identity_fini(struct s3_identity *who);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Signature version 4 of Amazon Web Services for a GET request without a body, with which S3 and
- * what speaks S3 (Ceph, MinIO, Garage) recognise who asks.
+ * Signature version 4 of Amazon Web Services for a GET request without a body, by which S3, and
+ * servers that speak its protocol (Ceph, MinIO, Garage), recognise the caller.
  */
 #ifndef VMAFS_SIGV4_H
 #define VMAFS_SIGV4_H

@@ -37,7 +37,7 @@ struct range_ahead {
 };
 
 /*
- * LEN bytes at OFFSET are being read. Sets [*FIRST, *END) to what should be fetched besides; it is
+ * LEN bytes at OFFSET are being read. Sets [*FIRST, *END) to what should be fetched as well; it is
  * empty where nothing should.
  */
 void range_ahead_note(struct range_ahead *a, uint64_t offset, uint64_t len, uint64_t *first,
