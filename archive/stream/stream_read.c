@@ -211,10 +211,12 @@ static int hold_sound_part(struct stream *st, const struct restart_segment *segm
         rc = paused_reach(paused, segment, offset - start + 1, NULL, NULL, &block, &done);
         if (rc == 0)
                 pin_block(pin, block, start, start + done);
-        if (rc == -EIO)
-                segments_note_lost(st->segments, segment->index,
-                                   (offset - start) / PART_SIZE * PART_SIZE);
-        return rc == -EBUSY ? -EAGAIN : rc;
+        if (rc == 0 || rc == -EAGAIN || rc == -ENOMEM || rc == -EREMOTEIO)
+                return rc;
+        if (rc == -EBUSY)
+                return -EAGAIN;
+        segments_note_lost(st->segments, segment->index, (offset - start) / PART_SIZE * PART_SIZE);
+        return -EIO;
 }
 
 /* Decode SEGMENT, at least the LEN bytes at OFFSET, and hold that. */
