@@ -251,7 +251,7 @@ static int open_once(struct index *index, struct site *site, enum location_where
         int rc = open_source(site, &file, err);
 
         *where = LOCATIONS;
-        if (rc < 0)
+        if (rc < 0 || !file)
                 return rc;
         if (!index->options.unwatched)
                 source_watch(file, NULL);

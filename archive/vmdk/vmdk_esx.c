@@ -151,7 +151,7 @@ static int check_kind(const unsigned char *s, struct error *err)
 static int check_areas(const unsigned char *s, struct error *err)
 {
         uint64_t capacity = load_le64(s + SE_AT_CAPACITY);
-        uint64_t span = SE_GRAIN * (SE_TABLE * VMDK_SECTOR / VMDK_ENTRY_MAX);
+        uint64_t span = (uint64_t)SE_GRAIN * (SE_TABLE * VMDK_SECTOR / VMDK_ENTRY_MAX);
         uint64_t tables = capacity / span + (capacity % span != 0);
         struct vmdk_fixed directory = area(s + SE_AT_DIRECTORY);
 

@@ -29,6 +29,12 @@ enum {
 /* What came of one attempt. */
 enum outcome { DONE, AGAIN, LED, FAILED };
 
+/* Where the object's first bytes go. */
+struct first {
+        char *bytes;
+        size_t room, len;
+};
+
 struct transfer {
         struct transfer_server *server;
         CURL *handle;
@@ -39,6 +45,7 @@ struct transfer {
         uint64_t at, end; /* what is still missing of it */
         transfer_take *take;
         void *ctx;
+        struct first first; /* the context of an opening */
 
         /* the attempt */
         char *url;
@@ -509,12 +516,6 @@ static bool goes_on(const struct transfer *t, unsigned attempt, time_t since)
                now() - since < (time_t)t->server->timeout;
 }
 
-/* Where the object's first bytes go. */
-struct first {
-        char *bytes;
-        size_t room, len;
-};
-
 static void take_first(void *ctx, const char *bytes, size_t n)
 {
         struct first *f = ctx;
@@ -526,11 +527,9 @@ static void take_first(void *ctx, const char *bytes, size_t n)
 /* Before each attempt to open it: what came of an earlier one may be of another version. */
 static void begin_opening(struct transfer *t)
 {
-        struct first *f = t->ctx;
-
-        f->len = 0;
+        t->first.len = 0;
         t->at = 0;
-        t->end = f->room;
+        t->end = t->first.room;
 }
 
 /* Until it is there, or has failed for good. */
@@ -575,15 +574,15 @@ static int conclude(struct transfer *t, int rc, struct error *err)
 int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
                   size_t *len, struct error *err)
 {
-        struct first first = {.bytes = bytes, .room = room};
         int rc;
 
         t->o = o;
+        t->first = (struct first){.bytes = bytes, .room = room};
         t->take = take_first;
-        t->ctx = &first;
+        t->ctx = &t->first;
         rc = run(t);
         o->opened = rc == 0;
-        *len = first.len;
+        *len = t->first.len;
         return conclude(t, rc, err);
 }
 

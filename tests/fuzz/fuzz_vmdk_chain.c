@@ -81,7 +81,8 @@ static struct bytes make_delta(const uint8_t *data)
                         memset(disk + at, (int)(at / (DISK / 8)) + 1, SE_GRAIN);
                 *e = esx_write((struct bytes){disk, DISK}, &wish);
         }
-        file = realloc(file, e->bytes.len);
+        free(file);
+        file = malloc(e->bytes.len);
         fuzz_require(file != NULL);
         memcpy(file, e->bytes.data, e->bytes.len);
         table = sesparse ? e->tables : (size_t)load_le32(file + directory) * ESX_SECTOR;

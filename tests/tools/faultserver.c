@@ -153,7 +153,7 @@ static bool parse(struct request *r)
 static void find_mode(struct request *r)
 {
         cleanup_free char *path = NULL;
-        cleanup_fclose FILE *f = NULL;
+        FILE *f;
         char word[sizeof r->mode];
 
         if (asprintf(&path, "%s/fault", r->server->dir) < 0)
@@ -161,6 +161,8 @@ static void find_mode(struct request *r)
         f = fopen(path, "re");
         if (f && fscanf(f, "%255s", word) == 1)
                 memcpy(r->mode, word, sizeof word);
+        if (f)
+                fclose(f);
 }
 
 /* ---- answers ---- */

@@ -244,13 +244,13 @@ int pbs_chunks_read(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN],
 {
         struct error why = {0};
         struct loading l = {c, digest, crypt, &why};
-        struct block *block;
-        const char *data;
+        struct block *block = NULL;
+        const char *data = NULL;
         int rc = pbs_chunks_get(c, digest, crypt, size, true, &block, &data, err);
 
         if (rc == -EAGAIN)
                 return report(digest, read_past_cache(&l, size, skip, buf, len), &why, err);
-        if (rc == 0) {
+        if (rc == 0 && data) {
                 memcpy(buf, data + skip, len);
                 pbs_chunks_put(c, block, len);
         }
