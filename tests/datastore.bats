@@ -289,6 +289,22 @@ state() {
         [ "$(find "/proc/$DAEMON/fd" -type l | wc -l)" -le 64 ]
 }
 
+# Has the daemon read more than SIZE bytes since it had read START?
+has_read() {
+        [ "$(($(awk '/^rchar:/ { print $2 }' "/proc/$DAEMON/io") - $2))" -gt "$1" ]
+}
+
+@test "the chunks that come next are decoded before their reader asks" {
+        noise 1M 9 >image
+        make_store
+        start_vmafs ds -o direct_io
+        cat "$MNT/$FIRST/qemu-server.conf" >conf
+        start=$(awk '/^rchar:/ { print $2 }' "/proc/$DAEMON/io")
+        dd if="$MNT/$FIRST/disk-drive-scsi0.raw" bs=64K count=2 status=none | cmp -n 131072 - image
+        # These two chunks and the disk's table are less.
+        wait_for 60 has_read $((3 * 65536)) "$start"
+}
+
 @test "a disk whose snapshot was replaced while it was closed gives no byte of the other one" {
         MANY=1x40 make_store
         ulimit -Sn 64

@@ -537,10 +537,10 @@ static int start_threads(struct mount *m)
         int status;
 
         status = start_thread(&m->signals, await_signals, m);
-        if (status == STATUS_OK && m->archives) {
+        if (status == STATUS_OK)
                 shared_release(m->options.opening.shared);
+        if (status == STATUS_OK && m->archives)
                 archives_start(m->archives);
-        }
         if (status != STATUS_OK || !m->index)
                 return status;
         m->ops.park = park_new(m->index, &m->ops);
