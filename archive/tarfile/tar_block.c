@@ -32,7 +32,8 @@ static bool sum_is_right(const unsigned char *block)
         uint64_t said;
         int64_t sum = 0, signed_sum = 0;
 
-        if (!tar_parse_number(block + AT_SUM, SUM_LEN, &said))
+        /* A field of zeros is none: signed bytes of something else may add up to that. */
+        if (!tar_parse_number(block + AT_SUM, SUM_LEN, &said) || said == 0)
                 return false;
         for (size_t i = 0; i < TAR_BLOCK; i++) {
                 bool own = i >= AT_SUM && i < AT_SUM + SUM_LEN;
