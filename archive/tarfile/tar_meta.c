@@ -73,6 +73,7 @@ static void drop(struct tar_meta *m, const char *name)
                 return;
         memmove(old, old + len, m->xattrs_len - (size_t)(old - m->xattrs) - len);
         m->xattrs_len -= len;
+        m->xattr_count--;
 }
 
 /* Room for MORE bytes. */
@@ -101,7 +102,8 @@ int tar_meta_add(struct tar_meta *m, const char *name, const void *value, size_t
         if (head == 1)
                 return 0;
         if (head > TAR_XATTR_NAME_MAX + 1 || len > TAR_XATTR_VALUE_MAX ||
-            m->xattrs_len + head + sizeof value_len + len > TAR_XATTRS_MAX) {
+            m->xattrs_len + head + sizeof value_len + len > TAR_XATTRS_MAX ||
+            m->xattr_count == TAR_XATTR_COUNT_MAX) {
                 m->dropped++;
                 return 0;
         }
@@ -114,6 +116,7 @@ int tar_meta_add(struct tar_meta *m, const char *name, const void *value, size_t
         if (len)
                 memcpy(at + head + sizeof value_len, value, len);
         m->xattrs_len += head + sizeof value_len + len;
+        m->xattr_count++;
         return 0;
 }
 

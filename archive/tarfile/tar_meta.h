@@ -18,7 +18,8 @@
 enum {
         TAR_XATTR_VALUE_MAX = 65536, /* bytes of one value: Linux has no larger ones */
         TAR_XATTR_NAME_MAX = 255,
-        TAR_XATTRS_MAX = 1 << 20, /* bytes of all of a member's names and values */
+        TAR_XATTRS_MAX = 1 << 20,   /* bytes of all of a member's names and values */
+        TAR_XATTR_COUNT_MAX = 1024, /* each is compared with those before it */
 };
 
 struct tar_meta {
@@ -31,8 +32,8 @@ struct tar_meta {
         bool has_uid, has_gid, has_mtime; /* a pax record says so */
         char *link;                       /* target of a link, as it is; or NULL */
         char *xattrs;                     /* NAME NUL, 4 bytes of length, VALUE, and so on */
-        size_t xattrs_len, xattrs_room;
-        size_t dropped; /* attributes that are too large */
+        size_t xattrs_len, xattrs_room, xattr_count;
+        size_t dropped; /* attributes that are too large, too many, or not understood */
 };
 
 void tar_meta_fini(struct tar_meta *m);
@@ -49,7 +50,8 @@ int tar_meta_take_record(struct tar_meta *m, const char *key, const char *value,
 /* Take what HEADER, the member's block, says and no record did. 0 or -ENOMEM. */
 int tar_meta_take_header(struct tar_meta *m, const unsigned char *header);
 
-/* Add the attribute NAME. One that is too large is counted, and one of the same name replaced. 0 or -ENOMEM. */
+/* Add the attribute NAME. One that is too large or one too many is counted,
+ * and one of the same name replaced. 0 or -ENOMEM. */
 int tar_meta_add(struct tar_meta *m, const char *name, const void *value, size_t len);
 
 /*

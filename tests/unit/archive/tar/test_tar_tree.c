@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "archive/tarfile/tar_meta.h"
 #include "archive/volume.h"
 #include "index/index.h"
 #include "index/members/members.h"
@@ -476,6 +477,26 @@ static void test_an_attribute_of_megabytes_is_left_out(void **state)
         image_end(&o);
 }
 
+static void test_more_attributes_than_any_file_has_are_left_out(void **state)
+{
+        enum { MANY = 20000, EACH = 28 };
+        char *records = malloc(MANY * EACH + 1), *at = records;
+        struct image o;
+
+        (void)state;
+        for (unsigned i = 0; i < MANY; i++)
+                at += snprintf(at, EACH + 1, "28 SCHILY.xattr.user.%05u=\n", i);
+        begin_tree();
+        tarball_pax(records);
+        tarball_member("file", "x", 1);
+        free(records);
+        o = tree();
+        expect_file(&o, "file", "x");
+        assert_int_equal(tree_extra(find(&o, "file"))->xattrs_len,
+                         TAR_XATTR_COUNT_MAX * (sizeof "user.00000" + sizeof(uint32_t)));
+        image_end(&o);
+}
+
 static void test_a_million_folders_in_each_other(void **state)
 {
         enum { DEEP = 1000000 };
@@ -571,6 +592,7 @@ int main(void)
             TEST(test_hard_links_to_what_is_not_there),
             TEST(test_a_name_of_100_kilobytes_is_cut),
             TEST(test_an_attribute_of_megabytes_is_left_out),
+            TEST(test_more_attributes_than_any_file_has_are_left_out),
             TEST(test_a_million_folders_in_each_other),
             TEST(test_a_sparse_map_of_over_a_million_pieces),
             TEST(test_what_is_cut_off_cannot_be_read),
