@@ -87,6 +87,32 @@ static int open_moved(const struct neighbours *n, const char *name, enum neighbo
         return m->real->open(m->real, path, m->real->farthest);
 }
 
+/* The same for the members of an archive. */
+struct moved_siblings {
+        struct siblings base;
+        struct siblings *real;
+        const char *folder;
+};
+
+static int open_moved_sibling(struct siblings *s, const char *name, enum neighbour_reach reach,
+                              struct source **out)
+{
+        const struct moved_siblings *m = (const struct moved_siblings *)s;
+        cleanup_free char *path = NULL;
+
+        while (name[0] == '.' && name[1] == '/')
+                name += 2 + strspn(name + 2, "/");
+        if (name[0] == '/' || name[0] == '\0' || m->folder[0] == '\0')
+                return m->real->open(m->real, name, reach, out);
+        if (reach == NEIGHBOUR_BESIDE && strchr(name, '/'))
+                return -EXDEV;
+        if (asprintf(&path, "%s%s", m->folder, name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        return m->real->open(m->real, path, NEIGHBOUR_BELOW, out);
+}
+
 /* ---- opening ---- */
 
 /* Notes the first disk: others are its snapshots. */
@@ -106,6 +132,7 @@ static int open_archive(struct backing *b, const struct archive_origin *origin,
         const char *slash = strrchr(b->name, '/');
         cleanup_free char *folder = strndup(b->name, slash ? (size_t)(slash - b->name) + 1 : 0);
         struct moved moved = {.real = origin->neighbours, .folder = folder};
+        struct moved_siblings siblings = {.base.open = open_moved_sibling, .folder = folder};
         struct archive_origin own = *origin;
         struct error why = {0};
         char text[sizeof why.text];
@@ -117,6 +144,10 @@ static int open_archive(struct backing *b, const struct archive_origin *origin,
                 moved.base = *origin->neighbours;
                 moved.base.open = open_moved;
                 own.neighbours = &moved.base;
+        }
+        if (origin->siblings) {
+                siblings.real = origin->siblings;
+                own.siblings = &siblings.base;
         }
         own.name = slash ? slash + 1 : b->name;
         own.mtime = source_mtime(b->source);

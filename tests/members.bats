@@ -149,6 +149,20 @@ make_members() {
         done
 }
 
+@test "what a base in another folder names is looked for there" {
+        make_disk disk 1048576 0-9
+        mkdir sub
+        qemu-img convert -O vmdk -o subformat=monolithicFlat disk sub/base.vmdk
+        qemu-img create -q -f qcow2 -b sub/base.vmdk -F vmdk top.qcow2
+        (cd sub && qemu-img create -q -f vmdk -b base.vmdk -F vmdk mid.vmdk)
+        qemu-img create -q -f qcow2 -b sub/mid.vmdk -F vmdk upper.qcow2
+        noise 1048576 9 >base-flat.vmdk
+        tar --format=ustar -cf vm.tar base-flat.vmdk sub top.qcow2 upper.qcow2
+        mount_vmafs vm.tar
+        same vm.tar disk-top.raw top.qcow2
+        same vm.tar disk-upper.raw upper.qcow2
+}
+
 @test "a backing file that is not in the tar is refused, and the member is there as it is" {
         make_image base.qcow2
         qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2
