@@ -179,7 +179,7 @@ static int make_file(struct duty *d, const char *name, int *fd)
 
         if (d->file >= 0)
                 return -EINVAL;
-        d->strange = false;
+        d->strange = true; /* until it is given to its owner */
         d->file = openat(folder_of(d), name, flags, 0600);
         if (d->file < 0)
                 return -errno;
@@ -231,12 +231,15 @@ static int add_value(struct duty *d, const char *piece, size_t len)
 
 static int set_xattr(const struct duty *d, const char *name, uint32_t *bits)
 {
-        int fd = d->file >= 0 ? d->file : d->current;
+        int fd = d->file >= 0 ? d->file : d->current, rc;
 
         if (fd < 0)
                 return -EINVAL;
-        return left_out(fsetxattr(fd, name, d->value ? d->value : "", d->value_len, 0),
-                        TREE_ATTRIBUTES, bits);
+        rc = fsetxattr(fd, name, d->value ? d->value : "", d->value_len, 0);
+        /* One that is too large here, or has no room beside the others, as ext4 says with ENOSPC. */
+        if (rc < 0 && (errno == ENOSPC || errno == E2BIG || errno == ERANGE))
+                errno = EOPNOTSUPP;
+        return left_out(rc, TREE_ATTRIBUTES, bits);
 }
 
 /*
