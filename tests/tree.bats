@@ -229,6 +229,20 @@ compress() {
         [[ $output == *'cut off'* ]]
 }
 
+@test "one bad sector costs what is on it and nothing else of a file" {
+        mkdir dir out
+        noise 3000000 >dir/file
+        ln -s nowhere dir/link
+        tar -cf ct.tar dir/link dir/file
+        mount_gatefs ct.tar
+        gate fail 1000000 1000100
+        run -1 "$VMAFS" extract -C out "$GATED" dir/file
+        [[ $output == *'dir/file: '*' KiB of it cannot be read'* ]]
+        [ "$(stat -c %s out/file.partial)" -eq 3000000 ]
+        run cmp -l out/file.partial dir/file
+        [ "${#lines[@]}" -gt 0 ] && [ "${#lines[@]}" -le 8192 ]
+}
+
 @test "what is asked for before the scan has found all members waits, and can be interrupted" {
         "$TOOLS/mktree" 2000 >ct.tar
         mount_gatefs ct.tar

@@ -20,18 +20,28 @@ static int tell_gap(const struct copying *c, uint64_t pos, uint64_t len, bool lo
         return c->gap && len ? c->gap(c->ctx, pos, len, lost) : 0;
 }
 
-/* LEN bytes at POS, all of one chunk: where a part of them cannot be read, no other part can. */
-static int copy_extent(const struct copying *c, struct volume *v, uint64_t pos, uint64_t len,
-                       char *buf, uint64_t *lost)
+/*
+ * The bytes of E at POS. What is decoded is one chunk: where a part of that cannot be read, no other
+ * part can. What is stored as it is may lie on a bad sector, with all around it sound.
+ */
+static int copy_extent(const struct copying *c, struct volume *v, uint64_t pos,
+                       const struct volume_extent *e, char *buf, uint64_t *lost)
 {
-        for (uint64_t done = 0; done < len;) {
-                size_t n = (size_t)min_u64(PIECE, len - done);
-                int rc = volume_read(v, buf, n, pos + done);
+        for (uint64_t done = 0; done < e->len;) {
+                uint64_t at = pos + done;
+                size_t n = (size_t)min_u64(PIECE, e->len - done);
+                int rc = volume_read(v, buf, n, at);
 
+                if (rc == -EIO && e->kind == VOLUME_CODED)
+                        return tell_gap(c, at, e->len - done, true, lost);
+                if (rc == -EIO && n > VOLUME_BLOCK) {
+                        n = VOLUME_BLOCK - at % VOLUME_BLOCK;
+                        rc = volume_read(v, buf, n, at);
+                }
                 if (rc == -EIO)
-                        return tell_gap(c, pos + done, len - done, true, lost);
-                if (rc == 0)
-                        rc = c->data(c->ctx, buf, n, pos + done);
+                        rc = tell_gap(c, at, n, true, lost);
+                else if (rc == 0)
+                        rc = c->data(c->ctx, buf, n, at);
                 if (rc < 0)
                         return rc;
                 done += n;
@@ -56,7 +66,7 @@ int copying_run(const struct copying *c, struct volume *v, uint64_t *lost)
                 if (rc < 0)
                         return rc;
                 if (e.kind == VOLUME_RAW || e.kind == VOLUME_CODED)
-                        rc = copy_extent(c, v, pos, e.len, buf, lost);
+                        rc = copy_extent(c, v, pos, &e, buf, lost);
                 else
                         rc = tell_gap(c, pos, e.len, e.kind != VOLUME_ZERO, lost);
                 pos += e.len;

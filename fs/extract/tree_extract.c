@@ -117,7 +117,9 @@ static void report_lost(struct tree_copy *t, const char *name, const char *why)
 
         if (t->lost++ >= LINES_MAX)
                 return;
-        if (!path_below(t, t->here, name, path))
+        if (t->here == NOBODY)
+                path[0] = '\0'; /* it is what is extracted */
+        else if (!path_below(t, t->here, name, path))
                 snprintf(path, sizeof path, ".../%.200s", name);
         report("%s%s%s: %s", t->path, *path ? "/" : "", path, why);
 }
