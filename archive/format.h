@@ -35,6 +35,7 @@ struct damage {
         uint64_t start;  /* what it lost: a guest range, len 0 where unknown */
         uint64_t len;
         bool doubt;       /* nothing is known to be lost, and nothing proves that all is there */
+        bool hides;       /* members may be missing by it of which nothing else tells */
         const char *text; /* a sentence without a full stop, valid during the call */
 };
 

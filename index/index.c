@@ -573,6 +573,17 @@ size_t index_damage_count(const struct index *index)
         return index->damage_count;
 }
 
+const struct index_damage *index_hiding_damage(const struct index *index, bool any)
+{
+        for (size_t i = 0; i < index->damages.count; i++) {
+                const struct index_damage *d = &index->damages.items[i];
+
+                if (d->hides || (any && d->disk == DISK_NONE && !d->doubt))
+                        return d;
+        }
+        return NULL;
+}
+
 size_t index_doubt_count(const struct index *index)
 {
         return index->doubt_count;

@@ -64,7 +64,7 @@ struct index_damage {
         uint32_t disk;   /* number, or DISK_NONE */
         uint64_t start;  /* guest range, len 0 where unknown */
         uint64_t len;
-        bool doubt; /* as struct damage has it */
+        bool doubt, hides; /* as struct damage has them */
         char text[96];
 };
 
@@ -241,6 +241,12 @@ char *index_file_load(const struct index *index, const struct index_file *f, siz
 size_t index_damage_count(const struct index *index); /* all, including those that were not kept */
 size_t index_doubt_count(const struct index *index);  /* those of them that are doubts alone */
 size_t index_damages(const struct index *index, const struct index_damage **list);
+
+/*
+ * Damage by which members may be missing of which nothing else tells; or with ANY such as is no
+ * disk's. NULL: there is none.
+ */
+const struct index_damage *index_hiding_damage(const struct index *index, bool any);
 
 /*
  * Why the last failed read failed, if the archive file was changed or is compressed, or its index

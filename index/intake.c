@@ -256,14 +256,18 @@ static int keep_damage(struct index *index, const struct damage *damage)
                                     .disk = damage->disk,
                                     .start = damage->start,
                                     .len = damage->len,
-                                    .doubt = damage->doubt};
+                                    .doubt = damage->doubt,
+                                    .hides = damage->hides};
 
         index->damage_count++;
         index->doubt_count += damage->doubt;
-        if (index->damages.count == INDEX_DAMAGE_MAX)
-                return 0;
         snprintf(kept.text, sizeof kept.text, "%s", damage->text);
-        return array_add(&index->damages, kept);
+        if (index->damages.count < INDEX_DAMAGE_MAX)
+                return array_add(&index->damages, kept);
+        /* That something is hidden must be known, whatever else is damaged. */
+        if (kept.hides)
+                *array_last(&index->damages) = kept;
+        return 0;
 }
 
 static int take_damage(void *ctx, const struct damage *damage)

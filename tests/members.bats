@@ -163,6 +163,19 @@ make_members() {
         same vm.tar disk-upper.raw upper.qcow2
 }
 
+@test "extract of all says when a member is missing, and of one that is there does not" {
+        mkdir out
+        noise 2000000 1 >a.raw
+        noise 2000000 2 >b.raw
+        tar --format=ustar -cf vm.tar a.raw b.raw
+        # A byte of the header of b.raw.
+        printf x | dd of=vm.tar bs=1 seek=$((512 + 2000384 + 140)) conv=notrunc status=none
+        run -1 "$VMAFS" extract -C out vm.tar
+        [[ $output == *'vm.tar: at byte 2000896: a member'"'"'s header is damaged'*'is not extracted'* ]]
+        cmp out/a.raw a.raw
+        "$VMAFS" extract --force -C out vm.tar a.raw
+}
+
 @test "a backing file that is not in the tar is refused, and the member is there as it is" {
         make_image base.qcow2
         qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2

@@ -229,6 +229,32 @@ compress() {
         [[ $output == *'cut off'* ]]
 }
 
+# Damages the header of the member $1 of ct.tar.
+damage_header() {
+        local at
+
+        at=$(grep -abom1 -F "$1" ct.tar | cut -d: -f1)
+        printf 'x' | dd of=ct.tar bs=1 seek=$((at + 140)) conv=notrunc status=none
+}
+
+@test "a file whose header is damaged makes partial what it may have been in" {
+        mkdir -p dir/below out
+        noise 3000 >dir/below/file
+        noise 3000 2 >dir/lost
+        noise 3000 3 >dir/other
+        ln -s nowhere dir/link
+        tar -cf ct.tar dir/below dir/lost dir/other dir/link
+        damage_header dir/lost
+        run -1 "$VMAFS" extract -C out ct.tar
+        [[ $output == *'ct.tar: the archive is damaged at byte '*'files may be missing'*'verify'* ]]
+        cmp out/ct.partial/dir/other dir/other
+        [ ! -e out/ct ] && [ ! -e out/ct.partial/dir/lost ]
+        run -1 "$VMAFS" extract -C out ct.tar dir
+        cmp out/dir.partial/below/file dir/below/file
+        "$VMAFS" extract -C out ct.tar dir/other
+        cmp out/other dir/other
+}
+
 @test "one bad sector costs what is on it and nothing else of a file" {
         mkdir dir out
         noise 3000000 >dir/file

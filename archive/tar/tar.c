@@ -564,8 +564,14 @@ static int report_faults(const struct tar *t, size_t first, const struct archive
 {
         int rc = 0;
 
-        for (size_t i = first; i < t->faults.count && rc == 0; i++)
-                rc = report(sink, t->faults.items[i].at, DISK_NONE, t->faults.items[i].text);
+        for (size_t i = first; i < t->faults.count && rc == 0; i++) {
+                const struct damage d = {.offset = t->faults.items[i].at,
+                                         .disk = DISK_NONE,
+                                         .hides = true,
+                                         .text = t->faults.items[i].text};
+
+                rc = sink->damage(sink->ctx, &d);
+        }
         return rc;
 }
 

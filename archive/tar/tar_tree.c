@@ -256,12 +256,20 @@ static int read_on(struct tar_tree *t, uint64_t end, const struct archive_sink *
         return rc;
 }
 
+static int report_hiding(const struct archive_sink *sink, const struct tar_fault *fault)
+{
+        const struct damage d = {
+            .offset = fault->at, .disk = DISK_NONE, .hides = true, .text = fault->text};
+
+        return sink->damage(sink->ctx, &d);
+}
+
 static int report_faults(const struct tar_reader *r, const struct archive_sink *sink)
 {
         int rc = 0;
 
         for (size_t i = 0; i < r->faults.count && rc == 0; i++)
-                rc = report(sink, r->faults.items[i].at, r->faults.items[i].text);
+                rc = report_hiding(sink, &r->faults.items[i]);
         return rc;
 }
 

@@ -10,6 +10,7 @@
 
 #include "archive/cleanup.h"
 #include "archive/entry.h"
+#include "archive/error.h"
 #include "archive/format.h"
 #include "archive/volume.h"
 #include "fs/extract/copying.h"
@@ -92,6 +93,23 @@ static int pass(struct source *s, const struct node *n, const struct members_nod
         return each(ctx, &out);
 }
 
+/*
+ * Files whose headers are damaged may have been in the folder that is extracted: in which one,
+ * nobody knows any more. Of the whole tree nothing else may be damaged either.
+ */
+static int check_hidden(const struct source *s, struct error *err)
+{
+        bool all = s->top->parent == s->top;
+        const struct index_damage *d = index_hiding_damage(s->index, all);
+
+        if (!d)
+                return 0;
+        return error_set(err, EIO,
+                         "the archive is damaged at byte %" PRIu64
+                         ": %s; files may be missing, and vmafs verify names all damage",
+                         d->offset, d->text);
+}
+
 static int list(const struct tree_source *base, const struct tree_range *folder,
                 int (*each)(void *ctx, const struct tree_entry *e), void *ctx, uint64_t *damaged,
                 struct error *err)
@@ -101,7 +119,6 @@ static int list(const struct tree_source *base, const struct tree_range *folder,
         struct node *n;
         int rc = tree_open(node_of(folder));
 
-        (void)err;
         if (rc < 0)
                 return rc;
         while (rc == 0 && (n = tree_next(node_of(folder), &cursor))) {
@@ -115,7 +132,7 @@ static int list(const struct tree_source *base, const struct tree_range *folder,
                 tree_release(n, 1);
         }
         tree_close(node_of(folder));
-        return rc;
+        return rc == 0 && node_of(folder) == s->top ? check_hidden(s, err) : rc;
 }
 
 static int describe_folder(const struct tree_source *base, const struct tree_range *folder,

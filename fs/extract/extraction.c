@@ -660,6 +660,22 @@ static int extract_all(struct extract *x)
         return status;
 }
 
+/*
+ * All that is shown has been extracted, with STATUS. Was there more in the archive, which damage
+ * hides? What is lost of a disk has been said of that.
+ */
+static int judge_whole(const struct extract *x, int status)
+{
+        const struct index_damage *d = index_hiding_damage(x->index, status == STATUS_OK);
+
+        if (!d)
+                return status;
+        report("%s: at byte %" PRIu64 ": %s; what it held there is not extracted, and vmafs verify "
+               "names all damage",
+               x->archive, d->offset, d->text);
+        return worse(status, STATUS_FAILED);
+}
+
 static int extract(struct extract *x)
 {
         size_t disks = index_disk_count(x->index);
@@ -679,6 +695,8 @@ static int extract(struct extract *x)
         x->targets = targets;
         x->open_max = open_targets_max();
         status = extract_all(x);
+        if (x->wanted_count == 0 && !x->hopeless)
+                status = judge_whole(x, status);
         for (size_t i = 0; i < disks; i++)
                 if (targets[i].file.fd >= 0)
                         close(targets[i].file.fd);
