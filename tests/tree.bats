@@ -269,6 +269,22 @@ damage_header() {
         [ "${#lines[@]}" -gt 0 ] && [ "${#lines[@]}" -le 8192 ]
 }
 
+@test "with direct_io a reader gets what is before a bad sector, and the error after it" {
+        mkdir dir
+        noise 3000000 >dir/file
+        ln -s nowhere dir/link
+        tar -cf ct.tar dir/link dir/file
+        mount_gatefs ct.tar
+        mount_vmafs "$GATED" -o direct_io,index=none
+        wait_indexed
+        gate fail 1000000 1000100
+        dd if="$MNT/dir/file" of=got bs=1M count=1 status=none
+        # The file begins at byte 1024 of the tar.
+        [ "$(stat -c %s got)" -eq $((998976 / 4096 * 4096)) ]
+        cmp -n 995328 got dir/file
+        run ! dd if="$MNT/dir/file" of=/dev/null bs=4096 skip=243 count=1
+}
+
 @test "what is asked for before the scan has found all members waits, and can be interrupted" {
         "$TOOLS/mktree" 2000 >ct.tar
         mount_gatefs ct.tar

@@ -143,6 +143,20 @@ void seek_member(const struct ops_context *c, const struct request *r)
             r, index_member_open(c->view.index, index_member_of(c->view.index, r->node), &member));
 }
 
+/* How many of the WANT bytes at AT of V, into BUF, come before what cannot be read. */
+static size_t read_sound(const struct ops_context *c, struct volume *v, char *buf, size_t want,
+                         uint64_t at)
+{
+        size_t done = 0, n;
+
+        for (; done < want; done += n) {
+                n = (size_t)min_u64(want - done, MAP_BLOCK - (at + done) % MAP_BLOCK);
+                if (index_volume_read(c->view.index, v, buf + done, n, at + done) < 0)
+                        break;
+        }
+        return done;
+}
+
 bool answer_file(void *context, struct request *r)
 {
         struct ops_context *c = context;
@@ -153,6 +167,11 @@ bool answer_file(void *context, struct request *r)
         void *buf = buffers_get(c->buffers);
         int rc = buf ? index_volume_read(c->view.index, v, buf, want, at) : -ENOMEM;
 
+        /* As reply_short has it for disks. */
+        if (rc == -EIO && c->direct_io) {
+                want = read_sound(c, v, buf, want, at);
+                rc = want ? 0 : -EIO;
+        }
         if (rc == 0)
                 fuse_reply_buf(r->req, buf, want);
         else if (rc != -EAGAIN)
