@@ -6,6 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+void error_make_printable(char *text)
+{
+        for (char *p = text; *p; p++)
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        *p = '?';
+}
+
 __attribute__((format(printf, 3, 0))) static void fill(struct error *err, int code, const char *fmt,
                                                        va_list ap)
 {
@@ -13,6 +20,7 @@ __attribute__((format(printf, 3, 0))) static void fill(struct error *err, int co
         err->has_offset = false;
         err->offset = 0;
         vsnprintf(err->text, sizeof err->text, fmt, ap);
+        error_make_printable(err->text);
 }
 
 void error_fill(struct error *err, int code, const char *fmt, ...)
@@ -47,7 +55,5 @@ void error_format(const struct error *err, char *out, size_t size)
                 snprintf(out, size, "%s, at byte %" PRIu64, text, err->offset);
         else
                 snprintf(out, size, "%s", text);
-        for (char *p = out; *p; p++)
-                if ((unsigned char)*p < 0x20 || *p == 0x7f)
-                        *p = '?';
+        error_make_printable(out);
 }

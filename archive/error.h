@@ -35,9 +35,11 @@ __attribute__((format(printf, 4, 5))) void error_fill_at(struct error *err, int 
 #define error_set_at(err, code, offset, ...)                                                       \
         (error_fill_at(err, code, offset, __VA_ARGS__), -(code))
 
+/* Control bytes, which a hostile archive may have put into a name, become '?'. */
+void error_make_printable(char *text);
+
 /*
- * The sentence, with "at byte N" where an offset is known, into OUT of SIZE bytes. Control
- * bytes, which a hostile archive may have put into a name, come out as '?'.
+ * The sentence, with "at byte N" where an offset is known, into OUT of SIZE bytes, printable.
  */
 void error_format(const struct error *err, char *out, size_t size);
 

@@ -164,6 +164,8 @@ static int open_archive(struct index *index, const struct archive_origin *origin
         }
         if (rc == 0)
                 rc = archive_open(index->source, origin, &sink, &index->archive, err);
+        if (rc == 0)
+                error_make_printable(index->archive->info.note);
         if (rc == 0 && intake_settle(index) < 0)
                 rc = error_set(err, ENOMEM, "out of memory");
         if (rc == 0 && sidecar && index->options.sidecar == INDEX_SIDECAR_ENTER)

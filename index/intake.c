@@ -262,6 +262,7 @@ static int keep_damage(struct index *index, const struct damage *damage)
         index->damage_count++;
         index->doubt_count += damage->doubt;
         snprintf(kept.text, sizeof kept.text, "%s", damage->text);
+        error_make_printable(kept.text);
         if (index->damages.count < INDEX_DAMAGE_MAX)
                 return array_add(&index->damages, kept);
         /* That something is hidden must be known, whatever else is damaged. */

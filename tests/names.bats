@@ -112,3 +112,16 @@ shown_name() {
         "$VMAFS" extract -C out named.vma
         [ "$(names_in out | tr '\n' ' ')" = "..%2F..%2Fx a%0Ab " ]
 }
+
+@test "what vmafs says of an archive has no control bytes that are in its names" {
+        printf 'QFI\373\0\0\0\011' >$'foreign\e[31m.qcow2'
+        head -c 2000 /dev/zero >>$'foreign\e[31m.qcow2'
+        printf 'QFI\373\0\0\0\003' >$'damaged\e[31m.qcow2'
+        head -c 2000 /dev/zero >>$'damaged\e[31m.qcow2'
+        tar --format=gnu -cf vm.tar -- *.qcow2
+        run -1 "$VMAFS" verify vm.tar
+        [[ $output == *'foreign?[31m.qcow2 is '* && $output == *'damaged?[31m.qcow2'* ]]
+        [[ $output != *$'\e'* ]]
+        run -0 "$VMAFS" info vm.tar
+        [[ $output == *'foreign?[31m.qcow2 is '* && $output != *$'\e'* ]]
+}
