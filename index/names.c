@@ -53,6 +53,21 @@ static size_t cut(char *name, size_t max)
         return max;
 }
 
+bool name_is_safe(const char *raw)
+{
+        const unsigned char *p = (const unsigned char *)raw;
+        size_t n;
+
+        if (!*raw || strcmp(raw, ".") == 0 || strcmp(raw, "..") == 0)
+                return false;
+        for (; *p; p += n) {
+                n = printable(p);
+                if (n == 0)
+                        return false;
+        }
+        return p - (const unsigned char *)raw <= NAME_LEN_MAX;
+}
+
 char *name_make_safe(const char *raw)
 {
         const unsigned char *p = (const unsigned char *)raw;

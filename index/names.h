@@ -21,6 +21,9 @@ enum { NAME_LEN_MAX = 255 };
 /* The safe form of RAW as a new string, or NULL (out of memory). */
 char *name_make_safe(const char *raw);
 
+/* Is RAW its own safe form? */
+bool name_is_safe(const char *raw);
+
 /* NAME with "~N" at its end, cut where that would be too long. A new string, or NULL. */
 char *name_number(const char *name, unsigned n);
 

@@ -59,6 +59,7 @@ void members_free(struct members *m)
                 free(m->children);
         }
         array_free(&m->last_path);
+        shown_names_free(m->shown);
         free(m->slots);
         free(m->loaded);
         free(m);

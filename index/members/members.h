@@ -115,6 +115,31 @@ const uint32_t *members_children(const struct members *m, const struct members_n
 const char *members_name(const struct members *m, const struct members_node *n);
 
 /*
+ * Names as they are shown: made safe, and told apart, as tree_add does. What that takes is kept for
+ * folders that are asked for: 12 bytes a member, where somebody looks for names in them.
+ */
+
+/* What is shown as NAME in the folder N, into *OUT. 0, -ENOENT, -ENOMEM. */
+int members_find(const struct members *m, const struct members_node *n, const char *name,
+                 uint32_t *out);
+
+/* The names of a folder; NULL where all of them are shown as they are. */
+struct members_names;
+
+/* The names of the folder N, good as long as M. 0 or -ENOMEM. */
+int members_names(const struct members *m, const struct members_node *n,
+                  const struct members_names **out);
+
+/* The name of the child of N at POSITION of its list. */
+const char *members_shown(const struct members *m, const struct members_node *n,
+                          const struct members_names *names, uint64_t position);
+
+/* The attributes of N, NAME NUL, 4 bytes of length, VALUE, and so on. Sets *LEN. */
+const char *members_xattrs(const struct members *m, const struct members_node *n, size_t *len);
+
+const char *members_target(const struct members *m, const struct members_node *n);
+
+/*
  * N as an entry, without parent and content. Its attributes are in *XATTRS, which the caller frees.
  * 0 or -ENOMEM.
  */

@@ -5,6 +5,7 @@
  *   members.c         building
  *   members_seal.c    sealing
  *   members_read.c    asking
+ *   members_names.c   names as they are shown
  *   members_store.c   as bytes, and back
  */
 #ifndef VMAFS_MEMBERS_INTERNAL_H
@@ -22,6 +23,8 @@ struct members_extra {
 
 enum { RECENT = 256 };
 
+struct shown_names;
+
 struct members {
         ARRAY(struct members_node) nodes;
         ARRAY(char) names;
@@ -33,6 +36,7 @@ struct members {
         uint8_t header[MEMBERS_HEADER]; /* of what is stored */
         void *loaded;                   /* what all of these are in, if it was stored; or NULL */
         uint64_t unshown;
+        struct shown_names *shown; /* once it is sealed */
 
         /* While it is built. */
         uint64_t limit;
@@ -43,5 +47,9 @@ struct members {
         ARRAY(char) last_path;   /* … and the path of that folder, with its '/' */
         uint32_t recent[RECENT]; /* extras by the hash of their attributes, from 1 */
 };
+
+/* What members_names.c keeps. NULL: out of memory. */
+struct shown_names *shown_names_new(void);
+void shown_names_free(struct shown_names *s); /* NULL is allowed */
 
 #endif

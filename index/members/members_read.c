@@ -33,11 +33,24 @@ const char *members_name(const struct members *m, const struct members_node *n)
         return m->names.items + n->name;
 }
 
+const char *members_target(const struct members *m, const struct members_node *n)
+{
+        return m->names.items + n->target;
+}
+
 /* ---- entries ---- */
 
 static const struct members_extra *extra_of(const struct members *m, const struct members_node *n)
 {
         return n->extra ? array_at(&m->extras, n->extra - 1) : NULL;
+}
+
+const char *members_xattrs(const struct members *m, const struct members_node *n, size_t *len)
+{
+        const struct members_extra *x = extra_of(m, n);
+
+        *len = x ? x->xattrs_len : 0;
+        return *len ? m->blob.items + x->xattrs : NULL;
 }
 
 /* The attribute at AT, and where the next one is. */
@@ -57,15 +70,13 @@ static const char *unpack(const char *at, struct entry_xattr *out)
 static int list_xattrs(const struct members *m, const struct members_node *n,
                        struct entry_xattr **out, size_t *count)
 {
-        const struct members_extra *x = extra_of(m, n);
-        const char *at = x ? m->blob.items + x->xattrs : NULL, *end = at;
+        size_t len;
+        const char *at = members_xattrs(m, n, &len), *end = at + len;
         ARRAY(struct entry_xattr) list = {0};
 
         *out = NULL;
         *count = 0;
-        if (!x || !x->xattrs_len)
-                return 0;
-        for (end += x->xattrs_len; at < end;) {
+        while (at < end) {
                 struct entry_xattr one;
 
                 at = unpack(at, &one);
@@ -95,7 +106,7 @@ int members_entry(const struct members *m, const struct members_node *n, struct 
         if (S_ISREG(n->mode))
                 out->size = n->size;
         else if (S_ISLNK(n->mode))
-                out->target = m->names.items + n->target;
+                out->target = members_target(m, n);
         else if (S_ISCHR(n->mode) || S_ISBLK(n->mode))
                 out->rdev = n->rdev;
         if (list_xattrs(m, n, xattrs, &out->xattr_count) < 0)

@@ -92,7 +92,8 @@ int members_seal(struct members *m, int64_t fallback)
                 if (m->nodes.items[i].flags & MEMBERS_IMPLIED)
                         m->nodes.items[i].mtime = fallback;
         count_links(m);
-        if (list_children(m) < 0 || PAD(&m->names) < 0 || PAD(&m->blob) < 0)
+        m->shown = shown_names_new();
+        if (!m->shown || list_children(m) < 0 || PAD(&m->names) < 0 || PAD(&m->blob) < 0)
                 return -ENOMEM;
         free(m->slots);
         m->slots = NULL;

@@ -95,6 +95,15 @@ static bool is_kind(uint16_t mode)
                S_ISFIFO(mode) || S_ISSOCK(mode);
 }
 
+/* Is it the file that it says to be another name of? A folder has one name. */
+static bool is_name_of(const struct members *m, const struct members_node *n)
+{
+        const struct members_node *first = &m->nodes.items[n->same];
+
+        return first == n || (!S_ISDIR(n->mode) && first->mode == n->mode &&
+                              first->same == members_number(m, first));
+}
+
 /* All that N itself says. */
 static bool is_node(const struct members *m, const struct members_node *n)
 {
@@ -104,6 +113,8 @@ static bool is_node(const struct members *m, const struct members_node *n)
                 return false;
         if ((uint64_t)n->name + n->name_len >= m->names.count ||
             m->names.items[n->name + n->name_len] != '\0')
+                return false;
+        if (!is_name_of(m, n))
                 return false;
         if (S_ISREG(n->mode))
                 return n->size <= FAR && n->data <= FAR;
@@ -257,6 +268,11 @@ int members_load(void *take_data, size_t len, bool *chosen, struct members **out
                 return -ENOMEM;
         }
         m->loaded = take_data;
+        m->shown = shown_names_new();
+        if (!m->shown) {
+                members_free(m);
+                return -ENOMEM;
+        }
         if (len < MEMBERS_HEADER || !spread(m, take_data, len) || !is_tree(m)) {
                 members_free(m);
                 return -EINVAL;

@@ -77,6 +77,22 @@ static char *stored(struct members *m, size_t *len)
         return out;
 }
 
+/* Ask for all names in the folder N of M, which may be anything. */
+static void look_up_all(const struct members *m, const struct members_node *n)
+{
+        const struct members_names *names;
+        uint32_t found;
+
+        assert_int_equal(members_names(m, n, &names), 0);
+        for (uint64_t i = 0; i < n->count; i++) {
+                const char *name = members_shown(m, n, names, i);
+
+                assert_true(strlen(name) <= 255);
+                members_find(m, n, name, &found);
+        }
+        assert_int_equal(members_find(m, n, "no such name", &found), -ENOENT);
+}
+
 /* Ask for all that M says, as a mount does. Returns how many nodes can be reached. */
 static size_t walk(const struct members *m)
 {
@@ -103,6 +119,8 @@ static size_t walk(const struct members *m)
                         if (v->size)
                                 assert_int_equal(v->ops->extent(v, v->size - 1, 1, &x), 0);
                 }
+                if (S_ISDIR(n->mode))
+                        look_up_all(m, n);
                 for (uint64_t i = 0; S_ISDIR(n->mode) && i < n->count; i++) {
                         assert_true(count < members_count(m));
                         todo[count++] = members_children(m, n)[i];
@@ -231,6 +249,21 @@ static void begin_beyond_any_stream(struct members_node *n)
         n->data = UINT64_MAX - 1;
 }
 
+static void be_another_name_of_a_folder(struct members_node *n)
+{
+        n->same = 1;
+}
+
+static void be_another_name_of_another_kind(struct members_node *n)
+{
+        n->same = 6;
+}
+
+static void be_a_name_of_a_replaced_other(struct members_node *n)
+{
+        n->same = 7;
+}
+
 static void test_nodes_that_cannot_be_are_refused(void **state)
 {
         (void)state;
@@ -243,6 +276,112 @@ static void test_nodes_that_cannot_be_are_refused(void **state)
         expect_refused(4, be_another_content);
         expect_refused(4, have_an_extra_that_is_not_there);
         expect_refused(4, begin_beyond_any_stream);
+        /* … 5: d/one, 6: d/sparse, 7: d/link, 8: x */
+        expect_refused(4, be_another_name_of_a_folder);
+        expect_refused(3, be_another_name_of_a_folder);
+        expect_refused(7, be_another_name_of_another_kind);
+        expect_refused(8, be_a_name_of_a_replaced_other);
+}
+
+/* ---- names ---- */
+
+/* Each name of the root is shown as EXPECTED has it, and is found under that name alone. */
+static void expect_names(struct members *m, const char *const *expected, size_t count)
+{
+        const struct members_node *root = members_get(m, MEMBERS_ROOT);
+        const struct members_names *names;
+        uint32_t found;
+
+        assert_int_equal(members_seal(m, 1), 0);
+        assert_int_equal(root->count, count);
+        assert_int_equal(members_names(m, root, &names), 0);
+        for (size_t i = 0; i < count; i++) {
+                assert_string_equal(members_shown(m, root, names, i), expected[i]);
+                assert_int_equal(members_find(m, root, expected[i], &found), 0);
+                assert_int_equal(found, members_children(m, root)[i]);
+        }
+}
+
+static void test_names_are_made_safe_and_told_apart(void **state)
+{
+        static const char *const shown[] = {"a%01", "a%01~2", "plain", "%2E%2E", "a%01~2~2", "%FF"};
+        struct members *m = members_new(ROOM);
+        uint32_t found;
+
+        (void)state;
+        add_file(m, "a\1");
+        add_file(m, "a%01");
+        add_file(m, "plain");
+        add_file(m, "..");
+        add_file(m, "a%01~2");
+        add_file(m, "\xff");
+        expect_names(m, shown, 6);
+        assert_int_equal(members_find(m, members_get(m, MEMBERS_ROOT), "a\1", &found), -ENOENT);
+        members_free(m);
+}
+
+static void test_a_plain_folder_needs_no_table_to_be_listed(void **state)
+{
+        static const char *const shown[] = {"one", "two"};
+        const struct members_names *names;
+        struct members *m = members_new(ROOM);
+
+        (void)state;
+        add_file(m, "one");
+        add_file(m, "two");
+        expect_names(m, shown, 2);
+        assert_int_equal(members_names(m, members_get(m, MEMBERS_ROOT), &names), 0);
+        assert_null(names);
+        members_free(m);
+}
+
+/* Each is cut to the same 255 bytes. */
+static void test_a_thousand_names_that_are_cut_alike_are_found(void **state)
+{
+        enum { MANY = 1000, LONG = 300 };
+        const struct members_node *root;
+        const struct members_names *names;
+        struct members *m = members_new(ROOM);
+        char path[LONG + 16];
+        uint32_t found;
+
+        (void)state;
+        memset(path, 'x', LONG);
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(path + LONG, 16, "%u", i);
+                assert_int_equal(add_file(m, path), 0);
+        }
+        assert_int_equal(members_seal(m, 1), 0);
+        root = members_get(m, MEMBERS_ROOT);
+        assert_int_equal(members_names(m, root, &names), 0);
+        for (unsigned i = 0; i < MANY; i++) {
+                assert_int_equal(members_find(m, root, members_shown(m, root, names, i), &found),
+                                 0);
+                assert_int_equal(found, i + 1);
+        }
+        members_free(m);
+}
+
+static void test_a_name_in_a_large_folder_is_found(void **state)
+{
+        enum { MANY = 10000 };
+        struct members *m = members_new(ROOM);
+        char path[32];
+        uint32_t found;
+
+        (void)state;
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(path, sizeof path, "d/%u", i);
+                assert_int_equal(add_file(m, path), 0);
+        }
+        assert_int_equal(members_seal(m, 1), 0);
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(path, sizeof path, "%u", i);
+                assert_int_equal(members_find(m, members_get(m, 1), path, &found), 0);
+                assert_int_equal(found, i + 2);
+        }
+        assert_int_equal(members_find(m, members_get(m, 1), "x", &found), -ENOENT);
+        members_free(m);
 }
 
 static void test_a_member_takes_less_than_200_bytes(void **state)
@@ -328,6 +467,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_what_is_stored_is_what_was),
+            cmocka_unit_test(test_names_are_made_safe_and_told_apart),
+            cmocka_unit_test(test_a_plain_folder_needs_no_table_to_be_listed),
+            cmocka_unit_test(test_a_thousand_names_that_are_cut_alike_are_found),
+            cmocka_unit_test(test_a_name_in_a_large_folder_is_found),
             cmocka_unit_test(test_each_byte_of_a_stored_tree_may_be_any),
             cmocka_unit_test(test_a_stored_tree_that_is_cut_is_refused),
             cmocka_unit_test(test_nodes_that_cannot_be_are_refused),
