@@ -2,6 +2,8 @@
 #include "archive/tar/tar_tree.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -301,6 +303,16 @@ static int find_members(struct tar_tree *t, struct tar_reader *r, struct waiting
         return rc;
 }
 
+/* What is not shown is no damage, but whoever restores has to know. */
+static void note_dropped(struct tar_tree *t)
+{
+        if (t->dropped)
+                snprintf(t->base.info.note, sizeof t->base.info.note,
+                         "attributes of members are not shown: %" PRIu64
+                         ", as lists of access rights that name users without their numbers",
+                         t->dropped);
+}
+
 static int scan_tree(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct tar_tree *t = (struct tar_tree *)a;
@@ -318,6 +330,7 @@ static int scan_tree(struct archive *a, const struct archive_sink *sink, struct 
         if (rc == 0)
                 rc = sink->progress(sink->ctx, r.end);
         array_free(&r.faults);
+        note_dropped(t);
         if (rc == -E2BIG && !err->code)
                 return error_set(err, E2BIG,
                                  "its tree takes more than 1 GiB of memory: about twelve million "

@@ -277,6 +277,7 @@ static void *scan_archive(void *arg)
         /* What a server does not give is not damaged. */
         if (rc != -EREMOTEIO)
                 mount_log_damage(&m->log, m->index);
+        mount_log_note(&m->log, m->index);
         log_sidecar(m);
         refresh_kernel(m);
         /* One that was loaded may have to be quarantined later. */

@@ -22,3 +22,9 @@ void mount_log_damage(const struct log *log, struct index *index)
                          "%" PRIu64 " bytes are lost and read as %s; vmafs verify names them", lost,
                          index_recover_zero(index) ? "ZEROS (recover=zero)" : "I/O errors");
 }
+
+void mount_log_note(const struct log *log, const struct index *index)
+{
+        if (index_is_tree(index) && index_info(index)->note[0])
+                log_line(log, LOG_NOTICE, "%s", index_info(index)->note);
+}
