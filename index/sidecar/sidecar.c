@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "archive/bytes.h"
@@ -28,6 +30,8 @@ enum {
         VERSION = 4,
         VERSION_RECORD = 1, /* the oldest version whose record can be read */
         SEGMENT = 64,
+        LARGE_PAGE = 2 << 20,
+        MEMBERS_PIECE = 512 << 10, /* bytes that are read and hashed at once */
         PART = 8,
         SEGMENT_ENTER = 1,
         SEGMENT_BY_SUMS = 2,
@@ -561,6 +565,39 @@ int sidecar_load(struct location *place, enum location_where where, uint64_t win
         return 0;
 }
 
+/* Room for LEN bytes: hundreds of megabytes are there sooner as large pages. NULL: no memory. */
+static char *members_room(uint64_t len)
+{
+        char *data;
+
+        if (len < 4 * LARGE_PAGE)
+                return malloc(len);
+        data = aligned_alloc(LARGE_PAGE, round_up(len, LARGE_PAGE));
+        if (data)
+                madvise(data, round_up(len, LARGE_PAGE), MADV_HUGEPAGE); /* if it fails, as well */
+        return data;
+}
+
+/* Each piece is hashed while it is in the processor's cache. */
+static bool read_members(const struct sidecar *s, char *data)
+{
+        XXH3_state_t *hash = XXH3_createState();
+        bool good = hash != NULL;
+
+        if (hash)
+                XXH3_64bits_reset(hash);
+        for (uint64_t at = 0; good && at < s->members_len; at += MEMBERS_PIECE) {
+                size_t n = (size_t)min_u64(MEMBERS_PIECE, s->members_len - at);
+
+                good = source_pread(s->file, data + at, n, s->members_at + at) == (ssize_t)n;
+                if (good)
+                        XXH3_64bits_update(hash, data + at, n);
+        }
+        good = good && XXH3_64bits_digest(hash) == s->members_hash;
+        XXH3_freeState(hash);
+        return good;
+}
+
 int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, struct error *err)
 {
         char *data;
@@ -569,11 +606,10 @@ int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, 
         *out = NULL;
         if (!s->members_len)
                 return 0;
-        data = malloc(s->members_len);
+        data = members_room(s->members_len);
         if (!data)
                 return error_set(err, ENOMEM, "out of memory");
-        if (source_pread(s->file, data, s->members_len, s->members_at) != (ssize_t)s->members_len ||
-            XXH3_64bits(data, s->members_len) != s->members_hash) {
+        if (!read_members(s, data)) {
                 free(data);
                 return refuse(err, "its members are damaged");
         }
