@@ -83,7 +83,13 @@ static void usual(unsigned long count)
 {
         char name[101], folder[64] = "", last[101] = "";
 
+        header("./", '5', 0, "");
+        header("./srv/", '5', 0, "");
         for (unsigned long i = 0; i < count; i++) {
+                if (i % (IN_FOLDER * 1000) == 0) {
+                        snprintf(folder, sizeof folder, "./srv/%03lu/", i / IN_FOLDER / 1000);
+                        header(folder, '5', 0, "");
+                }
                 if (i % IN_FOLDER == 0) {
                         snprintf(folder, sizeof folder, "./srv/%03lu/%05lu/", i / IN_FOLDER / 1000,
                                  i / IN_FOLDER);
