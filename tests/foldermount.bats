@@ -51,6 +51,47 @@ descriptors_of() {
         [[ $(error_of "$MNT/packed.img") == *"is a zip archive"* ]]
 }
 
+# Is what lies in DIR what is in d/ct.tar?
+same_tree() {
+        tar -C "$1" --numeric-owner -df d/ct.tar ./srv
+}
+
+@test "a tar of files is a tree, with links and owners, plain and compressed" {
+        "$TOOLS/mktree" 2000 >d/ct.tar
+        zstd -q d/ct.tar
+        mount_vmafs d
+        for name in ct.tar ct.tar.zst; do
+                same_tree "$MNT/$name"
+                [ "$(find "$MNT/$name" -mindepth 1 | wc -l)" -eq 2002 ]
+                [ "$(stat -c '%u:%g' "$MNT/$name/srv/000/00000/file-1.txt")" = 1000:1001 ]
+                [ "$(getfattr --only-values -n user.vmafs.index "$MNT/$name")" = complete ]
+        done
+        [ "$(stat -c %h "$MNT/ct.tar/srv/000/00000/file-49.txt")" -eq 2 ]
+        [ "$(stat -c %i "$MNT/ct.tar/srv/000/00000/file-49.txt")" = \
+                "$(stat -c %i "$MNT/ct.tar/srv/000/00000/file-48.txt")" ]
+        run ! cat "$MNT/ct.tar/srv/none"
+        [[ $output == *'No such file'* ]]
+}
+
+@test "-o view=images shows a tar of files flat in a folder" {
+        "$TOOLS/mktree" 200 >d/ct.tar
+        mount_vmafs d -o view=images
+        [ ! -e "$MNT/ct.tar/srv" ]
+}
+
+@test "what is open of a tree stays readable when its tar is replaced, and the new one is shown" {
+        "$TOOLS/mktree" 300 >d/ct.tar
+        mount_vmafs d
+        cp "$MNT/ct.tar/srv/000/00001/file-101.txt" before
+        exec 7<"$MNT/ct.tar/srv/000/00001/file-101.txt"
+        "$TOOLS/mktree" 100 >new.tar
+        mv new.tar d/ct.tar
+        wait_for 60 is_absent "$MNT/ct.tar/srv/000/00001"
+        cmp before - <&7
+        exec 7<&-
+        same_tree "$MNT/ct.tar"
+}
+
 @test "archives are folders, other files and folders are as they are" {
         local name
 

@@ -300,6 +300,46 @@ damage_header() {
         [ "$(cat early)" = srv ]
 }
 
+# Bytes that the process PID has to itself.
+memory_of() {
+        awk '/^RssAnon:/ { print $2 * 1024 }' "/proc/$1/status"
+}
+
+@test "members that the kernel knows take next to no memory" {
+        ! grep -qaE '__(asan|tsan)_init' "$VMAFS" || skip "a sanitizer has memory of its own"
+        "$TOOLS/mktree" --empty 100000 >ct.tar
+        start_vmafs ct.tar -o view=tree,index=none,wait
+        ls "$MNT" >/dev/null
+        before=$(memory_of "$DAEMON")
+        [ "$(find "$MNT" -type f -size 0 -links 1 | wc -l)" -eq 100000 ]
+        stat -c %i "$MNT/4711" "$MNT/99999" >/dev/null
+        after=$(memory_of "$DAEMON")
+        echo "$before bytes before, $after after"
+        [ $((after - before)) -lt 4000000 ]
+}
+
+@test "names that are not safe are shown as they are when extracted, and can be opened" {
+        mkdir out
+        printf one >$'a\001b'
+        printf two >a%01b
+        tar -cf ct.tar $'a\001b' a%01b
+        mount_vmafs ct.tar -o view=tree
+        [ "$(cat "$MNT/a%01b")" = one ]
+        [ "$(cat "$MNT/a%01b~2")" = two ]
+        "$VMAFS" extract --view=tree -C out ct.tar
+        [ "$(names_in out/ct)" = "$(names_in "$MNT")" ]
+}
+
+@test "a list of access rights that names users without numbers is told of" {
+        echo x >file
+        tar --format=posix -cf ct.tar file \
+                --pax-option=$'SCHILY.acl.access:=user::rw-\nuser:web:r--\ngroup::r--\nmask::r--\nother::r--'
+        run -0 "$VMAFS" verify --view=tree ct.tar
+        [[ $output == *'attributes of members are not shown: 1, as lists of access rights that name users without their numbers'* ]]
+        start_vmafs ct.tar -o view=tree,index=none,wait
+        wait_for 60 grep -q 'attributes of members are not shown: 1' "$LOG"
+}
+
 @test "an index whose tree was changed is not used" {
         "$TOOLS/mktree" 100 >ct.tar
         mount_vmafs ct.tar -o index=kept.idx,wait

@@ -18,8 +18,12 @@ struct ops_context {
         struct view view;
         struct park *park;
         struct buffers *buffers;
-        bool direct_io;         /* bypass the page cache */
-        _Atomic unsigned opens; /* how many times files are open now */
+        struct ops_context
+            *outer;    /* the session's, for what is in one archive of a folder; or NULL */
+        uint64_t seed; /* likewise: of its inode numbers; or 0 */
+        _Atomic unsigned stated; /* tree_ops.c: so many folders are listed with attributes */
+        bool direct_io;          /* bypass the page cache */
+        _Atomic unsigned opens;  /* how many times files are open now */
         void *owner;
         /* A read of N is about to be answered with an error; any thread. */
         void (*read_failed)(void *owner, const struct node *n);

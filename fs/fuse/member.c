@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "archive/bytes.h"
+#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "fs/fuse/buffers.h"
@@ -50,6 +52,8 @@ void *member_opened(void *ctx, struct open_archive *a)
         m->inner = (struct ops_context){.tree = index_tree(a->index),
                                         .view = {.index = a->index, .owner = outer->view.owner},
                                         .buffers = outer->buffers,
+                                        .outer = outer,
+                                        .seed = XXH3_64bits(a->path, strlen(a->path)) | 1,
                                         .direct_io = outer->direct_io,
                                         .owner = m,
                                         .read_failed = read_failed};
@@ -158,6 +162,35 @@ static void answer_or_park(struct open_archive *a, struct request *r)
                 return;
         open_archives_hold(a);
         park(a, r, &m->inner);
+}
+
+void member_ask(struct ops_context *c, struct request *r)
+{
+        struct open_archive *a;
+        int rc = r->node ? archives_get(c->view.archives, r->node, &a, NULL) : -ESTALE;
+
+        if (rc < 0) {
+                refuse(r, rc == -ENOMEM || rc == -ESTALE || rc == -EMFILE ? rc : -EIO);
+                return;
+        }
+        answer_or_park(a, r);
+        open_archives_put(a);
+}
+
+uint64_t member_keep(const struct ops_context *c)
+{
+        const struct member *m = c->owner;
+
+        if (!c->outer)
+                return 0;
+        open_archives_hold(m->archive);
+        return (uintptr_t)m->archive;
+}
+
+void member_let_go(uint64_t kept)
+{
+        if (kept)
+                open_archives_put((struct open_archive *)(uintptr_t)kept);
 }
 
 /* ---- files ---- */

@@ -23,6 +23,13 @@ void member_closing(void *ctx, void *attached);
 /* R, about a node in the tree of C, could not be answered yet: wait for the scan of its archive. */
 void member_park(struct ops_context *c, struct request *r);
 
+/* Answer R with the context of the archive that its node is or is below, or park it. */
+void member_ask(struct ops_context *c, struct request *r);
+
+/* Keep the archive open whose context C is, until member_let_go of what is returned; or 0. */
+uint64_t member_keep(const struct ops_context *c);
+void member_let_go(uint64_t kept);
+
 /* Answer these for N, which is no folder. */
 void member_open(fuse_req_t req, struct ops_context *c, const struct node *n,
                  struct fuse_file_info *fi);

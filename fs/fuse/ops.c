@@ -14,6 +14,8 @@
 #include "fs/fuse/member.h"
 #include "fs/fuse/park.h"
 #include "fs/fuse/read.h"
+#include "fs/fuse/readonly.h"
+#include "fs/fuse/tree_ops.h"
 #include "index/collection/datastore.h"
 #include "index/index.h"
 #include "index/inside/parts.h"
@@ -67,7 +69,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
         conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
         /* The group's bits of a mode are not the group's rights where there is an ACL. */
-        if (c->view.datastore || (c->view.index && index_is_tree(c->view.index)))
+        if (!c->view.index || index_is_tree(c->view.index))
                 conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
         conn->max_background = 64;
         conn->congestion_threshold = 48;
@@ -167,10 +169,9 @@ static bool answer_lookup_inside(void *ctx, struct request *r)
         return answer_lookup(ctx, r);
 }
 
-static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void lookup_node(fuse_req_t req, struct node *folder, const char *name)
 {
         struct request r = {.req = req, .answer = answer_lookup, .failed = let_go};
-        struct node *folder = node_of(req, parent);
         struct ops_context *c = context(req);
         bool final = view_folder_final(&c->view, folder);
         int rc = final ? 0 : view_refresh(&c->view, folder, name);
@@ -190,16 +191,52 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         }
 }
 
+/*
+ * The member that INO is, as a folder, into *MEMBER: it is one, or the root of an archive that is a
+ * tree; else 0. False: REQ was answered with an error.
+ */
+static bool find_root(fuse_req_t req, fuse_ino_t ino, fuse_ino_t *member)
+{
+        int rc = 0;
+
+        *member = ino;
+        if (!tree_ops_has(ino))
+                rc = tree_ops_root(context(req), node_of(req, ino), member);
+        if (rc < 0)
+                fuse_reply_err(req, -rc);
+        return rc == 0;
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+        fuse_ino_t member;
+
+        if (!find_root(req, parent, &member))
+                return;
+        if (member)
+                tree_ops_lookup(req, member, name);
+        else
+                lookup_node(req, node_of(req, parent), name);
+}
+
+static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+        if (tree_ops_has(ino))
+                tree_ops_forget(req, ino, count);
+        else
+                tree_release(node_of(req, ino), count);
+}
+
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-        tree_release(node_of(req, ino), count);
+        forget(req, ino, count);
         fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
         for (size_t i = 0; i < count; i++)
-                tree_release(node_of(req, forgets[i].ino), forgets[i].nlookup);
+                forget(req, forgets[i].ino, forgets[i].nlookup);
         fuse_reply_none(req);
 }
 
@@ -215,17 +252,24 @@ static bool answer_getattr(void *ctx, struct request *r)
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        struct request r = {.req = req, .node = node_of(req, ino), .answer = answer_getattr};
+        struct request r = {.req = req, .answer = answer_getattr};
 
         (void)fi;
+        if (tree_ops_has(ino)) {
+                tree_ops_getattr(req, ino);
+                return;
+        }
+        r.node = node_of(req, ino);
         answer_or_park(context(req), &r);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-        const struct node *n = node_of(req, ino);
+        const struct node *n = tree_ops_has(ino) ? NULL : node_of(req, ino);
 
-        if (S_ISLNK(n->mode))
+        if (!n)
+                tree_ops_readlink(req, ino);
+        else if (S_ISLNK(n->mode))
                 fuse_reply_readlink(req, n->extra->target);
         else
                 fuse_reply_err(req, EINVAL);
@@ -293,7 +337,9 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
                             .ready = is_tellable,
                             .answer = answer_getxattr};
 
-        if (!answer_getxattr(context(req), &r))
+        if (tree_ops_has(ino))
+                tree_ops_getxattr(req, ino, name, size);
+        else if (!answer_getxattr(context(req), &r))
                 park_named(context(req), &r, name);
 }
 
@@ -301,7 +347,9 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
         cleanup_free char *names = malloc(size + 1);
 
-        if (names)
+        if (tree_ops_has(ino))
+                tree_ops_listxattr(req, ino, size);
+        else if (names)
                 reply_xattr(req, names,
                             view_listxattr(&context(req)->view, node_of(req, ino), names, size),
                             size);
@@ -311,11 +359,14 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 /* ---- directories ---- */
 
+/* A folder that is open as a node: one of members is not open anywhere. */
+enum { AS_NODE = 1 };
+
 static bool answer_opendir(void *ctx, struct request *r)
 {
         const struct ops_context *c = ctx;
         bool final = view_folder_final(&c->view, r->node);
-        struct fuse_file_info fi = {.cache_readdir = final, .keep_cache = final};
+        struct fuse_file_info fi = {.cache_readdir = final, .keep_cache = final, .fh = AS_NODE};
         int rc = tree_open(r->node);
 
         if (rc == -EAGAIN && c->view.index)
@@ -329,24 +380,36 @@ static bool answer_opendir(void *ctx, struct request *r)
         return true;
 }
 
-static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void open_node(fuse_req_t req, struct node *folder)
 {
         struct request r = {
-            .req = req, .node = node_of(req, ino), .ready = is_fillable, .answer = answer_opendir};
-        bool final = view_folder_final(&context(req)->view, r.node);
-        int rc = final ? 0 : view_refresh(&context(req)->view, r.node, NULL);
+            .req = req, .node = folder, .ready = is_fillable, .answer = answer_opendir};
+        bool final = view_folder_final(&context(req)->view, folder);
+        int rc = final ? 0 : view_refresh(&context(req)->view, folder, NULL);
 
-        (void)fi;
         if (rc < 0)
                 fuse_reply_err(req, -rc);
         else
                 answer_or_park(context(req), &r);
 }
 
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+        fuse_ino_t member;
+
+        (void)fi;
+        if (!find_root(req, ino, &member))
+                return;
+        if (member)
+                tree_ops_opendir(req, member);
+        else
+                open_node(req, node_of(req, ino));
+}
+
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-        (void)fi;
-        tree_close(node_of(req, ino));
+        if (fi->fh == AS_NODE)
+                tree_close(node_of(req, ino));
         fuse_reply_err(req, 0);
 }
 
@@ -402,9 +465,9 @@ static bool add_lookup(struct listing *l, const char *name, struct node *n, off_
  */
 enum { AFTER_DOT = 1, AFTER_DOTS = 2 };
 
-static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+static void list_node(fuse_req_t req, struct node *folder, size_t size, off_t offset, bool plus)
 {
-        struct node *folder = node_of(req, ino), *n;
+        struct node *n;
         cleanup_free char *out = malloc(size);
         struct listing l = {.req = req, .plus = plus, .out = out, .size = size};
         struct tree_cursor c = {0};
@@ -425,18 +488,30 @@ static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offse
         fuse_reply_buf(req, out, l.used);
 }
 
+static void list_folder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                        const struct fuse_file_info *fi, bool plus)
+{
+        fuse_ino_t member = 0;
+
+        /* What was opened as a node stays one. */
+        if (fi->fh != AS_NODE && !find_root(req, ino, &member))
+                return;
+        if (member)
+                tree_ops_readdir(req, member, size, offset, plus);
+        else
+                list_node(req, node_of(req, ino), size, offset, plus);
+}
+
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi)
 {
-        (void)fi;
-        list_folder(req, ino, size, offset, false);
+        list_folder(req, ino, size, offset, fi, false);
 }
 
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                            struct fuse_file_info *fi)
 {
-        (void)fi;
-        list_folder(req, ino, size, offset, true);
+        list_folder(req, ino, size, offset, fi, true);
 }
 
 /* ---- files ---- */
@@ -444,8 +519,13 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        const struct node *n = node_of(req, ino);
+        const struct node *n;
 
+        if (tree_ops_has(ino)) {
+                tree_ops_open(req, ino, fi);
+                return;
+        }
+        n = node_of(req, ino);
         /* One that cannot be read has no size, either: it must not look empty. */
         if (is_content(c, n) && !datastore_content(n)) {
                 c->read_failed(c->owner, n);
@@ -477,6 +557,10 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
         struct ops_context *c = context(req);
 
+        if (tree_ops_has(ino)) {
+                tree_ops_release(req, fi);
+                return;
+        }
         if (c->view.archives)
                 member_release(c, node_of(req, ino), fi);
         else
@@ -488,15 +572,18 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        struct node *n = node_of(req, ino);
-        bool is_disk = index_disk_of(n) != NULL;
-        struct request r = {.req = req,
-                            .node = n,
-                            .offset = offset,
-                            .size = size,
-                            .ready = is_disk ? read_ready : NULL,
-                            .answer = is_disk ? answer_read : answer_file};
+        struct request r = {.req = req, .offset = offset, .size = size, .answer = answer_file};
+        struct node *n;
 
+        if (tree_ops_has(ino)) {
+                tree_ops_read(req, ino, size, offset);
+                return;
+        }
+        r.node = n = node_of(req, ino);
+        if (index_disk_of(n)) {
+                r.ready = read_ready;
+                r.answer = answer_read;
+        }
         if (node_is_folder(n) || offset < 0)
                 fuse_reply_err(req, EINVAL);
         else if (c->view.archives)
@@ -550,10 +637,14 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                      struct fuse_file_info *fi)
 {
         struct ops_context *c = context(req);
-        struct node *n = node_of(req, ino);
-        struct request r = {
-            .req = req, .node = n, .offset = offset, .whence = whence, .answer = answer_lseek};
+        struct request r = {.req = req, .offset = offset, .whence = whence, .answer = answer_lseek};
+        struct node *n;
 
+        if (tree_ops_has(ino)) {
+                tree_ops_lseek(req, ino, offset, whence);
+                return;
+        }
+        r.node = n = node_of(req, ino);
         if (node_is_folder(n) || (whence != SEEK_DATA && whence != SEEK_HOLE))
                 fuse_reply_err(req, EINVAL);
         else if (offset < 0)
@@ -564,123 +655,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                 content_seek(&r);
         else if (index_disk_of(n))
                 answer_or_park(c, &r);
-        else if (index_member_of(c->view.index, n))
-                seek_member(c, &r);
         else
                 lseek_file(&r);
-}
-
-/* ---- everything that would change something ---- */
-
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-                       struct fuse_file_info *fi)
-{
-        (void)ino;
-        (void)attr;
-        (void)to_set;
-        (void)fi;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
-{
-        (void)parent;
-        (void)name;
-        (void)mode;
-        (void)rdev;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-        (void)parent;
-        (void)name;
-        (void)mode;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-        (void)parent;
-        (void)name;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
-{
-        (void)target;
-        (void)parent;
-        (void)name;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-                      const char *newname, unsigned int flags)
-{
-        (void)parent;
-        (void)name;
-        (void)newparent;
-        (void)newname;
-        (void)flags;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
-{
-        (void)ino;
-        (void)newparent;
-        (void)newname;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                      struct fuse_file_info *fi)
-{
-        (void)parent;
-        (void)name;
-        (void)mode;
-        (void)fi;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
-                     struct fuse_file_info *fi)
-{
-        (void)ino;
-        (void)buf;
-        (void)size;
-        (void)offset;
-        (void)fi;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
-                         struct fuse_file_info *fi)
-{
-        (void)ino;
-        (void)mode;
-        (void)offset;
-        (void)length;
-        (void)fi;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
-                        size_t size, int flags)
-{
-        (void)ino;
-        (void)name;
-        (void)value;
-        (void)size;
-        (void)flags;
-        fuse_reply_err(req, EROFS);
-}
-
-static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-        (void)ino;
-        (void)name;
-        fuse_reply_err(req, EROFS);
 }
 
 const struct fuse_lowlevel_ops vmafs_ops = {
@@ -703,17 +679,17 @@ const struct fuse_lowlevel_ops vmafs_ops = {
     .release = op_release,
     .lseek = op_lseek,
 
-    .setattr = op_setattr,
-    .mknod = op_mknod,
-    .mkdir = op_mkdir,
-    .unlink = op_remove,
-    .rmdir = op_remove,
-    .symlink = op_symlink,
-    .rename = op_rename,
-    .link = op_link,
-    .create = op_create,
-    .write = op_write,
-    .fallocate = op_fallocate,
-    .setxattr = op_setxattr,
-    .removexattr = op_removexattr,
+    .setattr = readonly_setattr,
+    .mknod = readonly_mknod,
+    .mkdir = readonly_mkdir,
+    .unlink = readonly_remove,
+    .rmdir = readonly_remove,
+    .symlink = readonly_symlink,
+    .rename = readonly_rename,
+    .link = readonly_link,
+    .create = readonly_create,
+    .write = readonly_write,
+    .fallocate = readonly_fallocate,
+    .setxattr = readonly_setxattr,
+    .removexattr = readonly_removexattr,
 };

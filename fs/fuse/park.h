@@ -28,7 +28,8 @@ struct park;
 struct request {
         fuse_req_t req;
         struct node *node;
-        off_t offset; /* an answer may move it on, to where it must look again */
+        uint64_t nodeid; /* tree_ops.h: of a member, which has no node */
+        off_t offset;    /* an answer may move it on, to where it must look again */
         size_t size;
         int whence;
         char *name;       /* to look up, or of an attribute: a copy while it is parked, or NULL */
@@ -45,6 +46,10 @@ struct request {
 
         /* R was failed, and is not answered any more: let go of what it holds. NULL: nothing. */
         void (*failed)(struct request *r);
+
+        /* tree_ops.c: whether NAME is to be freed, and what answers once the archive is open. */
+        bool own_name;
+        bool (*tree_answer)(void *ctx, struct request *r);
 
         /* member.c: the archive that is kept open for it, and what the above were before. */
         struct open_archive *archive;

@@ -5,12 +5,10 @@
 
 #include "archive/bytes.h"
 #include "fs/fuse/buffers.h"
-#include "fs/fuse/content.h"
 #include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
 #include "index/disk.h"
 #include "index/index.h"
-#include "index/members/members.h"
 #include "index/pin.h"
 
 /* How many bytes R gets, if none of them is lost. */
@@ -126,23 +124,6 @@ bool answer_read(void *context, struct request *r)
         return done;
 }
 
-/* The content of N, a file or a member. */
-static struct volume *file_volume(const struct ops_context *c, const struct node *n,
-                                  struct members_volume *member)
-{
-        const struct members_node *m = index_member_of(c->view.index, n);
-
-        return m ? index_member_open(c->view.index, m, member) : index_file_of(n)->volume;
-}
-
-void seek_member(const struct ops_context *c, const struct request *r)
-{
-        struct members_volume member;
-
-        content_seek_in(
-            r, index_member_open(c->view.index, index_member_of(c->view.index, r->node), &member));
-}
-
 /* How many of the WANT bytes at AT of V, into BUF, come before what cannot be read. */
 static size_t read_sound(const struct ops_context *c, struct volume *v, char *buf, size_t want,
                          uint64_t at)
@@ -157,11 +138,8 @@ static size_t read_sound(const struct ops_context *c, struct volume *v, char *bu
         return done;
 }
 
-bool answer_file(void *context, struct request *r)
+bool answer_volume(struct ops_context *c, const struct request *r, struct volume *v)
 {
-        struct ops_context *c = context;
-        struct members_volume member;
-        struct volume *v = file_volume(c, r->node, &member);
         uint64_t at = min_u64((uint64_t)r->offset, v->size);
         size_t want = (size_t)min_u64(min_u64(r->size, BUFFER_SIZE), v->size - at);
         void *buf = buffers_get(c->buffers);
@@ -179,4 +157,9 @@ bool answer_file(void *context, struct request *r)
         if (buf)
                 buffers_put(c->buffers, buf);
         return rc != -EAGAIN;
+}
+
+bool answer_file(void *context, struct request *r)
+{
+        return answer_volume(context, r, index_file_of(r->node)->volume);
 }

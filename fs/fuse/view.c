@@ -114,18 +114,16 @@ static void stat_file(const struct view *v, const struct node *n, struct stat *s
         }
 }
 
-/* What N, a member of an archive, is by its own record. */
-static void stat_member(const struct view *v, const struct node *n, struct stat *st)
+/* N is the root of an archive that is a tree: what is recorded of it, once that is known. */
+static void stat_root(const struct view *v, const struct node *n, struct stat *st)
 {
-        const struct members_node *m = index_member_of(v->index, n);
+        const struct members *members = index_members(v->index);
+        const struct members_node *m = members ? members_get(members, MEMBERS_ROOT) : NULL;
 
-        if (!m)
+        if (!m || n->parent != n)
                 return;
         st->st_nlink = m->links;
-        if (S_ISREG(m->mode))
-                st->st_blocks = (blkcnt_t)(members_stored(index_members(v->index), m) / 512);
-        /* Its node was there before the member was found. */
-        if (n->parent != n || (m->flags & MEMBERS_IMPLIED))
+        if (m->flags & MEMBERS_IMPLIED)
                 return;
         st->st_mode = m->mode;
         st->st_uid = m->uid;
@@ -155,7 +153,7 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
         if (v->archives)
                 return stat_in_folder(v, n, st);
         if (v->index)
-                stat_member(v, n, st);
+                stat_root(v, n, st);
         if (v->datastore && S_ISREG(n->mode))
                 st->st_blocks = (blkcnt_t)(datastore_stored(n) / 512);
         if (!d)
@@ -355,20 +353,26 @@ struct recorded {
         uint32_t len;
 };
 
-/* The one at *AT of N, which is moved on. False: there is none. */
-static bool next_recorded(const struct node *n, size_t *at, struct recorded *out)
+/* The one at *AT of X, which is moved on. False: there is none. */
+static bool next_recorded(const struct view_xattrs *x, size_t *at, struct recorded *out)
+{
+        if (*at >= x->len)
+                return false;
+        out->name = x->at + *at;
+        *at += strlen(out->name) + 1;
+        memcpy(&out->len, x->at + *at, sizeof out->len);
+        *at += sizeof out->len;
+        out->value = x->at + *at;
+        *at += out->len;
+        return true;
+}
+
+/* What is recorded of N. */
+static struct view_xattrs recorded_of(const struct node *n)
 {
         const struct node_extra *x = tree_extra(n);
 
-        if (!x || *at >= x->xattrs_len)
-                return false;
-        out->name = x->xattrs + *at;
-        *at += strlen(out->name) + 1;
-        memcpy(&out->len, x->xattrs + *at, sizeof out->len);
-        *at += sizeof out->len;
-        out->value = x->xattrs + *at;
-        *at += out->len;
-        return true;
+        return x ? (struct view_xattrs){x->xattrs, x->xattrs_len} : (struct view_xattrs){0};
 }
 
 static ssize_t give(const void *value, size_t len, char *out, size_t size)
@@ -400,15 +404,25 @@ static struct open_archive *enter(const struct view *v, const struct node *n, st
         return a;
 }
 
+ssize_t view_recorded(const struct view_xattrs *x, const char *name, char *out, size_t size)
+{
+        struct recorded r;
+        size_t at = 0;
+
+        while (next_recorded(x, &at, &r))
+                if (strcmp(r.name, name) == 0)
+                        return give(r.value, r.len, out, size);
+        return -ENODATA;
+}
+
 ssize_t view_getxattr(const struct view *v, const struct node *n, const char *name, char *out,
                       size_t size)
 {
         bool is_own = strncmp(name, "user.vmafs.", 11) == 0;
         struct open_archive *a = NULL;
-        struct recorded r;
+        struct view_xattrs recorded;
         struct view inner;
         char value[1024];
-        size_t at = 0;
 
         /* Others are asked for by every ls -l, for which no archive is to be opened. */
         if (is_own && (a = enter(v, n, &inner))) {
@@ -428,10 +442,8 @@ ssize_t view_getxattr(const struct view *v, const struct node *n, const char *na
                 if (len >= 0)
                         return give(value, (size_t)len, out, size);
         }
-        while (next_recorded(n, &at, &r))
-                if (strcmp(r.name, name) == 0)
-                        return give(r.value, r.len, out, size);
-        return -ENODATA;
+        recorded = recorded_of(n);
+        return view_recorded(&recorded, name, out, size);
 }
 
 /* NAME is the next of a list that has LEN bytes in OUT of SIZE so far. Returns what it has then. */
@@ -444,12 +456,28 @@ static size_t add_name(const char *name, size_t len, char *out, size_t size)
         return len + one;
 }
 
+/* The names of X, after LEN bytes in OUT of SIZE. */
+static size_t add_recorded(const struct view_xattrs *x, size_t len, char *out, size_t size)
+{
+        struct recorded r;
+        size_t at = 0;
+
+        while (next_recorded(x, &at, &r))
+                len = add_name(r.name, len, out, size);
+        return len;
+}
+
+ssize_t view_recorded_names(const struct view_xattrs *x, char *out, size_t size)
+{
+        return (ssize_t)add_recorded(x, 0, out, size);
+}
+
 ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, size_t size)
 {
         struct open_archive *a;
-        size_t len = 0, at = 0;
-        struct recorded r;
+        struct view_xattrs recorded;
         struct view inner;
+        size_t len = 0;
         char value[1024];
 
         a = enter(v, n, &inner);
@@ -466,7 +494,6 @@ ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, si
                 if (rc >= 0 || rc == -EAGAIN)
                         len = add_name(own_xattrs[i].name, len, out, size);
         }
-        while (next_recorded(n, &at, &r))
-                len = add_name(r.name, len, out, size);
-        return (ssize_t)len;
+        recorded = recorded_of(n);
+        return (ssize_t)add_recorded(&recorded, len, out, size);
 }

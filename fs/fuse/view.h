@@ -56,6 +56,16 @@ void view_statfs(const struct view *v, struct statvfs *st);
 ssize_t view_getxattr(const struct view *v, const struct node *n, const char *name, char *out,
                       size_t size);
 
+/* Attributes that an archive has recorded: NAME NUL, 4 bytes of length, VALUE, and so on. */
+struct view_xattrs {
+        const char *at;
+        size_t len;
+};
+
+/* The same of those alone, and all of their names. */
+ssize_t view_recorded(const struct view_xattrs *x, const char *name, char *out, size_t size);
+ssize_t view_recorded_names(const struct view_xattrs *x, char *out, size_t size);
+
 /* The names, each with its NUL. As view_getxattr. */
 ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, size_t size);
 

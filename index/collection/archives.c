@@ -26,8 +26,10 @@ enum { SETTLED_SECONDS = 2, LISTED_MILLISECONDS = 200 };
 /* Without lock. Nothing is below P. */
 static void free_place(struct archives *a, struct place *p)
 {
-        if (p->what == ARCHIVES_ARCHIVE)
+        if (p->what == ARCHIVES_ARCHIVE) {
                 open_archives_drop(a->set, &p->slot);
+                archives_drop_tree(a, p);
+        }
         free(p->name);
         free(p->why);
         free(p->device);
@@ -486,6 +488,7 @@ void archives_close(struct archives *a)
         tree_free(a->tree);
         empty(a, &a->root);
         open_archives_free(a->set);
+        array_free(&a->trees);
         close(a->dir);
         pthread_mutex_destroy(&a->listing);
         pthread_mutex_destroy(&a->lock);

@@ -109,6 +109,22 @@ const char *archives_device(const struct node *n);
 bool archives_why(struct archives *a, const struct node *n, char *out, size_t size);
 
 /*
+ * Is N, an archive that is open (tree_open), a tree of files? Such a one has no nodes below it: its
+ * members are in its index (index_members).
+ */
+bool archives_is_tree(const struct node *n);
+
+/* Which of the trees N is, as long as it is in use, and the other way round; NULL: none is that. */
+uint32_t archives_tree_id(const struct node *n);
+struct node *archives_tree_node(struct archives *a, uint32_t id);
+
+/*
+ * BY more lookups, or fewer, of members of the tree ID are known to the kernel: as long as there are
+ * any, the tree is in use.
+ */
+void archives_count_lookups(struct archives *a, uint32_t id, int64_t by);
+
+/*
  * The addresses of the first MAX disks' nodes below the archive that is open as OPEN, into OUT: for
  * what a kernel has of them. They may be gone, so they are not to be looked at. Returns how many.
  */

@@ -180,7 +180,9 @@ int archives_fill(struct archives *a, struct node *folder)
         }
         c.open = open;
         forget_why(a, p);
-        rc = copy_folder(&c, tree_root(index_tree(open->index)), folder, 0);
+        rc = archives_note_tree(a, folder, index_is_tree(open->index));
+        if (rc == 0 && !index_is_tree(open->index))
+                rc = copy_folder(&c, tree_root(index_tree(open->index)), folder, 0);
         open_archives_put(open);
         return rc;
 }

@@ -4,6 +4,7 @@
  *
  *   archives.c       the folder: listing it, and what its nodes are
  *   archives_fill.c  an archive's folder
+ *   archives_tree.c  of one that is a tree of files
  */
 #ifndef VMAFS_ARCHIVES_INTERNAL_H
 #define VMAFS_ARCHIVES_INTERNAL_H
@@ -13,6 +14,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "archive/array.h"
 #include "archive/checksum.h"
 #include "index/collection/archives.h"
 #include "index/collection/open_archives.h"
@@ -38,7 +40,10 @@ struct place {
 
         /* An archive. */
         struct archive_slot slot;
-        char *why; /* lock: it cannot be opened; NULL: it can */
+        char *why;           /* lock: it cannot be opened; NULL: it can */
+        bool is_tree;        /* lock: its members have no nodes */
+        uint32_t tree;       /* lock: likewise, which of the trees it is; */
+        uint64_t tree_holds; /* lock: and how many lookups of members there are */
 
         /* Something below one. */
         struct place *archive;
@@ -59,6 +64,7 @@ struct archives {
         uint64_t seed; /* of inode numbers, so that nobody can make two alike */
         void (*unopened)(void *ctx, const struct node *n, const struct error *why);
         void *unopened_ctx;
+        ARRAY(struct node *) trees; /* lock: those that are trees of files; NULL: free */
         pthread_mutex_t lock;
         pthread_mutex_t listing; /* held while a folder is listed again */
 };
@@ -83,6 +89,12 @@ struct place *archives_add_place(struct archives *a, struct place *parent, enum 
 
 /* The archive of P, a disk, is open: take over its numbers if they are final by now. */
 void archives_take_final(struct place *p, const struct index *index);
+
+/* The archive FOLDER is open: is it a tree of files? 0 or -ENOMEM. */
+int archives_note_tree(struct archives *a, struct node *folder, bool is_tree);
+
+/* Its place is about to be freed. */
+void archives_drop_tree(struct archives *a, struct place *p);
 
 /* Fill FOLDER, an archive's. As tree_ops.fill. */
 int archives_fill(struct archives *a, struct node *folder);

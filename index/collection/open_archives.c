@@ -70,8 +70,6 @@ struct open_archives *open_archives_new(const struct open_archives_ops *ops,
         }
         set->ops = *ops;
         set->options = *options;
-        /* What is in an archive is shown when it is entered, before it is scanned. */
-        set->options.view = VIEW_IMAGES;
         TAILQ_INIT(&set->all);
         TAILQ_INIT(&set->idle);
         pthread_mutex_init(&set->lock, NULL);
