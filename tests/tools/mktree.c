@@ -5,7 +5,7 @@
  * same arguments always give the same bytes.
  *
  * --empty: files of no bytes in the root, named by their number: a tar that compresses to almost
- * nothing. --deep: one path of that many folders.
+ * nothing. --deep: one path of that many folders. --bare: paths without "./" before them.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage_text[] = "usage: mktree [--empty | --deep] COUNT\n"
+static const char usage_text[] = "usage: mktree [--empty | --deep | --bare] COUNT\n"
                                  "Writes a tar of COUNT members to stdout.\n"
                                  "  --empty  empty files, all in one folder\n"
                                  "  --deep   one file in COUNT folders, each in the one before\n"
+                                 "  --bare   paths without ./ before them\n"
                                  "Exit status: 0 done, 1 it cannot be written, 2 wrong usage.\n";
 
 enum { BLOCK = 512, IN_FOLDER = 100, TEXT_MAX = 3000 };
@@ -79,20 +80,21 @@ static void file(const char *name, size_t len)
         put(text, (len + BLOCK - 1) / BLOCK * BLOCK);
 }
 
-static void usual(unsigned long count)
+static void usual(const char *prefix, unsigned long count)
 {
         char name[101], folder[64] = "", last[101] = "";
 
-        header("./", '5', 0, "");
-        header("./srv/", '5', 0, "");
+        snprintf(folder, sizeof folder, "%ssrv/", prefix);
+        header(folder, '5', 0, "");
         for (unsigned long i = 0; i < count; i++) {
                 if (i % (IN_FOLDER * 1000) == 0) {
-                        snprintf(folder, sizeof folder, "./srv/%03lu/", i / IN_FOLDER / 1000);
+                        snprintf(folder, sizeof folder, "%ssrv/%03lu/", prefix,
+                                 i / IN_FOLDER / 1000);
                         header(folder, '5', 0, "");
                 }
                 if (i % IN_FOLDER == 0) {
-                        snprintf(folder, sizeof folder, "./srv/%03lu/%05lu/", i / IN_FOLDER / 1000,
-                                 i / IN_FOLDER);
+                        snprintf(folder, sizeof folder, "%ssrv/%03lu/%05lu/", prefix,
+                                 i / IN_FOLDER / 1000, i / IN_FOLDER);
                         header(folder, '5', 0, "");
                         continue;
                 }
@@ -134,6 +136,7 @@ int main(int argc, char **argv)
 {
         bool is_empty = argc == 3 && strcmp(argv[1], "--empty") == 0;
         bool is_deep = argc == 3 && strcmp(argv[1], "--deep") == 0;
+        bool is_bare = argc == 3 && strcmp(argv[1], "--bare") == 0;
         static const char end[2 * BLOCK];
         unsigned long count;
 
@@ -141,7 +144,7 @@ int main(int argc, char **argv)
                 fputs(usage_text, stdout);
                 return 0;
         }
-        if (argc != 2 && !is_empty && !is_deep) {
+        if (argc != 2 && !is_empty && !is_deep && !is_bare) {
                 fputs(usage_text, stderr);
                 return 2;
         }
@@ -151,7 +154,7 @@ int main(int argc, char **argv)
         else if (is_deep)
                 deep(count);
         else
-                usual(count);
+                usual(is_bare ? "" : "./", count);
         put(end, sizeof end);
         return fflush(stdout) == 0 ? 0 : 1;
 }
