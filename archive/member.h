@@ -39,6 +39,7 @@ struct member {
 
         const char *xattrs; /* NAME NUL, 4 bytes of length, VALUE, and so on */
         size_t xattrs_len;
+        size_t dropped; /* attributes that it has, too, and that are not among these */
 };
 
 #endif

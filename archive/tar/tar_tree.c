@@ -186,6 +186,7 @@ static int emit(struct tar_tree *t, const struct tar_member *m, const char *lost
             .run_count = m->sparse && !m->broken && !lost ? m->runs.count : 0,
             .xattrs = m->meta.xattrs,
             .xattrs_len = m->meta.xattrs_len,
+            .dropped = m->meta.dropped,
         };
 
         t->dropped += m->meta.dropped;

@@ -272,12 +272,24 @@ static int check(const struct index *index, const char *archive)
         return STATUS_FAILED;
 }
 
+static void report_dropped(const struct archive_tree *t)
+{
+        struct members_counts c;
+
+        members_tally(index_members(t->index), &c);
+        if (c.dropped)
+                report("%s: %" PRIu64 " attributes or ACLs in it are too large, too many, or name "
+                       "nobody's number, and are never restored",
+                       t->archive, c.dropped);
+}
+
 int archive_tree_extract(const struct archive_tree *t, char **wanted, int count)
 {
         int status = check(t->index, t->archive);
 
         if (status != STATUS_OK)
                 return status;
+        report_dropped(t);
         if (count == 0)
                 return extract_path(t, "");
         for (int i = 0; i < count; i++) {

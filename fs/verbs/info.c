@@ -126,6 +126,11 @@ static void print_members(const struct index *index)
         if (c.unshown)
                 printf("not shown:    %" PRIu64 ", where there is a folder of the same name\n",
                        c.unshown);
+        if (c.dropped)
+                printf("left out:     %" PRIu64
+                       " attributes or ACLs that are too large, too many, or "
+                       "name nobody's number\n",
+                       c.dropped);
 }
 
 static void print_guest(const struct index *index)

@@ -451,6 +451,7 @@ int members_add(struct members *m, const struct member *member)
         uint32_t folder;
         int rc;
 
+        m->dropped += member->dropped;
         if (is_last(member->path))
                 return S_ISDIR(member->mode) ? take_folder(m, MEMBERS_ROOT, member) : 0;
         rc = find_folder(m, member->path, &folder, &last);

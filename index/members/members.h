@@ -79,6 +79,7 @@ struct members_counts {
         uint64_t files, folders, links, others; /* hard links are files */
         uint64_t replaced;                      /* by later members of their names */
         uint64_t unshown; /* files in whose place a folder is that has files */
+        uint64_t dropped; /* attributes that are too large, too many, or not understood */
         uint64_t bytes;   /* of all files, once each */
 };
 

@@ -117,7 +117,7 @@ int members_entry(const struct members *m, const struct members_node *n, struct 
 
 void members_tally(const struct members *m, struct members_counts *out)
 {
-        *out = (struct members_counts){.unshown = m->unshown};
+        *out = (struct members_counts){.unshown = m->unshown, .dropped = m->dropped};
         for (size_t i = 1; i < m->nodes.count; i++) {
                 const struct members_node *n = &m->nodes.items[i];
 

@@ -27,6 +27,7 @@ enum {
         AT_NAMES = 48,
         AT_BLOB = 56,
         AT_UNSHOWN = 64,
+        AT_DROPPED = 72,
 
         XATTRS_MAX = 1 << 20, /* bytes of one member's attributes */
         NANOSECONDS = 1000000000,
@@ -64,6 +65,7 @@ void members_store(struct members *m, bool chosen, struct members_piece pieces[M
         put64(m, AT_NAMES, m->names.count);
         put64(m, AT_BLOB, m->blob.count);
         put64(m, AT_UNSHOWN, m->unshown);
+        put64(m, AT_DROPPED, m->dropped);
         pieces[0] = (struct members_piece){m->header, sizeof m->header};
         pieces[1] = (struct members_piece){m->nodes.items, m->nodes.count * sizeof *m->nodes.items};
         pieces[2] =
@@ -251,6 +253,7 @@ static bool spread(struct members *m, char *data, size_t len)
                 return false;
         m->child_count = get64(data, AT_CHILDREN);
         m->unshown = get64(data, AT_UNSHOWN);
+        m->dropped = get64(data, AT_DROPPED);
         if (!TAKE(&m->nodes, AT_NODES) || !TAKE(&m->extras, AT_EXTRAS) || !TAKE(&m->runs, AT_RUNS))
                 return false;
         m->children = next(&at, &left, m->child_count, sizeof *m->children);

@@ -481,6 +481,7 @@ static void test_more_attributes_than_any_file_has_are_left_out(void **state)
 {
         enum { MANY = 20000, EACH = 28 };
         char *records = malloc(MANY * EACH + 1), *at = records;
+        struct members_counts counts;
         struct image o;
 
         (void)state;
@@ -494,6 +495,8 @@ static void test_more_attributes_than_any_file_has_are_left_out(void **state)
         expect_file(&o, "file", "x");
         assert_int_equal(tree_extra(find(&o, "file"))->xattrs_len,
                          TAR_XATTR_COUNT_MAX * (sizeof "user.00000" + sizeof(uint32_t)));
+        members_tally(index_members(o.index), &counts);
+        assert_int_equal(counts.dropped, MANY - TAR_XATTR_COUNT_MAX);
         image_end(&o);
 }
 
