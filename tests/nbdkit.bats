@@ -186,7 +186,7 @@ extents_of() {
         mkvma -o a.vma --device a=a.raw
         serve '
                 nbdinfo --is read-only "$uri"
-                ! qemu-io -f raw -c "write 0 4096" "$uri" 2>/dev/null
+                if qemu-io -f raw -c "write 0 4096" "$uri" 2>/dev/null; then exit 1; fi
                 nbdcopy "$uri" - | cmp - a.raw' a.vma
 }
 
@@ -242,7 +242,7 @@ make_two() {
                 serve '
                         nbdcopy "$uri" - | cmp - b.raw
                         nbdcopy "$(at disk-drive-b.raw)" - | cmp - b.raw
-                        ! nbdinfo --size "$(at disk-drive-a.raw)" 2>/dev/null
+                        if nbdinfo --size "$(at disk-drive-a.raw)" 2>/dev/null; then exit 1; fi
                         [ "$(nbdinfo --list --json "$uri" | jq ".exports | length")" -eq 1 ]' two.vma "disk=$word"
         done
         serve 'nbdcopy "$uri" - | cmp - b.raw' two.vma/disk-drive-b.raw

@@ -62,7 +62,8 @@ setup() {
         local file
 
         for file in "$DATA"/bad/*; do
-                ! "$VMAFS" info "$file" 2>&1 | grep '^format:  *raw$'
+                run "$VMAFS" info "$file"
+                run ! grep '^format:  *raw$' <<<"$output"
         done
 }
 

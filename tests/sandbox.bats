@@ -413,7 +413,7 @@ mount_with_syslog() {
                                 kill -$way $pid
                                 wait $pid || [ $way = KILL ]
                                 for _ in {1..600}; do mounted || break; sleep 0.1; done
-                                ! mounted
+                                if mounted; then exit 1; fi
                         done
                 done' 3>&-
 }

@@ -207,7 +207,7 @@ unmount_kept() {
                 mkdir mnt
                 "$0" a.vma.zst mnt -f -o index="$PWD/ro/i" >log 2>&1 &
                 for _ in {1..600}; do mountpoint -q mnt && break; sleep 0.1; done
-                ! cat mnt/disk-a.raw >/dev/null
+                if cat mnt/disk-a.raw >/dev/null; then exit 1; fi
                 umount mnt
                 wait $!' "$VMAFS" 3>&-
         grep "its index $PWD/ro/i cannot be used any more, delete it: it contradicts itself" log
