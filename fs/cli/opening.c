@@ -16,6 +16,7 @@
 #include "fs/cli/usage.h"
 #include "fs/fetch/fetch_site.h"
 #include "fs/fetch/url.h"
+#include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/process/descriptors.h"
 #include "fs/process/sandbox.h"
@@ -187,4 +188,17 @@ void opening_close(struct opened *o)
         shared_free(o->shared);
         site_close(o->site);
         index_helper_end(&o->keeper);
+}
+
+int opening_scan(struct index *index, const char *path)
+{
+        struct progress *progress = progress_start(index, "indexing");
+        struct error err = {0};
+        int rc = index_scan(index, NULL, &err);
+
+        progress_stop(progress);
+        if (rc == 0)
+                return STATUS_OK;
+        report_error(path, &err);
+        return STATUS_FAILED;
 }

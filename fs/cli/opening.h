@@ -81,4 +81,10 @@ int opening_open_at(int take_dir, const char *name, const char *path,
                     const struct index_options *options, struct opened *o);
 void opening_close(struct opened *o);
 
+/*
+ * Index the archive at PATH, with progress on a terminal; nothing is done where its index is known.
+ * Returns the exit status; reports what is wrong.
+ */
+int opening_scan(struct index *index, const char *path);
+
 #endif

@@ -583,19 +583,7 @@ static int check_parts(const struct extract *x)
 /* Index the archive, unless the disks were extracted on the way. */
 static int seal(struct extract *x)
 {
-        struct error err = {0};
-        struct progress *progress;
-        int rc;
-
-        if (index_sealed(x->index))
-                return STATUS_OK;
-        progress = progress_start(x->index, "indexing");
-        rc = index_scan(x->index, NULL, &err);
-        progress_stop(progress);
-        if (rc == 0)
-                return STATUS_OK;
-        report_error(x->archive, &err);
-        return STATUS_FAILED;
+        return index_sealed(x->index) ? STATUS_OK : opening_scan(x->index, x->archive);
 }
 
 /* Volume groups have got folders only now. */

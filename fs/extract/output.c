@@ -12,7 +12,6 @@
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
 #include "fs/extract/archive_tree.h"
-#include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "index/index.h"
 
@@ -75,22 +74,9 @@ static int write_disk(struct index *index, const char *path, struct disk *d)
         return STATUS_OK;
 }
 
-static int scan(struct index *index, const char *path)
-{
-        struct progress *progress = progress_start(index, "indexing");
-        struct error err = {0};
-        int rc = index_scan(index, NULL, &err);
-
-        progress_stop(progress);
-        if (rc == 0)
-                return STATUS_OK;
-        report_error(path, &err);
-        return STATUS_FAILED;
-}
-
 static int scan_and_write(struct index *index, const char *path, struct disk *d)
 {
-        int status = scan(index, path);
+        int status = opening_scan(index, path);
 
         return status == STATUS_OK ? write_disk(index, path, d) : status;
 }
@@ -122,7 +108,7 @@ static int write_part(struct index *index, const char *path, const char *word)
         char *words[] = {(char *)(uintptr_t)word};
         struct selection_walk walk = {.index = index};
         struct disk *d, *found = NULL;
-        int status = scan(index, path);
+        int status = opening_scan(index, path);
         size_t count = 0;
 
         if (status != STATUS_OK)
@@ -150,7 +136,7 @@ static int write_one(struct index *index, const char *path, const char *word)
 /* The archive is a tree of files. */
 static int write_member(struct index *index, const char *path, const char *word)
 {
-        int status = index_sealed(index) ? STATUS_OK : scan(index, path);
+        int status = index_sealed(index) ? STATUS_OK : opening_scan(index, path);
 
         return status == STATUS_OK ? archive_tree_print(index, path, word) : status;
 }

@@ -17,7 +17,6 @@
 #include "fs/datastore/store_verbs.h"
 #include "fs/folder/folder.h"
 #include "fs/print/json.h"
-#include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/guest.h"
 #include "fs/verbs/info_partitions.h"
@@ -311,20 +310,6 @@ static int refuse_partitions(const char *path)
         return STATUS_USAGE;
 }
 
-/* What is inside of the disks is known once they were indexed. */
-static int scan(struct index *index, const char *path)
-{
-        struct progress *progress = progress_start(index, "indexing");
-        struct error err = {0};
-        int rc = index_scan(index, NULL, &err);
-
-        progress_stop(progress);
-        if (rc == 0)
-                return STATUS_OK;
-        report_error(path, &err);
-        return STATUS_FAILED;
-}
-
 static int info_of(void *ctx, const char *path)
 {
         const struct request *r = ctx;
@@ -338,8 +323,9 @@ static int info_of(void *ctx, const char *path)
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_info(path, &r->words, r->json);
         status = opening_open(path, &r->opening, &o);
+        /* What is inside of the disks is known once they were indexed. */
         if (status == STATUS_OK && r->opening.partitions)
-                status = scan(o.index, path);
+                status = opening_scan(o.index, path);
         if (status == STATUS_OK)
                 status = info(o.index, r->json, path);
         opening_close(&o);

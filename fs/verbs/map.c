@@ -18,7 +18,6 @@
 #include "fs/datastore/store_map.h"
 #include "fs/print/map_lines.h"
 #include "fs/print/picture.h"
-#include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/verbs.h"
 #include "index/index.h"
@@ -100,18 +99,12 @@ static int map_disk(struct index *index, const char *path, const char *name, enu
                                   .archive = path};
         struct disk *d = selection_find_disk(name, index);
         struct error err = {0};
-        struct progress *progress;
-        int rc;
+        int rc = 0;
 
         if (!d && !selection_is_inside(name))
                 return report_unnamed(path, name);
-        progress = progress_start(index, "indexing");
-        rc = index_scan(index, NULL, &err);
-        progress_stop(progress);
-        if (rc < 0) {
-                report_error(path, &err);
+        if (opening_scan(index, path) != STATUS_OK)
                 return STATUS_FAILED;
-        }
         d = d ? d : find_part(index, name);
         if (!d)
                 return report_unnamed(path, name);
