@@ -9,12 +9,14 @@
 #include "archive/bytes.h"
 #include "archive/cache/blockcache.h"
 #include "archive/cleanup.h"
+#include "archive/entry.h"
 #include "archive/extent.h"
 #include "archive/shared.h"
 #include "archive/source/remote/remote.h"
 #include "archive/source/source.h"
 #include "archive/stream/restart_table.h"
 #include "archive/stream/stream.h"
+#include "archive/volume.h"
 #include "index/ahead.h"
 #include "index/index_internal.h"
 #include "index/names.h"
@@ -354,6 +356,60 @@ int index_open(const char *path, const struct index_options *options, struct ind
         return rc;
 }
 
+/* What index_of_volumes has for an archive. */
+static int given_check(struct archive *a)
+{
+        (void)a;
+        return 0;
+}
+
+static void given_close(struct archive *a)
+{
+        free(a);
+}
+
+static const struct format given_format = {
+    .name = "given", .check = given_check, .close = given_close};
+
+static int take_given(struct index *index, const struct index_given *list, size_t count)
+{
+        struct archive_sink sink = intake_sink(index);
+        int rc = intake_begin(index);
+
+        for (size_t i = 0; i < count && rc == 0; i++) {
+                const struct entry_disk disk = {.device = list[i].device, .volume = list[i].volume};
+                const struct entry e = {
+                    .name = list[i].name, .size = list[i].volume->size, .disk = &disk};
+
+                rc = sink.entry(sink.ctx, &e);
+        }
+        return rc == 0 ? intake_settle(index) : rc;
+}
+
+int index_of_volumes(const struct index_given *list, size_t count, struct shared *shared,
+                     struct index **out)
+{
+        const struct index_options options = {.shared = shared, .partitions = true};
+        struct index *index = index_new(&options);
+        int rc;
+
+        if (!index)
+                return -ENOMEM;
+        index->archive = calloc(1, sizeof *index->archive);
+        rc = index->archive ? 0 : -ENOMEM;
+        if (rc == 0) {
+                index->archive->ops = &given_format;
+                rc = take_given(index, list, count);
+        }
+        if (rc < 0) {
+                index_close(index);
+                return rc;
+        }
+        intake_seal(index);
+        *out = index;
+        return 0;
+}
+
 void index_close(struct index *index)
 {
         if (!index)
@@ -483,35 +539,46 @@ struct tree *index_tree(const struct index *index)
         return index->tree;
 }
 
-/* The node in FOLDER whose name is the LEN bytes of NAME, or NULL. */
-static struct node *find_in(struct node *folder, const char *name, size_t len)
+/* The node in FOLDER whose name is the LEN bytes of NAME. As tree_lookup. */
+static int find_in(struct node *folder, const char *name, size_t len, struct node **out)
 {
         char leaf[NAME_LEN_MAX + 1];
-        struct node *n;
+        int rc;
 
         if (len > NAME_LEN_MAX)
-                return NULL;
+                return -ENOENT;
         memcpy(leaf, name, len);
         leaf[len] = '\0';
-        if (tree_lookup(folder, leaf, &n) < 0)
-                return NULL;
+        rc = tree_lookup(folder, leaf, out);
         /* Of this tree all nodes stay. */
-        tree_release(n, 1);
-        return n;
+        if (rc == 0)
+                tree_release(*out, 1);
+        return rc;
 }
 
-const struct node *index_find(const struct index *index, const char *path)
+int index_look_up(const struct index *index, const char *path, struct node **out)
 {
         struct node *n = tree_root(index->tree);
 
         for (;;) {
                 const char *end = strchrnul(path, '/');
+                int rc = find_in(n, path, (size_t)(end - path), &n);
 
-                n = find_in(n, path, (size_t)(end - path));
-                if (!n || !*end)
-                        return n;
+                if (rc < 0)
+                        return rc;
+                if (!*end) {
+                        *out = n;
+                        return 0;
+                }
                 path = end + 1;
         }
+}
+
+const struct node *index_find(const struct index *index, const char *path)
+{
+        struct node *n;
+
+        return index_look_up(index, path, &n) == 0 ? n : NULL;
 }
 
 struct disk *index_disk_of(const struct node *n)

@@ -99,6 +99,19 @@ int index_open(const char *path, const struct index_options *options, struct ind
 int index_open_site(struct site *site, const struct index_options *options, struct index **out,
                     struct error *err);
 
+/* A disk that needs no scan: one of a snapshot, which is no archive. */
+struct index_given {
+        const char *name, *device; /* as an entry has them */
+        struct volume *volume;     /* stays the caller's, and outlives the index */
+};
+
+/*
+ * An index of the COUNT disks LIST, sealed from the start, whose tree has what is inside of them.
+ * SHARED outlives it. Sets *OUT, closed by index_close. 0, -ENOMEM, or -EFBIG.
+ */
+int index_of_volumes(const struct index_given *list, size_t count, struct shared *shared,
+                     struct index **out);
+
 /* NULL is allowed. No scan may be running. */
 void index_close(struct index *index);
 
@@ -183,6 +196,12 @@ struct tree *index_tree(const struct index *index);
 
 /* What is named PATH in the tree, "snapshots/first/disk-a.raw"; NULL: nothing. */
 const struct node *index_find(const struct index *index, const char *path);
+
+/*
+ * The same into *OUT. 0, -ENOENT, or as tree_lookup: a folder on the way may have to be filled, so
+ * that -EAGAIN is what parts.h has.
+ */
+int index_look_up(const struct index *index, const char *path, struct node **out);
 
 /* What the node N of that tree is, or NULL. */
 struct disk *index_disk_of(const struct node *n);

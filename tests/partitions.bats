@@ -346,13 +346,6 @@ waits() {
         wait_for 60 has_ended "$DAEMON"
 }
 
-@test "-o partitions of a folder is refused" {
-        mkdir m
-        run --separate-stderr "$VMAFS" . m -o partitions
-        [ "$status" -eq 2 ]
-        one_line_says 'partitions is for one archive'
-}
-
 # ---- extract and map ----
 
 @test "extract takes partitions, with the disk they are of and without" {

@@ -142,15 +142,26 @@ static void park(struct open_archive *a, struct request *r, void *ctx)
         park_add(park, r);
 }
 
+/* R is about a node that is inside of a disk, or none; CTX is a struct member. */
+static bool is_inside_ready(void *ctx, struct request *r)
+{
+        const struct member *m = ctx;
+
+        return archives_inside_ready(m->archive, r->node);
+}
+
 void member_park(struct ops_context *c, struct request *r)
 {
         struct open_archive *a;
         int rc = archives_get(c->view.archives, r->node, &a, NULL);
 
-        if (rc < 0)
+        if (rc < 0) {
                 refuse(r, rc == -ENOMEM || rc == -ESTALE || rc == -EMFILE ? rc : -EIO);
-        else
-                park(a, r, c);
+                return;
+        }
+        if (archives_is_inside(r->node))
+                r->ready = is_inside_ready;
+        park(a, r, c);
 }
 
 /* Answer R, about a node of the archive A's own tree, or park it. */
@@ -193,6 +204,44 @@ void member_let_go(uint64_t kept)
                 open_archives_put((struct open_archive *)(uintptr_t)kept);
 }
 
+/* ---- what it is about ---- */
+
+/* Does R have the node of the archive's own tree by now? */
+static bool is_resolved(const struct request *r)
+{
+        return index_disk_of(r->node) || index_file_of(r->node);
+}
+
+static bool is_disk_ready(void *ctx, struct request *r)
+{
+        return is_resolved(r) ? read_ready(ctx, r) : is_inside_ready(ctx, r);
+}
+
+/*
+ * R->inner answers it once it is about the node of the archive's own tree, which for a partition may
+ * have to be found again.
+ */
+static bool answer_inner(void *ctx, struct request *r)
+{
+        const struct member *m = ctx;
+        int rc = 0;
+
+        if (!is_resolved(r)) {
+                struct node *inner;
+
+                rc = archives_inner(m->archive, r->node, &inner);
+                if (rc == -EAGAIN)
+                        return false;
+                if (rc == 0)
+                        r->node = inner;
+        }
+        if (rc == 0)
+                return r->inner(ctx, r);
+        read_failed((void *)(uintptr_t)m, r->node);
+        fuse_reply_err(r->req, rc == -ENOMEM || rc == -ESTALE ? -rc : EIO);
+        return true;
+}
+
 /* ---- files ---- */
 
 static struct open_archive *archive_of(const struct fuse_file_info *fi)
@@ -204,11 +253,13 @@ static int open_member(struct ops_context *c, const struct node *n, struct fuse_
 {
         struct open_archive *a;
         struct error err = {0};
+        struct node *inner;
         int rc = archives_get(c->view.archives, n, &a, &err);
 
         if (rc < 0)
                 return rc == -ENOMEM || rc == -ESTALE || rc == -EMFILE ? rc : -EIO;
-        if (!archives_inner(a, n)) {
+        /* Of a partition that may not be known again before it is read. */
+        if (!archives_is_inside(n) && archives_inner(a, n, &inner) < 0) {
                 open_archives_put(a);
                 return -EIO;
         }
@@ -282,9 +333,9 @@ void member_read(struct ops_context *c, struct request *r, const struct fuse_fil
                 read_plain(c, r, (int)fi->fh);
                 return;
         }
-        r->node = archives_inner(a, r->node);
-        r->ready = is_disk ? read_ready : NULL;
-        r->answer = is_disk ? answer_read : answer_file;
+        r->ready = is_disk ? is_disk_ready : NULL;
+        r->answer = answer_inner;
+        r->inner = is_disk ? answer_read : answer_file;
         if (is_disk)
                 open_archives_scan(a);
         answer_or_park(a, r);
@@ -306,8 +357,8 @@ void member_lseek(struct ops_context *c, struct request *r, const struct fuse_fi
 
         (void)c;
         if (archives_kind(r->node) == ARCHIVES_DISK) {
-                r->node = archives_inner(archive_of(fi), r->node);
-                r->answer = answer;
+                r->answer = answer_inner;
+                r->inner = answer;
                 open_archives_scan(archive_of(fi));
                 answer_or_park(archive_of(fi), r);
                 return;

@@ -48,15 +48,20 @@ static bool is_content(const struct ops_context *c, const struct node *n)
         return c->view.datastore && S_ISREG(n->mode);
 }
 
-/* Answer R, or park it. */
-static void answer_or_park(struct ops_context *c, struct request *r)
+/* R, which was not answered. */
+static void park_request(struct ops_context *c, struct request *r)
 {
-        if (r->answer(c, r))
-                return;
         if (c->view.archives)
                 member_park(c, r);
         else
                 park_add(c->park, r);
+}
+
+/* Answer R, or park it. */
+static void answer_or_park(struct ops_context *c, struct request *r)
+{
+        if (!r->answer(c, r))
+                park_request(c, r);
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -121,7 +126,7 @@ static void park_named(struct ops_context *c, struct request *r, const char *nam
         r->name = strdup(name);
         r->failed = drop_name;
         if (r->name)
-                park_add(c->park, r);
+                park_request(c, r);
         else
                 fuse_reply_err(r->req, ENOMEM);
 }
@@ -144,29 +149,29 @@ static void reply_not_found(fuse_req_t req, int rc, bool final)
 
 static void fail_folder(const struct ops_context *c, const struct node *folder, int rc)
 {
-        if (rc != -ENOENT && index_parted_of(folder) && c->read_failed)
+        if (rc != -ENOENT && (!c->view.index || index_parted_of(folder)) && c->read_failed)
                 c->read_failed(c->owner, folder);
 }
 
 /* A lookup of R's name in its node, a folder that could not be filled at first. */
 static bool answer_lookup_inside(void *ctx, struct request *r)
 {
-        struct node *folder = r->node;
-        int rc = tree_lookup(folder, r->name, &r->node);
+        struct request found = {.req = r->req, .failed = let_go};
+        int rc = tree_lookup(r->node, r->name, &found.node);
 
         if (rc == -EAGAIN)
                 return false;
         drop_name(r);
-        r->failed = NULL;
+        /* All sizes in such a folder are final. */
+        if (rc == 0 && !answer_lookup(ctx, &found)) {
+                let_go(&found);
+                rc = -EIO;
+        }
         if (rc < 0) {
                 reply_not_found(r->req, rc, true);
-                fail_folder(ctx, folder, rc);
-                return true;
+                fail_folder(ctx, r->node, rc);
         }
-        r->ready = NULL;
-        r->answer = answer_lookup;
-        r->failed = let_go;
-        return answer_lookup(ctx, r);
+        return true;
 }
 
 static void lookup_node(fuse_req_t req, struct node *folder, const char *name)
@@ -180,7 +185,7 @@ static void lookup_node(fuse_req_t req, struct node *folder, const char *name)
                 rc = tree_lookup(folder, name, &r.node);
         if (rc == 0) {
                 answer_or_park(c, &r);
-        } else if (rc == -EAGAIN && c->view.index) {
+        } else if (rc == -EAGAIN && !c->view.datastore) {
                 r.node = folder;
                 r.ready = is_fillable;
                 r.answer = answer_lookup_inside;
@@ -323,8 +328,9 @@ static bool answer_getxattr(void *ctx, struct request *r)
         if (len == -EAGAIN)
                 return false;
         reply_xattr(r->req, value, len, r->size);
+        /* A copy, if it was parked. */
         if (r->failed)
-                r->failed(r);
+                drop_name(r);
         return true;
 }
 
@@ -343,18 +349,30 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
                 park_named(context(req), &r, name);
 }
 
+static bool answer_listxattr(void *ctx, struct request *r)
+{
+        struct ops_context *c = ctx;
+        cleanup_free char *names = malloc(r->size + 1);
+        ssize_t len = -ENOMEM;
+
+        if (names)
+                len = view_listxattr(&c->view, r->node, names, r->size);
+        if (len == -EAGAIN)
+                return false;
+        reply_xattr(r->req, names, len, r->size);
+        return true;
+}
+
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-        cleanup_free char *names = malloc(size + 1);
+        struct request r = {.req = req, .size = size, .answer = answer_listxattr};
 
-        if (tree_ops_has(ino))
+        if (tree_ops_has(ino)) {
                 tree_ops_listxattr(req, ino, size);
-        else if (names)
-                reply_xattr(req, names,
-                            view_listxattr(&context(req)->view, node_of(req, ino), names, size),
-                            size);
-        else
-                fuse_reply_err(req, ENOMEM);
+                return;
+        }
+        r.node = node_of(req, ino);
+        answer_or_park(context(req), &r);
 }
 
 /* ---- directories ---- */
@@ -369,7 +387,7 @@ static bool answer_opendir(void *ctx, struct request *r)
         struct fuse_file_info fi = {.cache_readdir = final, .keep_cache = final, .fh = AS_NODE};
         int rc = tree_open(r->node);
 
-        if (rc == -EAGAIN && c->view.index)
+        if (rc == -EAGAIN && !c->view.datastore)
                 return false;
         if (rc < 0) {
                 fuse_reply_err(r->req, -rc);

@@ -50,6 +50,8 @@ struct request {
         /* tree_ops.c: whether NAME is to be freed, and what answers once the archive is open. */
         bool own_name;
         bool (*tree_answer)(void *ctx, struct request *r);
+        /* member.c: what answers it once NODE is the archive's own. */
+        bool (*inner)(void *ctx, struct request *r);
 
         /* member.c: the archive that is kept open for it, and what the above were before. */
         struct open_archive *archive;

@@ -383,6 +383,36 @@ static ssize_t give(const void *value, size_t len, char *out, size_t size)
 }
 
 /*
+ * What N is inside of a disk, if it is, in the tree of *INNER, a view of that; whoever uses it puts
+ * back *A if that is not NULL. 0; -ENOENT: N is something else, or cannot be opened; -EAGAIN.
+ */
+static int enter_inside(const struct view *v, const struct node *n, struct open_archive **a,
+                        struct view *inner, const struct node **within)
+{
+        struct index *index;
+        struct node *found;
+        int rc;
+
+        *a = NULL;
+        *within = v->datastore ? datastore_within(n, &index) : NULL;
+        *inner = (struct view){.owner = v->owner};
+        if (*within)
+                inner->index = index;
+        if (*within || !v->archives || !archives_is_inside(n))
+                return *within ? 0 : -ENOENT;
+        if (archives_get(v->archives, n, a, NULL) < 0)
+                return -ENOENT;
+        rc = archives_inner(*a, n, &found);
+        if (rc < 0) {
+                open_archives_put(*a);
+                return rc == -EAGAIN ? rc : -ENOENT;
+        }
+        inner->index = (*a)->index;
+        *within = found;
+        return 0;
+}
+
+/*
  * A view of the archive that N is the folder of, in *INNER; whoever uses it puts it back. NULL: N is
  * something else, or cannot be opened.
  */
@@ -415,6 +445,23 @@ ssize_t view_recorded(const struct view_xattrs *x, const char *name, char *out, 
         return -ENODATA;
 }
 
+/* As view_getxattr, of what N is inside of a disk. */
+static ssize_t get_inside(const struct view *v, const struct node *n, const char *name, char *out,
+                          size_t size)
+{
+        const struct node *within;
+        struct open_archive *a;
+        struct view inner;
+        ssize_t rc = enter_inside(v, n, &a, &inner, &within);
+
+        if (rc < 0)
+                return rc == -EAGAIN ? rc : -ENODATA;
+        rc = view_getxattr(&inner, within, name, out, size);
+        if (a)
+                open_archives_put(a);
+        return rc;
+}
+
 ssize_t view_getxattr(const struct view *v, const struct node *n, const char *name, char *out,
                       size_t size)
 {
@@ -431,6 +478,12 @@ ssize_t view_getxattr(const struct view *v, const struct node *n, const char *na
 
                 open_archives_put(a);
                 return rc;
+        }
+        if (is_own && !v->index) {
+                ssize_t rc = get_inside(v, n, name, out, size);
+
+                if (rc != -ENODATA)
+                        return rc;
         }
         for (size_t i = 0; is_own && i < OWN_XATTRS; i++) {
                 int len = -1;
@@ -474,6 +527,7 @@ ssize_t view_recorded_names(const struct view_xattrs *x, char *out, size_t size)
 
 ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, size_t size)
 {
+        const struct node *within = NULL;
         struct open_archive *a;
         struct view_xattrs recorded;
         struct view inner;
@@ -482,12 +536,20 @@ ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, si
 
         a = enter(v, n, &inner);
         if (a) {
-                ssize_t rc = view_listxattr(&inner, tree_root(index_tree(a->index)), out, size);
+                within = tree_root(index_tree(a->index));
+        } else {
+                int rc = v->index ? -ENOENT : enter_inside(v, n, &a, &inner, &within);
 
-                open_archives_put(a);
+                if (rc == -EAGAIN)
+                        return rc;
+        }
+        if (within) {
+                ssize_t rc = view_listxattr(&inner, within, out, size);
+
+                if (a)
+                        open_archives_put(a);
                 return rc;
         }
-
         for (size_t i = 0; i < OWN_XATTRS; i++) {
                 int rc = own_xattrs[i].format(v, n, value, sizeof value);
 

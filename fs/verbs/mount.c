@@ -656,6 +656,8 @@ static int open_content(struct mount *m)
                 rc = open_folder(m, &err);
         else if (rc == 0)
                 rc = stored_open(&m->stored, o->shared, &m->datastore, &err);
+        if (m->datastore && m->options.partitions)
+                datastore_show_parts(m->datastore);
         if (rc < 0) {
                 report_error(m->options.archive, &err);
                 return report_status(rc);
@@ -724,10 +726,7 @@ static int find_content(struct mount *m)
 
         if (!folder && !stored_is_folder(m->options.archive))
                 return find_archive(m);
-        if (!m->options.partitions)
-                return folder ? find_folder(m) : find_datastore(m);
-        report("%s: is a folder; -o partitions is for one archive", m->options.archive);
-        return STATUS_USAGE;
+        return folder ? find_folder(m) : find_datastore(m);
 }
 
 static int run(struct mount *m)

@@ -17,6 +17,7 @@
 #include "archive/error.h"
 #include "archive/store/dir/dir.h"
 #include "index/collection/archives_internal.h"
+#include "index/inside/inside.h"
 
 /* A change so soon after a listing may have the same time as what was listed. */
 enum { SETTLED_SECONDS = 2, LISTED_MILLISECONDS = 200 };
@@ -33,6 +34,7 @@ static void free_place(struct archives *a, struct place *p)
         free(p->name);
         free(p->why);
         free(p->device);
+        free(p->within);
         free(p);
 }
 
@@ -422,8 +424,11 @@ int archives_refresh(struct archives *a, struct node *folder, const char *name)
 
 static int fill(void *ctx, struct node *folder)
 {
-        return place_of(folder)->what == ARCHIVES_ARCHIVE ? archives_fill(ctx, folder)
-                                                          : fill_folder(ctx, folder);
+        const struct place *p = place_of(folder);
+
+        if (p->what == ARCHIVES_ARCHIVE)
+                return archives_fill(ctx, folder);
+        return p->within ? archives_fill_parts(ctx, folder) : fill_folder(ctx, folder);
 }
 
 static void emptied(void *ctx, struct node *folder)
@@ -483,8 +488,9 @@ void archives_close(struct archives *a)
 {
         if (!a)
                 return;
+        /* What waits for one of them is failed by that, and has nodes of the tree. */
         if (a->set)
-                open_archives_stop(a->set);
+                open_archives_close_all(a->set);
         tree_free(a->tree);
         empty(a, &a->root);
         open_archives_free(a->set);
@@ -546,16 +552,30 @@ int archives_get(struct archives *a, const struct node *n, struct open_archive *
         return rc == -ENOENT || rc == -ENOTDIR ? -ESTALE : rc;
 }
 
-struct node *archives_inner(const struct open_archive *a, const struct node *n)
+int archives_inner(const struct open_archive *a, const struct node *n, struct node **out)
 {
         const struct place *p = place_of(n);
 
+        *out = NULL;
+        if (p->within)
+                return index_look_up(a->index, p->within, out);
         if (p->what == ARCHIVES_DISK && p->number < index_disk_count(a->index))
-                return index_disk(a->index, p->number)->node;
-        if (p->what == ARCHIVES_FILE && p->number < index_file_count(a->index))
-                return (struct node *)(uintptr_t)index_find(a->index,
-                                                            index_file(a->index, p->number)->name);
-        return NULL;
+                *out = index_disk(a->index, p->number)->node;
+        else if (p->what == ARCHIVES_FILE && p->number < index_file_count(a->index))
+                return index_look_up(a->index, index_file(a->index, p->number)->name, out);
+        return *out ? 0 : -ENOENT;
+}
+
+bool archives_is_inside(const struct node *n)
+{
+        return place_of(n)->within != NULL;
+}
+
+bool archives_inside_ready(const struct open_archive *a, const struct node *n)
+{
+        const struct place *p = place_of(n);
+
+        return !p->within || inside_is_ready(a->index, p->within);
 }
 
 bool archives_disk(struct archives *a, const struct node *n, struct stat *st, bool *final)
@@ -598,12 +618,17 @@ size_t archives_disk_nodes(struct archives *a, const struct open_archive *open, 
                            size_t max)
 {
         struct place *archive = (struct place *)((char *)open->slot - offsetof(struct place, slot));
-        const struct place *p;
+        const struct place *p, *part;
         size_t n = 0;
         scoped_lock(&a->lock);
 
         SLIST_FOREACH(p, &archive->below, next)
-        if (p->what == ARCHIVES_DISK && n < max)
-                out[n++] = p->node;
+        {
+                if (p->what == ARCHIVES_DISK && n < max)
+                        out[n++] = p->node;
+                SLIST_FOREACH(part, &p->below, next)
+                if (part->what == ARCHIVES_DISK && n < max)
+                        out[n++] = part->node;
+        }
         return n;
 }

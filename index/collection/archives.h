@@ -6,7 +6,8 @@
  *   dump/                                       listed again when it has changed
  *   ├── vzdump-qemu-101-….vma.zst/              opened when it is entered
  *   │   ├── qemu-server.conf
- *   │   └── disk-drive-scsi0.raw                indexed when it is first read
+ *   │   ├── disk-drive-scsi0.raw                indexed when it is first read
+ *   │   └── disk-drive-scsi0.parts/             looked at when it is entered, with options.partitions
  *   └── vzdump-qemu-101-….log                   the file itself
  *
  * The nodes below an archive do not keep it open: open_archives.h does that for who uses it. An
@@ -93,8 +94,20 @@ int archives_open_file(const struct archives *a, const struct node *n);
 int archives_get(struct archives *a, const struct node *n, struct open_archive **out,
                  struct error *err);
 
-/* The node in the tree of the archive A that N, a disk or a file below it, stands for. */
-struct node *archives_inner(const struct open_archive *a, const struct node *n);
+/*
+ * The node in the tree of the archive A that N, a disk or a file below it, or what is inside of a
+ * disk, stands for, into *OUT. 0, -ENOENT; of what is inside of a disk as index_look_up.
+ */
+int archives_inner(const struct open_archive *a, const struct node *n, struct node **out);
+
+/* Is N inside of a disk: a partition or a logical volume, or a folder of these? */
+bool archives_is_inside(const struct node *n);
+
+/*
+ * May N be filled, resolved by archives_inner and its file system told, without -EAGAIN? The archive
+ * that it is below is open as A. Reads no archive.
+ */
+bool archives_inside_ready(const struct open_archive *a, const struct node *n);
 
 /*
  * Size and st_blocks of the disk N, and whether they are FINAL. False: they are not known before

@@ -49,6 +49,7 @@ struct place {
         struct place *archive;
         const void *node; /* of a disk */
         size_t number;    /* of a disk or a file */
+        char *within; /* the path of what is inside of a disk in the archive\'s own tree; or NULL */
         char *device;
         bool provisional;       /* the size is a guess before a scan */
         _Atomic int64_t blocks; /* as st_blocks, once final; or BLOCKS_UNKNOWN */
@@ -97,6 +98,8 @@ int archives_note_tree(struct archives *a, struct node *folder, bool is_tree);
 void archives_drop_tree(struct archives *a, struct place *p);
 
 /* Fill FOLDER, an archive's. As tree_ops.fill. */
+/* Fill FOLDER, an archive's, or one of partitions in it. As tree_ops.fill. */
 int archives_fill(struct archives *a, struct node *folder);
+int archives_fill_parts(struct archives *a, struct node *folder);
 
 #endif

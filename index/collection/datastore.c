@@ -3,86 +3,26 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/array.h"
 #include "archive/bytes.h"
-#include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/entry.h"
 #include "archive/error.h"
 #include "archive/shared.h"
 #include "archive/store/pbs/pbs_key.h"
 #include "archive/store/pbs/pbs_snapshot.h"
-#include "archive/store/pbs/pbs_store.h"
 #include "archive/store/pbs/pbs_volume.h"
-#include "archive/store/pbs/pxar.h"
 #include "archive/volume.h"
+#include "index/collection/datastore_internal.h"
 #include "index/index.h"
-#include "index/tree/tree.h"
-
-enum { STORED_UNKNOWN = -1 };
-
-enum place_kind {
-        PLACE_STORE, /* a folder of the datastore's own: LEVEL says which */
-        PLACE_PXAR,  /* a folder of a pxar archive */
-        PLACE_FILE,
-};
-
-/* What a node is: its content. It belongs to the folder that it is in, until that is emptied. */
-struct place {
-        int kind; /* CONTENT_PLACE, index.h */
-        enum place_kind what;
-        SLIST_ENTRY(place) next;
-        char *why; /* it cannot be read; NULL: it can */
-
-        /* A folder. */
-        SLIST_HEAD(places, place) below; /* lock */
-        enum pbs_level level;
-        bool filled;                   /* lock */
-        struct timespec seen;          /* lock: the folder's ctime when it was listed */
-        struct pbs_snapshot *opened;   /* lock: PLACE_STORE at PBS_SNAPSHOT */
-        struct pxar *pxar;             /* PLACE_PXAR; the archive's root has made it */
-        struct volume *meta, *payload; /* of that root, the snapshot's; NULL elsewhere */
-        struct pxar_folder range;
-
-        /* A file. */
-        struct volume *volume;  /* NULL: there is none */
-        bool owns_volume;       /* else it is the snapshot's */
-        bool is_index;          /* the volume is one of pbs_volume.h */
-        const char *device;     /* the snapshot's */
-        _Atomic int64_t stored; /* bytes, or STORED_UNKNOWN */
-};
-
-struct datastore {
-        struct pbs_key *key;
-        struct pbs_store *store;
-        struct tree *tree;
-        struct place root;
-        pthread_mutex_t lock;
-        uint64_t seed; /* of inode numbers, so that nobody can make two alike */
-};
-
-static struct place *place_of(const struct node *n)
-{
-        return n->content;
-}
-
-/* The same node has the same number each time. */
-static uint64_t number(const struct datastore *d, uint64_t parent, const char *name)
-{
-        uint64_t ino = XXH3_64bits_withSeed(name, strlen(name), d->seed ^ parent);
-
-        return ino > TREE_ROOT_INO ? ino : ino + 2;
-}
 
 /* ---- making and freeing ---- */
 
@@ -93,6 +33,8 @@ static void close_place(struct place *p)
                 pxar_free(p->pxar);
         if (p->meta)
                 p->pxar = NULL;
+        index_close(p->inside);
+        p->inside = NULL;
         pbs_snapshot_close(p->opened);
         p->opened = NULL;
         p->filled = false;
@@ -154,8 +96,7 @@ __attribute__((format(printf, 2, 3))) static int say_why(struct place *p, const 
         return rc < 0 ? -ENOMEM : 0;
 }
 
-/* A new place below PARENT, which has it; NULL: out of memory. */
-static struct place *add_place(struct datastore *d, struct place *parent, enum place_kind what)
+struct place *datastore_add_place(struct datastore *d, struct place *parent, enum place_kind what)
 {
         struct place *p = calloc(1, sizeof *p);
         scoped_lock(&d->lock);
@@ -169,10 +110,10 @@ static struct place *add_place(struct datastore *d, struct place *parent, enum p
         return p;
 }
 
-static int add_node(struct datastore *d, struct node *folder, const struct entry *e,
-                    struct place *content)
+int datastore_add_node(struct datastore *d, struct node *folder, const struct entry *e,
+                       struct place *content, struct node **out)
 {
-        return tree_add(folder, e, number(d, folder->ino, e->name), content, NULL);
+        return tree_add(folder, e, datastore_number(d, folder->ino, e->name), content, out);
 }
 
 /* ---- pxar archives ---- */
@@ -187,7 +128,8 @@ static int take_pxar_entry(void *ctx, const struct pxar_entry *e)
 {
         struct pxar_listing *l = ctx;
         struct place *parent = place_of(l->folder);
-        struct place *p = add_place(l->d, parent, S_ISDIR(e->mode) ? PLACE_PXAR : PLACE_FILE);
+        struct place *p =
+            datastore_add_place(l->d, parent, S_ISDIR(e->mode) ? PLACE_PXAR : PLACE_FILE);
         struct entry entry = {.name = e->name,
                               .mode = e->mode,
                               .recorded = true,
@@ -211,7 +153,7 @@ static int take_pxar_entry(void *ctx, const struct pxar_entry *e)
                         return -ENOMEM;
                 p->owns_volume = true;
         }
-        return add_node(l->d, l->folder, &entry, p);
+        return datastore_add_node(l->d, l->folder, &entry, p, NULL);
 }
 
 static int fill_pxar(struct datastore *d, struct node *folder)
@@ -257,7 +199,7 @@ static int add_root(void *ctx, const struct pxar_entry *e)
         r->entry->xattrs = (const struct entry_xattr *)e->xattrs;
         r->entry->xattr_count = e->xattr_count;
         r->added = true;
-        return add_node(r->d, r->folder, r->entry, r->place);
+        return datastore_add_node(r->d, r->folder, r->entry, r->place, NULL);
 }
 
 static int add_tree(struct datastore *d, struct node *folder, const struct pbs_item *item,
@@ -277,13 +219,14 @@ static int add_tree(struct datastore *d, struct node *folder, const struct pbs_i
         if (pxar)
                 rc = pxar_root(pxar, &range, add_root, &root, NULL);
         pxar_free(pxar);
-        return root.added ? rc : add_node(d, folder, entry, p);
+        return root.added ? rc : datastore_add_node(d, folder, entry, p, NULL);
 }
 
 static int add_item(struct datastore *d, struct node *folder, const struct pbs_item *item)
 {
         bool is_tree = item->kind == PBS_ITEM_TREE;
-        struct place *p = add_place(d, place_of(folder), is_tree ? PLACE_PXAR : PLACE_FILE);
+        struct place *p =
+            datastore_add_place(d, place_of(folder), is_tree ? PLACE_PXAR : PLACE_FILE);
         struct entry entry = {.name = item->name,
                               .mode = is_tree ? S_IFDIR : S_IFREG,
                               .has_mtime = true,
@@ -299,7 +242,7 @@ static int add_item(struct datastore *d, struct node *folder, const struct pbs_i
         p->volume = item->content;
         p->is_index = item->content && item->is_index;
         p->device = item->device;
-        return add_node(d, folder, &entry, p);
+        return datastore_add_node(d, folder, &entry, p, NULL);
 }
 
 static int fill_snapshot(struct datastore *d, struct node *folder, const char *path)
@@ -312,6 +255,8 @@ static int fill_snapshot(struct datastore *d, struct node *folder, const char *p
                 return say_why(p, "%s", err.text);
         for (size_t i = 0; rc == 0 && i < pbs_snapshot_count(p->opened); i++)
                 rc = add_item(d, folder, pbs_snapshot_item(p->opened, i));
+        if (rc == 0 && d->shows_parts)
+                rc = datastore_add_parts(d, folder);
         return rc;
 }
 
@@ -330,12 +275,12 @@ static int add_folder(void *ctx, const struct pbs_folder *folder)
                               .later = true,
                               .has_mtime = true,
                               .mtime.tv_sec = folder->time};
-        struct place *p = add_place(l->d, place_of(l->folder), PLACE_STORE);
+        struct place *p = datastore_add_place(l->d, place_of(l->folder), PLACE_STORE);
 
         if (!p)
                 return -ENOMEM;
         p->level = folder->level;
-        return add_node(l->d, l->folder, &entry, p);
+        return datastore_add_node(l->d, l->folder, &entry, p, NULL);
 }
 
 /* When the folder PATH was changed last. */
@@ -480,8 +425,16 @@ int datastore_refresh(struct datastore *d, struct node *folder)
 
 static int fill(void *ctx, struct node *folder)
 {
-        return place_of(folder)->what == PLACE_PXAR ? fill_pxar(ctx, folder)
-                                                    : fill_store(ctx, folder);
+        switch (place_of(folder)->what) {
+        case PLACE_PXAR:
+                return fill_pxar(ctx, folder);
+        case PLACE_PARTS:
+                return datastore_fill_parts(ctx, folder);
+        case PLACE_STORE:
+        case PLACE_FILE:
+                break;
+        }
+        return fill_store(ctx, folder);
 }
 
 static void emptied(void *ctx, struct node *folder)
@@ -504,6 +457,7 @@ int datastore_open(int take_dir, const struct datastore_key *key, struct shared 
         if (!d)
                 return error_set(err, ENOMEM, "out of memory");
         pthread_mutex_init(&d->lock, NULL);
+        d->shared = shared;
         d->root = (struct place){.kind = CONTENT_PLACE, .what = PLACE_STORE};
         if (getrandom(&d->seed, sizeof d->seed, 0) != sizeof d->seed)
                 d->seed = 0;
@@ -535,6 +489,11 @@ void datastore_close(struct datastore *d)
         pbs_key_free(d->key);
         pthread_mutex_destroy(&d->lock);
         free(d);
+}
+
+void datastore_show_parts(struct datastore *d)
+{
+        d->shows_parts = true;
 }
 
 struct tree *datastore_tree(const struct datastore *d)
@@ -580,7 +539,7 @@ uint64_t datastore_stored(struct node *n)
         if (!p->volume)
                 return 0;
         /* Data of a pxar archive have no holes, and to ask would read the payload. */
-        if (!p->is_index)
+        if (!p->is_index && !p->snapshot)
                 return round_up(p->volume->size, 4096);
         if (p->stored == STORED_UNKNOWN)
                 p->stored = count_stored(p->volume);
@@ -597,6 +556,8 @@ bool datastore_why(const struct node *n, char *out, size_t size)
         const struct place *p = place_of(n);
         struct error err;
 
+        if (p->snapshot)
+                return datastore_parts_why(p, out, size);
         if (p->is_index && pbs_volume_failure(p->volume, &err))
                 snprintf(out, size, "%s", err.text);
         else if (p->why)

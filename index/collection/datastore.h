@@ -6,6 +6,8 @@
  *   vm/100/2026-02-01T00:00:00Z/disk-drive-scsi0.raw       folders: listed again when they change
  *   └──┴── └─────── snapshot ──┘                            a snapshot: opened when it is entered
  *                                root/etc/passwd            a pxar archive: one folder at a time
+ *                                disk-drive-scsi0.parts/    looked at when it is entered; closed with
+ *                                                           the snapshot
  *
  * What cannot be opened is an empty folder, or a file that reads as an I/O error, of which
  * datastore_why says why. Thread-safe, but for open and close.
@@ -19,6 +21,7 @@
 
 struct datastore;
 struct error;
+struct index;
 struct node;
 struct shared;
 struct tree;
@@ -41,6 +44,9 @@ int datastore_open(int take_dir, const struct datastore_key *key, struct shared 
 /* Nobody uses the tree any more. NULL is allowed. */
 void datastore_close(struct datastore *d);
 
+/* Before the tree is entered: it shows the partitions and logical volumes of disks, too. */
+void datastore_show_parts(struct datastore *d);
+
 struct tree *datastore_tree(const struct datastore *d);
 
 /*
@@ -57,6 +63,12 @@ struct volume *datastore_content(const struct node *n);
 
 /* Bytes of N that are stored, or lost, counted by 4 KiB: all but holes. */
 uint64_t datastore_stored(struct node *n);
+
+/*
+ * What is inside of a disk, and N is or is in: the node of it in the tree of *INDEX, valid while N is
+ * held. NULL: N is nothing of that, or was not looked at yet.
+ */
+const struct node *datastore_within(const struct node *n, struct index **index);
 
 /* Of a disk, the server's name for it, "drive-scsi0"; NULL: it is none. */
 const char *datastore_device(const struct node *n);

@@ -129,21 +129,27 @@ static void finish_closing(struct open_archive *a)
         free(a);
 }
 
-void open_archives_free(struct open_archives *set)
+void open_archives_close_all(struct open_archives *set)
 {
         struct open_archive *a;
 
-        if (!set)
-                return;
         open_archives_stop(set);
         if (set->started)
                 pthread_join(set->janitor, NULL);
+        set->started = false;
         pthread_mutex_lock(&set->lock);
         while ((a = TAILQ_FIRST(&set->all))) {
                 take_out(a);
                 finish_closing(a);
         }
         pthread_mutex_unlock(&set->lock);
+}
+
+void open_archives_free(struct open_archives *set)
+{
+        if (!set)
+                return;
+        open_archives_close_all(set);
         pthread_cond_destroy(&set->ending);
         pthread_cond_destroy(&set->settled);
         pthread_mutex_destroy(&set->lock);
@@ -378,8 +384,12 @@ int open_archives_get(struct open_archives *set, struct archive_slot *slot, cons
         scoped_lock(&set->lock);
         int rc;
 
-        while (slot->busy)
+        while (slot->busy) {
+                /* Whoever closes it at the end may wait for the caller. */
+                if (set->stopping && slot->open)
+                        return error_set(err, ECANCELED, "is being unmounted");
                 pthread_cond_wait(&set->settled, &set->lock);
+        }
         if (slot->open) {
                 use(*out = slot->open);
                 return 0;

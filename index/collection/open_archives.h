@@ -91,7 +91,13 @@ struct open_archives_ops {
 struct open_archives *open_archives_new(const struct open_archives_ops *ops,
                                         const struct index_options *options);
 
-/* Nobody uses one any more. NULL is allowed. */
+/*
+ * The end: close all, also those that are in use by what CLOSING fails. Nothing else may use the
+ * set by now, but free its slots afterwards.
+ */
+void open_archives_close_all(struct open_archives *set);
+
+/* The same, and free SET. NULL is allowed. */
 void open_archives_free(struct open_archives *set);
 
 /* Threads may be started: from now on one closes what is idle for long. 0 or -errno. */

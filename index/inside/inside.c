@@ -18,20 +18,19 @@
 #define FIRST_INO      (UINT64_C(1) << 40)
 #define INO_OF(number) (FIRST_INO + ((uint64_t)(number) << 16))
 
-/* "disk-a.parts" for "disk-a.raw". A new string, or NULL. */
-static char *folder_name(const char *leaf)
+char *inside_folder_name(const char *disk)
 {
-        size_t len = strlen(leaf);
+        size_t len = strlen(disk);
         char *name;
 
-        if (len > 4 && strcmp(leaf + len - 4, ".raw") == 0)
+        if (len > 4 && strcmp(disk + len - 4, ".raw") == 0)
                 len -= 4;
-        return asprintf(&name, "%.*s.parts", (int)len, leaf) < 0 ? NULL : name;
+        return asprintf(&name, "%.*s.parts", (int)len, disk) < 0 ? NULL : name;
 }
 
 static int add_folder(struct index *index, struct disk *d)
 {
-        cleanup_free char *name = folder_name(d->leaf);
+        cleanup_free char *name = inside_folder_name(d->leaf);
         struct entry e = {.name = name, .mode = S_IFDIR, .later = true};
         struct index_folder *folder;
         struct parted *parted;
@@ -57,7 +56,7 @@ static int add_folder(struct index *index, struct disk *d)
 /* The folder of volume groups. */
 static int add_groups(struct index *index)
 {
-        static const struct entry e = {.name = "lvm", .mode = S_IFDIR, .later = true};
+        static const struct entry e = {.name = INSIDE_GROUPS_NAME, .mode = S_IFDIR, .later = true};
         struct node *n;
         int rc = tree_add(tree_root(index->tree), &e, GROUPS_INO, NULL, &n);
 
@@ -150,6 +149,11 @@ static struct groups *groups_of(const struct index *index, const struct node *n)
         return index->groups && n->content == index->groups->folder ? index->groups : NULL;
 }
 
+bool inside_has(const struct index *index, const struct node *n)
+{
+        return index_parted_of(n) || (node_is_folder(n) && groups_of(index, n));
+}
+
 int inside_fill(void *ctx, struct node *folder)
 {
         struct groups *g = groups_of(ctx, folder);
@@ -165,4 +169,55 @@ bool inside_ready(const struct index *index, const struct node *folder)
         if (g)
                 return groups_ready(g);
         return !p || parted_ready(p);
+}
+
+/* ---- by name ---- */
+
+static struct part *find_partition(struct parted *p, const char *name)
+{
+        size_t count = parted_count(p);
+
+        for (size_t i = 0; i < count; i++)
+                if (strcmp(p->parts[i].disk.name, name) == 0)
+                        return &p->parts[i];
+        return NULL;
+}
+
+static struct part *find_logical(struct groups *g, const char *name)
+{
+        size_t count = groups_count(g);
+
+        for (size_t i = 0; i < count; i++)
+                for (size_t k = 0; k < g->list[i].count; k++)
+                        if (strcmp(g->list[i].volumes[k].part.disk.name, name) == 0)
+                                return &g->list[i].volumes[k].part;
+        return NULL;
+}
+
+/* Is PATH the folder F, or below it? */
+static bool is_in(const char *path, const struct index_folder *f)
+{
+        size_t len = strlen(f->name);
+
+        return strncmp(path, f->name, len) == 0 && strchr("/", path[len]);
+}
+
+struct part *inside_find(const struct index *index, const char *name)
+{
+        for (size_t i = 0; i < index->parted.count; i++)
+                if (is_in(name, index->parted.items[i]->folder))
+                        return find_partition(index->parted.items[i], name);
+        return index->groups ? find_logical(index->groups, name) : NULL;
+}
+
+bool inside_is_ready(const struct index *index, const char *path)
+{
+        struct part *part = inside_find(index, path);
+
+        if (part)
+                return part_ready(part);
+        for (size_t i = 0; i < index->parted.count; i++)
+                if (is_in(path, index->parted.items[i]->folder))
+                        return parted_ready(index->parted.items[i]);
+        return !index->groups || groups_ready(index->groups);
 }
