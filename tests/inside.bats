@@ -200,6 +200,18 @@ mount_gated() {
         wait_for 60 has_ended $waiting
 }
 
+@test "extract and map take a partition by its path in a folder of archives" {
+        make_archive d/a.vma 1
+        "$VMAFS" extract d a.vma/disk-a.parts/2.raw
+        cmp disk-a.parts/2.raw <(range image 2)
+        "$VMAFS" extract -O d/a.vma/disk-a.parts/1.raw | cmp - <(range image 1)
+        "$VMAFS" map --output=json d/a.vma/disk-a.parts/2.raw | jq -e 'map(.length) | add == 1536000'
+        "$VMAFS" info --partitions --json d/a.vma | jq -e '.disks[0]."partition-table".partitions | length == 2'
+        run --separate-stderr "$VMAFS" info --partitions d
+        [ "$status" -eq 2 ]
+        one_line_says 'info --partitions takes one of them'
+}
+
 # ---- a datastore ----
 
 @test "in a datastore each snapshot has the partitions of its disks" {
@@ -241,6 +253,31 @@ mount_gated() {
         wait_for 60 grep -q 'the partition table at byte 0 of the disk cannot be read' "$LOG"
         [[ $(attribute error "$MNT/$FIRST/disk-drive-scsi0.parts") == *"cannot be read"* ]]
         cmp <(range image 1) <(dd if="$MNT/$FIRST/disk-drive-scsi0.raw" bs=512 skip=2048 count=2048 status=none)
+}
+
+@test "extract, map and info take partitions inside of a snapshot" {
+        make_store
+        "$VMAFS" extract ds "$FIRST/disk-drive-scsi0.parts/2.raw"
+        range image 2 >wanted
+        cmp wanted disk-drive-scsi0.parts/2.raw
+        [ "$(stat -c %b disk-drive-scsi0.parts/2.raw)" -lt 3000 ]
+        "$VMAFS" extract -O "ds/$FIRST" disk-drive-scsi0.parts/1.raw | cmp - <(range image 1)
+        "$VMAFS" map --output=json ds "$FIRST/disk-drive-scsi0.parts/2.raw" |
+                jq -e 'map(.length) | add == 1536000'
+        "$VMAFS" info --json --partitions "ds/$FIRST" >info.json
+        jq -e '.snapshots[0].inside.disks[0] | .name == "disk-drive-scsi0.raw" and
+                (."partition-table".partitions | map([.file, .filesystem]) ==
+                [["disk-drive-scsi0.parts/1.raw", "ext4"], ["disk-drive-scsi0.parts/2.raw", null]])' info.json
+        "$VMAFS" info --partitions ds/vm >info.text
+        [ "$(grep -c '^  partitions: gpt 0F0E0D0C-' info.text)" -eq 2 ]
+        for word in disk-drive-scsi0.parts/7.raw disk-drive-scsi0.parts lvm/vg/root.raw; do
+                run --separate-stderr "$VMAFS" extract ds "$FIRST/$word"
+                [ "$status" -eq 2 ]
+                one_line_says "$FIRST/$word: is "
+        done
+        run --separate-stderr "$VMAFS" map --changed-since="$SECOND" ds "$FIRST/disk-drive-scsi0.parts/1.raw"
+        [ "$status" -eq 2 ]
+        one_line_says '--changed-since takes whole ones'
 }
 
 @test "a user finds yesterday's file in thirty snapshots of a virtual machine" {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Logical volumes that LVM's own tools have made, without device-mapper: each is what its segments say.
-# shellcheck disable=SC2154 # what run sets
+# shellcheck disable=SC2153,SC2154 # what datastore.bash and run set
 load helpers
+load datastore
 bats_require_minimum_version 1.5.0
 
 setup() {
@@ -122,6 +123,38 @@ make_archive() {
                         nbdinfo --list --json "$uri"' 3>&- >list
                 [ "$(jq -r '.exports[]["export-name"]' list | grep -c '^lvm/guestvg/')" -eq 3 ]
         done
+}
+
+@test "logical volumes are shown of each archive in a folder, and of each snapshot in a datastore" {
+        local name
+
+        make_group
+        add here 7 guestvg "$LOOP_A"
+        add away 4 guestvg "$LOOP_B"
+        end_group
+        volume here >here.expected
+        volume away >away.expected
+        make_archive
+        mkdir d
+        mv g.vma.zst d
+        mount_vmafs d -o partitions
+        [ "$(names_in "$MNT/g.vma.zst/lvm/guestvg")" = "$(printf 'away.raw\nhere.raw')" ]
+        for name in here away; do
+                cmp $name.expected "$MNT/g.vma.zst/lvm/guestvg/$name.raw"
+        done
+        run ! getfattr -n user.vmafs.error "$MNT/g.vma.zst/lvm/guestvg"
+        fusermount3 -u "$MNT"
+        # A snapshot of the first disk alone.
+        ln a.raw image
+        CHUNK=1048576 make_store
+        mount_vmafs ds -o partitions
+        [ "$(names_in "$MNT/$FIRST/lvm/guestvg")" = here.raw ]
+        cmp here.expected "$MNT/$FIRST/lvm/guestvg/here.raw"
+        [ "$(getfattr --only-values -n user.vmafs.error "$MNT/$FIRST/lvm/guestvg")" = \
+                'away lies on pv1, which is not in the archive' ]
+        "$VMAFS" extract -O ds "$FIRST/lvm/guestvg/here.raw" | cmp - here.expected
+        "$VMAFS" map --output=json ds "$FIRST/lvm/guestvg/here.raw" | jq -e 'map(.length) | add == 3670016'
+        "$VMAFS" info --partitions "ds/$FIRST" | grep -q '^volume group: *guestvg'
 }
 
 @test "extract and map take logical volumes" {

@@ -146,12 +146,6 @@ archives_of_a() {
         grep -q 'no partition table; on the whole disk: ext2' <<<"$output"
 }
 
-@test "info --partitions of a folder is refused" {
-        run --separate-stderr "$VMAFS" info --partitions .
-        [ "$status" -eq 2 ]
-        one_line_says 'info --partitions takes archives'
-}
-
 # ---- a mount ----
 
 # Sets PARTS to the folder of the disk that is the only one of the mount.

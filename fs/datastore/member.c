@@ -10,6 +10,8 @@
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_store.h"
 #include "fs/datastore/snapshots.h"
+#include "index/collection/snapshot_inside.h"
+#include "index/index.h"
 
 /* ---- items ---- */
 
@@ -43,6 +45,41 @@ static const struct pbs_item *find_item(const struct pbs_snapshot *s, const char
         return NULL;
 }
 
+/* ---- inside a disk ---- */
+
+/* Why what is below the folder that PATH begins with cannot be told. */
+static int say_why(const struct index *within, const char *path, int rc, struct error *err)
+{
+        cleanup_free char *folder = strndup(path, strcspn(path, "/"));
+        const struct node *n = folder ? index_find(within, folder) : NULL;
+        char why[512];
+
+        if (n && snapshot_inside_why(within, n, why, sizeof why))
+                return error_set(err, -rc, "%s", why);
+        return error_set(err, -rc, "%s", strerror(-rc));
+}
+
+/* The partition or logical volume that is PATH in the snapshot. */
+static int find_part(const struct snapshots *s, const char *path, struct member *out,
+                     struct error *err)
+{
+        struct node *n;
+        int rc = snapshot_inside(out->snapshot, s->shared, &out->within);
+
+        if (rc < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        rc = index_look_up(out->within, path, &n);
+        if (rc == -ENOENT || rc == -ENOTDIR)
+                return error_set(err, ENOENT, "is not in the snapshot");
+        if (rc < 0)
+                return say_why(out->within, path, rc, err);
+        out->part = index_disk_of(n);
+        return out->part ? 0
+                         : error_set(err, ENOENT,
+                                     "is a folder of what is inside of disks; name "
+                                     "one file in it");
+}
+
 int member_find(const struct snapshots *s, const char *path, struct member *out, struct error *err)
 {
         enum pbs_level level;
@@ -67,13 +104,16 @@ int member_find(const struct snapshots *s, const char *path, struct member *out,
         if (len == 0)
                 return 0;
         out->item = find_item(out->snapshot, rest, len);
-        if (!out->item || (*out->inside && out->item->kind != PBS_ITEM_TREE))
+        if (!out->item)
+                return find_part(s, rest, out, err);
+        if (*out->inside && out->item->kind != PBS_ITEM_TREE)
                 return error_set(err, ENOENT, "is not in the snapshot");
         return 0;
 }
 
 void member_fini(struct member *m)
 {
+        index_close(m->within);
         pbs_snapshot_close(m->snapshot);
         free(m->inside);
         *m = (struct member){0};

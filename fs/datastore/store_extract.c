@@ -21,6 +21,7 @@
 #include "fs/extract/tree_extract.h"
 #include "fs/extract/tree_helper.h"
 #include "fs/print/report.h"
+#include "index/index.h"
 
 struct extracting {
         const struct store_extract *x;
@@ -68,25 +69,31 @@ static int refuse(const struct extracting *e, const char *name, int rc)
         return STATUS_FAILED;
 }
 
-static int extract_content(struct extracting *e, const struct pbs_item *item)
+/* A file: LEAF in FOLDER of the helper, SHOWN to people. */
+struct destination {
+        uint32_t folder;
+        const char *leaf, *shown;
+};
+
+static int extract_content(struct extracting *e, struct volume *v, const struct destination *to)
 {
         char partial[NAME_MAX + 1];
         uint64_t lost = 0;
         struct made f;
         int rc;
 
-        if (snprintf(partial, sizeof partial, "%s.partial", item->name) >= (int)sizeof partial)
-                return refuse(e, item->name, -ENAMETOOLONG);
-        rc = e->x->force ? 0 : extract_helper_look(&e->maker, 0, item->name);
+        if (snprintf(partial, sizeof partial, "%s.partial", to->leaf) >= (int)sizeof partial)
+                return refuse(e, to->shown, -ENAMETOOLONG);
+        rc = e->x->force ? 0 : extract_helper_look(&e->maker, to->folder, to->leaf);
         if (rc < 0)
-                return refuse(e, item->name, rc);
-        rc = extract_helper_make(&e->maker, 0, partial, item->name, &f);
+                return refuse(e, to->shown, rc);
+        rc = extract_helper_make(&e->maker, to->folder, partial, to->leaf, &f);
         if (rc < 0)
-                return refuse(e, partial, rc);
-        rc = copying_to_file(item->content, f.fd, &lost);
+                return refuse(e, to->shown, rc);
+        rc = copying_to_file(v, f.fd, &lost);
         if (rc == 0)
-                return end_file(e, &f, item->name, lost);
-        report("%s/%s: cannot be written: %s", e->x->dir, partial, strerror(-rc));
+                return end_file(e, &f, to->shown, lost);
+        report("%s/%s.partial: cannot be written: %s", e->x->dir, to->shown, strerror(-rc));
         close(f.fd);
         return STATUS_FAILED;
 }
@@ -182,7 +189,30 @@ static int extract_item(struct extracting *e, const struct pbs_item *item, const
         }
         if (item->kind == PBS_ITEM_TREE)
                 return extract_tree(e, item, inside);
-        return e->x->to_stdout ? print_content(e, item->content) : extract_content(e, item);
+        return e->x->to_stdout ? print_content(e, item->content)
+                               : extract_content(e, item->content,
+                                                 &(struct destination){0, item->name, item->name});
+}
+
+/* A partition or logical volume, in the folders that it is in. */
+static int extract_part(struct extracting *e, const struct disk *part)
+{
+        struct destination to = {.shown = part->name};
+
+        if (e->x->to_stdout)
+                return print_content(e, part->volume);
+        for (to.leaf = part->name; strchr(to.leaf, '/'); to.leaf = strchr(to.leaf, '/') + 1) {
+                cleanup_free char *folder = strndup(to.leaf, strcspn(to.leaf, "/"));
+                int rc = folder ? extract_helper_folder(&e->maker, to.folder, folder, &to.folder)
+                                : -ENOMEM;
+
+                if (rc == 0)
+                        continue;
+                report("%s/%s: its folder cannot be made: %s", e->x->dir, part->name,
+                       strerror(-rc));
+                return STATUS_FAILED;
+        }
+        return extract_content(e, part->volume, &to);
 }
 
 static int extract_member(struct extracting *e, const struct member *m)
@@ -190,6 +220,8 @@ static int extract_member(struct extracting *e, const struct member *m)
         const char *snapshot = e->path;
         int status = STATUS_OK;
 
+        if (m->part)
+                return extract_part(e, m->part);
         if (m->item)
                 return extract_item(e, m->item, m->inside);
         if (e->x->to_stdout) {

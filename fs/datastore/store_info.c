@@ -11,18 +11,23 @@
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_file.h"
 #include "archive/store/pbs/pbs_manifest.h"
+#include "archive/store/pbs/pbs_snapshot.h"
 #include "archive/store/pbs/pbs_store.h"
 #include "fs/datastore/additions.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
+#include "fs/print/info_partitions.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
+#include "index/collection/snapshot_inside.h"
+#include "index/index.h"
 
 struct listing {
         struct snapshots *s;
         json_t *list; /* NULL: lines for people */
         size_t count;
-        bool counts; /* says what each snapshot adds */
+        bool counts;     /* says what each snapshot adds */
+        bool partitions; /* and what is inside of its disks */
         struct additions additions;
 };
 
@@ -101,6 +106,61 @@ static void print_line(const char *path, const struct pbs_manifest *m, const str
         putchar('\n');
 }
 
+/* Of the snapshot PATH of L, into *S and *INSIDE, which the caller closes. 0 or -errno. */
+static int look_inside(const struct listing *l, const char *path, struct pbs_snapshot **s,
+                       struct index **inside)
+{
+        int rc = pbs_snapshot_open(l->s->store, path, s, NULL);
+
+        return rc < 0 ? rc : snapshot_inside(*s, l->s->shared, inside);
+}
+
+static void print_inside(const struct index *inside)
+{
+        for (size_t i = 0; i < index_disk_count(inside); i++) {
+                const struct disk *d = index_disk(inside, i);
+                char size[32];
+
+                printf("disk:         %s, %s (%" PRIu64 " bytes)\n", d->name,
+                       report_size(d->size, size), d->size);
+                info_partitions_print(index_parted(inside, i));
+        }
+        if (index_groups(inside))
+                info_groups_print(index_groups(inside));
+}
+
+static json_t *inside_json(const struct index *inside)
+{
+        json_t *disks = json_array();
+
+        for (size_t i = 0; i < index_disk_count(inside); i++) {
+                const struct disk *d = index_disk(inside, i);
+                json_t *one = json_pack("{s:s, s:o, s:I}", "name", d->name, "device",
+                                        json_text_or_null(d->device), "size", (json_int_t)d->size);
+
+                json_object_update_new(one, info_partitions_json(index_parted(inside, i)));
+                json_array_append_new(disks, one);
+        }
+        return json_pack("{s:o, s:o}", "disks", disks, "volume-groups",
+                         info_groups_json(index_groups(inside)));
+}
+
+/* What is inside of the disks of the snapshot PATH: printed, or put into ONE if that is not NULL. */
+static int tell_inside(const struct listing *l, const char *path, json_t *one)
+{
+        struct pbs_snapshot *s = NULL;
+        struct index *inside = NULL;
+        int rc = look_inside(l, path, &s, &inside);
+
+        if (rc == 0 && one)
+                json_object_set_new(one, "inside", inside_json(inside));
+        else if (rc == 0)
+                print_inside(inside);
+        index_close(inside);
+        pbs_snapshot_close(s);
+        return rc;
+}
+
 static json_t *snapshot_json(const char *path, const struct pbs_manifest *m, const char *why,
                              const struct addition *a)
 {
@@ -109,13 +169,13 @@ static json_t *snapshot_json(const char *path, const struct pbs_manifest *m, con
         if (m)
                 c = count_content(m);
         return json_pack(
-            "{s:o, s:o, s:b, s:I, s:i, s:i, s:i, s:b, s:o, s:o, s:o, s:o}", "path", json_text(path),
-            "ctime", json_number_or_null(m != NULL, m ? (uint64_t)m->time : 0), "finished",
-            m != NULL, "size", (json_int_t)c.bytes, "disks", (int)c.disks, "trees", (int)c.trees,
-            "files", (int)c.files, "encrypted", c.encrypted, "error", json_text_or_null(why),
-            "chunks", json_number_or_null(a, a ? a->chunks : 0), "own",
+            "{s:o, s:o, s:b, s:I, s:i, s:i, s:i, s:b, s:o, s:o, s:o, s:o, s:n}", "path",
+            json_text(path), "ctime", json_number_or_null(m != NULL, m ? (uint64_t)m->time : 0),
+            "finished", m != NULL, "size", (json_int_t)c.bytes, "disks", (int)c.disks, "trees",
+            (int)c.trees, "files", (int)c.files, "encrypted", c.encrypted, "error",
+            json_text_or_null(why), "chunks", json_number_or_null(a, a ? a->chunks : 0), "own",
             json_number_or_null(a, a ? a->own : 0), "adds",
-            json_number_or_null(a, a ? a->bytes : 0));
+            json_number_or_null(a, a ? a->bytes : 0), "inside");
 }
 
 static int read_manifest(const struct snapshots *s, const char *path, struct pbs_manifest **out,
@@ -139,25 +199,29 @@ static int print_snapshot(void *ctx, const char *path)
         struct pbs_manifest *m = NULL;
         struct error err = {0};
         struct addition addition, *a = NULL;
+        json_t *one = NULL;
         int rc = read_manifest(l->s, path, &m, &err);
 
         l->count++;
         if (m && l->counts && additions_next(&l->additions, l->s, path, &addition) == 0)
                 a = &addition;
         if (l->list)
-                json_array_append_new(l->list, snapshot_json(path, m, rc < 0 ? err.text : NULL, a));
+                json_array_append_new(l->list,
+                                      one = snapshot_json(path, m, rc < 0 ? err.text : NULL, a));
         else if (m)
                 print_line(path, m, a);
         else
                 printf("%-40s %s\n", path, err.text);
+        if (m && l->partitions)
+                rc = tell_inside(l, path, one);
         pbs_manifest_free(m);
         return rc == -ENOMEM ? rc : 0;
 }
 
-int store_info(const char *path, const struct datastore_words *words, bool json)
+int store_info(const char *path, const struct datastore_words *words, bool partitions, bool json)
 {
         struct snapshots s;
-        struct listing l = {.s = &s, .list = json ? json_array() : NULL};
+        struct listing l = {.s = &s, .list = json ? json_array() : NULL, .partitions = partitions};
         int status = snapshots_open(path, words, NULL, &s), rc = 0;
 
         if (status == STATUS_OK)

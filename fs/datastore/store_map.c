@@ -17,12 +17,15 @@
 #include "fs/datastore/snapshots.h"
 #include "fs/print/map_lines.h"
 #include "fs/print/report.h"
+#include "index/collection/snapshot_inside.h"
+#include "index/index.h"
 
 struct mapping {
         const struct store_map *m;
         struct snapshots s;
         struct map_lines lines;
         struct volume *disk, *before; /* BEFORE: NULL, or what DISK is compared with */
+        const struct member *now;     /* that DISK is */
         uint64_t lost;
 };
 
@@ -64,12 +67,33 @@ static int print_all(struct mapping *p)
         return 0;
 }
 
+/* Are the indexes the right ones that tell of the disk, or of those that the partition may be on? */
+static int prove(const struct mapping *p)
+{
+        const struct index *within = p->now->part ? p->now->within : NULL;
+        int rc = within ? 0 : pbs_volume_prove(p->disk);
+
+        for (size_t i = 0; within && i < index_disk_count(within) && rc == 0; i++)
+                rc = pbs_volume_prove(index_disk(within, i)->volume);
+        return rc;
+}
+
+static bool failure(const struct mapping *p, struct error *err)
+{
+        if (!p->now->part && pbs_volume_failure(p->disk, err))
+                return true;
+        if (p->now->part &&
+            snapshot_inside_why(p->now->within, p->now->part->node, err->text, sizeof err->text))
+                return true;
+        return p->before && pbs_volume_failure(p->before, err);
+}
+
 static int print_map(struct mapping *p)
 {
         struct error err = {0};
         int rc;
 
-        rc = pbs_volume_prove(p->disk);
+        rc = prove(p);
         if (rc == 0 && p->before)
                 rc = pbs_volume_prove(p->before);
         if (rc == 0) {
@@ -77,8 +101,7 @@ static int print_map(struct mapping *p)
                 rc = print_all(p);
         }
         if (rc < 0) {
-                if (!pbs_volume_failure(p->disk, &err) &&
-                    !(p->before && pbs_volume_failure(p->before, &err)))
+                if (!failure(p, &err))
                         error_fill(&err, -rc, "%s", strerror(-rc));
                 report_error(p->m->disk, &err);
                 return STATUS_FAILED;
@@ -95,9 +118,12 @@ static int open_disk(struct mapping *p, const char *path, struct member *m)
         struct error err = {0};
         int rc = member_find(&p->s, path, m, &err);
 
-        if (rc == 0 && (!m->item || m->item->kind != PBS_ITEM_DISK))
+        if (rc == 0 && m->part && p->m->since)
+                rc =
+                    error_set(&err, ENOENT, "is a part of disks; --changed-since takes whole ones");
+        if (rc == 0 && !m->part && (!m->item || m->item->kind != PBS_ITEM_DISK))
                 rc = error_set(&err, ENOENT, "is no disk");
-        if (rc == 0 && !m->item->content)
+        if (rc == 0 && m->item && !m->item->content)
                 rc = error_set(&err, m->item->error, "%s", m->item->why);
         if (rc == 0)
                 return STATUS_OK;
@@ -153,7 +179,8 @@ static int map(struct mapping *p)
         }
         status = open_disk(p, path, &now);
         if (status == STATUS_OK) {
-                p->disk = now.item->content;
+                p->disk = now.part ? now.part->volume : now.item->content;
+                p->now = &now;
                 status = p->m->since ? map_since(p, path, &now) : print_map(p);
         }
         member_fini(&now);

@@ -13,9 +13,9 @@ struct datastore_words;
 
 /*
  * A line for each snapshot. Reads nothing but manifests; of a group or a snapshot the indexes too,
- * which tell what each snapshot adds.
+ * which tell what each snapshot adds. With PARTITIONS also what is inside of the disks.
  */
-int store_info(const char *path, const struct datastore_words *words, bool json);
+int store_info(const char *path, const struct datastore_words *words, bool partitions, bool json);
 
 /* Check every snapshot, and name what is wrong. STATUS_FAILED where anything is. */
 int store_verify(const char *path, const struct datastore_words *words, bool json);

@@ -16,10 +16,10 @@
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
 #include "fs/folder/folder.h"
+#include "fs/print/info_partitions.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
 #include "fs/verbs/guest.h"
-#include "fs/verbs/info_partitions.h"
 #include "fs/verbs/manifest.h"
 #include "fs/verbs/verbs.h"
 #include "index/disk_order.h"
@@ -306,7 +306,7 @@ struct request {
 
 static int refuse_partitions(const char *path)
 {
-        report("%s: is a folder; info --partitions takes archives", path);
+        report("%s: is a folder of archives; info --partitions takes one of them", path);
         return STATUS_USAGE;
 }
 
@@ -316,12 +316,12 @@ static int info_of(void *ctx, const char *path)
         struct opened o = OPENED_NONE;
         int status;
 
-        if (r->opening.partitions && (folder_is_one(path) || snapshots_has(path)))
+        if (r->opening.partitions && folder_is_one(path) && !snapshots_has(path))
                 return refuse_partitions(path);
         if (folder_is_one(path) && !snapshots_has(path))
                 return folder_info(path, &r->opening, r->json);
         if (stored_is_folder(path) || snapshots_has(path))
-                return store_info(path, &r->words, r->json);
+                return store_info(path, &r->words, r->opening.partitions, r->json);
         status = opening_open(path, &r->opening, &o);
         /* What is inside of the disks is known once they were indexed. */
         if (status == STATUS_OK && r->opening.partitions)

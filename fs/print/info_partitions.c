@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "fs/verbs/info_partitions.h"
+#include "fs/print/info_partitions.h"
 
 #include <inttypes.h>
 #include <stdio.h>
