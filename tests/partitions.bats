@@ -9,6 +9,11 @@ setup() {
         export XDG_CACHE_HOME=$PWD/cache
 }
 
+teardown() {
+        detach_loops "$BATS_TEST_TMPDIR"
+        unmount_all
+}
+
 # ---- disks ----
 
 # A disk of 8 MiB with runs of data and holes; sfdisk adds the table: make_parted FILE <<SCRIPT
@@ -57,6 +62,25 @@ make_gpt() {
 make_gpt_damaged() {
         make_gpt "$1"
         noise 512 | dd of="$1" bs=512 seek=1 conv=notrunc status=none
+}
+
+# A GPT for sectors of 4096 bytes, which sfdisk makes on a device that has such. The table that it sees
+# there is in sfdisk.json.
+make_gpt_4k() {
+        make_data "$1" 8388608
+        LOOP=$(losetup -f --show --sector-size 4096 "$1")
+        gpt_script | sed 's/start=2048, size=2048/start=64, size=512/; s/start=4096, size=4095/start=600, size=700/
+                s/start=9000, size=3001/start=1500, size=333/; 1a first-lba: 6' |
+                sfdisk -q --no-tell-kernel --no-reread "$LOOP"
+        sfdisk_table "$LOOP" >sfdisk.json
+        sync "$1"
+        losetup -d "$LOOP"
+}
+
+# The same whose header at the disk's beginning, in its second sector, is overwritten.
+make_gpt_4k_damaged() {
+        make_gpt_4k "$1"
+        noise 4096 | dd of="$1" bs=4096 seek=1 conv=notrunc status=none
 }
 
 # Prints the table of FILE in the form of ours, with what both know: sfdisk_table FILE
@@ -114,20 +138,6 @@ archives_of_a() {
         grep -q 'neither copy of its GPT is sound' <<<"$output"
 }
 
-@test "info --partitions understands a GPT of sectors of 4096 bytes" {
-        need_root
-        make_data a.raw 8388608
-        loop=$(losetup -f --show --sector-size 4096 a.raw)
-        gpt_script | sed 's/start=2048, size=2048/start=64, size=512/; s/start=4096, size=4095/start=600, size=700/
-                s/start=9000, size=3001/start=1500, size=333/; 1a first-lba: 6' | sfdisk -q --no-tell-kernel --no-reread "$loop"
-        sfdisk_table "$loop" >sfdisk.json
-        losetup -d "$loop"
-        mkvma -o a.vma --device a=a.raw
-        "$VMAFS" info --partitions --json a.vma >info.json
-        jq -e '."sector-size" == 4096 and (.partitions | length) == 3' sfdisk.json
-        diff sfdisk.json <(our_table)
-}
-
 @test "info --partitions names the file system of each partition, or of the disk" {
         make_mbr a.raw
         truncate -s 1M ext4
@@ -178,6 +188,28 @@ parts_equal() {
                 for archive in $(archives_of_a); do
                         echo "$table $archive"
                         "$VMAFS" info --partitions --json "$archive" >info.json
+                        mount_vmafs "$archive" -o partitions
+                        find_parts
+                        parts_equal a.raw
+                        fusermount3 -u "$MNT"
+                done
+        done
+}
+
+@test "a GPT of sectors of 4096 bytes, also by its backup, is what sfdisk says, and partitions are their ranges" {
+        local table archive
+
+        need_root
+        for table in gpt_4k gpt_4k_damaged; do
+                rm -rf ./a.* cache
+                make_$table a.raw
+                jq -e '."sector-size" == 4096 and (.partitions | length) == 3' sfdisk.json
+                for archive in $(archives_of_a | tail -n 2); do
+                        echo "$table $archive"
+                        "$VMAFS" info --partitions --json "$archive" >info.json
+                        diff sfdisk.json <(our_table)
+                        jq -e --arg table $table '.disks[0]."partition-table"."from-backup" ==
+                                ($table == "gpt_4k_damaged")' info.json
                         mount_vmafs "$archive" -o partitions
                         find_parts
                         parts_equal a.raw
