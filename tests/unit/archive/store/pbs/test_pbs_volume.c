@@ -188,6 +188,45 @@ static void test_files_are_read_small_and_large(void **state)
         }
 }
 
+/* It would have to be decoded as a whole for each read. */
+static void test_a_file_over_sixteen_mib_is_refused(void **state)
+{
+        static const size_t limit = 16 << 20;
+        char *zeros = calloc(1, limit + 1);
+
+        (void)state;
+        assert_non_null(zeros);
+        for (size_t more = 0; more < 2; more++) {
+                struct error err = {0};
+                struct pbs_files *files;
+                struct volume *v;
+                struct fixture f;
+                int root;
+
+                start(&f, false);
+                pbsw_file(&f.w, "a.log.blob", zeros, limit + more);
+                pbsw_manifest(&f.w);
+                root = open(f.w.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                assert_int_equal(pbs_files_new(root, 4, &files), 0);
+                if (more) {
+                        assert_int_equal(
+                            pbs_content_open(files, SNAPSHOT, "a.log.blob", NULL, f.key, &v, &err),
+                            -EIO);
+                        assert_non_null(strstr(err.text, "more than 16777216 bytes"));
+                } else {
+                        assert_int_equal(
+                            pbs_content_open(files, SNAPSHOT, "a.log.blob", NULL, f.key, &v, &err),
+                            0);
+                        assert_int_equal(v->size, limit);
+                        v->ops->close(v);
+                }
+                pbs_files_free(files);
+                close(root);
+                finish(&f);
+        }
+        free(zeros);
+}
+
 static void test_a_stream_of_chunks_of_any_size_is_read(void **state)
 {
         static const uint64_t ends[] = {1, 5000, 5001, 200000};
@@ -603,6 +642,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_a_disk_of_chunks_of_one_size_is_read),
             cmocka_unit_test(test_files_are_read_small_and_large),
+            cmocka_unit_test(test_a_file_over_sixteen_mib_is_refused),
             cmocka_unit_test(test_a_stream_of_chunks_of_any_size_is_read),
             cmocka_unit_test(test_a_sequential_reader_has_chunks_prefetched_past_a_hole),
             cmocka_unit_test(test_a_hole_does_not_use_up_the_depth),

@@ -191,6 +191,32 @@ static void test_every_kind_of_node_is_read(void **state)
         pxarw_free(&w);
 }
 
+/* What we do not show, such as the id of a project quota, costs nothing else of its node. */
+static void test_items_of_other_kinds_are_passed_over(void **state)
+{
+        static const uint64_t project = 0xe07540e82f7d1cbb;
+        struct pxar_writer w;
+        uint8_t id[8], entry[40] = {0};
+
+        (void)state;
+        store_le64(id, 4711);
+        store_le64(entry, S_IFREG | 0640);
+        store_le32(entry + 16, 1000);
+        store_le32(entry + 20, 1001);
+        store_le64(entry + 24, 1767323045);
+        store_le32(entry + 32, 250000000);
+        pxarw_start(&w, false);
+        pxarw_child(&w);
+        pxarw_item(&w, PXAR_FILENAME, "x", 2);
+        pxarw_item(&w, PXAR_ENTRY, entry, sizeof entry);
+        pxarw_item(&w, PXAR_XATTR, "user.a\0value", 12);
+        pxarw_item(&w, project, id, sizeof id);
+        pxarw_item(&w, PXAR_PAYLOAD, "data", 4);
+        pxarw_leave(&w);
+        expect(&w, "  x 100640 \"data\" user.a=value\n");
+        pxarw_free(&w);
+}
+
 static void test_data_in_a_payload_of_their_own_are_read(void **state)
 {
         struct pxar_writer w;
@@ -565,6 +591,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_every_kind_of_node_is_read),
+            cmocka_unit_test(test_items_of_other_kinds_are_passed_over),
             cmocka_unit_test(test_data_in_a_payload_of_their_own_are_read),
             cmocka_unit_test(test_the_root_has_attributes_of_its_own),
             cmocka_unit_test(test_a_folder_of_many_is_listed),
