@@ -288,11 +288,12 @@ static void test_nodes_that_cannot_be_are_refused(void **state)
 /* Each name of the root is shown as EXPECTED has it, and is found under that name alone. */
 static void expect_names(struct members *m, const char *const *expected, size_t count)
 {
-        const struct members_node *root = members_get(m, MEMBERS_ROOT);
         const struct members_names *names;
+        const struct members_node *root;
         uint32_t found;
 
         assert_int_equal(members_seal(m, 1), 0);
+        root = members_get(m, MEMBERS_ROOT);
         assert_int_equal(root->count, count);
         assert_int_equal(members_names(m, root, &names), 0);
         for (size_t i = 0; i < count; i++) {
