@@ -380,3 +380,67 @@ as_somebody() {
         run -2 --separate-stderr "$VMAFS" "$URL/403/a.vma?X-Amz-Signature=bPxRfiCY" "$MNT"
         one_line_says "$URL/403/a.vma: the server refuses to give it"
 }
+
+# ---- on disk ----
+
+# Mounts the archive with a spool of 16 MiB, compares it with FILE, and unmounts it: spooled ADDRESS FILE
+spooled() {
+        start_vmafs "$1" -o "spool=$PWD/spool,16M"
+        cmp "$2" "$MNT/disk-a.raw"
+        umount "$MNT"
+        wait_for 60 has_ended "$DAEMON"
+        [ ! -s "$LOG" ]
+}
+
+@test "with a spool nothing is fetched twice, by a later mount or another verb" {
+        local lines
+
+        serve
+        spooled "$URL/ok/a.vma" a.raw
+        [ "$(stat -c %a spool) $(stat -c %a spool/* | sort -u)" = "700 600" ]
+        lines=$(wc -l <log)
+        [ "$lines" -ge 3 ]
+        spooled "$URL/ok/a.vma" a.raw
+        # One request asks for the archive's version, and one for its index.
+        [ "$(traffic_since "$lines")" = "2 65536" ]
+        "$VMAFS" extract -O --spool=spool,16M "$URL/ok/a.vma" disk-a.raw | cmp - a.raw
+        [ "$(traffic_since "$lines")" = "4 131072" ]
+}
+
+@test "a spool has nothing of an archive that was replaced, and damage of it is fetched again" {
+        local file lines
+
+        serve
+        spooled "$URL/ok/a.vma" a.raw
+        for file in spool/*; do
+                printf 'damage' | dd of="$file" bs=1 seek=$((4096 + 65536 * 2 + 77)) conv=notrunc status=none
+        done
+        lines=$(wc -l <log)
+        spooled "$URL/ok/a.vma" a.raw
+        [ "$(traffic_since "$lines" | cut -d' ' -f1)" -ge 3 ]
+        tr 'a-z' 'b-za' <a.raw >b.raw
+        mkvma -o files/a.vma --device a=b.raw --order=shuffle --ctime="$CTIME"
+        spooled "$URL/ok/a.vma" b.raw
+}
+
+@test "two mounts share a spool, which never exceeds its size" {
+        make_big
+        serve
+        start_vmafs "$URL/ok/big.vma" -o "spool=$PWD/spool,16M"
+        "$VMAFS" extract -O --spool=spool,16M "$URL/ok/big.vma" disk-a.raw | cmp - big.raw &
+        cmp big.raw "$MNT/disk-a.raw"
+        wait $!
+        [ "$(du -s --apparent-size --block-size=1 spool | cut -f1)" -le $(((16 << 20) + 8192)) ]
+        [ "$(find spool -type f | wc -l)" -ge 12 ]
+}
+
+@test "a spool that others may write to, or that is no folder, is refused" {
+        serve
+        mkdir -m 777 open
+        run -2 --separate-stderr "$VMAFS" info --spool=open,16M "$URL/ok/a.vma"
+        one_line_says "its spool open must belong to root or to the user who runs vmafs"
+        run -2 --separate-stderr "$VMAFS" "$URL/ok/a.vma" "$MNT" -o spool=none/none,16M
+        one_line_says "its spool none/none cannot be created: No such file or directory"
+        run -2 --separate-stderr "$VMAFS" "$URL/ok/a.vma" "$MNT" -o spool=spool,1M
+        [[ $stderr == *"spool is a folder, a comma, and a size of at least 16M"* ]]
+}

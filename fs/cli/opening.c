@@ -15,6 +15,7 @@
 #include "fs/cli/numbers.h"
 #include "fs/cli/usage.h"
 #include "fs/fetch/fetch_site.h"
+#include "fs/fetch/spool.h"
 #include "fs/fetch/url.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -27,6 +28,7 @@
 #define WINDOW_MAX  (UINT64_C(1) << 31)
 #define THREADS_MAX 1024
 #define TIMEOUT_MAX 3600
+#define SPOOL_MAX   (UINT64_C(1) << 50)
 
 static int refuse(const char *dashes, const char *what)
 {
@@ -42,6 +44,23 @@ static bool parse_backing(const char *value, enum neighbour_reach *out)
                 return true;
         *out = strcmp(value, "any") == 0 ? NEIGHBOUR_ANYWHERE : NEIGHBOUR_BELOW;
         return strcmp(value, "any") == 0 || strcmp(value, "dir") == 0;
+}
+
+/* "DIR,SIZE" */
+static bool parse_spool(const char *value, struct remote_options *out)
+{
+        const char *comma = value ? strrchr(value, ',') : NULL;
+        uint64_t size = 0;
+
+        if (!value)
+                return true;
+        if (!comma || comma == value || !parse_size(comma + 1, SPOOL_MAX, &size) ||
+            size < SPOOL_MIN)
+                return false;
+        out->spool = value;
+        out->spool_len = (size_t)(comma - value);
+        out->spool_bytes = size;
+        return true;
 }
 
 static bool parse_view(const char *value, enum archive_view *out)
@@ -84,6 +103,11 @@ int opening_set(enum opening_word word, const char *dashes, const char *value,
                     (value && !o->server.timeout))
                         return refuse(dashes, "timeout is a number of seconds from 1 to 3600");
                 break;
+        case OPENING_SPOOL:
+                if (!parse_spool(value, &o->server))
+                        return refuse(dashes,
+                                      "spool is a folder, a comma, and a size of at least 16M");
+                break;
         case OPENING_BACKING:
                 if (!parse_backing(value, &o->backing))
                         return refuse(dashes, "backing is dir or any");
@@ -106,6 +130,7 @@ int opening_option(int c, char **argv, struct index_options *o)
         case OPENING_ENDPOINT:
         case OPENING_CAFILE:
         case OPENING_TIMEOUT:
+        case OPENING_SPOOL:
         case OPENING_VIEW:
                 return opening_set((enum opening_word)c, "--", optarg, o);
         default:

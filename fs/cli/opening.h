@@ -23,6 +23,7 @@ enum opening_word {
         OPENING_ENDPOINT,
         OPENING_CAFILE,
         OPENING_TIMEOUT,
+        OPENING_SPOOL,
         OPENING_VIEW,
 };
 
@@ -34,6 +35,7 @@ enum opening_word {
             {"endpoint", required_argument, NULL, OPENING_ENDPOINT},                               \
             {"cafile", required_argument, NULL, OPENING_CAFILE},                                   \
             {"timeout", required_argument, NULL, OPENING_TIMEOUT},                                 \
+            {"spool", required_argument, NULL, OPENING_SPOOL},                                     \
             {"view", required_argument, NULL, OPENING_VIEW},                                       \
         {                                                                                          \
                 "window", required_argument, NULL, OPENING_WINDOW                                  \

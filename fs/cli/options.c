@@ -16,7 +16,7 @@
 #include "fs/fetch/url.h"
 #include "fs/print/report.h"
 
-enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER, KEY_RW, KEY_SUID, KEY_DEV };
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_ALLOW_OTHER, KEY_RW, KEY_SUID, KEY_DEV, KEY_SPOOL };
 
 #define FLAG(word, field)                                                                          \
         {                                                                                          \
@@ -50,6 +50,7 @@ static const struct fuse_opt words[] = {
     VALUE("endpoint=%s", endpoint),
     VALUE("cafile=%s", cafile),
     VALUE("timeout=%s", timeout),
+    KEY("spool=", KEY_SPOOL),
     VALUE("view=%s", view),
     VALUE("keyfile=%s", keyfile),
     VALUE("passfile=%s", passfile),
@@ -147,6 +148,29 @@ static void report_word(const char *arg)
         report("the option '%s%s' is unknown; see vmafs --help", dashes, arg);
 }
 
+static int take_spool(struct mount_options *o, const char *value)
+{
+        free(o->spool);
+        o->spool = strdup(value);
+        return o->spool ? 0 : -1;
+}
+
+/*
+ * The size of spool=DIR,SIZE comes as an option of its own, since a comma ends the one before it.
+ * False: ARG is no size, or none is missing.
+ */
+static bool take_spool_size(struct mount_options *o, const char *arg)
+{
+        char *joined;
+
+        if (!o->spool || strchr(o->spool, ',') || arg[0] < '0' || arg[0] > '9' ||
+            asprintf(&joined, "%s,%s", o->spool, arg) < 0)
+                return false;
+        free(o->spool);
+        o->spool = joined;
+        return true;
+}
+
 /* fuse_opt's callback. Returns -1 for an error, 0 to drop the option, 1 to keep it for libfuse. */
 static int take_word(void *data, const char *arg, int key, struct fuse_args *out)
 {
@@ -174,12 +198,15 @@ static int take_word(void *data, const char *arg, int key, struct fuse_args *out
         case KEY_ALLOW_OTHER:
                 o->allow_other = 1;
                 return 1;
+        case KEY_SPOOL:
+                return take_spool(o, arg + strlen("spool="));
         default:
                 /*
                  * options in fstab for other programs: x-systemd.automount, X-mount.mkdir,
                  * comment=…
                  */
-                if (strncasecmp(arg, "x-", 2) == 0 || strncmp(arg, "comment=", 8) == 0)
+                if (strncasecmp(arg, "x-", 2) == 0 || strncmp(arg, "comment=", 8) == 0 ||
+                    take_spool_size(o, arg))
                         return 0;
                 report_word(arg);
                 return -1;
@@ -235,6 +262,7 @@ static int parse_index(struct mount_options *o)
             opening_set(OPENING_ENDPOINT, "-o ", o->endpoint, opening) != STATUS_OK ||
             opening_set(OPENING_CAFILE, "-o ", o->cafile, opening) != STATUS_OK ||
             opening_set(OPENING_TIMEOUT, "-o ", o->timeout, opening) != STATUS_OK ||
+            opening_set(OPENING_SPOOL, "-o ", o->spool, opening) != STATUS_OK ||
             opening_set(OPENING_VIEW, "-o ", o->view, opening) != STATUS_OK)
                 return STATUS_USAGE;
         opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
@@ -305,6 +333,7 @@ void options_fini(struct mount_options *o, struct fuse_args *args)
         free(o->endpoint);
         free(o->cafile);
         free(o->timeout);
+        free(o->spool);
         free(o->view);
         free(o->keyfile);
         free(o->passfile);

@@ -24,7 +24,7 @@ struct mount_options {
         int allow_other;
         bool rw, suid, dev; /* given; suid and dev also as nosuid and nodev */
         char *recover, *index, *cache, *threads, *window, *backing; /* as given, or NULL */
-        char *endpoint, *cafile, *timeout, *view;
+        char *endpoint, *cafile, *timeout, *spool, *view;
         struct index_options opening; /* what they mean */
         char *sandbox;                /* as given, or NULL */
         bool sandboxed;               /* what it means */

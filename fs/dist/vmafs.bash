@@ -52,7 +52,7 @@ _vmafs_names() {
 # The last of a list of mount options; what stands before it is kept.
 _vmafs_mount_options() {
         local before='' word=$1 option
-        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any view=tree view=images endpoint= cafile= timeout= keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)
+        local options=(recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any view=tree view=images endpoint= cafile= timeout= spool= keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)
 
         if [[ $word == *,* ]]; then
                 before=${word%,*},
@@ -99,7 +99,7 @@ _vmafs_trim() {
 }
 
 _vmafs_options() {
-        local limits=(--cache= --threads= --window= --backing=dir --backing=any --view=tree --view=images --endpoint= --cafile= --timeout=)
+        local limits=(--cache= --threads= --window= --backing=dir --backing=any --view=tree --view=images --endpoint= --cafile= --timeout= --spool=)
 
         case $2 in
         mount) _vmafs_words "$1" -f -d -s -o ;;

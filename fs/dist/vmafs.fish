@@ -76,7 +76,7 @@ complete -c vmafs -n '__vmafs_verb_in mount' -s d -d 'Print every FUSE request'
 complete -c vmafs -n '__vmafs_verb_in mount' -s s -d 'Answer with a single thread'
 complete -c vmafs -n '__vmafs_verb_in mount' -s o -x -d 'Mount options' -a '(__fish_append , \
     recover=eio recover=zero index= index=none cache= threads= window= backing=dir backing=any \
-    view=tree view=images endpoint= cafile= timeout= keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)'
+    view=tree view=images endpoint= cafile= timeout= spool= keyfile= passfile= direct_io clone_fd sandbox=on sandbox=off nonempty wait partitions uid= gid= umask= allow_other)'
 
 complete -c vmafs -n '__vmafs_verb_in info verify cache' -l json -d 'Print JSON'
 complete -c vmafs -n '__vmafs_verb_in info' -l partitions -d 'Print the partition tables'
@@ -102,4 +102,5 @@ complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l backing -x -a 'dir any
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l endpoint -x -d 'The server of s3 archives'
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l cafile -r -F -d 'Certificate authorities to trust'
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l timeout -x -d 'When to give up a server'
+complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l spool -x -a '(__fish_complete_directories)' -d 'Folder for what is fetched, and its size'
 complete -c vmafs -n 'not __vmafs_verb_in mount cache' -l view -x -a 'tree images' -d 'As what a tar is shown'

@@ -29,6 +29,7 @@ _vmafs_mount_options() {
                 'endpoint[the server of s3 archives]:address:' \
                 'cafile[certificate authorities to trust]:file:_files' \
                 'timeout[when to give up a server]:seconds:' \
+                'spool[folder for what is fetched, and its size]:folder and size:_files -/' \
                 'view[as what a tar is shown]:which:(tree images)' \
                 'keyfile[the key of an encrypted datastore]:file:_files' \
                 'passfile[the file with the password of the key]:file:_files' \
@@ -64,6 +65,7 @@ _vmafs() {
                 '--endpoint=[the server of s3 archives]:address:'
                 '--cafile=[certificate authorities to trust]:file:_files'
                 '--timeout=[when to give up a server]:seconds:'
+                '--spool=[folder for what is fetched, and its size]:folder and size:_files -/'
                 '--view=[as what a tar is shown]:which:(tree images)'
         )
         store=(

@@ -16,11 +16,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "fs/fetch/spool.h"
 #include "fs/fetch/transfer.h"
 #include "fs/fetch/url.h"
 #include "fs/process/helper.h"
@@ -45,6 +47,7 @@ struct line {
 
         /* the range */
         struct remote_reply head;
+        uint64_t at; /* of BYTES in the object */
         char bytes[REMOTE_MESSAGE];
 };
 
@@ -56,6 +59,10 @@ struct fetcher {
         struct transfer_server server;
         struct s3_identity who;
         struct transfer_object objects[REMOTE_OBJECTS];
+        int spool_folder; /* -1: none */
+        uint64_t spool_bytes;
+        struct spool *spool; /* NULL: none */
+        struct spool_object spooled[REMOTE_OBJECTS];
         struct line lines[CONNECTIONS];
 
         pthread_mutex_t lock; /* guards the rest, and which line is idle */
@@ -90,10 +97,23 @@ static void reply_failure(const struct fetcher *f, struct remote_reply *head, in
         reply(f, head, why->text, strnlen(why->text, REMOTE_TEXT - 1), NULL, 0);
 }
 
+/* Store what is a piece of the object. */
+static void keep(const struct line *l, const void *bytes, size_t len)
+{
+        const struct spool_object *o = &l->f->spooled[l->head.object];
+        uint64_t number = l->at / SPOOL_PIECE;
+
+        if (l->f->spool && l->at % SPOOL_PIECE == 0 && len == spool_piece_len(o, number))
+                spool_put(l->f->spool, o, number, bytes);
+}
+
 static void flush(struct line *l)
 {
-        if (l->head.len > 0)
+        if (l->head.len > 0) {
                 reply(l->f, &l->head, l->bytes, l->head.len, NULL, 0);
+                keep(l, l->bytes, l->head.len);
+                l->at += l->head.len;
+        }
         l->head.len = 0;
 }
 
@@ -129,15 +149,20 @@ static void open_object(struct line *l, uint32_t object)
         struct remote_opened is;
         struct error err = {0};
         size_t len = 0;
-        int rc = transfer_open(l->transfer, o, l->bytes, sizeof l->bytes, &len, &err);
+        int rc;
 
+        l->head = head;
+        l->at = 0;
+        rc = transfer_open(l->transfer, o, l->bytes, sizeof l->bytes, &len, &err);
         if (rc < 0) {
                 reply_failure(l->f, &head, rc, &err);
                 return;
         }
         is = (struct remote_opened){
             .size = o->size, .version = version_of(o), .mtime = answer_time(o->is.modified)};
+        spool_object_init(&l->f->spooled[object], o->url, &o->is, o->size, time(NULL));
         reply(l->f, &head, &is, sizeof is, l->bytes, len);
+        keep(l, l->bytes, len);
 }
 
 /* Something to do; waits for it. */
@@ -161,6 +186,50 @@ static struct job *next_job(struct line *l)
         }
 }
 
+/* Give the piece at L's place from the spool, if it ends at END or before. False: it is not there. */
+static bool give_spooled(struct line *l, uint64_t end)
+{
+        const struct spool_object *o = &l->f->spooled[l->head.object];
+        uint64_t number = l->at / SPOOL_PIECE;
+        size_t len = l->f->spool && l->at % SPOOL_PIECE == 0 ? spool_piece_len(o, number) : 0;
+
+        if (len == 0 || len > end - l->at || !spool_get(l->f->spool, o, number, l->bytes))
+                return false;
+        reply(l->f, &l->head, l->bytes, len, NULL, 0);
+        l->head.len = 0;
+        l->at += len;
+        return true;
+}
+
+/* Where the next piece from the spool begins after L's place, of which there is none; at most END. */
+static uint64_t end_of_missing(const struct line *l, uint64_t end)
+{
+        uint64_t number = l->at / SPOOL_PIECE + 1;
+
+        if (!l->f->spool)
+                return end;
+        while (number * SPOOL_PIECE < end &&
+               !spool_has(l->f->spool, &l->f->spooled[l->head.object], number))
+                number++;
+        return min_u64(number * SPOOL_PIECE, end);
+}
+
+/* Give the bytes from L's place up to END. */
+static int give_range(struct line *l, uint64_t end, struct error *err)
+{
+        int rc = 0;
+
+        while (l->at < end && rc == 0) {
+                if (give_spooled(l, end))
+                        continue;
+                rc = transfer_range(l->transfer, &l->f->objects[l->head.object], l->at,
+                                    (size_t)(end_of_missing(l, end) - l->at), take_bytes, l, err);
+                if (rc == 0)
+                        flush(l);
+        }
+        return rc;
+}
+
 static void do_job(struct line *l, const struct remote_request *is)
 {
         struct error err = {0};
@@ -168,12 +237,10 @@ static void do_job(struct line *l, const struct remote_request *is)
 
         l->head =
             (struct remote_reply){.what = REMOTE_DATA, .object = is->object, .number = is->number};
-        rc = transfer_range(l->transfer, &l->f->objects[is->object], is->offset, is->len,
-                            take_bytes, l, &err);
-        if (rc == 0) {
-                flush(l);
+        l->at = is->offset;
+        rc = give_range(l, is->offset + is->len, &err);
+        if (rc == 0)
                 return;
-        }
         l->head.len = 0;
         reply_failure(l->f, &l->head, rc, &err);
 }
@@ -272,6 +339,11 @@ static int prepare(struct fetcher *f, struct error *err)
                 rc = find_addresses(f, err);
         if (rc < 0)
                 return rc;
+        if (f->spool_folder >= 0) {
+                f->spool = spool_new(steal_fd(&f->spool_folder), f->spool_bytes);
+                if (!f->spool)
+                        return error_set(err, ENOMEM, "out of memory");
+        }
         f->server.cafile = f->cafile;
         f->server.timeout = f->timeout ? f->timeout : FETCHER_TIMEOUT;
         pthread_mutex_init(&f->lock, NULL);
@@ -342,6 +414,8 @@ static void fetcher_free(struct fetcher *f)
 {
         if (!f)
                 return;
+        if (f->spool_folder >= 0)
+                close(f->spool_folder);
         free(f->url);
         free(f->endpoint);
         free(f->cafile);
@@ -378,10 +452,24 @@ static struct fetcher *fetcher_new(const char *url, const struct remote_options 
         f->url = strdup(url);
         f->endpoint = options->endpoint ? strdup(options->endpoint) : NULL;
         f->timeout = options->timeout;
+        f->spool_folder = -1;
         if (f->url && !f->endpoint == !options->endpoint && find_cafile(options, &f->cafile))
                 return f;
         fetcher_free(f);
         return NULL;
+}
+
+/*
+ * It belongs to the fetcher, since what a mount finds there was sent by a server: the process that
+ * reads an archive, which may be hostile, is not to have a say in that.
+ */
+static int open_spool(struct fetcher *f, const struct remote_options *options, struct error *err)
+{
+        if (!options->spool)
+                return 0;
+        f->spool_bytes = options->spool_bytes;
+        f->spool_folder = spool_open_folder(options->spool, options->spool_len, err);
+        return f->spool_folder < 0 ? f->spool_folder : 0;
 }
 
 int fetcher_start(const char *url, const struct remote_options *options, bool with_index,
@@ -393,9 +481,14 @@ int fetcher_start(const char *url, const struct remote_options *options, bool wi
 
         if (!f)
                 return error_set(err, ENOMEM, "out of memory");
+        rc = open_spool(f, options, err);
+        if (rc < 0) {
+                fetcher_free(f);
+                return rc;
+        }
         f->with_index = with_index && has_name(url);
         with_index = f->with_index;
-        rc = helper_start(&h, &role, f, NULL, 0);
+        rc = helper_start(&h, &role, f, &f->spool_folder, f->spool_folder >= 0);
         fetcher_free(f);
         s3_forget_environment();
         if (rc < 0)

@@ -6,7 +6,8 @@
  *   reader    fetcher_start ── confine ── request ────────────> … ─── ends, or is killed
  *   fetcher     └─ open ── four threads, a connection each ─ data ┘     └─ the socket's end: ends
  *
- * It opens no file for writing, runs nothing, and leaves no memory in a core.
+ * It writes to no file but those of its spool (spool.h), runs nothing, and leaves no memory in a
+ * core.
  */
 #ifndef VMAFS_FETCHER_H
 #define VMAFS_FETCHER_H

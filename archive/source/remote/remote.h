@@ -16,6 +16,8 @@
 #define VMAFS_REMOTE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "archive/source/remote/protocol.h"
@@ -29,6 +31,9 @@ struct remote_options {
         const char *endpoint; /* of what speaks S3 */
         const char *cafile;   /* certificates of authorities that are trusted */
         unsigned timeout;     /* seconds */
+        const char *spool;    /* a folder for what was fetched: the first spool_len bytes */
+        size_t spool_len;
+        uint64_t spool_bytes; /* how much may be in it */
 };
 
 enum {
