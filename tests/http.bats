@@ -319,6 +319,20 @@ END
         grep -q "its index $URL/ok/a.vma.zst.vmafs is not used: it belongs to another archive" "$LOG"
 }
 
+@test "an index that the server does not give is no damaged one" {
+        make_big
+        gzip -1 files/big.vma
+        "$VMAFS" index --file files/big.vma.gz.vmafs files/big.vma.gz
+        # More than comes with the first answer.
+        [ "$(stat -c %s files/big.vma.gz.vmafs)" -gt 65536 ]
+        serve
+        start_vmafs "$URL/past-403/big.vma.gz"
+        wait_indexed
+        block_is_right 5000
+        grep -q "its index .*/big.vma.gz.vmafs is not used: the server does not give a part of it (403 Told)" "$LOG"
+        run ! grep -q damaged "$LOG"
+}
+
 @test "a password comes from .netrc, goes to no other host, and never is in an address" {
         serve
         (umask 077 && echo "machine 127.0.0.1 login me password s3kr1t default login me password s3kr1t" >.netrc)

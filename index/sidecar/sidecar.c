@@ -337,6 +337,21 @@ static int refuse(struct error *err, const char *why)
         return error_set(err, EINVAL, "%s", why);
 }
 
+/*
+ * What was read of S with RC is not what should be there, and WHY says so; unless it lies on a server
+ * that did not give it, which is no damage.
+ */
+static int refuse_read(const struct sidecar *s, ssize_t rc, struct error *err, const char *why)
+{
+        struct error far = {0};
+
+        if (rc == -EREMOTEIO || rc == -ESTALE)
+                return error_set(err, EREMOTEIO, "%s",
+                                 source_damage(s->file, &far) < 0 ? far.text
+                                                                  : "it cannot be read now");
+        return refuse(err, why);
+}
+
 /* Parse a name of at most NAME printable bytes, padded with NULs. */
 static bool load_name(const uint8_t *in, char out[NAME + 1])
 {
@@ -353,13 +368,15 @@ static bool load_name(const uint8_t *in, char out[NAME + 1])
 static int load_stamp(struct sidecar *s, uint32_t at, struct error *err)
 {
         uint8_t in[STAMP_LEN];
+        int rc = -EINVAL;
 
         s->stamped = at != 0;
         if (!s->stamped)
                 return 0;
-        if (!range_within(at, sizeof in, s->size) ||
-            source_pread_all(s->file, in, sizeof in, at) < 0 || !stamp_load(in, &s->stamp))
-                return refuse(err, "its stamp is damaged");
+        if (range_within(at, sizeof in, s->size))
+                rc = source_pread_all(s->file, in, sizeof in, at);
+        if (rc < 0 || !stamp_load(in, &s->stamp))
+                return refuse_read(s, rc, err, "its stamp is damaged");
         return 0;
 }
 
@@ -369,10 +386,10 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
 {
         uint8_t h[HEADER];
         uint32_t version;
+        ssize_t n = source_pread(s->file, h, sizeof h, 0);
 
-        if (source_pread(s->file, h, sizeof h, 0) != sizeof h ||
-            memcmp(h, magic, sizeof magic) != 0)
-                return refuse(err, "it is not an index");
+        if (n != sizeof h || memcmp(h, magic, sizeof magic) != 0)
+                return refuse_read(s, n, err, "it is not an index");
         version = load_le32(h + AT_VERSION);
         if (version < oldest || version > VERSION)
                 return refuse(err, "it is of another version of vmafs");
@@ -404,13 +421,14 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
 
 static int load_tables(struct sidecar *s, struct error *err)
 {
+        ssize_t n;
+
         s->tables = malloc(s->tables_len + 1);
         if (!s->tables)
                 return error_set(err, ENOMEM, "out of memory");
-        if (source_pread(s->file, s->tables, s->tables_len, s->tables_at) !=
-                (ssize_t)s->tables_len ||
-            XXH3_64bits(s->tables, s->tables_len) != s->tables_hash)
-                return refuse(err, "its tables are damaged");
+        n = source_pread(s->file, s->tables, s->tables_len, s->tables_at);
+        if (n != (ssize_t)s->tables_len || XXH3_64bits(s->tables, s->tables_len) != s->tables_hash)
+                return refuse_read(s, n, err, "its tables are damaged");
         return 0;
 }
 
@@ -509,7 +527,10 @@ static int load_disks(struct sidecar *s, struct error *err)
                     !range_within(s->members_at, s->members_len, s->tables_at))
                         rc = -EINVAL;
         }
-        return rc < 0 || at != end ? refuse(err, "its tables or extents are damaged") : 0;
+        if (rc < 0 || at != end)
+                return refuse_read(s, rc == -EREMOTEIO ? rc : 0, err,
+                                   "its tables or extents are damaged");
+        return 0;
 }
 
 /* Open the file and check its header, of a version from OLDEST on. sidecar_free frees *OUT. */
@@ -578,18 +599,23 @@ static char *members_room(uint64_t len)
         return data;
 }
 
-/* Each piece is hashed while it is in the processor's cache. */
-static bool read_members(const struct sidecar *s, char *data)
+/*
+ * Each piece is hashed while it is in the processor's cache. False: they are damaged, or *RC says
+ * why they cannot be read.
+ */
+static bool read_members(const struct sidecar *s, char *data, ssize_t *rc)
 {
         XXH3_state_t *hash = XXH3_createState();
         bool good = hash != NULL;
 
+        *rc = 0;
         if (hash)
                 XXH3_64bits_reset(hash);
         for (uint64_t at = 0; good && at < s->members_len; at += MEMBERS_PIECE) {
                 size_t n = (size_t)min_u64(MEMBERS_PIECE, s->members_len - at);
 
-                good = source_pread(s->file, data + at, n, s->members_at + at) == (ssize_t)n;
+                *rc = source_pread(s->file, data + at, n, s->members_at + at);
+                good = *rc == (ssize_t)n;
                 if (good)
                         XXH3_64bits_update(hash, data + at, n);
         }
@@ -601,6 +627,7 @@ static bool read_members(const struct sidecar *s, char *data)
 int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, struct error *err)
 {
         char *data;
+        ssize_t n;
         int rc;
 
         *out = NULL;
@@ -609,9 +636,9 @@ int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, 
         data = members_room(s->members_len);
         if (!data)
                 return error_set(err, ENOMEM, "out of memory");
-        if (!read_members(s, data)) {
+        if (!read_members(s, data, &n)) {
                 free(data);
-                return refuse(err, "its members are damaged");
+                return refuse_read(s, n, err, "its members are damaged");
         }
         rc = members_load(data, s->members_len, chosen, out);
         if (rc == -ENOMEM)
@@ -628,6 +655,7 @@ static int read_record(const struct sidecar *s, struct record **out, struct erro
 {
         uint64_t len = s->tables_at - s->record_at;
         uint8_t *bytes;
+        ssize_t n;
         int rc;
 
         if (s->record_at < HEADER || s->record_at > s->tables_at || len > TABLES_MAX)
@@ -635,11 +663,12 @@ static int read_record(const struct sidecar *s, struct record **out, struct erro
         bytes = malloc(len + 1);
         if (!bytes)
                 return error_set(err, ENOMEM, "out of memory");
-        if (source_pread(s->file, bytes, len, s->record_at) != (ssize_t)len)
-                len = 0;
-        rc = record_parse(bytes, len, out);
+        n = source_pread(s->file, bytes, len, s->record_at);
+        rc = record_parse(bytes, n == (ssize_t)len ? len : 0, out);
         if (rc == -ENOMEM)
                 return error_set(err, ENOMEM, "out of memory");
+        if (n == -EREMOTEIO)
+                return refuse_read(s, n, err, "it cannot be read now");
         return rc < 0 ? error_set(err, EBADMSG, "what it has recorded is damaged") : 0;
 }
 

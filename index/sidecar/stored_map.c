@@ -283,6 +283,8 @@ int stored_map_check(const struct stored_map *k, void *window)
                         ssize_t n = source_pread(k->file, window,
                                                  min_u64(STORED_MAP_WINDOW, all - s->at), s->at);
 
+                        if (n == -EREMOTEIO)
+                                return -EREMOTEIO;
                         start = s->at;
                         end = start + (uint64_t)(n > 0 ? n : 0);
                 }

@@ -62,8 +62,8 @@ int stored_map_load(struct source *file, uint64_t file_end, const uint8_t **tabl
 void stored_map_free(struct stored_map *k); /* NULL is allowed */
 
 /*
- * Read all extents, through WINDOW of STORED_MAP_WINDOW bytes, and check their hashes. 0 or
- * -EINVAL.
+ * Read all extents, through WINDOW of STORED_MAP_WINDOW bytes, and check their hashes. 0,
+ * -EINVAL, or -EREMOTEIO if a server does not give them.
  */
 int stored_map_check(const struct stored_map *k, void *window);
 

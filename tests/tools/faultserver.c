@@ -45,6 +45,7 @@ static const char usage_text[] =
     "  to-file   sent on to file:   to-URL    sent on to URL/MODE/FILE, with - for each /\n"
     "  loop      sent on to itself  NNN       that status\n"
     "  late      drop, but for the first 4 MiB and the last one\n"
+    "  past-NNN  that status for what is past the first byte of an index\n"
     "  careless  a condition on the version is ignored\n"
     "  NNNxN     that status for the first N requests; dropxN, shortxN: the same\n";
 
@@ -376,6 +377,12 @@ static bool answer(struct server *s, struct request *r)
                 return answer_moved(r, r->path);
         if (strncmp(r->mode, "to-", 3) == 0)
                 return answer_sent_on(r);
+        if (strncmp(r->mode, "past-", 5) == 0) {
+                const char *end = strrchr(r->file, '.');
+                bool fails = end && strcmp(end, ".vmafs") == 0 && r->start > 0;
+
+                snprintf(r->mode, sizeof r->mode, "%.3s", fails ? r->mode + 5 : "ok");
+        }
         if (strlen(r->mode) == 3 && strspn(r->mode, "0123456789") == 3)
                 return answer_status(r, (int)strtol(r->mode, NULL, 10), "Told");
         return may_have(r) ? answer_file(r) : answer_status(r, 403, "SignatureDoesNotMatch");

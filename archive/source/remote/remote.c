@@ -65,7 +65,7 @@ static int hold_pieces(struct remote *r, uint32_t object, uint64_t first, uint64
                 } while (first + n < end);
                 if (first + n >= end)
                         return 0;
-                rc = remote_refuses(r);
+                rc = remote_refuses(r, object);
                 if (rc == 0)
                         rc = remote_ask(r, object, first + n, end, step_for(end - first), false);
                 let_go(r, held, n);
@@ -131,7 +131,7 @@ static uint64_t ahead_step(uint64_t count)
 static void ask_ahead(struct remote *r, uint32_t object, uint64_t first, uint64_t end)
 {
         end = min_u64(end, r->files[object].is.size);
-        if (first < end && remote_refuses(r) == 0)
+        if (first < end && remote_refuses(r, object) == 0)
                 remote_ask(r, object, first / RANGE_PIECE, (end - 1) / RANGE_PIECE + 1,
                            ahead_step((end - first) / RANGE_PIECE), true);
 }
@@ -195,20 +195,26 @@ static int view_check(struct source *s, struct error *err)
                          "from it");
 }
 
-bool remote_failure(struct remote *r, struct error *err)
+static bool failure_of(struct remote *r, uint32_t object, struct error *err)
 {
+        const struct error *failure = &r->files[object].failure;
         scoped_lock(&r->lock);
 
-        if (r->failure.code && err)
-                *err = r->failure;
-        return r->failure.code != 0;
+        if (failure->code && err)
+                *err = *failure;
+        return failure->code != 0;
+}
+
+bool remote_failure(struct remote *r, struct error *err)
+{
+        return failure_of(r, REMOTE_ARCHIVE, err);
 }
 
 static int view_damage(struct source *s, struct error *err)
 {
         const struct remote_view *v = (const struct remote_view *)s;
 
-        return remote_failure(v->remote, err) ? -EREMOTEIO : 0;
+        return failure_of(v->remote, v->object, err) ? -EREMOTEIO : 0;
 }
 
 static const struct remote_opened *opened(const struct source *s)

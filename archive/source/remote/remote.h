@@ -58,7 +58,7 @@ void remote_close(struct remote *r);
 int remote_source(struct remote *r, enum remote_object object, struct source **out,
                   struct error *err);
 
-/* Why something could not be read last, if nothing could be since. False: nothing failed. */
+/* Why the archive could not be read last, if it could not be since. False: nothing failed. */
 bool remote_failure(struct remote *r, struct error *err);
 
 #endif

@@ -5,18 +5,19 @@
 #include "archive/bytes.h"
 #include "archive/source/remote/remote_internal.h"
 
-int remote_refuses(const struct remote *r)
+int remote_refuses(const struct remote *r, uint32_t object)
 {
+        time_t until = r->files[object].pause_until;
         struct timespec now;
 
         if (r->stale)
                 return -ESTALE;
         if (r->gone)
                 return -EREMOTEIO;
-        if (r->pause_until == 0)
+        if (until == 0)
                 return 0;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec < r->pause_until ? -EREMOTEIO : 0;
+        return now.tv_sec < until ? -EREMOTEIO : 0;
 }
 
 static struct remote_asked *find_unused(struct remote *r)

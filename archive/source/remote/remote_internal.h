@@ -31,7 +31,9 @@ struct remote_file {
         bool opened;
         struct remote_opened is;
         struct error why;         /* it is not */
-        struct range_ahead ahead; /* lock */
+        struct range_ahead ahead; /* lock, and for the rest */
+        struct error failure;
+        time_t pause_until; /* monotonic seconds: until then nothing is asked for */
 };
 
 struct remote {
@@ -48,8 +50,6 @@ struct remote {
         size_t asked_count;
         bool gone;  /* the fetcher has ended */
         bool stale; /* the archive was replaced */
-        struct error failure;
-        time_t pause_until; /* monotonic seconds: until then nothing is asked for */
 };
 
 /* ---- remote_ask.c: the caller holds the lock ---- */
@@ -62,8 +62,8 @@ struct remote {
 int remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end, uint64_t step,
                bool ahead);
 
-/* 0, or -errno: nothing is to be asked for. */
-int remote_refuses(const struct remote *r);
+/* 0, or -errno: nothing of OBJECT is to be asked for. */
+int remote_refuses(const struct remote *r, uint32_t object);
 
 /* ---- remote_take.c ---- */
 

@@ -25,7 +25,9 @@ static void end_asked(struct remote *r, struct remote_asked *a, int rc)
 void remote_lose(struct remote *r)
 {
         r->gone = true;
-        error_fill(&r->failure, EREMOTEIO, "the process that fetches it has ended");
+        for (size_t i = 0; i < REMOTE_OBJECTS; i++)
+                error_fill(&r->files[i].failure, EREMOTEIO,
+                           "the process that fetches it has ended");
         for (size_t i = 0; i < REMOTE_REQUESTS; i++)
                 if (r->asked[i].used)
                         end_asked(r, &r->asked[i], -EREMOTEIO);
@@ -97,15 +99,16 @@ bool remote_take_opened(struct remote *r, const struct remote_message *m, size_t
 
 static void take_failure(struct remote *r, struct remote_asked *a, const struct remote_message *m)
 {
+        struct remote_file *f = &r->files[a->object];
         int code = checked_code(m->head.rc);
         struct timespec now;
 
-        take_text(m, code, &r->failure);
+        take_text(m, code, &f->failure);
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (code == ESTALE && a->object == REMOTE_ARCHIVE)
                 r->stale = true;
         else if (code == EREMOTEIO)
-                r->pause_until = now.tv_sec + REMOTE_PAUSE;
+                f->pause_until = now.tv_sec + REMOTE_PAUSE;
         end_asked(r, a, -code);
 }
 
@@ -126,8 +129,8 @@ static void take_bytes(struct remote *r, struct remote_asked *a, const unsigned 
                 len -= n;
         }
         if (a->got == a->len) {
-                r->pause_until = 0;
-                r->failure = (struct error){0};
+                r->files[a->object].pause_until = 0;
+                r->files[a->object].failure = (struct error){0};
                 end_asked(r, a, 0);
         }
         pthread_cond_broadcast(&r->changed);
