@@ -680,6 +680,17 @@ static void tell_contradiction(const struct index *index, struct error *err)
                            index->stored_path);
 }
 
+/* Why the server does not give a part of the index, which is in use. */
+static bool stored_failure(const struct index *index, struct error *err)
+{
+        struct error why = {0};
+
+        if (!index->stored_file || source_damage(index->stored_file, &why) == 0)
+                return false;
+        error_fill(err, EREMOTEIO, "its index %s cannot be read: %s", index->stored_path, why.text);
+        return true;
+}
+
 /* It is told once, so that it does not stand before what fails later for another reason. */
 static bool kept_failure(struct index *index, struct error *err)
 {
@@ -694,7 +705,7 @@ static bool kept_failure(struct index *index, struct error *err)
                            "its index %s cannot be used any more: it was written to, and is "
                            "looked at anew the next time",
                            index->stored_path);
-        else if (rc < 0)
+        else if (rc < 0 && !stored_failure(index, err))
                 error_fill(err, -rc, "its index %s cannot be read: %s", index->stored_path,
                            strerror(-rc));
         return rc < 0;
@@ -703,7 +714,8 @@ static bool kept_failure(struct index *index, struct error *err)
 bool index_read_failure(struct index *index, struct error *err)
 {
         return source_check(index->file, err) != 0 || source_damage(index->file, err) != 0 ||
-               kept_failure(index, err) || source_damage(index->source, err) != 0;
+               kept_failure(index, err) || stored_failure(index, err) ||
+               source_damage(index->source, err) != 0;
 }
 
 struct archive *index_archive(const struct index *index)

@@ -26,6 +26,7 @@ setup() {
 
 teardown() {
         open_gates "$BATS_TEST_TMPDIR"
+        [ -z "${WEB:-}" ] || kill "$WEB" 2>/dev/null || true
         [ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
         [ -z "$SERVER" ] || wait_for 60 has_ended "$SERVER"
         unmount_all
@@ -282,10 +283,62 @@ refuses() {
         refuses "threads is a number from 1 to 1024" two.vma threads=0
         refuses "window is not a size that is allowed" two.vma window=4G
         refuses "archive was given twice" two.vma two.vma
-        refuses "archive is a file, not a URL" https://localhost/two.vma
+        refuses "archive is a file, or a http://, https:// or s3:// address" ftp://localhost/two.vma
+        refuses "put it into ~/.netrc" https://me:s3kr1t@localhost/two.vma
+        refuses "spool is a folder, a comma, and a size of at least 16M" two.vma spool=here
         refuses "is no datastore, and keyfile is of no use" two.vma keyfile=conf
         truncate -s 100 two.vma
         refuses "two.vma: " two.vma
+}
+
+# ---- archives on a server ----
+
+# Starts a server of "$PWD/files" and sets URL to where it is.
+start_web() {
+        "$TOOLS/faultserver" "$PWD" 3>&- &
+        WEB=$!
+        wait_for 60 test -e port
+        URL=http://127.0.0.1:$(cat port)/ok
+}
+
+@test "an archive on a server is served, and with a spool not fetched again" {
+        local lines
+
+        make_two
+        mkdir files
+        zstd -q two.vma -o files/two.zst
+        start_web
+        serve '
+                nbdcopy "$(at disk-drive-a.raw)" - | cmp - a.raw
+                nbdcopy "$(at drive-b)" - | cmp - b.raw' "$URL/two.zst" "spool=spool,16M"
+        lines=$(wc -l <log)
+        serve 'nbdcopy "$uri" - | cmp - b.raw' "$URL/two.zst" disk=drive-b "spool=spool,16M"
+        # The versions of the archive and of its index.
+        [ "$(wc -l <log)" -eq $((lines + 2)) ]
+        refuses "two.zstd: is not on the server (404 NoSuchKey)" "$URL/two.zstd"
+        run -1 --separate-stderr "${NBDKIT[@]}" -f -U "$PWD/refused" "$PLUGIN" "$URL/two.zst" disk=c 3>&-
+        [[ $stderr == *"holds no disk named c; it holds disk-drive-a.raw, disk-drive-b.raw"* ]]
+}
+
+@test "the process that fetches ends with nbdkit, and without it reads fail" {
+        local fetcher
+
+        make_data a.raw 8388608
+        mkdir files
+        mkvma -o files/d.vma --device a=a.raw
+        start_web
+        start_server "$URL/d.vma"
+        fetcher=$(pgrep -x -P "$SERVER" fetcher)
+        [ "$(failing "$(at '')" 0 1 | xargs)" = "" ]
+        kill -9 "$fetcher"
+        qemu-io -r -f raw "$(at '')" -c 'read 6M 4K' | grep -q '^read failed: Input/output error'
+        grep -q "the process that fetches it has ended" "$LOG"
+        end_server
+        start_server "$URL/d.vma"
+        fetcher=$(pgrep -x -P "$SERVER" fetcher)
+        kill -9 "$SERVER"
+        wait_for 60 has_ended "$fetcher"
+        wait_for 60 has_ended "$SERVER"
 }
 
 # ---- partitions ----
@@ -493,7 +546,7 @@ start_waiting_client() {
         "${NBDKIT[@]}" "$PLUGIN" --help | sed -nE 's/^(\[?)([a-z]+)=.*/\2/p' | sort >taken
         sed -n '/^\.Sh PARAMETERS/,/^\.Sh FILES/ s/^\.It \(Oo \)\{0,1\}Cm \([a-z]*\) .*/\2/p' \
                 "$ROOT/man/nbdkit-vmafs-plugin.1" | sort | diff -u taken -
-        [ "$(wc -l <taken)" -eq 11 ]
+        [ "$(wc -l <taken)" -eq 15 ]
 }
 
 # ---- datastores ----

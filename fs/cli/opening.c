@@ -46,14 +46,11 @@ static bool parse_backing(const char *value, enum neighbour_reach *out)
         return strcmp(value, "any") == 0 || strcmp(value, "dir") == 0;
 }
 
-/* "DIR,SIZE" */
-static bool parse_spool(const char *value, struct remote_options *out)
+bool opening_parse_spool(const char *value, struct remote_options *out)
 {
         const char *comma = value ? strrchr(value, ',') : NULL;
         uint64_t size = 0;
 
-        if (!value)
-                return true;
         if (!comma || comma == value || !parse_size(comma + 1, SPOOL_MAX, &size) ||
             size < SPOOL_MIN)
                 return false;
@@ -104,7 +101,7 @@ int opening_set(enum opening_word word, const char *dashes, const char *value,
                         return refuse(dashes, "timeout is a number of seconds from 1 to 3600");
                 break;
         case OPENING_SPOOL:
-                if (!parse_spool(value, &o->server))
+                if (value && !opening_parse_spool(value, &o->server))
                         return refuse(dashes,
                                       "spool is a folder, a comma, and a size of at least 16M");
                 break;

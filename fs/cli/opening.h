@@ -12,6 +12,7 @@
 
 struct index;
 struct index_options;
+struct remote_options;
 struct shared;
 struct site;
 
@@ -47,6 +48,9 @@ enum opening_word {
  */
 int opening_set(enum opening_word word, const char *dashes, const char *value,
                 struct index_options *o);
+
+/* "DIR,SIZE", which has to outlive *OUT. False: it is not that. */
+bool opening_parse_spool(const char *value, struct remote_options *out);
 
 /*
  * Handle C, which getopt_long returned and which is not one of the verb's own options, or report

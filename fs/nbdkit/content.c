@@ -12,6 +12,8 @@
 #include "archive/cleanup.h"
 #include "archive/shared.h"
 #include "fs/cli/archive_path.h"
+#include "fs/fetch/fetch_site.h"
+#include "fs/fetch/url.h"
 #include "fs/nbdkit/settings.h"
 #include "index/index.h"
 #include "index/owner.h"
@@ -51,21 +53,14 @@ static int open_snapshot(struct content *c, const struct stored_place *place,
         return c->inside ? 0 : log_memory();
 }
 
-static int open_archive(struct content *c, const struct settings *s)
+static int open_index(struct content *c, const struct settings *s)
 {
         struct index_options options = s->opening;
         struct error err = {0};
         int rc;
 
-        if (s->keyfile || s->passfile) {
-                nbdkit_error("%s: is no datastore, and %s is of no use for anything else", c->path,
-                             s->keyfile ? "keyfile" : "passfile");
-                return -EINVAL;
-        }
         options.shared = c->shared;
-        rc = site_open(c->path, &options, &c->site, &err);
-        if (rc == 0)
-                rc = index_open_site(c->site, &options, &c->index, &err);
+        rc = index_open_site(c->site, &options, &c->index, &err);
         if (rc < 0)
                 return log_error(c, rc, &err);
         if (index_try_keeping(c->index, &err) < 0)
@@ -75,6 +70,34 @@ static int open_archive(struct content *c, const struct settings *s)
         return 0;
 }
 
+/* The archive, of which PATH is a path or an address. */
+static int open_archive(struct content *c, const struct settings *s, const char *path)
+{
+        struct error err = {0};
+        int rc;
+
+        if (s->keyfile || s->passfile) {
+                nbdkit_error("%s: is no datastore, and %s is of no use for anything else", c->path,
+                             s->keyfile ? "keyfile" : "passfile");
+                return -EINVAL;
+        }
+        rc = fetch_site(path, &s->opening, &c->site, &err);
+        if (rc < 0)
+                return log_error(c, rc, &err);
+        /* What is on a server is read through a thread, which would not survive nbdkit's fork. */
+        return content_is_far(c) ? 0 : open_index(c, s);
+}
+
+bool content_is_far(const struct content *c)
+{
+        return c->site && c->site->remote && !c->index;
+}
+
+int content_open_far(struct content *c, const struct settings *s)
+{
+        return open_index(c, s);
+}
+
 /* C's path may lead into an archive, to one of its disks. */
 static int find_archive(struct content *c, const struct settings *s)
 {
@@ -82,14 +105,14 @@ static int find_archive(struct content *c, const struct settings *s)
         int rc;
 
         if (!archive_path_has_parts(c->path))
-                return open_archive(c, s);
+                return open_archive(c, s, c->path);
         /* It reports what is wrong itself. */
         rc = archive_path_find(c->path, NULL, &in) == 0 ? 0 : -EINVAL;
         if (rc == 0) {
                 free(c->path);
                 c->path = steal_ptr(&in.archive);
                 c->inside = steal_ptr(&in.inside);
-                rc = open_archive(c, s);
+                rc = open_archive(c, s, c->path);
         }
         archive_path_fini(&in);
         return rc;
@@ -103,6 +126,8 @@ static int open_any(struct content *c, const struct settings *s)
 
         if (rc < 0)
                 return log_error(c, rc, &err);
+        if (url_is(s->archive))
+                return open_archive(c, s, s->archive);
         if (stored_locate(c->path, &place))
                 rc = open_snapshot(c, &place, s);
         else
@@ -121,7 +146,7 @@ int content_open(const struct settings *s, struct content **out)
         c->snapshot = SNAPSHOT_NONE;
         growth_init(&c->growth);
         pthread_mutex_init(&c->lock, NULL);
-        c->path = strdup(s->archive);
+        c->path = url_shown(s->archive);
         rc = c->path ? open_any(c, s) : log_memory();
         if (rc < 0)
                 content_close(c);

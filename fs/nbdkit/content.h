@@ -2,10 +2,11 @@
 /*
  * What the plugin serves: an archive, or a snapshot of a datastore.
  *
- *   content_open    before nbdkit forks: the header is parsed; no threads yet
- *   content_start   after it has: the index is built in the background
- *   …               requests, which wait for what they need of it (growth.h)
- *   content_stop    no request is left: end the threads
+ *   content_open      before nbdkit forks: the header is parsed; no threads yet
+ *   content_open_far  after it has, for an archive on a server: reading from one needs a thread
+ *   content_start     after it has: the index is built in the background
+ *   …                 requests, which wait for what they need of it (growth.h)
+ *   content_stop      no request is left: end the threads
  *   content_close
  */
 #ifndef VMAFS_CONTENT_H
@@ -46,6 +47,10 @@ struct content {
 /* Sets *OUT, which content_close frees. 0, or -errno with the reason logged. */
 int content_open(const struct settings *s, struct content **out);
 int content_start(struct content *c); /* as content_open */
+
+/* Is it on a server, and not opened yet, but for the process that fetches it? */
+bool content_is_far(const struct content *c);
+int content_open_far(struct content *c, const struct settings *s); /* as content_open */
 
 /* False: a thread is stuck in a read that does not return, and C must not be freed. */
 bool content_stop(struct content *c);

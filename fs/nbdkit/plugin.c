@@ -3,9 +3,10 @@
  * The plugin for nbdkit: what nbdkit calls, in the order in which it does.
  *
  *   config, config_complete   the parameters
- *   get_ready                 open the archive: what is wrong is still seen on the terminal
+ *   get_ready                 open the archive: what is wrong is still seen on the terminal; start
+ *                             the process that fetches one from a server
  *   (nbdkit forks)
- *   after_fork                start threads: the scan
+ *   after_fork                start threads: the scan; open an archive on a server
  *   open, get_size, pread …   each client, on threads of nbdkit's, many at a time
  *   cleanup, unload           end threads, free
  */
@@ -60,14 +61,21 @@ static int plugin_get_ready(void)
 {
         int rc = content_open(&plugin_state.settings, &plugin_state.content);
 
-        if (rc == 0)
+        if (rc == 0 && !content_is_far(plugin_state.content))
                 rc = exports_choose(plugin_state.content, plugin_state.settings.disk);
         return result(rc);
 }
 
 static int plugin_after_fork(void)
 {
-        return result(content_start(plugin_state.content));
+        int rc = 0;
+
+        if (content_is_far(plugin_state.content)) {
+                rc = content_open_far(plugin_state.content, &plugin_state.settings);
+                if (rc == 0)
+                        rc = exports_choose(plugin_state.content, plugin_state.settings.disk);
+        }
+        return result(rc < 0 ? rc : content_start(plugin_state.content));
 }
 
 /* Every client has gone. */

@@ -7,9 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/error.h"
+#include "fs/cli/opening.h"
+#include "fs/fetch/url.h"
+
 #define WINDOW_MAX  (INT64_C(1) << 31)
 #define CACHE_MAX   (INT64_C(1) << 46)
 #define THREADS_MAX 1024
+#define TIMEOUT_MAX 3600
 
 static int refuse(const char *key, const char *what)
 {
@@ -128,9 +133,47 @@ static int set_partitions(struct settings *s, const char *key, const char *value
 
 static int set_archive(struct settings *s, const char *key, const char *value)
 {
+        struct error err = {0};
+
+        if (url_is(value) && url_check(value, &err) < 0)
+                return refuse(key, err.text);
+        if (url_is(value))
+                return set_text(&s->archive, key, value);
         if (strstr(value, "://"))
-                return refuse(key, "is a file, not a URL; vmafs mounts archives on servers");
+                return refuse(key, "is a file, or a http://, https:// or s3:// address");
         return set_path(&s->archive, key, value);
+}
+
+static int set_endpoint(struct settings *s, const char *key, const char *value)
+{
+        return set_text(&s->endpoint, key, value);
+}
+
+static int set_cafile(struct settings *s, const char *key, const char *value)
+{
+        return set_path(&s->cafile, key, value);
+}
+
+static int set_timeout(struct settings *s, const char *key, const char *value)
+{
+        unsigned *timeout = &s->opening.server.timeout;
+
+        if (nbdkit_parse_unsigned(key, value, timeout) < 0)
+                return -1;
+        return *timeout >= 1 && *timeout <= TIMEOUT_MAX
+                   ? 0
+                   : refuse(key, "is a number of seconds from 1 to 3600");
+}
+
+static int set_spool(struct settings *s, const char *key, const char *value)
+{
+        struct remote_options *server = &s->opening.server;
+
+        if (set_text(&s->spool, key, value) < 0)
+                return -1;
+        return opening_parse_spool(s->spool, server)
+                   ? 0
+                   : refuse(key, "is a folder, a comma, and a size of at least 16M");
 }
 
 static int set_disk(struct settings *s, const char *key, const char *value)
@@ -155,7 +198,8 @@ static const struct {
     {"archive", set_archive}, {"disk", set_disk},         {"partitions", set_partitions},
     {"index", set_index},     {"cache", set_cache},       {"threads", set_threads},
     {"window", set_window},   {"backing", set_backing},   {"recover", set_recover},
-    {"keyfile", set_keyfile}, {"passfile", set_passfile},
+    {"keyfile", set_keyfile}, {"passfile", set_passfile}, {"endpoint", set_endpoint},
+    {"cafile", set_cafile},   {"timeout", set_timeout},   {"spool", set_spool},
 };
 
 int settings_set(struct settings *s, const char *key, const char *value)
@@ -178,6 +222,8 @@ int settings_complete(struct settings *s)
         if (s->index && strcmp(s->index, "none") == 0)
                 o->sidecar = INDEX_SIDECAR_NONE;
         o->sidecar_path = s->index;
+        o->server.endpoint = s->endpoint;
+        o->server.cafile = s->cafile;
         return 0;
 }
 
@@ -188,5 +234,8 @@ void settings_fini(struct settings *s)
         free(s->keyfile);
         free(s->passfile);
         free(s->disk);
+        free(s->endpoint);
+        free(s->cafile);
+        free(s->spool);
         *s = (struct settings){0};
 }
