@@ -97,6 +97,11 @@ static int refuse_named(const char *says, const char *name, enum neighbour_reach
                                  reach == NEIGHBOUR_BESIDE
                                      ? "in its own folder"
                                      : "below its own folder; backing=any allows that");
+        if (code == EOPNOTSUPP)
+                return error_set(err, EOPNOTSUPP,
+                                 "%s %.200s, and what lies in several files cannot be read from a "
+                                 "server; download them first",
+                                 says, name);
         return error_set(err, code, "%s %.200s, which cannot be opened: %s", says, name,
                          code == ELOOP && reach == NEIGHBOUR_BESIDE ? "it is a link"
                                                                     : strerror(code));

@@ -333,6 +333,18 @@ END
         run ! grep -q damaged "$LOG"
 }
 
+@test "what lies in several files is refused, and says so" {
+        qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentFlat files/parts.vmdk 1M
+        qemu-img create -q -f qcow2 files/base.qcow2 1M
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 files/top.qcow2
+        serve
+        run -1 --separate-stderr "$VMAFS" info "$URL/ok/parts.vmdk"
+        one_line_says "names the file parts-f001.vmdk, and what lies in several files cannot be read from a server"
+        run -1 --separate-stderr "$VMAFS" info --backing=any "$URL/ok/top.qcow2"
+        one_line_says "has the backing file base.qcow2, and what lies in several files cannot be read from a server"
+        [ "$(requests base)" -eq 0 ]
+}
+
 @test "a password comes from .netrc, goes to no other host, and never is in an address" {
         serve
         (umask 077 && echo "machine 127.0.0.1 login me password s3kr1t default login me password s3kr1t" >.netrc)

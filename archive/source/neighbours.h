@@ -22,7 +22,7 @@ struct neighbours {
          */
         int (*open)(const struct neighbours *n, const char *name, enum neighbour_reach reach);
         void *helper; /* of the operations' owner */
-        int folder;   /* the archive's, or -errno: it could not be opened */
+        int folder; /* the archive's, or -errno: it could not be opened; -EOPNOTSUPP: on a server */
         enum neighbour_reach farthest;
 };
 
