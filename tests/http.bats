@@ -3,6 +3,7 @@
 # server is tests/tools/faultserver.c; nginx is one that everybody has.
 # shellcheck disable=SC2030,SC2031,SC2094 # a test is a process; an address is not a file
 load helpers
+load server
 bats_require_minimum_version 1.5.0
 
 setup() {
@@ -12,34 +13,13 @@ setup() {
         # Another one in each test, so that no other test's index is its.
         CTIME=$((1234567890 + BATS_TEST_NUMBER))
         mkvma -o files/a.vma --device a=a.raw --order=shuffle --ctime="$CTIME"
-        # No other user's index, credentials or proxy.
-        export XDG_CACHE_HOME=$BATS_TEST_TMPDIR HOME=$BATS_TEST_TMPDIR
-        unset AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_REGION \
-                AWS_DEFAULT_REGION AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 CURL_CA_BUNDLE SSL_CERT_FILE \
-                http_proxy https_proxy all_proxy ALL_PROXY HTTPS_PROXY
-        SERVERS=()
+        be_nobody_else
 }
 
 teardown() {
         unmount_all
-        [ "${#SERVERS[@]}" -eq 0 ] || kill "${SERVERS[@]}" 2>/dev/null || true
+        end_servers
         [ ! -e nginx/pid ] || kill "$(cat nginx/pid)" 2>/dev/null || true
-}
-
-# Starts a server of this folder, or of DIR, and sets URL to where it is: serve [DIR [OPTION ...]]
-serve() {
-        local dir=${1:-$PWD}
-
-        "$TOOLS/faultserver" "$dir" "${@:2}" 3>&- &
-        SERVERS+=($!)
-        wait_for 60 test -e "$dir/port"
-        PORT=$(cat "$dir/port")
-        URL=http://127.0.0.1:$PORT
-}
-
-# How many requests there were for what PATTERN matches: requests PATTERN
-requests() {
-        grep -c "$1" log || true
 }
 
 # How many requests there were after the first N lines of the log, and how many bytes were sent.
@@ -84,10 +64,6 @@ start_nginx() {
                 ! nginx -c "$PWD/nginx/conf" 2>nginx/errors 3>&- || return 0
         done
         return 1
-}
-
-fetcher_of() {
-        pgrep -x -P "$1" fetcher
 }
 
 @test "an archive on a server is mounted, and read as the file" {
@@ -354,11 +330,6 @@ END
         [ "$(requests '^/ok/a.vma .*-$')" -ge 1 ]
         run -2 --separate-stderr "$VMAFS" info "http://me:s3kr1t@127.0.0.1:$PORT/ok/a.vma"
         one_line_says "put it into ~/.netrc"
-}
-
-# Who asks in the tests of S3.
-as_somebody() {
-        export AWS_ACCESS_KEY_ID=AKIDEXAMPLE AWS_SECRET_ACCESS_KEY=wJalr/K7MDENG+bPxRfiCY AWS_REGION=eu-1
 }
 
 @test "an S3 object is read with a signature, and not without" {

@@ -10,11 +10,15 @@
 #include "index/options.h"
 #include "index/site.h"
 
+bool fetch_reads_index(const struct index_options *options)
+{
+        return (options->sidecar == INDEX_SIDECAR_USE || options->sidecar == INDEX_SIDECAR_ENTER) &&
+               !options->sidecar_path;
+}
+
 int fetch_site(const char *path, const struct index_options *options, struct site **out,
                struct error *err)
 {
-        bool reads_index =
-            options->sidecar == INDEX_SIDECAR_USE || options->sidecar == INDEX_SIDECAR_ENTER;
         cleanup_free char *shown = url_shown(path);
         struct remote *remote = NULL;
         int rc;
@@ -24,8 +28,10 @@ int fetch_site(const char *path, const struct index_options *options, struct sit
         if (!shown)
                 return error_set(err, ENOMEM, "out of memory");
         rc = url_check(path, err);
+        if (rc == 0 && url_is_prefix(path))
+                rc = error_set(err, EISDIR, "is a folder; give one archive in it");
         if (rc == 0)
-                rc = fetcher_start(path, &options->server, reads_index && !options->sidecar_path,
-                                   &remote, err);
+                rc =
+                    fetcher_start(path, &options->server, fetch_reads_index(options), &remote, err);
         return rc < 0 ? rc : site_open_remote(remote, shown, options, out, err);
 }

@@ -2,9 +2,14 @@
 #ifndef VMAFS_FETCH_SITE_H
 #define VMAFS_FETCH_SITE_H
 
+#include <stdbool.h>
+
 struct error;
 struct index_options;
 struct site;
+
+/* By OPTIONS, is the index beside an archive on a server used? */
+bool fetch_reads_index(const struct index_options *options);
 
 /*
  * site_open for what is a path or an address (url.h). For an address a process is started that

@@ -15,13 +15,14 @@
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "fs/fetch/fetcher_internal.h"
+#include "fs/fetch/reply.h"
 #include "fs/fetch/spool.h"
 #include "fs/fetch/transfer.h"
 #include "fs/fetch/url.h"
@@ -72,31 +73,6 @@ struct fetcher {
 
 /* ---- replies ---- */
 
-static void reply(const struct fetcher *f, struct remote_reply *head, const void *bytes, size_t len,
-                  const void *more, size_t more_len)
-{
-        struct iovec parts[] = {
-            {head, sizeof *head}, {(void *)bytes, len}, {(void *)more, more_len}};
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
-        ssize_t n;
-
-        head->len = (uint32_t)(len + more_len);
-        do
-                n = sendmsg(f->socket, &message, MSG_NOSIGNAL);
-        while (n < 0 && errno == EINTR);
-        /* Nobody is there any more. */
-        if (n < 0)
-                _exit(0);
-}
-
-static void reply_failure(const struct fetcher *f, struct remote_reply *head, int rc,
-                          const struct error *why)
-{
-        head->what = REMOTE_FAILED;
-        head->rc = rc;
-        reply(f, head, why->text, strnlen(why->text, REMOTE_TEXT - 1), NULL, 0);
-}
-
 /* Store what is a piece of the object. */
 static void keep(const struct line *l, const void *bytes, size_t len)
 {
@@ -110,7 +86,7 @@ static void keep(const struct line *l, const void *bytes, size_t len)
 static void flush(struct line *l)
 {
         if (l->head.len > 0) {
-                reply(l->f, &l->head, l->bytes, l->head.len, NULL, 0);
+                reply_send(l->f->socket, &l->head, l->bytes, l->head.len, NULL, 0);
                 keep(l, l->bytes, l->head.len);
                 l->at += l->head.len;
         }
@@ -155,13 +131,13 @@ static void open_object(struct line *l, uint32_t object)
         l->at = 0;
         rc = transfer_open(l->transfer, o, l->bytes, sizeof l->bytes, &len, &err);
         if (rc < 0) {
-                reply_failure(l->f, &head, rc, &err);
+                reply_failure(l->f->socket, &head, rc, &err);
                 return;
         }
         is = (struct remote_opened){
             .size = o->size, .version = version_of(o), .mtime = answer_time(o->is.modified)};
         spool_object_init(&l->f->spooled[object], o->url, &o->is, o->size, time(NULL));
-        reply(l->f, &head, &is, sizeof is, l->bytes, len);
+        reply_send(l->f->socket, &head, &is, sizeof is, l->bytes, len);
         keep(l, l->bytes, len);
 }
 
@@ -195,7 +171,7 @@ static bool give_spooled(struct line *l, uint64_t end)
 
         if (len == 0 || len > end - l->at || !spool_get(l->f->spool, o, number, l->bytes))
                 return false;
-        reply(l->f, &l->head, l->bytes, len, NULL, 0);
+        reply_send(l->f->socket, &l->head, l->bytes, len, NULL, 0);
         l->head.len = 0;
         l->at += len;
         return true;
@@ -242,7 +218,7 @@ static void do_job(struct line *l, const struct remote_request *is)
         if (rc == 0)
                 return;
         l->head.len = 0;
-        reply_failure(l->f, &l->head, rc, &err);
+        reply_failure(l->f->socket, &l->head, rc, &err);
 }
 
 static void *run_line(void *arg)
@@ -292,11 +268,10 @@ static bool queue_job(struct fetcher *f, const struct remote_request *q)
         return true;
 }
 
-static void begin(void *ctx)
+void fetcher_confine(void)
 {
         const struct rlimit none = {0};
 
-        (void)ctx;
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         setrlimit(RLIMIT_CORE, &none);
@@ -306,10 +281,29 @@ static void begin(void *ctx)
         helper_detach();
 }
 
-/* The addresses of the objects. */
+static void begin(void *ctx)
+{
+        (void)ctx;
+        fetcher_confine();
+}
+
+/* The addresses of the objects: URL, and what lies beside it. */
+static int set_addresses(struct fetcher *f, const char *url, struct error *err)
+{
+        char *archive = strdup(url), *index = NULL;
+
+        if (!archive || asprintf(&index, "%s.vmafs", url) < 0) {
+                free(archive);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        f->objects[REMOTE_ARCHIVE].url = archive;
+        f->objects[REMOTE_INDEX].url = index;
+        return 0;
+}
+
 static int find_addresses(struct fetcher *f, struct error *err)
 {
-        char *url, *index = NULL;
+        cleanup_free char *url = NULL;
         int rc = 0;
 
         if (url_host(f->url)) {
@@ -324,28 +318,11 @@ static int find_addresses(struct fetcher *f, struct error *err)
                         return -EINVAL;
         }
         s3_forget_environment();
-        if (!url || asprintf(&index, "%s.vmafs", url) < 0)
-                return error_set(err, ENOMEM, "out of memory");
-        f->objects[REMOTE_ARCHIVE].url = url;
-        f->objects[REMOTE_INDEX].url = index;
-        return 0;
+        return url ? set_addresses(f, url, err) : error_set(err, ENOMEM, "out of memory");
 }
 
-static int prepare(struct fetcher *f, struct error *err)
+static int prepare_lines(struct fetcher *f, struct error *err)
 {
-        int rc = curl_api_load(&f->server.api, err);
-
-        if (rc == 0)
-                rc = find_addresses(f, err);
-        if (rc < 0)
-                return rc;
-        if (f->spool_folder >= 0) {
-                f->spool = spool_new(steal_fd(&f->spool_folder), f->spool_bytes);
-                if (!f->spool)
-                        return error_set(err, ENOMEM, "out of memory");
-        }
-        f->server.cafile = f->cafile;
-        f->server.timeout = f->timeout ? f->timeout : FETCHER_TIMEOUT;
         pthread_mutex_init(&f->lock, NULL);
         TAILQ_INIT(&f->waited_for);
         TAILQ_INIT(&f->ahead);
@@ -361,6 +338,22 @@ static int prepare(struct fetcher *f, struct error *err)
         return 0;
 }
 
+static int prepare(struct fetcher *f, struct error *err)
+{
+        int rc = curl_api_load(&f->server.api, err);
+
+        if (rc == 0)
+                rc = find_addresses(f, err);
+        if (rc == 0 && f->spool_folder >= 0) {
+                f->spool = spool_new(steal_fd(&f->spool_folder), f->spool_bytes);
+                if (!f->spool)
+                        return error_set(err, ENOMEM, "out of memory");
+        }
+        f->server.cafile = f->cafile;
+        f->server.timeout = f->timeout ? f->timeout : FETCHER_TIMEOUT;
+        return rc;
+}
+
 static int start_lines(struct fetcher *f, struct error *err)
 {
         for (size_t i = 0; i < CONNECTIONS; i++) {
@@ -373,31 +366,60 @@ static int start_lines(struct fetcher *f, struct error *err)
         return 0;
 }
 
+void fetcher_refuse(int socket, bool with_index, int rc, const struct error *why)
+{
+        struct remote_reply head = {.object = REMOTE_ARCHIVE};
+
+        reply_failure(socket, &head, rc, why);
+        /* One reply for each object that was asked for. */
+        head.object = REMOTE_INDEX;
+        if (with_index)
+                reply_failure(socket, &head, rc, why);
+}
+
 /* Threads may still be using F when the reader has ended: the process ends with them. */
+static _Noreturn void serve_prepared(struct fetcher *f, int rc, struct error *err)
+{
+        struct remote_request q;
+        ssize_t n;
+
+        if (rc == 0)
+                rc = prepare_lines(f, err);
+        if (rc == 0)
+                rc = start_lines(f, err);
+        if (rc < 0)
+                fetcher_refuse(f->socket, f->with_index, rc, err);
+        do
+                n = recv(f->socket, &q, sizeof q, 0);
+        while ((n < 0 && errno == EINTR) || (n == sizeof q && rc == 0 && queue_job(f, &q)));
+        _exit(0);
+}
+
 static void serve(void *ctx, int socket)
 {
         struct fetcher *f = ctx;
-        struct remote_reply head = {.object = REMOTE_ARCHIVE};
-        struct remote_request q;
         struct error err = {0};
-        ssize_t n;
-        int rc;
 
         f->socket = socket;
-        rc = prepare(f, &err);
-        if (rc == 0)
-                rc = start_lines(f, &err);
-        if (rc < 0) {
-                reply_failure(f, &head, rc, &err);
-                /* One reply for each object that was asked for. */
-                head.object = REMOTE_INDEX;
-                if (f->with_index)
-                        reply_failure(f, &head, rc, &err);
-        }
-        do
-                n = recv(socket, &q, sizeof q, 0);
-        while ((n < 0 && errno == EINTR) || (n == sizeof q && rc == 0 && queue_job(f, &q)));
-        _exit(0);
+        serve_prepared(f, prepare(f, &err), &err);
+}
+
+_Noreturn void fetcher_serve(const struct transfer_server *server, const char *url, bool with_index,
+                             int socket)
+{
+        struct fetcher *f = calloc(1, sizeof *f);
+        struct error err = {0};
+
+        if (!f)
+                _exit(1);
+        f->socket = socket;
+        f->spool_folder = -1;
+        f->with_index = with_index;
+        f->server = (struct transfer_server){.api = server->api,
+                                             .cafile = server->cafile,
+                                             .timeout = server->timeout,
+                                             .who = server->who};
+        serve_prepared(f, set_addresses(f, url, &err), &err);
 }
 
 static const struct helper_role role = {.name = "fetcher", .begin = begin, .serve = serve};
@@ -422,11 +444,8 @@ static void fetcher_free(struct fetcher *f)
         free(f);
 }
 
-/*
- * Whose certificates are trusted, as curl(1) has it. An absolute path, since the fetcher is in
- * another folder.
- */
-static bool find_cafile(const struct remote_options *options, char **out)
+/* An absolute path, since the fetcher is in another folder. */
+bool fetcher_find_cafile(const struct remote_options *options, char **out)
 {
         const char *path = options->cafile;
 
@@ -453,7 +472,8 @@ static struct fetcher *fetcher_new(const char *url, const struct remote_options 
         f->endpoint = options->endpoint ? strdup(options->endpoint) : NULL;
         f->timeout = options->timeout;
         f->spool_folder = -1;
-        if (f->url && !f->endpoint == !options->endpoint && find_cafile(options, &f->cafile))
+        if (f->url && !f->endpoint == !options->endpoint &&
+            fetcher_find_cafile(options, &f->cafile))
                 return f;
         fetcher_free(f);
         return NULL;

@@ -46,6 +46,7 @@ struct transfer {
         transfer_take *take;
         void *ctx;
         struct first first; /* the context of an opening */
+        bool whole;         /* all of it is wanted, and not a range */
 
         /* the attempt */
         char *url;
@@ -138,6 +139,21 @@ static size_t keep_error(struct transfer *t, const char *bytes, size_t n)
         return some;
 }
 
+/* Of an answer without a range. */
+static size_t take_all(struct transfer *t, const char *bytes, size_t n)
+{
+        if (t->answer.encoded)
+                error_fill(&t->fault, EREMOTEIO,
+                           "the server sends it compressed, although that "
+                           "was not asked for");
+        else if (n > t->first.room - t->first.len)
+                error_fill(&t->fault, EREMOTEIO, "the server sends more than %zu bytes of it",
+                           t->first.room);
+        else
+                t->take(t->ctx, bytes, n);
+        return t->fault.code ? 0 : n;
+}
+
 /* Less than N is returned to end it: what comes after the range is not wanted. */
 static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -145,7 +161,9 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
         size_t n = size * count;
         long status = status_of(t);
 
-        if (status != 206)
+        if (status == 200 && t->whole)
+                return take_all(t, bytes, n);
+        if (status != 206 || t->whole)
                 return status >= 300 ? keep_error(t, bytes, n) : 0;
         if (!t->checked && (t->o->opened ? check_range(t) : check_first(t)) < 0)
                 return 0;
@@ -199,27 +217,31 @@ static void sign(struct transfer *t, const char *range, struct headers *h)
 {
         const struct s3_identity *who = t->server->who;
         cleanup_free char *host = host_header(t->url);
-        const char *path = url_host(t->url) + strcspn(url_host(t->url), "/");
+        const char *at = url_host(t->url) + strcspn(url_host(t->url), "/?");
+        const char *query = strchr(at, '?');
+        cleanup_free char *path = query ? strndup(at, (size_t)(query - at)) : strdup(at);
         char date[SIGV4_DATE], authorization[SIGV4_AUTHORIZATION];
-        struct sigv4_header signed_headers[] = {
-            {"host", host},
-            {"range", range},
-            {"x-amz-content-sha256", SIGV4_EMPTY},
-            {"x-amz-date", date},
-            {"x-amz-security-token", who->token},
-        };
+        struct sigv4_header signed_headers[5] = {{"host", host}};
         struct sigv4_request r = {.key_id = who->key_id,
                                   .secret = who->secret,
                                   .region = who->region,
                                   .service = "s3",
                                   .path = path,
-                                  .query = "",
+                                  .query = query ? query + 1 : "",
                                   .headers = signed_headers,
-                                  .header_count = who->token ? 5 : 4,
+                                  .header_count = 1,
                                   .date = date};
 
+        if (range)
+                signed_headers[r.header_count++] = (struct sigv4_header){"range", range};
+        signed_headers[r.header_count++] =
+            (struct sigv4_header){"x-amz-content-sha256", SIGV4_EMPTY};
+        signed_headers[r.header_count++] = (struct sigv4_header){"x-amz-date", date};
+        if (who->token)
+                signed_headers[r.header_count++] =
+                    (struct sigv4_header){"x-amz-security-token", who->token};
         sigv4_date(time(NULL), date);
-        if (!host || sigv4_sign(&r, authorization) < 0) {
+        if (!host || !path || sigv4_sign(&r, authorization) < 0) {
                 h->failed = true;
                 return;
         }
@@ -237,13 +259,14 @@ static bool add_headers(struct transfer *t, struct headers *h)
         char range[64];
 
         snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, t->at, t->end - 1);
-        add_header(h, "Range: %s", range);
+        if (!t->whole)
+                add_header(h, "Range: %s", range);
         if (t->o->opened && is->etag[0])
                 add_header(h, "If-Match: %s", is->etag);
         else if (t->o->opened)
                 add_header(h, "If-Unmodified-Since: %s", is->modified);
         if (t->server->who && t->server->who->key_id)
-                sign(t, range, h);
+                sign(t, t->whole ? NULL : range, h);
         return !h->failed;
 }
 
@@ -264,6 +287,9 @@ static void set_limits(struct transfer *t)
         SET(CURLOPT_LOW_SPEED_LIMIT, (long)SPEED_MIN);
         SET(CURLOPT_LOW_SPEED_TIME, patience);
         SET(CURLOPT_NOSIGNAL, 1L);
+        /* What is taken as a whole is small. */
+        if (t->whole)
+                SET(CURLOPT_TIMEOUT, (long)t->server->timeout);
         if (t->server->cafile)
                 SET(CURLOPT_CAINFO, t->server->cafile);
 }
@@ -432,14 +458,14 @@ static enum outcome judge(struct transfer *t, CURLcode code)
 
         if (t->fault.code)
                 return FAILED;
-        if (t->checked && t->at == t->end)
+        if ((t->checked && t->at == t->end) || (t->whole && status == 200 && code == CURLE_OK))
                 return DONE;
-        if (is_empty(t, status)) {
+        if (!t->whole && is_empty(t, status)) {
                 t->o->is = t->answer.is;
                 t->end = 0;
                 return DONE;
         }
-        if (status == 0 || (status == 206 && code != CURLE_OK))
+        if (status == 0 || ((status == 206 || t->whole) && status < 300 && code != CURLE_OK))
                 return judge_connection(t, code);
         if (status == 206) {
                 error_fill(&t->fault, EREMOTEIO, "the server sends fewer bytes than it says");
@@ -582,6 +608,22 @@ int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, si
         t->ctx = &t->first;
         rc = run(t);
         o->opened = rc == 0;
+        *len = t->first.len;
+        return conclude(t, rc, err);
+}
+
+int transfer_whole(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
+                   size_t *len, struct error *err)
+{
+        int rc;
+
+        t->o = o;
+        t->first = (struct first){.bytes = bytes, .room = room};
+        t->take = take_first;
+        t->ctx = &t->first;
+        t->whole = true;
+        rc = run(t);
+        t->whole = false;
         *len = t->first.len;
         return conclude(t, rc, err);
 }

@@ -54,6 +54,13 @@ int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, si
                   size_t *len, struct error *err);
 
 /*
+ * All that the server answers to a request for O, of which nothing is known, without a range: at most
+ * ROOM bytes to BYTES, and how many to *LEN. As transfer_open; O stays unopened.
+ */
+int transfer_whole(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
+                   size_t *len, struct error *err);
+
+/*
  * Give the LEN bytes of O at OFFSET to TAKE with CTX. 0; -ESTALE: the object has been replaced;
  * -EREMOTEIO; with ERR.
  */

@@ -53,9 +53,14 @@ int url_check(const char *url, struct error *err)
                 return error_set(err, EINVAL,
                                  "a user or password in an address can be read by everybody in "
                                  "the list of processes: put it into ~/.netrc");
-        if (bucket && (bucket[host_len(bucket)] != '/' || !bucket[host_len(bucket) + 1]))
-                return error_set(err, EINVAL, "names a bucket, and no object in it");
         return 0;
+}
+
+bool url_is_prefix(const char *url)
+{
+        const char *bucket = after(url, "s3://");
+
+        return bucket && (!bucket[host_len(bucket)] || bucket[strlen(bucket) - 1] == '/');
 }
 
 char *url_shown(const char *url)
@@ -77,7 +82,7 @@ bool url_may_lead(const char *from, const char *to, bool *same_host)
         return stays_secure || !secure;
 }
 
-char *url_encode(const char *text)
+static char *encode(const char *text, const char *kept)
 {
         static const char digits[] = "0123456789ABCDEF";
         char *out = malloc(3 * strlen(text) + 1), *p = out;
@@ -85,7 +90,7 @@ char *url_encode(const char *text)
         if (!out)
                 return NULL;
         for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-                if ((*c < 0x80 && isalnum(*c)) || strchr("-._~/", *c)) {
+                if ((*c < 0x80 && isalnum(*c)) || strchr(kept, *c)) {
                         *p++ = (char)*c;
                         continue;
                 }
@@ -95,4 +100,14 @@ char *url_encode(const char *text)
         }
         *p = '\0';
         return out;
+}
+
+char *url_encode(const char *text)
+{
+        return encode(text, "-._~/");
+}
+
+char *url_encode_value(const char *text)
+{
+        return encode(text, "-._~");
 }

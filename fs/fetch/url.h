@@ -17,6 +17,12 @@ bool url_is(const char *word);
 int url_check(const char *url, struct error *err);
 
 /*
+ * Does URL, which url_check has found right, name a bucket, or all objects whose names begin alike, up
+ * to a '/' at its end, and not one object?
+ */
+bool url_is_prefix(const char *url);
+
+/*
  * URL for people and logs, as a new string: what follows a '?' may be a signature, and is left out.
  * A path stays as it is. NULL: out of memory.
  */
@@ -30,6 +36,9 @@ bool url_may_lead(const char *from, const char *to, bool *same_host);
 
 /* TEXT with each byte that a path in a URL cannot have as %XX, as S3 has it. NULL: out of memory. */
 char *url_encode(const char *text);
+
+/* The same with '/' encoded, too, for a value in a query. */
+char *url_encode_value(const char *text);
 
 /* Where host, port and what follows begin in an http or https URL; NULL: it is none. */
 const char *url_host(const char *url);

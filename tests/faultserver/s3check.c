@@ -115,7 +115,12 @@ static bool canonical(const char *head, const char *list, char out[65])
                 return false;
         add_text(&w, "GET\n");
         add(&w, path, strcspn(path, " ?"));
-        add_text(&w, "\n\n");
+        add_text(&w, "\n");
+        path += strcspn(path, " ?");
+        /* As it came: whoever asks has to sort it. */
+        if (*path == '?')
+                add(&w, path + 1, strcspn(path + 1, " "));
+        add_text(&w, "\n");
         if (!add_signed(&w, head, list))
                 return false;
         add_text(&w, "\n");

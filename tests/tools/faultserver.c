@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "archive/cleanup.h"
+#include "tests/faultserver/listing.h"
 #include "tests/faultserver/s3check.h"
 
 static const char usage_text[] =
@@ -34,7 +35,7 @@ static const char usage_text[] =
     "Serves the files of DIR/files at http://127.0.0.1:PORT/MODE/FILE, and writes PORT to\n"
     "DIR/port when it is ready, and a line for each request to DIR/log: its path, range, status,\n"
     "how many bytes were sent, and whether it had an Authorization. With --s3, whoever has no\n"
-    "right signature gets 403.\n"
+    "right signature gets 403, and ListObjectsV2 lists the files, some names a page.\n"
     "MODE is what goes wrong; while DIR/fault exists, its first word is:\n"
     "  ok        nothing            whole     200 and all of it\n"
     "  short     half of the body   range     other bytes than were asked for\n"
@@ -47,6 +48,9 @@ static const char usage_text[] =
     "  late      drop, but for the first 4 MiB and the last one\n"
     "  past-NNN  that status for what is past the first byte of an index\n"
     "  careless  a condition on the version is ignored\n"
+    "  list-odd  names that no folder has; list-other, list-deep: that were not asked for\n"
+    "  list-loop, list-empty  pages without an end; list-huge: one of 9 MiB\n"
+    "  list-cut, list-type    a page that is not whole, and one with a document type\n"
     "  NNNxN     that status for the first N requests; dropxN, shortxN: the same\n";
 
 enum { LATE = 4 << 20, LATE_END = 1 << 20 };
@@ -317,6 +321,22 @@ static bool answer_range(const struct request *r, const struct file *f)
                send_all(r, f->bytes + r->start, gives) && gives == len && says == len;
 }
 
+/* A list of what is in the bucket, which is the mode: "?list-type=2&…". */
+static bool answer_list(const struct request *r)
+{
+        cleanup_free char *folder = NULL, *page = NULL;
+        const char *query = strchr(r->path, '?');
+
+        if (asprintf(&folder, "%s/files", r->server->dir) < 0)
+                abort();
+        page = query ? listing_page(folder, query + 1, r->mode) : NULL;
+        if (!page)
+                return answer_status(r, 400, "InvalidArgument");
+        log_answer(r, 200, strlen(page));
+        return send_head(r, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", strlen(page)) &&
+               send_all(r, page, strlen(page));
+}
+
 static bool answer_file(const struct request *r)
 {
         struct file f = {0};
@@ -385,7 +405,9 @@ static bool answer(struct server *s, struct request *r)
         }
         if (strlen(r->mode) == 3 && strspn(r->mode, "0123456789") == 3)
                 return answer_status(r, (int)strtol(r->mode, NULL, 10), "Told");
-        return may_have(r) ? answer_file(r) : answer_status(r, 403, "SignatureDoesNotMatch");
+        if (!may_have(r))
+                return answer_status(r, 403, "SignatureDoesNotMatch");
+        return r->server->key_id && r->file[0] == '?' ? answer_list(r) : answer_file(r);
 }
 
 struct connection {

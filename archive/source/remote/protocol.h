@@ -7,6 +7,10 @@
  *   fetcher   OPENED or FAILED, one for each object, before any request
  *   reader    struct remote_request, for bytes of an object
  *   fetcher   DATA, in order, until all bytes of the request are there; or FAILED, which ends it
+ *
+ * A list of a folder on a server comes by a socket pair of its own, on which nothing is asked:
+ *
+ *   fetcher   LISTED, as often as it takes, and then ALL_LISTED or FAILED
  */
 #ifndef VMAFS_PROTOCOL_H
 #define VMAFS_PROTOCOL_H
@@ -24,6 +28,8 @@ enum {
         REMOTE_REQUEST_MAX = 2 << 20, /* bytes in a request */
         REMOTE_REQUESTS = 64,         /* on their way at the same time */
         REMOTE_TEXT = 320,            /* bytes of what FAILED says, with its NUL */
+        REMOTE_NAME_MAX = 1024,       /* bytes in a name of a list: S3's limit of a whole key */
+        REMOTE_NAMES_MAX = 1 << 20,   /* names in a list */
 };
 
 struct remote_request {
@@ -38,6 +44,8 @@ enum remote_what {
         REMOTE_OPENED, /* struct remote_opened follows, and then the object's first bytes */
         REMOTE_DATA,   /* LEN bytes follow */
         REMOTE_FAILED, /* text follows, of LEN bytes, which the server may have chosen */
+        REMOTE_LISTED, /* names follow, each a struct remote_name and its bytes */
+        REMOTE_ALL_LISTED,
 };
 
 struct remote_reply {
@@ -52,6 +60,15 @@ struct remote_opened {
         uint64_t size;
         uint64_t version; /* differs between two versions of the object */
         int64_t mtime;    /* seconds since 1970; 0: not known */
+};
+
+struct remote_name {
+        uint64_t size; /* of an object */
+        uint64_t
+            version;   /* differs between two versions of it; another number than remote_opened's */
+        int64_t mtime; /* seconds since 1970; 0: not known */
+        uint32_t len;  /* of the name that follows: 1 to REMOTE_NAME_MAX, without '/' and NUL */
+        uint32_t folder; /* 1: it is the beginning of others' names, up to a '/' */
 };
 
 #endif

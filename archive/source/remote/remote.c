@@ -15,6 +15,7 @@
 
 enum {
         PIECES_MAX = REMOTE_CACHE / RANGE_PIECE,
+        PIECES_SHARE = REMOTE_CACHE_SHARE / RANGE_PIECE,
         SPREAD = 4,       /* requests for one read, which the fetcher answers in parallel */
         SPREAD_MIN = 8,   /* pieces in each of them */
         AHEAD_SPREAD = 3, /* the same for what is asked for before … */
@@ -195,6 +196,12 @@ static int view_check(struct source *s, struct error *err)
                          "from it");
 }
 
+void remote_identity(const struct remote *r, uint64_t *size, uint64_t *version)
+{
+        *size = r->files[REMOTE_ARCHIVE].is.size;
+        *version = r->files[REMOTE_ARCHIVE].is.version;
+}
+
 static bool failure_of(struct remote *r, uint32_t object, struct error *err)
 {
         const struct error *failure = &r->files[object].failure;
@@ -319,7 +326,7 @@ int remote_open(int take_fd, pid_t pid, bool with_index, struct remote **out, st
         r->pid = pid;
         pthread_mutex_init(&r->lock, NULL);
         pthread_cond_init(&r->changed, NULL);
-        rc = range_cache_new(PIECES_MAX, &r->cache);
+        rc = range_cache_new(pid > 0 ? PIECES_MAX : PIECES_SHARE, &r->cache);
         if (rc < 0)
                 error_fill(err, ENOMEM, "out of memory");
         else
@@ -341,7 +348,7 @@ void remote_close(struct remote *r)
         if (r->started)
                 pthread_join(r->thread, NULL);
         close(r->fd);
-        while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+        while (r->pid > 0 && waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         range_cache_free(r->cache);
         pthread_cond_destroy(&r->changed);

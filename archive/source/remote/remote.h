@@ -37,12 +37,13 @@ struct remote_options {
 };
 
 enum {
-        REMOTE_CACHE = 64 << 20, /* bytes of all objects of an archive in memory, at most */
-        REMOTE_PAUSE = 2,        /* seconds, after a failure */
+        REMOTE_CACHE = 64 << 20, /* bytes of all objects of an archive in memory, at most … */
+        REMOTE_CACHE_SHARE = 16 << 20, /* … where it is one of many */
+        REMOTE_PAUSE = 2,              /* seconds, after a failure */
 };
 
 /*
- * Wait until the fetcher PID at the other end of the socket TAKE_FD has opened the object, and looked
+ * Wait until the fetcher PID (0: it is another process's child, one of many) at the other end of the socket TAKE_FD has opened the object, and looked
  * for its index if WITH_INDEX. Sets *OUT, which remote_close closes after the sources. 0, or -errno
  * with what the fetcher says in ERR.
  */
@@ -57,6 +58,9 @@ void remote_close(struct remote *r);
  */
 int remote_source(struct remote *r, enum remote_object object, struct source **out,
                   struct error *err);
+
+/* What tells the archive from another, and from itself before it was replaced. */
+void remote_identity(const struct remote *r, uint64_t *size, uint64_t *version);
 
 /* Why the archive could not be read last, if it could not be since. False: nothing failed. */
 bool remote_failure(struct remote *r, struct error *err);

@@ -38,7 +38,7 @@ struct remote_file {
 
 struct remote {
         int fd;
-        pid_t pid; /* of the fetcher; it may be another process's child by now */
+        pid_t pid; /* of the fetcher; it may be another process's child by now; 0: it is one */
         bool started;
         pthread_t thread; /* takes replies */
         struct remote_file files[REMOTE_OBJECTS];
@@ -66,6 +66,9 @@ int remote_ask(struct remote *r, uint32_t object, uint64_t first, uint64_t end, 
 int remote_refuses(const struct remote *r, uint32_t object);
 
 /* ---- remote_take.c ---- */
+
+/* The failure that M says, into ERR. -errno. */
+int remote_take_text(const struct remote_message *m, struct error *err);
 
 /*
  * Take the message M of N bytes, the first of them for an object that is being opened. False: it is

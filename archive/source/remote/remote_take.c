@@ -56,6 +56,14 @@ static int checked_code(int32_t rc)
         return rc < 0 && rc > -4096 ? (int)-rc : EREMOTEIO;
 }
 
+int remote_take_text(const struct remote_message *m, struct error *err)
+{
+        int code = checked_code(m->head.rc);
+
+        take_text(m, code, err);
+        return -code;
+}
+
 static bool is_whole(const struct remote_message *m, size_t n)
 {
         return n >= sizeof m->head && m->head.len == n - sizeof m->head;

@@ -24,10 +24,9 @@ static void test_what_is_an_address(void **state)
 
 static void test_which_are_refused(void **state)
 {
-        static const char *const bad[] = {"http://",          "https:///x",     "http://me:pw@h/x",
-                                          "https://me@h/x",   "s3://me:pw@b/k", "s3://bucket",
-                                          "s3://bucket/",     "s3:///key",      "http://h/a b",
-                                          "http://h/\r\nX: y"};
+        static const char *const bad[] = {"http://",        "https:///x",       "http://me:pw@h/x",
+                                          "https://me@h/x", "s3://me:pw@b/k",   "s3:///key",
+                                          "http://h/a b",   "http://h/\r\nX: y"};
         static const char *const good[] = {"http://h/x@y", "https://[::1]:80/x?y=@", "s3://b/a b"};
 
         (void)state;
@@ -71,6 +70,22 @@ static void test_where_a_server_may_send_us(void **state)
         assert_false(url_may_lead("http://h/x", "ftp://h/y", &same));
 }
 
+static void test_which_are_folders(void **state)
+{
+        (void)state;
+        assert_true(url_is_prefix("s3://b") && url_is_prefix("s3://b/") &&
+                    url_is_prefix("S3://b/p/"));
+        assert_false(url_is_prefix("s3://b/p") || url_is_prefix("http://h/p/"));
+}
+
+static void test_values_in_a_query(void **state)
+{
+        cleanup_free char *value = url_encode_value("a/b c&d=\xc3\xa4~");
+
+        (void)state;
+        assert_string_equal(value, "a%2Fb%20c%26d%3D%C3%A4~");
+}
+
 static void check_address(const char *url, const char *endpoint, const char *region,
                           const char *wanted)
 {
@@ -92,6 +107,7 @@ static void test_where_an_object_is(void **state)
         check_address("s3://b/k", NULL, "cn-north-1", "https://b.s3.cn-north-1.amazonaws.com.cn/k");
         check_address("s3://b/a/b c+\xc3\xa4?%", "http://h:9/", "r",
                       "http://h:9/b/a/b%20c%2B%C3%A4%3F%25");
+        check_address("s3://b/", "http://h:9", "r", "http://h:9/b/");
         check_address("s3://b:1/k", NULL, "r", NULL);
         check_address("s3://b/k", "h:9", "r", NULL);
         check_address("s3://b/k", "http://me:pw@h", "r", NULL);
@@ -109,6 +125,8 @@ int main(void)
             cmocka_unit_test(test_which_are_refused),
             cmocka_unit_test(test_a_query_is_not_shown),
             cmocka_unit_test(test_where_a_server_may_send_us),
+            cmocka_unit_test(test_which_are_folders),
+            cmocka_unit_test(test_values_in_a_query),
             cmocka_unit_test(test_where_an_object_is),
         };
 

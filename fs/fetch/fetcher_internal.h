@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the fetcher of one archive and those of a folder of them have in common. */
+#ifndef VMAFS_FETCHER_INTERNAL_H
+#define VMAFS_FETCHER_INTERNAL_H
+
+#include <stdbool.h>
+
+struct error;
+struct remote_options;
+struct transfer_server;
+
+/* In a new process: give up what a fetcher does not need, and leave no memory in a core. */
+void fetcher_confine(void);
+
+/*
+ * Whose certificates are trusted, as curl(1) has it, by OPTIONS or the environment: *OUT, a new
+ * string, or NULL for the system's. False: out of memory.
+ */
+bool fetcher_find_cafile(const struct remote_options *options, char **out);
+
+/* The objects cannot be opened: say on SOCKET WHY, and RC, -errno. */
+void fetcher_refuse(int socket, bool with_index, int rc, const struct error *why);
+
+/*
+ * Be the fetcher of the object at URL, http or https, and of its index if WITH_INDEX, by SOCKET, and
+ * end with that. Of SERVER a copy is used.
+ */
+_Noreturn void fetcher_serve(const struct transfer_server *server, const char *url, bool with_index,
+                             int socket);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/fetch/fetchers.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/source/remote/remote.h"
+#include "archive/source/remote/remote_list.h"
+
+#ifdef VMAFS_CURL
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "archive/source/remote/protocol.h"
+#include "fs/fetch/fetcher.h"
+#include "fs/fetch/fetcher_internal.h"
+#include "fs/fetch/list_page.h"
+#include "fs/fetch/lister.h"
+#include "fs/fetch/reply.h"
+#include "fs/fetch/transfer.h"
+#include "fs/fetch/url.h"
+#include "fs/process/descriptors.h"
+
+enum what { WHAT_LIST, WHAT_OPEN }; /* number: 1 with the index */
+
+struct starter {
+        char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
+        unsigned timeout;
+        struct transfer_server server;
+        struct s3_identity who;
+        char *bucket;       /* its address, which ends in '/' */
+        const char *prefix; /* of URL: what all keys begin with */
+        unsigned count;     /* of processes */
+        int rc;             /* -errno: there is nothing to start them with … */
+        struct error why;   /* … and why */
+};
+
+/* ---- in the helper ---- */
+
+/* "s3://bucket/" of "s3://bucket/prefix/"; PREFIX is where that begins. */
+static char *bucket_of(const char *url, const char **prefix)
+{
+        const char *name = url + strlen("s3://"), *slash = strchrnul(name, '/');
+        char *bucket = NULL;
+
+        *prefix = *slash ? slash + 1 : slash;
+        if (asprintf(&bucket, "%.*s/", (int)(slash - url), url) < 0)
+                return NULL;
+        return bucket;
+}
+
+static int find_bucket(struct starter *s, struct error *err)
+{
+        cleanup_free char *bucket = bucket_of(s->url, &s->prefix);
+        int rc = s3_identity_find(&s->who, err);
+
+        if (rc < 0)
+                return rc;
+        if (!bucket)
+                return error_set(err, ENOMEM, "out of memory");
+        s->bucket = s3_address(bucket, s->endpoint, s->who.region, err);
+        return s->bucket ? 0 : -err->code;
+}
+
+static void begin(void *ctx)
+{
+        struct starter *s = ctx;
+
+        fetcher_confine();
+        s->rc = curl_api_load(&s->server.api, &s->why);
+        if (s->rc == 0)
+                s->rc = find_bucket(s, &s->why);
+        s3_forget_environment();
+        s->server.who = &s->who;
+        s->server.cafile = s->cafile;
+        s->server.timeout = s->timeout ? s->timeout : FETCHER_TIMEOUT;
+}
+
+/* Does PATH lead nowhere else, in whatever way a server looks at it? */
+static bool is_below(const char *path)
+{
+        while (*path) {
+                size_t len = strcspn(path, "/");
+
+                if (len == 0 || (len == 1 && path[0] == '.') ||
+                    (len == 2 && path[0] == '.' && path[1] == '.'))
+                        return false;
+                path += len;
+                if (*path && !*++path)
+                        return false;
+        }
+        return true;
+}
+
+static _Noreturn void list(struct starter *s, const char *path, int socket)
+{
+        struct remote_reply head = {0};
+        char *prefix = NULL;
+
+        if (s->rc == 0 && asprintf(&prefix, "%s%s%s", s->prefix, path, *path ? "/" : "") < 0)
+                s->rc = error_set(&s->why, ENOMEM, "out of memory");
+        if (s->rc == 0)
+                lister_serve(&s->server, s->bucket, prefix, socket);
+        reply_failure(socket, &head, s->rc, &s->why);
+        _exit(0);
+}
+
+static _Noreturn void open_object(struct starter *s, const char *path, bool with_index, int socket)
+{
+        cleanup_free char *key = NULL, *encoded = NULL;
+        char *url = NULL;
+
+        if (s->rc == 0 && asprintf(&key, "%s%s", s->prefix, path) < 0)
+                key = NULL;
+        encoded = key ? url_encode(key) : NULL;
+        if (s->rc == 0 && (!encoded || asprintf(&url, "%s%s", s->bucket, encoded) < 0))
+                s->rc = error_set(&s->why, ENOMEM, "out of memory");
+        if (s->rc == 0)
+                fetcher_serve(&s->server, url, with_index, socket);
+        fetcher_refuse(socket, with_index, s->rc, &s->why);
+        _exit(0);
+}
+
+static _Noreturn void run_child(struct starter *s, const struct helper_request *in, pid_t parent,
+                                int socket)
+{
+        /* A list may take long, and nobody waits for it any more. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(0);
+        descriptors_close_others(&socket, 1);
+        if (in->what == WHAT_LIST)
+                list(s, in->name, socket);
+        open_object(s, in->name, in->number == 1, socket);
+}
+
+static int start_one(struct starter *s, const struct helper_request *in, int *fd)
+{
+        pid_t parent = getpid(), pid;
+        int fds[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+        pid = fork();
+        if (pid == 0)
+                run_child(s, in, parent, fds[1]);
+        close(fds[1]);
+        if (pid < 0) {
+                close(fds[0]);
+                return -EAGAIN;
+        }
+        s->count++;
+        *fd = fds[0];
+        return 0;
+}
+
+static int handle(void *ctx, const struct helper_request *in, struct helper_reply *out, int *fd)
+{
+        struct starter *s = ctx;
+
+        (void)out;
+        while (s->count > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+                s->count--;
+        if (in->what > WHAT_OPEN || !is_below(in->name) || (in->what == WHAT_OPEN && !*in->name))
+                return -EINVAL;
+        if (s->rc == 0 && strlen(s->prefix) + strlen(in->name) > LIST_KEY_MAX)
+                return -ENAMETOOLONG;
+        return s->count < FETCHERS_MAX ? start_one(s, in, fd) : -EMFILE;
+}
+
+static const struct helper_role role = {.name = "fetcher", .begin = begin, .handle = handle};
+
+/* ---- in the process that reads ---- */
+
+int fetchers_start(struct fetchers *f, const char *url, const struct remote_options *options,
+                   struct error *err)
+{
+        struct starter s = {.url = strdup(url),
+                            .endpoint = options->endpoint ? strdup(options->endpoint) : NULL,
+                            .timeout = options->timeout};
+        int rc = -ENOMEM;
+
+        if (s.url && !s.endpoint == !options->endpoint && fetcher_find_cafile(options, &s.cafile))
+                rc = helper_start(&f->helper, &role, &s, NULL, 0);
+        free(s.url);
+        free(s.endpoint);
+        free(s.cafile);
+        s3_forget_environment();
+        return rc < 0 ? error_set(err, -rc, "its fetcher cannot be started: %s", strerror(-rc)) : 0;
+}
+
+static int ask(struct fetchers *f, enum what what, uint32_t number, const char *path, int *fd,
+               struct error *err)
+{
+        struct helper_request in = {.what = what, .number = number};
+        int rc = strlen(path) < sizeof in.name ? 0 : -ENAMETOOLONG;
+
+        if (rc == 0) {
+                memcpy(in.name, path, strlen(path));
+                rc = helper_call(&f->helper, &in, NULL, fd);
+        }
+        if (rc == 0 && *fd < 0)
+                rc = -EPIPE;
+        if (rc == -EPIPE)
+                return error_set(err, EREMOTEIO, "the process that fetches it has ended");
+        return rc < 0 ? error_set(err, -rc, "cannot be fetched: %s", strerror(-rc)) : 0;
+}
+
+int fetchers_list(struct fetchers *f, const char *path,
+                  int (*each)(void *ctx, const struct remote_entry *e), void *ctx,
+                  struct error *err)
+{
+        int fd, rc = ask(f, WHAT_LIST, 0, path, &fd, err);
+
+        return rc < 0 ? rc : remote_list(fd, each, ctx, err);
+}
+
+int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
+                  struct error *err)
+{
+        int fd, rc = ask(f, WHAT_OPEN, with_index, path, &fd, err);
+
+        return rc < 0 ? rc : remote_open(fd, 0, with_index, out, err);
+}
+
+void fetchers_end(struct fetchers *f)
+{
+        helper_end(&f->helper);
+}
+
+#else
+
+int fetchers_start(struct fetchers *f, const char *url, const struct remote_options *options,
+                   struct error *err)
+{
+        (void)f;
+        (void)url;
+        (void)options;
+        return error_set(err, ENOTSUP, "is on a server, and this vmafs was built without libcurl");
+}
+
+int fetchers_list(struct fetchers *f, const char *path,
+                  int (*each)(void *ctx, const struct remote_entry *e), void *ctx,
+                  struct error *err)
+{
+        (void)f;
+        (void)path;
+        (void)each;
+        (void)ctx;
+        return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
+}
+
+int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
+                  struct error *err)
+{
+        (void)f;
+        (void)path;
+        (void)with_index;
+        (void)out;
+        return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
+}
+
+void fetchers_end(struct fetchers *f)
+{
+        (void)f;
+}
+#endif

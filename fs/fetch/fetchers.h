@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The fetchers of a folder of archives in an S3 bucket: a helper that has the network and the
+ * credentials, and starts on request a process that lists a folder, or is the fetcher of one
+ * archive (fetcher.h). What they say goes by sockets of their own.
+ *
+ *   reader    fetchers_start ── confine ── list ─────────> names … ── open ──────────> … close
+ *   helper      └─ find credentials ─────── fork ─┐                    fork ─┐
+ *   a fetcher                                     └─ pages ── ends           └─ ranges … ── ends
+ *
+ * It gives nothing that is not below the folder.
+ */
+#ifndef VMAFS_FETCHERS_H
+#define VMAFS_FETCHERS_H
+
+#include <stdbool.h>
+
+#include "fs/process/helper.h"
+
+struct error;
+struct remote;
+struct remote_entry;
+struct remote_options;
+
+enum { FETCHERS_MAX = 256 }; /* at a time */
+
+struct fetchers {
+        struct helper helper;
+};
+
+#define FETCHERS_NONE ((struct fetchers){.helper = HELPER_NONE})
+
+/*
+ * Start the helper for the folder URL, url_is_prefix, and overwrite what secrets this process's
+ * environment has. Call it before any thread is started. 0 or -errno, with ERR; -ENOTSUP: this build
+ * has none.
+ */
+int fetchers_start(struct fetchers *f, const char *url, const struct remote_options *options,
+                   struct error *err);
+
+/* List the folder PATH below it, "" for itself, as remote_list. Thread-safe. */
+int fetchers_list(struct fetchers *f, const char *path,
+                  int (*each)(void *ctx, const struct remote_entry *e), void *ctx,
+                  struct error *err);
+
+/*
+ * Open the object PATH below it, and the index beside it if WITH_INDEX, as remote_open. -EMFILE: too
+ * many are open. Thread-safe.
+ */
+int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
+                  struct error *err);
+
+void fetchers_end(struct fetchers *f);
+
+#endif
