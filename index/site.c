@@ -90,18 +90,23 @@ int site_open_remote(struct remote *take_remote, const char *path,
                 remote_close(take_remote);
                 return error_set(err, ENOMEM, "out of memory");
         }
-        s->remote = take_remote;
         s->neighbours.folder = -EOPNOTSUPP;
         if (options->sidecar != INDEX_SIDECAR_NONE)
                 rc = shelf_open(path, options->sidecar_path, &s->shelf, err);
+        site_set_remote(s, take_remote);
         if (rc < 0) {
                 site_close(s);
                 return rc;
         }
-        if (s->shelf)
-                s->shelf->remote = take_remote;
         *out = s;
         return 0;
+}
+
+void site_set_remote(struct site *s, struct remote *take_remote)
+{
+        s->remote = take_remote;
+        if (s->shelf)
+                s->shelf->remote = take_remote;
 }
 
 void site_close(struct site *s)

@@ -42,11 +42,15 @@ int site_open_at(int dir, const char *name, const char *path, const struct index
                  struct site **out, struct error *err);
 
 /*
- * The site of an archive on a server, as which TAKE_REMOTE has been opened. PATH, its address, is
- * for messages. It has no other files beside it than its index.
+ * The site of an archive on a server, as which TAKE_REMOTE has been opened (NULL: another process
+ * has that). PATH, its address, is for messages. It has no other files beside it than its index.
  */
 int site_open_remote(struct remote *take_remote, const char *path,
                      const struct index_options *options, struct site **out, struct error *err);
+
+/* Have S, which has no archive, read the one that TAKE_REMOTE is. */
+void site_set_remote(struct site *s, struct remote *take_remote);
+
 void site_close(struct site *s); /* NULL is allowed */
 
 #endif

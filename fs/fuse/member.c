@@ -12,6 +12,7 @@
 #include "archive/checksum.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/store/store.h"
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
@@ -244,6 +245,11 @@ static bool answer_inner(void *ctx, struct request *r)
 
 /* ---- files ---- */
 
+static struct store_file *plain_of(const struct fuse_file_info *fi)
+{
+        return (struct store_file *)(uintptr_t)fi->fh;
+}
+
 static struct open_archive *archive_of(const struct fuse_file_info *fi)
 {
         return (struct open_archive *)(uintptr_t)fi->fh;
@@ -270,11 +276,12 @@ static int open_member(struct ops_context *c, const struct node *n, struct fuse_
 
 static int open_plain(const struct ops_context *c, const struct node *n, struct fuse_file_info *fi)
 {
-        int fd = archives_open_file(c->view.archives, n);
+        struct store_file *f;
+        int rc = archives_open_file(c->view.archives, n, &f);
 
-        if (fd < 0)
-                return fd;
-        fi->fh = (uint64_t)fd;
+        if (rc < 0)
+                return rc;
+        fi->fh = (uintptr_t)f;
         return 0;
 }
 
@@ -299,13 +306,13 @@ void member_open(fuse_req_t req, struct ops_context *c, const struct node *n,
 void member_release(struct ops_context *c, const struct node *n, const struct fuse_file_info *fi)
 {
         if (archives_kind(n) == ARCHIVES_PLAIN)
-                close((int)fi->fh);
+                plain_of(fi)->ops->close(plain_of(fi));
         else
                 open_archives_put(archive_of(fi));
         c->opens--;
 }
 
-static void read_plain(const struct ops_context *c, const struct request *r, int fd)
+static void read_plain(const struct ops_context *c, const struct request *r, struct store_file *f)
 {
         size_t want = (size_t)min_u64(r->size, BUFFER_SIZE), done = 0;
         void *buf = buffers_get(c->buffers);
@@ -316,9 +323,9 @@ static void read_plain(const struct ops_context *c, const struct request *r, int
                 return;
         }
         for (; done < want && n > 0; done += n > 0 ? (size_t)n : 0)
-                n = pread(fd, (char *)buf + done, want - done, r->offset + (off_t)done);
+                n = f->ops->pread(f, (char *)buf + done, want - done, (uint64_t)r->offset + done);
         if (n < 0)
-                fuse_reply_err(r->req, errno);
+                fuse_reply_err(r->req, (int)-n);
         else
                 fuse_reply_buf(r->req, buf, done);
         buffers_put(c->buffers, buf);
@@ -330,7 +337,7 @@ void member_read(struct ops_context *c, struct request *r, const struct fuse_fil
         bool is_disk = archives_kind(r->node) == ARCHIVES_DISK;
 
         if (archives_kind(r->node) == ARCHIVES_PLAIN) {
-                read_plain(c, r, (int)fi->fh);
+                read_plain(c, r, plain_of(fi));
                 return;
         }
         r->ready = is_disk ? is_disk_ready : NULL;
@@ -364,6 +371,6 @@ void member_lseek(struct ops_context *c, struct request *r, const struct fuse_fi
                 return;
         }
         if (archives_kind(r->node) == ARCHIVES_PLAIN)
-                end = lseek((int)fi->fh, 0, SEEK_END);
+                end = plain_of(fi)->ops->size(plain_of(fi));
         lseek_all_data(r, end);
 }

@@ -14,6 +14,17 @@
 #include "index/sidecar/catalog.h"
 #include "index/site.h"
 
+/* PATH/NAME as a new string. NULL: out of memory. */
+static char *path_below(const char *path, const char *name)
+{
+        size_t len = strlen(path);
+        char *both = NULL;
+
+        while (len > 1 && path[len - 1] == '/')
+                len--;
+        return asprintf(&both, "%.*s/%s", (int)len, path, name) < 0 ? NULL : both;
+}
+
 /* ---- in the keeper ---- */
 
 struct keeper {
@@ -30,20 +41,27 @@ static void begin(void *ctx)
         helper_detach();
 }
 
+/* What surrounds an object on a server: its index is all. */
+static int open_far(struct keeper *k, uint32_t slot, const char *name)
+{
+        cleanup_free char *path = path_below(k->path, name);
+
+        site_close(steal_ptr(&k->sites[slot]));
+        return path ? site_open_remote(NULL, path, k->options, &k->sites[slot], NULL) : -ENOMEM;
+}
+
 static int open_site(struct keeper *k, uint32_t slot, const char *name, int *fd)
 {
         const char *slash = strrchr(name, '/'), *leaf = slash ? slash + 1 : name;
         cleanup_free char *above = strndup(name, (size_t)(leaf - name) - (slash ? 1 : 0));
-        cleanup_free char *path = NULL;
+        cleanup_free char *path = path_below(k->path, name);
         cleanup_close int dir = above ? dir_open_below(k->folder, above) : -ENOMEM;
         int rc;
 
         if (dir < 0)
                 return dir;
-        if (asprintf(&path, "%s/%s", k->path, name) < 0) {
-                path = NULL;
+        if (!path)
                 return -ENOMEM;
-        }
         site_close(steal_ptr(&k->sites[slot]));
         rc = site_open_at(dir, leaf, path, k->options, &k->sites[slot], NULL);
         if (rc == 0) {
@@ -62,7 +80,8 @@ static int handle(void *ctx, const struct helper_request *in, struct helper_repl
         if (slot >= FOLDER_SLOTS)
                 return -EINVAL;
         if (in->what == KEEPER_SITE)
-                return open_site(k, slot, in->name, fd);
+                return k->folder < 0 ? open_far(k, slot, in->name)
+                                     : open_site(k, slot, in->name, fd);
         if (!k->sites[slot])
                 return -EINVAL;
         if (in->what != KEEPER_LEAVE)
@@ -91,9 +110,10 @@ int folder_helper_start(struct folder_helper *k, const char *path, int folder,
         int rc;
 
         k->path = path;
+        k->far = folder < 0;
         k->options = options;
         k->dir_path = options->sidecar == INDEX_SIDECAR_NONE ? NULL : catalog_dir();
-        rc = helper_start(&k->helper, &role, &keeper, &folder, 1);
+        rc = helper_start(&k->helper, &role, &keeper, &folder, k->far ? 0 : 1);
         if (rc < 0)
                 return error_set(err, -rc, "its index-helper cannot be started: %s", strerror(-rc));
         return 0;
@@ -103,16 +123,14 @@ int folder_helper_site(struct folder_helper *k, unsigned slot, const char *name,
                        struct error *err)
 {
         struct keeper_line *line = &k->lines[slot];
-        cleanup_free char *path = NULL;
+        cleanup_free char *path = path_below(k->path, name);
         int fd = -1, rc;
 
-        if (asprintf(&path, "%s/%s", k->path, name) < 0) {
-                path = NULL;
+        if (!path)
                 return error_set(err, ENOMEM, "out of memory");
-        }
         *line = (struct keeper_line){&k->helper, slot};
         rc = index_helper_ask(line, KEEPER_SITE, name, &fd);
-        if (rc == 0 && fd < 0)
+        if (rc == 0 && fd < 0 && !k->far)
                 rc = -EPIPE;
         if (rc < 0)
                 return error_set(err, -rc, "cannot be opened: %s", strerror(-rc));

@@ -7,6 +7,8 @@
 #ifndef VMAFS_FOLDER_HELPER_H
 #define VMAFS_FOLDER_HELPER_H
 
+#include <stdbool.h>
+
 #include "fs/process/index_helper.h"
 
 struct error;
@@ -18,6 +20,7 @@ enum { FOLDER_SLOTS = 200 };
 struct folder_helper {
         struct helper helper;
         const char *path;                    /* of the folder; the caller keeps it */
+        bool far;                            /* it is on a server */
         char *dir_path;                      /* of the folder of indexes; NULL: none are used */
         const struct index_options *options; /* the caller keeps them */
         struct keeper_line lines[FOLDER_SLOTS];
@@ -26,7 +29,7 @@ struct folder_helper {
 #define FOLDER_HELPER_NONE ((struct folder_helper){.helper = HELPER_NONE})
 
 /*
- * Start the keeper of the folder PATH, which is open as FOLDER. *K must not move. 0 or -errno, with
+ * Start the keeper of the folder PATH, which is open as FOLDER; -1: it is on a server. *K must not move. 0 or -errno, with
  * ERR.
  */
 int folder_helper_start(struct folder_helper *k, const char *path, int folder,
@@ -34,7 +37,7 @@ int folder_helper_start(struct folder_helper *k, const char *path, int folder,
 
 /*
  * The archive NAME, a path below the folder, for slot SLOT, which is free: sets *OUT. As
- * site_open_at. site_close it, and leave the slot.
+ * site_open_at. site_close it, and leave the slot. One on a server is not opened: site_set_remote.
  */
 int folder_helper_site(struct folder_helper *k, unsigned slot, const char *name, struct site **out,
                        struct error *err);

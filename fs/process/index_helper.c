@@ -253,7 +253,8 @@ int index_helper_site(struct keeper_line *line, const char *path, const char *di
         if (s && s->path && dir_path)
                 s->shelf = shelf_elsewhere(path, dir_path, &asking, line);
         if (!s || !s->path || (dir_path && !s->shelf)) {
-                close(take_archive);
+                if (take_archive >= 0)
+                        close(take_archive);
                 if (s)
                         free(s->path);
                 free(s);

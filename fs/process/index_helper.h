@@ -52,8 +52,8 @@ int index_helper_handle(struct site *site, const struct helper_request *in, int 
 int index_helper_ask(const struct keeper_line *line, uint32_t what, const char *name, int *fd);
 
 /*
- * The site of the archive at PATH, open as TAKE_ARCHIVE, whose surroundings are reached by LINE,
- * which outlives it. DIR_PATH is the folder of indexes, or NULL: none are used. Sets *OUT. 0 or
+ * The site of the archive at PATH, open as TAKE_ARCHIVE (-1: it is on a server), whose surroundings
+ * are reached by LINE, which outlives it. DIR_PATH is the folder of indexes, or NULL: none are used. Sets *OUT. 0 or
  * -ENOMEM.
  */
 int index_helper_site(struct keeper_line *line, const char *path, const char *dir_path,

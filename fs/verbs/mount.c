@@ -31,7 +31,6 @@
 #include "fs/cli/stored.h"
 #include "fs/fetch/fetch_site.h"
 #include "fs/fetch/url.h"
-#include "fs/folder/folder.h"
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/context.h"
 #include "fs/fuse/member.h"
@@ -41,13 +40,13 @@
 #include "fs/print/report.h"
 #include "fs/process/daemon.h"
 #include "fs/process/descriptors.h"
-#include "fs/process/folder_helper.h"
 #include "fs/process/index_helper.h"
 #include "fs/process/log.h"
 #include "fs/process/loopdev.h"
 #include "fs/process/mounter.h"
 #include "fs/process/mountpoint.h"
 #include "fs/process/sandbox.h"
+#include "fs/verbs/mount_folder.h"
 #include "fs/verbs/mount_log.h"
 #include "fs/verbs/mount_wait.h"
 #include "fs/verbs/verbs.h"
@@ -72,9 +71,7 @@ struct mount {
         struct index *index;         /* of an archive, or NULL */
         struct datastore *datastore; /* of a datastore, or NULL */
         struct archives *archives;   /* of a folder of archives, or NULL */
-        int folder;                  /* that folder, or -1 … */
-        char *folder_path;           /* … and its path, absolute */
-        struct folder_helper folder_keeper;
+        struct mount_folder folder;  /* that folder */
         struct stored stored;
         struct ops_context ops;
         struct fuse_session *session;
@@ -145,7 +142,10 @@ static void log_unopened(void *owner, const struct node *n, const struct error *
         char text[512];
 
         error_format(why, text, sizeof text);
-        log_line(&m->log, LOG_ERR, "%s: %s", n->name, text);
+        if (n->parent == n)
+                log_line(&m->log, LOG_ERR, "%s", text);
+        else
+                log_line(&m->log, LOG_ERR, "%s: %s", n->name, text);
 }
 
 static void log_archive_failure(void *owner, struct open_archive *a)
@@ -198,14 +198,14 @@ static int open_site(void *ctx, unsigned number, const char *path, struct site *
 {
         struct mount *m = ctx;
 
-        return folder_helper_site(&m->folder_keeper, number, path, out, err);
+        return mount_folder_site(&m->folder, number, path, out, err);
 }
 
 static void leave_site(void *ctx, unsigned number)
 {
         struct mount *m = ctx;
 
-        folder_helper_leave(&m->folder_keeper, number);
+        mount_folder_leave(&m->folder, number);
 }
 
 static void *archive_opened(void *ctx, struct open_archive *a)
@@ -225,33 +225,18 @@ static int open_folder(struct mount *m, struct error *err)
                                               .closing = member_closing,
                                               .scanned = archive_scanned};
         struct archives_hidden hidden = {0};
+        struct store *store = mount_folder_store(&m->folder);
         struct stat st;
         int rc;
 
-        if (fstat(m->point.fd, &st) == 0)
+        if (!store)
+                return error_set(err, ENOMEM, "out of memory");
+        if (!m->folder.far && fstat(m->point.fd, &st) == 0)
                 hidden = (struct archives_hidden){true, st.st_dev, st.st_ino};
-        rc = archives_open(steal_fd(&m->folder), &hidden, &ops, &m->options.opening, &m->archives,
-                           err);
+        rc = archives_open(store, &hidden, &ops, &m->options.opening, &m->archives, err);
         if (rc == 0)
                 archives_observe(m->archives, log_unopened, m);
         return rc;
-}
-
-static int find_folder(struct mount *m)
-{
-        const char *path = m->options.archive;
-
-        m->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        m->folder_path = realpath(path, NULL);
-        if (m->folder < 0 || !m->folder_path) {
-                report("%s: cannot be opened: %s", path, strerror(errno));
-                return report_status(-errno);
-        }
-        if (m->options.opening.sidecar_path && m->options.opening.sidecar != INDEX_SIDECAR_NONE) {
-                report("%s: -o index=PATH is the index of one archive", path);
-                return STATUS_USAGE;
-        }
-        return STATUS_OK;
 }
 
 static void log_sidecar(const struct mount *m)
@@ -561,9 +546,8 @@ static int start_helpers(struct mount *m)
 
         if (m->site)
                 rc = index_helper_start(&m->keeper, m->site, &err);
-        else if (m->folder >= 0)
-                rc = folder_helper_start(&m->folder_keeper, m->folder_path, m->folder,
-                                         &m->options.opening, &err);
+        else if (m->folder.is_one)
+                rc = mount_folder_start(&m->folder, &err);
         if (rc < 0) {
                 report_error(m->options.archive, &err);
                 return STATUS_FAILED;
@@ -599,11 +583,11 @@ static int start_session(struct mount *m)
 static void enter_sandbox(const struct mount *m)
 {
         const struct sandbox sandbox = {
-            .sockets = {m->folder >= 0 ? m->folder_keeper.helper.fd : m->keeper.helper.fd,
-                        m->mounter.helper.fd, -1},
-            .has_folder = m->folder >= 0 || m->stored.folder >= 0,
-            .folder = m->folder >= 0 ? m->folder : m->stored.folder,
-            .archives = m->folder >= 0,
+            .sockets = {m->folder.is_one ? m->folder.keeper.helper.fd : m->keeper.helper.fd,
+                        m->mounter.helper.fd, m->folder.fetchers.helper.fd},
+            .has_folder = m->folder.fd >= 0 || m->stored.folder >= 0,
+            .folder = m->folder.fd >= 0 ? m->folder.fd : m->stored.folder,
+            .archives = m->folder.is_one,
             .serves = true,
             .clone_fd = m->options.clone_fd,
         };
@@ -652,7 +636,7 @@ static int open_content(struct mount *m)
 
         if (rc == 0 && m->site)
                 rc = index_open_site(m->site, o, &m->index, &err);
-        else if (rc == 0 && m->folder >= 0)
+        else if (rc == 0 && m->folder.is_one)
                 rc = open_folder(m, &err);
         else if (rc == 0)
                 rc = stored_open(&m->stored, o->shared, &m->datastore, &err);
@@ -722,11 +706,12 @@ static int run_session(struct mount *m)
 
 static int find_content(struct mount *m)
 {
-        bool folder = folder_is_one(m->options.archive);
+        bool folder = mount_folder_is_one(m->options.archive);
 
         if (!folder && !stored_is_folder(m->options.archive))
                 return find_archive(m);
-        return folder ? find_folder(m) : find_datastore(m);
+        return folder ? mount_folder_find(&m->folder, m->options.archive, &m->options.opening)
+                      : find_datastore(m);
 }
 
 static int run(struct mount *m)
@@ -766,8 +751,7 @@ int verb_mount(int argc, char **argv)
                           .mounter = MOUNTER_NONE,
                           .keeper = INDEX_HELPER_NONE,
                           .stored = STORED_NONE,
-                          .folder = -1,
-                          .folder_keeper = FOLDER_HELPER_NONE,
+                          .folder = MOUNT_FOLDER_NONE,
                           .notify_lock = PTHREAD_MUTEX_INITIALIZER,
                           .failure_lock = PTHREAD_MUTEX_INITIALIZER};
         int status = options_parse(argc, argv, &m.options, &m.args);
@@ -790,8 +774,7 @@ int verb_mount(int argc, char **argv)
         shared_free(m.options.opening.shared);
         site_close(m.site);
         index_helper_end(&m.keeper);
-        folder_helper_end(&m.folder_keeper);
-        free(m.folder_path);
+        mount_folder_end(&m.folder);
         log_close(&m.log);
         options_fini(&m.options, &m.args);
         return status;

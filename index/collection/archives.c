@@ -16,11 +16,12 @@
 #include "archive/entry.h"
 #include "archive/error.h"
 #include "archive/store/dir/dir.h"
+#include "archive/store/store.h"
 #include "index/collection/archives_internal.h"
 #include "index/inside/inside.h"
 
-/* A change so soon after a listing may have the same time as what was listed. */
-enum { SETTLED_SECONDS = 2, LISTED_MILLISECONDS = 200 };
+/* A list that takes long is good for as many times as long. */
+enum { GOOD_FACTOR = 10 };
 
 /* ---- making and freeing ---- */
 
@@ -129,13 +130,29 @@ static unsigned depth_of(const struct node *n)
         return depth;
 }
 
-/* A descriptor of the folder N, or with PARENT of the one that it is in; or -errno. */
-static int open_folder(const struct archives *a, const struct node *n, bool parent)
+/* Is there nothing more to be known of a file than what a list has said? */
+static bool is_far(const struct archives *a)
+{
+        return !a->store->ops->stat;
+}
+
+/* Enter the folder N, or with PARENT the one that it is in. leave_folder in any case. */
+static int enter_folder(const struct archives *a, const struct node *n, bool parent,
+                        struct store_folder *out)
 {
         cleanup_free char *path = path_of(n, !parent);
 
-        return path ? dir_open_below(a->dir, path) : -ENOMEM;
+        *out = (struct store_folder){.fd = -1};
+        return path ? a->store->ops->enter(a->store, path, out) : -ENOMEM;
 }
+
+static void leave_folder(struct store_folder *f)
+{
+        if (f->store)
+                f->store->ops->leave(f);
+}
+
+#define cleanup_folder __attribute__((cleanup(leave_folder)))
 
 /* The node that is the archive which N is or is below. */
 static const struct node *archive_node(const struct node *n)
@@ -150,8 +167,8 @@ static const struct node *archive_node(const struct node *n)
 struct listing {
         struct archives *a;
         struct node *folder;
-        int dir;
-        uint64_t dev;
+        const struct store_folder *in;
+        struct store_state state;
 };
 
 static const mode_t modes[] = {
@@ -165,13 +182,13 @@ static bool is_hidden(const struct listing *l, const struct dir_name *n)
 {
         const struct archives_hidden *h = &l->a->hidden;
 
-        return h->some && n->kind == DIR_FOLDER && n->inode == h->inode && l->dev == h->dev;
+        return h->some && n->kind == DIR_FOLDER && n->inode == h->inode && l->state.dev == h->dev;
 }
 
 /* The target of the link N. False: it is not shown. */
 static bool read_link(const struct listing *l, const char *name, char target[PATH_MAX])
 {
-        ssize_t n = readlinkat(l->dir, name, target, PATH_MAX - 1);
+        ssize_t n = l->a->store->ops->link(l->in, name, target, PATH_MAX - 1);
 
         if (n <= 0)
                 return false;
@@ -185,6 +202,7 @@ static int add_name(const struct listing *l, const struct dir_name *n)
         struct entry e = {.name = n->name,
                           .mode = modes[n->kind],
                           .later = S_ISDIR(modes[n->kind]),
+                          .size = n->size,
                           .target = target};
         struct place *p;
 
@@ -194,57 +212,14 @@ static int add_name(const struct listing *l, const struct dir_name *n)
         if (!p)
                 return -ENOMEM;
         p->inode = n->inode;
+        p->size = n->size;
+        p->mtime = n->mtime;
         return tree_add(l->folder, &e, number_of(l->a, l->folder->ino, n->name, strlen(n->name)), p,
                         NULL);
 }
 
-static int take_name(void *ctx, const struct dir_name *n)
-{
-        return add_name(ctx, n);
-}
-
-/* DIR is about to be listed: when was it changed last? 0: so lately that it may go unseen. */
-static int look_at(int dir, struct timespec *changed, uint64_t *dev)
-{
-        struct timespec now;
-        struct stat st;
-
-        if (fstat(dir, &st) < 0)
-                return -errno;
-        clock_gettime(CLOCK_REALTIME, &now);
-        *changed = st.st_ctim;
-        *dev = st.st_dev;
-        if (now.tv_sec - st.st_ctim.tv_sec < SETTLED_SECONDS)
-                *changed = (struct timespec){0};
-        return 0;
-}
-
-static int fill_folder(struct archives *a, struct node *folder)
-{
-        struct place *p = place_of(folder);
-        struct listing l = {.a = a, .folder = folder};
-        cleanup_close int dir = open_folder(a, folder, false);
-        struct timespec changed;
-        int rc = dir < 0 ? dir : look_at(dir, &changed, &l.dev);
-
-        l.dir = dir;
-        if (rc == 0)
-                rc = dir_list(dir, take_name, &l);
-        if (rc == 0) {
-                scoped_lock(&a->lock);
-
-                p->seen = changed;
-                p->filled = true;
-        }
-        return rc;
-}
-
-/* ---- listing it again ---- */
-
 struct name {
-        char *name;
-        enum dir_kind kind;
-        uint64_t inode;
+        struct dir_name is; /* its name is a string of its own */
         bool shown;
 };
 
@@ -256,7 +231,7 @@ struct names {
 static void cleanup_names_fn(struct names *n)
 {
         for (size_t i = 0; i < n->count; i++)
-                free(n->list[i].name);
+                free((char *)n->list[i].is.name);
         free(n->list);
 }
 
@@ -270,22 +245,97 @@ static int collect_name(void *ctx, const struct dir_name *n)
         if (!grown)
                 return -ENOMEM;
         all->list = grown;
-        grown[all->count] = (struct name){strdup(n->name), n->kind, n->inode, false};
-        return grown[all->count++].name ? 0 : -ENOMEM;
+        grown[all->count] = (struct name){.is = *n};
+        grown[all->count].is.name = strdup(n->name);
+        return grown[all->count++].is.name ? 0 : -ENOMEM;
 }
 
+/* On a server a folder may have a file's name. */
 static int by_name(const void *a, const void *b)
 {
-        return strcmp(((const struct name *)a)->name, ((const struct name *)b)->name);
+        const struct dir_name *x = &((const struct name *)a)->is;
+        const struct dir_name *y = &((const struct name *)b)->is;
+        int order = strcmp(x->name, y->name);
+
+        return order ? order : (int)x->kind - (int)y->kind;
 }
+
+static int64_t now_milliseconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Until when is a list good, of which nobody will know whether it is, and which took since FROM? */
+static int64_t good_until(const struct archives *a, int64_t from)
+{
+        int64_t now = now_milliseconds(), settle = a->store->ops->settle;
+
+        if (is_far(a) && (now - from) * GOOD_FACTOR > settle)
+                settle = (now - from) * GOOD_FACTOR;
+        return now + settle;
+}
+
+/* All names in the folder that L is of, in order, and none of them twice. */
+static int collect(const struct listing *l, struct names *all)
+{
+        struct error err = {0};
+        size_t kept = 0;
+        int rc = l->a->store->ops->list(l->in, collect_name, all, &err);
+
+        /* What is missing on disk has gone; a server says more. */
+        if (rc < 0 && err.code && l->a->unopened)
+                l->a->unopened(l->a->unopened_ctx, l->folder, &err);
+        if (all->count)
+                qsort(all->list, all->count, sizeof *all->list, by_name);
+        for (size_t i = 0; i < all->count; i++) {
+                if (kept > 0 && by_name(&all->list[kept - 1], &all->list[i]) == 0)
+                        free((char *)all->list[i].is.name);
+                else
+                        all->list[kept++] = all->list[i];
+        }
+        all->count = kept;
+        return rc;
+}
+
+static int fill_folder(struct archives *a, struct node *folder)
+{
+        __attribute__((cleanup(cleanup_names_fn))) struct names all = {0};
+        cleanup_folder struct store_folder in;
+        struct place *p = place_of(folder);
+        struct listing l = {.a = a, .folder = folder, .in = &in};
+        int64_t from = now_milliseconds();
+        int rc = enter_folder(a, folder, false, &in);
+
+        if (rc == 0)
+                rc = a->store->ops->look(&in, &l.state);
+        if (rc == 0)
+                rc = collect(&l, &all);
+        for (size_t i = 0; rc == 0 && i < all.count; i++)
+                rc = add_name(&l, &all.list[i].is);
+        if (rc == 0) {
+                scoped_lock(&a->lock);
+
+                p->seen = l.state.changed;
+                p->good_until = is_far(a) ? good_until(a, from) : 0;
+                p->filled = true;
+        }
+        return rc;
+}
+
+/* ---- listing it again ---- */
 
 /* Is what P shows still there, as the same file? */
 static bool is_there(struct names *all, const struct place *p)
 {
-        struct name key = {.name = p->name}, *found;
+        struct name key = {.is.name = p->name}, *found;
 
+        while (kinds[key.is.kind] != p->what)
+                key.is.kind++;
         found = all->count ? bsearch(&key, all->list, all->count, sizeof key, by_name) : NULL;
-        if (!found || kinds[found->kind] != p->what || found->inode != p->inode)
+        if (!found || found->is.inode != p->inode)
                 return false;
         found->shown = true;
         return true;
@@ -308,56 +358,47 @@ static int remove_gone(struct node *folder, struct names *all)
 static int list_again(const struct listing *l)
 {
         __attribute__((cleanup(cleanup_names_fn))) struct names all = {0};
-        int rc = dir_list(l->dir, collect_name, &all);
+        int rc = collect(l, &all);
 
-        if (all.count)
-                qsort(all.list, all.count, sizeof *all.list, by_name);
         if (rc == 0)
                 rc = remove_gone(l->folder, &all);
-        for (size_t i = 0; rc == 0 && i < all.count; i++) {
-                const struct dir_name n = {all.list[i].name, all.list[i].kind, all.list[i].inode};
-
+        for (size_t i = 0; rc == 0 && i < all.count; i++)
                 if (!all.list[i].shown)
-                        rc = add_name(l, &n);
-        }
+                        rc = add_name(l, &all.list[i].is);
         return rc;
 }
 
-static int64_t now_milliseconds(void)
+/* Is the list of the folder P, in which STATE is what is known of changes, still good? */
+static bool is_good(struct archives *a, const struct place *p, const struct store_state *state)
 {
-        struct timespec now;
+        scoped_lock(&a->lock);
 
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+        if (state->changed.tv_sec)
+                return state->changed.tv_sec == p->seen.tv_sec &&
+                       state->changed.tv_nsec == p->seen.tv_nsec;
+        /* One that has just changed is not listed for each name that is looked up in it. */
+        return now_milliseconds() < p->good_until;
 }
 
 /* Under a->listing. */
 static int list_if_changed(struct listing *l)
 {
         struct place *p = place_of(l->folder);
-        struct timespec changed = {0};
-        int rc = look_at(l->dir, &changed, &l->dev);
+        int64_t from = now_milliseconds();
+        int rc = l->a->store->ops->look(l->in, &l->state);
 
-        if (rc < 0)
+        if (rc < 0 || is_good(l->a, p, &l->state))
                 return rc;
+        rc = list_again(l);
         {
                 scoped_lock(&l->a->lock);
 
-                if (changed.tv_sec && changed.tv_sec == p->seen.tv_sec &&
-                    changed.tv_nsec == p->seen.tv_nsec)
-                        return 0;
+                p->good_until = good_until(l->a, from);
+                if (rc == 0)
+                        p->seen = l->state.changed;
         }
-        /* One that has just changed is not listed for each name that is looked up in it. */
-        if (!changed.tv_sec && now_milliseconds() - p->listed < LISTED_MILLISECONDS)
-                return 0;
-        rc = list_again(l);
-        p->listed = now_milliseconds();
-        if (rc == 0) {
-                scoped_lock(&l->a->lock);
-
-                p->seen = changed;
-        }
-        return rc;
+        /* What a server does not say now is as it was. */
+        return is_far(l->a) && rc != -ENOMEM ? 0 : rc;
 }
 
 /* An archive that was open, and whose file has been written to since, is another one. */
@@ -372,9 +413,9 @@ static int replace_if_changed(struct listing *l, const char *name)
         if (rc < 0)
                 return rc == -ENOENT ? 0 : rc;
         p = place_of(n);
-        if (p->what == ARCHIVES_ARCHIVE &&
-            fstatat(l->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
-                struct dir_name again = {p->name, DIR_ARCHIVE, st.st_ino};
+        if (p->what == ARCHIVES_ARCHIVE && l->a->store->ops->stat(l->in, p->name, &st) == 0 &&
+            S_ISREG(st.st_mode)) {
+                struct dir_name again = {.name = p->name, .kind = DIR_ARCHIVE, .inode = st.st_ino};
 
                 identity = file_identity_of(&st);
                 if (open_archives_differs(l->a->set, &p->slot, &identity)) {
@@ -387,11 +428,26 @@ static int replace_if_changed(struct listing *l, const char *name)
         return rc;
 }
 
+/* Under a->listing: as archives_refresh. */
+static int refresh(struct listing *l, const char *name)
+{
+        int rc = tree_open(l->folder);
+
+        if (rc < 0)
+                return rc;
+        rc = list_if_changed(l);
+        if (rc == 0 && name && !is_far(l->a))
+                rc = replace_if_changed(l, name);
+        tree_close(l->folder);
+        return rc;
+}
+
 int archives_refresh(struct archives *a, struct node *folder, const char *name)
 {
+        static const struct store_state unknown;
+        cleanup_folder struct store_folder in = {.fd = -1};
         struct place *p = place_of(folder);
-        struct listing l = {.a = a, .folder = folder};
-        cleanup_close int dir = -1;
+        struct listing l = {.a = a, .folder = folder, .in = &in};
         int rc;
 
         if (!archives_changes(folder))
@@ -402,21 +458,18 @@ int archives_refresh(struct archives *a, struct node *folder, const char *name)
                 if (!p->filled)
                         return 0;
         }
-        dir = open_folder(a, folder, false);
-        if (dir < 0)
-                return dir;
-        l.dir = dir;
-        {
-                scoped_lock(&a->listing);
-
-                rc = tree_open(folder);
-                if (rc < 0)
-                        return rc;
-                rc = list_if_changed(&l);
-                if (rc == 0 && name)
-                        rc = replace_if_changed(&l, name);
-                tree_close(folder);
-        }
+        if (is_far(a) && is_good(a, p, &unknown))
+                return 0;
+        rc = enter_folder(a, folder, false, &in);
+        if (rc < 0)
+                return rc;
+        /* Whoever comes while a server is waited for sees what was there before. */
+        if (is_far(a) && pthread_mutex_trylock(&a->listing) != 0)
+                return 0;
+        if (!is_far(a))
+                pthread_mutex_lock(&a->listing);
+        rc = refresh(&l, name);
+        pthread_mutex_unlock(&a->listing);
         return rc;
 }
 
@@ -438,17 +491,17 @@ static void emptied(void *ctx, struct node *folder)
 
 static const struct tree_ops tree_ops = {.fill = fill, .emptied = emptied};
 
-int archives_open(int take_dir, const struct archives_hidden *hidden,
+int archives_open(struct store *take_store, const struct archives_hidden *hidden,
                   const struct open_archives_ops *ops, const struct index_options *options,
                   struct archives **out, struct error *err)
 {
         struct archives *a = calloc(1, sizeof *a);
 
         if (!a) {
-                close(take_dir);
+                take_store->ops->close(take_store);
                 return error_set(err, ENOMEM, "out of memory");
         }
-        a->dir = take_dir;
+        a->store = take_store;
         a->hidden = *hidden;
         pthread_mutex_init(&a->lock, NULL);
         pthread_mutex_init(&a->listing, NULL);
@@ -495,7 +548,7 @@ void archives_close(struct archives *a)
         empty(a, &a->root);
         open_archives_free(a->set);
         array_free(&a->trees);
-        close(a->dir);
+        a->store->ops->close(a->store);
         pthread_mutex_destroy(&a->listing);
         pthread_mutex_destroy(&a->lock);
         free(a);
@@ -518,25 +571,45 @@ enum archives_kind archives_kind(const struct node *n)
         return place_of(n)->what;
 }
 
-int archives_stat(const struct archives *a, const struct node *n, struct stat *st)
+/* The file N on a server, by what a list has said of it. */
+static void stat_listed(const struct node *n, struct stat *st)
 {
-        bool is_top = place_of(n->parent) == &a->root;
-        /* For each name of a listing: a folder of thousands is not opened anew for each. */
-        cleanup_close int opened = is_top ? -1 : open_folder(a, n, true);
-        int dir = is_top ? a->dir : opened;
+        const struct place *p = place_of(n);
 
-        if (n->parent == n)
-                return fstat(a->dir, st) < 0 ? -errno : 0;
-        if (dir < 0)
-                return dir;
-        return fstatat(dir, place_of(n)->name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+        *st = (struct stat){.st_mode = p->what == ARCHIVES_FOLDER ? S_IFDIR : S_IFREG,
+                            .st_ino = p->inode,
+                            .st_size = (off_t)p->size,
+                            .st_blocks = (blkcnt_t)((p->size + 511) / 512),
+                            .st_mtim.tv_sec = p->mtime};
 }
 
-int archives_open_file(const struct archives *a, const struct node *n)
+int archives_stat(const struct archives *a, const struct node *n, struct stat *st)
 {
-        cleanup_close int dir = open_folder(a, n, true);
+        cleanup_folder struct store_folder in = {.fd = -1};
+        int rc;
 
-        return dir < 0 ? dir : dir_open_file(dir, place_of(n)->name);
+        if (is_far(a)) {
+                stat_listed(n, st);
+                return 0;
+        }
+        rc = enter_folder(a, n, true, &in);
+        if (rc < 0)
+                return rc;
+        return a->store->ops->stat(&in, n->parent == n ? "" : place_of(n)->name, st);
+}
+
+int archives_open_file(const struct archives *a, const struct node *n, struct store_file **out)
+{
+        cleanup_folder struct store_folder in = {.fd = -1};
+        const struct place *p = place_of(n);
+        int rc = enter_folder(a, n, true, &in);
+
+        return rc < 0 ? rc : a->store->ops->open(&in, p->name, p->size, out);
+}
+
+bool archives_is_far(const struct archives *a)
+{
+        return is_far(a);
 }
 
 int archives_get(struct archives *a, const struct node *n, struct open_archive **out,

@@ -12,8 +12,9 @@
  *
  * The nodes below an archive do not keep it open: open_archives.h does that for who uses it. An
  * archive that cannot be opened is an empty folder, of which archives_why says why. Links are shown
- * where they cannot lead out of the folder; FIFOs, sockets and devices are not. Thread-safe, but
- * for open and close.
+ * where they cannot lead out of the folder; FIFOs, sockets and devices are not. Of a folder on a
+ * server, which nobody can watch, the list is good for some seconds. Thread-safe, but for open and
+ * close.
  */
 #ifndef VMAFS_ARCHIVES_H
 #define VMAFS_ARCHIVES_H
@@ -29,6 +30,8 @@ struct index_options;
 struct node;
 struct open_archive;
 struct open_archives_ops;
+struct store;
+struct store_file;
 struct tree;
 
 enum archives_kind {
@@ -47,14 +50,14 @@ struct archives_hidden {
 };
 
 /*
- * The folder TAKE_DIR, which is closed with it, and on failure. Archives are opened by OPS according
+ * The folder TAKE_STORE, which is closed with it, and on failure. Archives are opened by OPS according
  * to OPTIONS, which are copied. Sets *OUT. 0 or -ENOMEM.
  */
-int archives_open(int take_dir, const struct archives_hidden *hidden,
+int archives_open(struct store *take_store, const struct archives_hidden *hidden,
                   const struct open_archives_ops *ops, const struct index_options *options,
                   struct archives **out, struct error *err);
 
-/* From now on UNOPENED is told of an archive that cannot be opened, by any thread. */
+/* From now on UNOPENED is told of an archive or a folder that cannot be opened, by any thread. */
 void archives_observe(struct archives *a,
                       void (*unopened)(void *ctx, const struct node *n, const struct error *why),
                       void *ctx);
@@ -84,8 +87,11 @@ enum archives_kind archives_kind(const struct node *n);
 /* The file that N is: an archive, a plain file, or a folder of the folder. As fstatat. */
 int archives_stat(const struct archives *a, const struct node *n, struct stat *st);
 
-/* Open the plain file N for reading. A descriptor, or -errno. */
-int archives_open_file(const struct archives *a, const struct node *n);
+/* Open the plain file N for reading, as store_ops.open. */
+int archives_open_file(const struct archives *a, const struct node *n, struct store_file **out);
+
+/* Is it on a server? */
+bool archives_is_far(const struct archives *a);
 
 /*
  * The archive that N is or is below, open and in use until open_archives_put. As open_archives_get,

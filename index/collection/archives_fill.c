@@ -189,7 +189,8 @@ static int copy_folder(struct copying *c, struct node *inner, struct node *folde
 /* Is RC no fault of the archive's? */
 static bool may_pass(int rc)
 {
-        return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ESTALE || rc == -EINTR;
+        return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ESTALE || rc == -EINTR ||
+               rc == -EREMOTEIO;
 }
 
 int archives_fill(struct archives *a, struct node *folder)
@@ -204,13 +205,16 @@ int archives_fill(struct archives *a, struct node *folder)
 
         if (rc == 0)
                 rc = archives_get(a, folder, &open, &err);
+        if (!open && rc == -EREMOTEIO && a->unopened)
+                a->unopened(a->unopened_ctx, folder, &err);
         if (!open && (may_pass(rc) || !err.code))
                 return rc;
-        /* It stays so until the file is another one. */
+        /* It stays so until the file is another one. On a server that is another node. */
         if (!open) {
                 if (a->unopened)
                         a->unopened(a->unopened_ctx, folder, &err);
-                open_archives_note(a->set, &p->slot, file_identity_of(&st));
+                if (!archives_is_far(a))
+                        open_archives_note(a->set, &p->slot, file_identity_of(&st));
                 error_format(&err, text, sizeof text);
                 return say_why(a, p, text);
         }

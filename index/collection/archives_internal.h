@@ -35,8 +35,9 @@ struct place {
         SLIST_HEAD(places, place) below; /* lock */
         bool filled;                     /* lock */
         struct timespec seen; /* lock: the folder's ctime when it was listed; 0: too new */
+        int64_t good_until;   /* lock: in milliseconds; the list, where SEEN is 0 */
 
-        int64_t listed; /* listing: when that was last, in milliseconds */
+        int64_t mtime; /* of a file on a server, which has SIZE bytes */
 
         /* An archive. */
         struct archive_slot slot;
@@ -53,11 +54,11 @@ struct place {
         char *device;
         bool provisional;       /* the size is a guess before a scan */
         _Atomic int64_t blocks; /* as st_blocks, once final; or BLOCKS_UNKNOWN */
-        _Atomic uint64_t size;  /* likewise */
+        _Atomic uint64_t size;  /* likewise; or of a file on a server */
 };
 
 struct archives {
-        int dir;
+        struct store *store;
         struct archives_hidden hidden;
         struct open_archives *set;
         struct tree *tree;

@@ -8,6 +8,7 @@
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/source/remote/remote.h"
 #include "index/index.h"
 #include "index/site.h"
 
@@ -286,16 +287,29 @@ static int take_number(struct open_archives *set)
         return -EMFILE;
 }
 
+static int identify(const struct site *site, struct file_identity *out)
+{
+        struct stat st;
+
+        *out = (struct file_identity){0};
+        if (site->remote) {
+                remote_identity(site->remote, &out->size, &out->inode);
+                return 0;
+        }
+        if (fstat(site->archive, &st) < 0)
+                return -errno;
+        *out = file_identity_of(&st);
+        return 0;
+}
+
 /* The site of A is open: open the rest, and see that it is the file that it was. */
 static int open_index(struct open_archive *a, struct file_identity *identity, struct error *err)
 {
         struct open_archives *set = a->set;
-        struct stat st;
-        int rc;
+        int rc = identify(a->site, identity);
 
-        if (fstat(a->site->archive, &st) < 0)
-                return error_set(err, errno, "cannot be examined: %s", strerror(errno));
-        *identity = file_identity_of(&st);
+        if (rc < 0)
+                return error_set(err, -rc, "cannot be examined: %s", strerror(-rc));
         if (a->slot->known && !file_identity_equal(identity, &a->slot->identity))
                 return error_set(err, ESTALE, "was replaced or written to since it was entered");
         rc = index_open_site(a->site, &set->options, &a->index, err);

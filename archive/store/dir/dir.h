@@ -12,6 +12,7 @@
 #define VMAFS_DIR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum dir_kind {
         DIR_FOLDER,
@@ -24,7 +25,15 @@ enum dir_kind {
 struct dir_name {
         const char *name; /* valid during the call */
         enum dir_kind kind;
-        unsigned long inode; /* of what has the name in this folder, not of what is mounted on it */
+        /*
+         * Of what has the name in this folder, not of what is mounted on it. On a server a number that
+         * differs between two versions of it.
+         */
+        unsigned long inode;
+
+        /* Of a file on a server; else 0. */
+        uint64_t size;
+        int64_t mtime; /* seconds since 1970 */
 };
 
 /* Does a file of this name count as an archive? */

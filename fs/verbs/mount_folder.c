@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fs/verbs/mount_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "archive/cleanup.h"
+#include "archive/error.h"
+#include "archive/source/remote/remote.h"
+#include "archive/source/remote/remote_list.h"
+#include "archive/store/bucket/bucket.h"
+#include "archive/store/dir/dir_store.h"
+#include "archive/store/store.h"
+#include "fs/fetch/fetch_site.h"
+#include "fs/fetch/url.h"
+#include "fs/folder/bucket_folder.h"
+#include "fs/folder/folder.h"
+#include "fs/print/report.h"
+#include "index/options.h"
+#include "index/site.h"
+
+bool mount_folder_is_one(const char *path)
+{
+        return bucket_folder_is_one(path) || folder_is_one(path);
+}
+
+/* ---- finding it ---- */
+
+static int find_on_disk(struct mount_folder *f, const char *path)
+{
+        f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        f->path = realpath(path, NULL);
+        if (f->fd >= 0 && f->path)
+                return STATUS_OK;
+        report("%s: cannot be opened: %s", path, strerror(errno));
+        return report_status(-errno);
+}
+
+struct look {
+        size_t count;
+        bool is_datastore;
+};
+
+static int look_at(void *ctx, const struct remote_entry *e)
+{
+        struct look *look = ctx;
+
+        look->count++;
+        look->is_datastore |= e->folder && strcmp(e->name, ".chunks") == 0;
+        return 0;
+}
+
+static int try_bucket(struct mount_folder *f, struct error *err)
+{
+        struct look look = {0};
+        int rc = fetchers_list(&f->fetchers, "", look_at, &look, err);
+
+        if (rc == 0 && look.count == 0)
+                return error_set(err, ENOENT,
+                                 "the bucket has no object of which the name begins "
+                                 "like this");
+        if (rc == 0 && look.is_datastore)
+                return error_set(
+                    err, ENOTSUP,
+                    "is a datastore of Proxmox Backup Server, which is not read from a "
+                    "bucket: copy it to disk first");
+        return rc;
+}
+
+static int find_in_bucket(struct mount_folder *f, const char *path)
+{
+        struct error err = {0};
+        int rc = url_check(path, &err);
+
+        f->far = true;
+        f->path = strdup(path);
+        if (rc == 0 && !f->path)
+                rc = error_set(&err, ENOMEM, "out of memory");
+        if (rc == 0)
+                rc = fetchers_start(&f->fetchers, path, &f->options->server, &err);
+        if (rc == 0)
+                rc = try_bucket(f, &err);
+        if (rc == 0)
+                return STATUS_OK;
+        report_error(path, &err);
+        return report_status(rc);
+}
+
+int mount_folder_find(struct mount_folder *f, const char *path, const struct index_options *options)
+{
+        int status;
+
+        f->is_one = true;
+        f->options = options;
+        status = bucket_folder_is_one(path) ? find_in_bucket(f, path) : find_on_disk(f, path);
+        if (status != STATUS_OK || !options->sidecar_path || options->sidecar == INDEX_SIDECAR_NONE)
+                return status;
+        report("%s: -o index=PATH is the index of one archive", path);
+        return STATUS_USAGE;
+}
+
+int mount_folder_start(struct mount_folder *f, struct error *err)
+{
+        return folder_helper_start(&f->keeper, f->path, f->fd, f->options, err);
+}
+
+/* ---- what is in it ---- */
+
+static int list_bucket(void *ctx, const char *path,
+                       int (*each)(void *each_ctx, const struct remote_entry *e), void *each_ctx,
+                       struct error *err)
+{
+        struct mount_folder *f = ctx;
+
+        return fetchers_list(&f->fetchers, path, each, each_ctx, err);
+}
+
+static int open_object(void *ctx, const char *path, struct remote **out, struct error *err)
+{
+        struct mount_folder *f = ctx;
+
+        return fetchers_open(&f->fetchers, path, false, out, err);
+}
+
+struct store *mount_folder_store(struct mount_folder *f)
+{
+        const struct bucket_ops ops = {f, list_bucket, open_object};
+
+        return f->far ? bucket_new(&ops) : dir_store_new(steal_fd(&f->fd));
+}
+
+int mount_folder_site(struct mount_folder *f, unsigned number, const char *path, struct site **out,
+                      struct error *err)
+{
+        struct remote *remote = NULL;
+        int rc = 0;
+
+        if (f->far)
+                rc = fetchers_open(&f->fetchers, path, fetch_reads_index(f->options), &remote, err);
+        if (rc == 0)
+                rc = folder_helper_site(&f->keeper, number, path, out, err);
+        if (rc < 0)
+                remote_close(remote);
+        else if (remote)
+                site_set_remote(*out, remote);
+        return rc;
+}
+
+void mount_folder_leave(struct mount_folder *f, unsigned number)
+{
+        folder_helper_leave(&f->keeper, number);
+}
+
+void mount_folder_end(struct mount_folder *f)
+{
+        folder_helper_end(&f->keeper);
+        fetchers_end(&f->fetchers);
+        if (f->fd >= 0)
+                close(steal_fd(&f->fd));
+        free(f->path);
+        f->path = NULL;
+}

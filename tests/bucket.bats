@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A folder of archives in an S3 bucket: what a mount shows of it, and what becomes of a server that
+# lists it wrongly. The server is tests/tools/faultserver.c; it lists three names a page.
+# shellcheck disable=SC2030,SC2031 # a test is a process
+load helpers
+load server
+bats_require_minimum_version 1.5.0
+
+setup() {
+        cd "$BATS_TEST_TMPDIR" || return
+        mkdir -p files/dump/sub/deep
+        make_ragged_disk a.raw
+        # Another one in each test, so that no other test's index is its.
+        mkvma -o files/dump/a.vma --device a=a.raw --order=shuffle --ctime=$((12345 + BATS_TEST_NUMBER))
+        zstd -q files/dump/a.vma -o files/dump/b.vma.zst
+        cp files/dump/a.vma 'files/dump/sub/deep/c d+%.vma'
+        echo finished >files/dump/a.log
+        echo other >files/other.log
+        be_nobody_else
+        as_somebody
+}
+
+teardown() {
+        unmount_all
+        end_servers
+}
+
+serve_bucket() {
+        serve "$PWD" --s3 AKIDEXAMPLE "$AWS_SECRET_ACCESS_KEY" eu-1
+        export AWS_ENDPOINT_URL=$URL
+}
+
+# The mount of FOLDER fails with STATUS and a line that has TEXT: refused STATUS FOLDER TEXT [OPTION ...]
+refused() {
+        mkdir -p none
+        run -"$1" --separate-stderr "$VMAFS" "$2" none "${@:4}"
+        one_line_says "$3"
+}
+
+@test "a folder in a bucket is mounted as one on disk" {
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
+        [ "$(names_in "$MNT/sub/deep")" = 'c d+%.vma' ]
+        cmp a.raw "$MNT/a.vma/disk-a.raw"
+        cmp a.raw "$MNT/b.vma.zst/disk-a.raw"
+        cmp a.raw "$MNT/sub/deep/c d+%.vma/disk-a.raw"
+        cmp files/dump/a.log "$MNT/a.log"
+        [ "$(stat -c '%s %Y' "$MNT/a.log")" = "$(stat -c '%s %Y' files/dump/a.log)" ]
+        [ "$(findmnt -no SOURCE "$MNT")" = s3://ok/dump/ ]
+        [ "$(getfattr --only-values -n user.vmafs.format "$MNT/b.vma.zst")" = vma ]
+        [ ! -s "$LOG" ]
+}
+
+@test "all of a bucket is a folder, too" {
+        local url
+
+        serve_bucket
+        for url in s3://ok s3://ok/; do
+                start_vmafs "$url"
+                [ "$(names_in "$MNT" | tr '\n' ' ')" = "dump other.log " ]
+                cmp a.raw "$MNT/dump/a.vma/disk-a.raw"
+        done
+}
+
+@test "what appears in a bucket, goes or is replaced does so in the mount, and never as a mixture" {
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        cmp a.raw "$MNT/a.vma/disk-a.raw"
+        exec {open}<"$MNT/b.vma.zst/disk-a.raw"
+        tr '\0-\377' '\1-\377\0' <a.raw >b.raw
+        mkvma -o files/new --device a=b.raw --ctime=1
+        cp files/new files/dump/new.vma
+        zstd -qf files/new -o files/dump/b.vma.zst
+        rm files/dump/a.vma
+        # Whoever has it open sees no mixture, also before it is listed again.
+        dd bs=4K skip=1000 count=1 status=none <&"$open" >block 2>error ||
+                grep -q 'Stale file handle\|Input/output error' error
+        [ ! -s block ] || cmp block <(dd if=a.raw bs=4K skip=1000 count=1 status=none)
+        exec {open}<&-
+        wait_for 60 test -e "$MNT/new.vma"
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log b.vma.zst new.vma sub " ]
+        cmp b.raw "$MNT/new.vma/disk-a.raw"
+        cmp b.raw "$MNT/b.vma.zst/disk-a.raw"
+}
+
+@test "a bucket is not listed for each name that is looked up" {
+        local lists
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        ls -l "$MNT" >/dev/null
+        lists=$(requests '?')
+        for _ in {1..50}; do
+                stat "$MNT/a.vma" "$MNT/a.log" >/dev/null
+                run ! stat "$MNT/none"
+        done
+        # Two pages each time, and never as often as names were looked up, however slow that was.
+        [ "$(requests '?')" -le $((lists + 60)) ]
+}
+
+@test "an index beside an object in a bucket is used" {
+        "$VMAFS" index --file files/dump/b.vma.zst.vmafs files/dump/b.vma.zst
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        cmp a.raw "$MNT/b.vma.zst/disk-a.raw"
+        [ "$(getfattr --only-values -n user.vmafs.index "$MNT/b.vma.zst")" = complete ]
+        grep -q '^/ok/dump/b.vma.zst.vmafs .* 206 ' log
+        [ ! -s "$LOG" ]
+}
+
+@test "names that no folder can have are left out, and the others are made safe" {
+        serve_bucket
+        start_vmafs s3://list-odd/dump/sub/
+        [ "$(names_in "$MNT" | cut -c 1-16 | tr '\n' ' ')" = \
+                "%FF&< 0000000000000000 a%0Ab deep twice.vma twice.vma~2 " ]
+        [ "$(names_in "$MNT" | wc -L)" -eq 255 ]
+}
+
+@test "a list that is wrong is refused, and ends" {
+        local text='is not understood at byte'
+
+        serve_bucket
+        refused 1 s3://list-other/dump/ 'lists what was not asked for'
+        refused 1 s3://list-deep/dump/ 'lists what was not asked for'
+        refused 1 s3://list-loop/dump/ 'never ends'
+        refused 1 s3://list-empty/dump/ 'never ends'
+        refused 1 s3://list-huge/dump/ 'sends more than 8388608 bytes of it'
+        refused 1 s3://list-cut/dump/ "$text"
+        refused 1 s3://list-type/dump/ "$text"
+        refused 1 s3://503/dump/ 'cannot give it now (503 Told)' -o timeout=1
+        refused 2 s3://404/dump/ 'is not on the server (404 Told)'
+        refused 2 s3://ok/none/ 'no object of which the name begins'
+        AWS_SECRET_ACCESS_KEY=wrong refused 2 s3://ok/dump/ 'refuses to give it (403 SignatureDoesNotMatch)'
+}
+
+# Has the folder been listed once more, in vain?
+listing_fails() {
+        names_in "$MNT" >/dev/null
+        grep -q 'the connection to the server fails' "$LOG"
+}
+
+@test "while a bucket cannot be listed, what was there is shown, and ls does not hang" {
+        serve_bucket
+        start_vmafs s3://ok/dump/ -o timeout=1
+        cmp a.raw "$MNT/a.vma/disk-a.raw"
+        echo drop >fault
+        wait_for 60 listing_fails
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
+        run ! ls "$MNT/sub"
+        run ! cat "$MNT/a.log"
+        rm fault
+        wait_for 60 cmp files/dump/a.log "$MNT/a.log"
+        [ "$(names_in "$MNT/sub")" = deep ]
+}
+
+@test "an archive in a bucket that cannot be opened is an empty folder that says why" {
+        echo 'no archive' >files/dump/bad.vma
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        [ -z "$(ls "$MNT/bad.vma")" ]
+        getfattr --only-values -n user.vmafs.error "$MNT/bad.vma" | grep -q 'is a text, not an archive'
+        grep -q 'bad.vma: is a text, not an archive' "$LOG"
+}
+
+@test "the credentials of a bucket stay with the processes that fetch, which end with the mount" {
+        local pid fetcher children
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        cmp a.raw "$MNT/a.vma/disk-a.raw"
+        fetcher=$(fetcher_of "$DAEMON")
+        children=$(pgrep -r S -P "$fetcher")
+        [ -n "$children" ]
+        for pid in "$DAEMON" "$fetcher" $children; do
+                [ "$(grep -ca bPxRfiCY "/proc/$pid/environ" "/proc/$pid/cmdline" | grep -c ':0$')" -eq 2 ]
+        done
+        # The process that reads has no connection.
+        [ "$(find "/proc/$DAEMON/fd" -lname 'socket:*' -printf x | wc -c)" -le 6 ]
+        kill -9 "$DAEMON"
+        wait_for 60 has_ended "$fetcher"
+        for pid in $children; do
+                wait_for 60 has_ended "$pid"
+        done
+}
+
+@test "a datastore in a bucket is refused" {
+        mkdir files/dump/.chunks
+        touch files/dump/.chunks/0000
+        serve_bucket
+        refused 1 s3://ok/dump/ 'is a datastore of Proxmox Backup Server, which is not read from a bucket'
+}
+
+@test "verbs that take one archive refuse a folder in a bucket" {
+        local verb what
+
+        serve_bucket
+        for verb in info verify index map extract; do
+                mapfile -t what < <([ $verb != map ] || echo disk-a.raw)
+                run -2 --separate-stderr "$VMAFS" $verb s3://ok/dump/ "${what[@]}"
+                one_line_says 's3://ok/dump/: is a folder'
+        done
+}
