@@ -184,6 +184,21 @@ listing_fails() {
         done
 }
 
+@test "info lists the archives of a folder in a bucket as those of one on disk" {
+        "$VMAFS" index --file files/dump/b.vma.zst.vmafs files/dump/b.vma.zst
+        echo 'no archive' >files/dump/sub/bad.vma
+        "$VMAFS" info --json files/dump | jq '.archives' >wanted
+        "$VMAFS" info files/dump >lines
+        serve_bucket
+        "$VMAFS" info --json s3://ok/dump/ | jq '.archives' | cmp - wanted
+        "$VMAFS" info s3://ok/dump/ | cmp - lines
+        "$VMAFS" info --json s3://ok/dump/ | jq -e '.format == "folder" and .archive == "s3://ok/dump/"'
+        run -2 --separate-stderr "$VMAFS" info s3://ok/none/
+        one_line_says 'no object of which the name begins'
+        run -1 --separate-stderr "$VMAFS" info s3://list-loop/dump/
+        one_line_says 'never ends'
+}
+
 @test "a datastore in a bucket is refused" {
         mkdir files/dump/.chunks
         touch files/dump/.chunks/0000
@@ -195,7 +210,7 @@ listing_fails() {
         local verb what
 
         serve_bucket
-        for verb in info verify index map extract; do
+        for verb in verify index map extract; do
                 mapfile -t what < <([ $verb != map ] || echo disk-a.raw)
                 run -2 --separate-stderr "$VMAFS" $verb s3://ok/dump/ "${what[@]}"
                 one_line_says 's3://ok/dump/: is a folder'

@@ -52,7 +52,7 @@ int folder_open(struct folder *f, const char *archive, const struct index_option
  */
 int folder_run(const struct folder *f, bool json, const char *word, several_work *work, void *ctx);
 
-/* A line for each archive, or JSON. Returns the exit status. */
+/* A line for each archive of a folder, on disk or in a bucket, or JSON. Returns the exit status. */
 int folder_info(const char *path, const struct index_options *options, bool json);
 
 #endif

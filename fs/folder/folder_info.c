@@ -20,9 +20,12 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/shared.h"
+#include "archive/source/remote/remote.h"
 #include "archive/source/source.h"
 #include "archive/store/dir/dir.h"
 #include "fs/cli/opening.h"
+#include "fs/fetch/fetchers.h"
+#include "fs/folder/bucket_folder.h"
 #include "fs/folder/folder.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
@@ -50,6 +53,8 @@ struct row {
 
 struct listing {
         struct folder folder;
+        bool far; /* it is in a bucket, and they fetch from it */
+        struct fetchers fetchers;
         struct shared *shared;
         struct index_options options;
         int cache;    /* the folder of indexes, or -errno */
@@ -97,16 +102,35 @@ static void read_content(const struct index *index, struct row *row)
                 row->indexed = INDEXED_NEEDLESS;
 }
 
+static int open_file(const struct site *site, struct source **out)
+{
+        int copy;
+
+        if (site->remote)
+                return remote_source(site->remote, REMOTE_ARCHIVE, out, NULL);
+        copy = fcntl(site->archive, F_DUPFD_CLOEXEC, 3);
+        return copy < 0 ? -errno : source_open_fd(copy, out, NULL);
+}
+
+/* Is there an index beside the object that SHELF is of? */
+static bool has_object(const struct shelf *shelf)
+{
+        struct source *index = NULL;
+        bool found = shelf->remote && remote_source(shelf->remote, REMOTE_INDEX, &index, NULL) == 0;
+
+        source_close(index);
+        return found;
+}
+
 /* Is there an index of the archive at SITE on SHELF that can be trusted? */
 static bool has_index(const struct site *site, struct shelf *shelf)
 {
         struct location *place = NULL;
         struct source *file = NULL;
-        int copy = fcntl(site->archive, F_DUPFD_CLOEXEC, 3);
-        bool found = false;
+        bool found = has_object(shelf);
 
-        if (copy < 0 || source_open_fd(copy, &file, NULL) < 0)
-                return false;
+        if (found || open_file(site, &file) < 0)
+                return found;
         if (location_new(shelf, file, &place, NULL) == 0)
                 for (enum location_where w = LOCATION_BESIDE; w < LOCATIONS && !found; w++) {
                         cleanup_close int fd = location_open(place, w, NULL);
@@ -130,13 +154,31 @@ static void look_close(struct look *look)
         shelf_free(look->shelf);
 }
 
-static int look_open(const struct listing *l, const char *archive, struct look *look,
-                     struct error *err)
+static int look_afar(struct listing *l, const char *archive, struct look *look, struct error *err)
 {
-        cleanup_close int dir = folder_of(&l->folder, archive);
+        const char *name = folder_name(&l->folder, archive);
+        struct remote *remote = NULL;
+        int rc = fetchers_open(&l->fetchers, name, true, &remote, err);
+
+        if (rc == 0)
+                rc = site_open_remote(remote, archive, &l->options, &look->site, err);
+        if (rc < 0)
+                return rc;
+        look->shelf = shelf_to_read(-1, name, l->cache);
+        if (!look->shelf)
+                return error_set(err, ENOMEM, "out of memory");
+        look->shelf->remote = remote;
+        return 0;
+}
+
+static int look_open(struct listing *l, const char *archive, struct look *look, struct error *err)
+{
+        cleanup_close int dir = l->far ? -1 : folder_of(&l->folder, archive);
         const char *leaf = strrchr(archive, '/') + 1;
         int rc;
 
+        if (l->far)
+                return look_afar(l, archive, look, err);
         if (dir < 0) {
                 error_fill(err, -dir, "cannot be opened: %s", strerror(-dir));
                 return dir;
@@ -173,17 +215,24 @@ static int read_header(const struct listing *l, struct look *look, struct row *r
         return 0;
 }
 
-static int read_row(const struct listing *l, const char *archive, struct row *row,
-                    struct error *err)
+static void read_size(const struct site *site, struct row *row)
+{
+        struct source *file;
+
+        if (open_file(site, &file) < 0)
+                return;
+        row->size = file->size;
+        row->time = source_mtime(file);
+        source_close(file);
+}
+
+static int read_row(struct listing *l, const char *archive, struct row *row, struct error *err)
 {
         struct look look = {0};
-        struct stat st;
         int rc = look_open(l, archive, &look, err);
 
-        if (rc == 0 && fstat(look.site->archive, &st) == 0) {
-                row->size = (uint64_t)st.st_size;
-                row->time = st.st_mtim.tv_sec;
-        }
+        if (rc == 0)
+                read_size(look.site, row);
         if (rc == 0 && has_index(look.site, look.shelf))
                 row->indexed = INDEXED_YES;
         if (rc == 0)
@@ -278,8 +327,8 @@ static void tell(struct listing *l, const char *archive)
 static void confine(struct listing *l)
 {
         cleanup_free char *cache = catalog_dir();
-        struct sandbox sandbox = {.sockets = {-1, -1, -1},
-                                  .has_folder = true,
+        struct sandbox sandbox = {.sockets = {l->fetchers.helper.fd, -1, -1},
+                                  .has_folder = !l->far,
                                   .folder = l->folder.fd,
                                   .archives = true,
                                   .indexes = cache};
@@ -317,8 +366,13 @@ static int tell_all(struct listing *l, bool json)
 
 int folder_info(const char *path, const struct index_options *options, bool json)
 {
-        struct listing l = {.folder = FOLDER_NONE, .options = *options, .cache = -1};
-        int status = folder_find(path, &l.folder);
+        struct listing l = {.folder = FOLDER_NONE,
+                            .far = bucket_folder_is_one(path),
+                            .fetchers = FETCHERS_NONE,
+                            .options = *options,
+                            .cache = -1};
+        int status = l.far ? bucket_folder_find(path, &options->server, &l.fetchers, &l.folder)
+                           : folder_find(path, &l.folder);
 
         l.options.sidecar = INDEX_SIDECAR_NONE;
         l.options.unwatched = true;
@@ -328,5 +382,6 @@ int folder_info(const char *path, const struct index_options *options, bool json
                 close(l.cache);
         shared_free(l.shared);
         folder_close(&l.folder);
+        fetchers_end(&l.fetchers);
         return status;
 }

@@ -15,6 +15,7 @@
 #include "fs/cli/usage.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
+#include "fs/folder/bucket_folder.h"
 #include "fs/folder/folder.h"
 #include "fs/print/info_partitions.h"
 #include "fs/print/json.h"
@@ -316,9 +317,10 @@ static int info_of(void *ctx, const char *path)
         struct opened o = OPENED_NONE;
         int status;
 
-        if (r->opening.partitions && folder_is_one(path) && !snapshots_has(path))
+        if (r->opening.partitions &&
+            (bucket_folder_is_one(path) || (folder_is_one(path) && !snapshots_has(path))))
                 return refuse_partitions(path);
-        if (folder_is_one(path) && !snapshots_has(path))
+        if (bucket_folder_is_one(path) || (folder_is_one(path) && !snapshots_has(path)))
                 return folder_info(path, &r->opening, r->json);
         if (stored_is_folder(path) || snapshots_has(path))
                 return store_info(path, &r->words, r->opening.partitions, r->json);
