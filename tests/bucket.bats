@@ -184,6 +184,25 @@ listing_fails() {
         done
 }
 
+@test "without the processes that fetch, a folder in a bucket fails, and its mount ends as any other" {
+        local pid fetcher children
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        ls "$MNT/a.vma"
+        fetcher=$(fetcher_of "$DAEMON")
+        children=$(pgrep -r S -P "$fetcher")
+        kill -9 "$fetcher"
+        for pid in $children; do
+                wait_for 60 has_ended "$pid"
+        done
+        run ! cat "$MNT/a.vma/disk-a.raw"
+        run ! ls "$MNT/sub"
+        grep -q 'sub: the process that fetches it has ended' "$LOG"
+        umount "$MNT"
+        wait_for 60 has_ended "$DAEMON"
+}
+
 @test "info lists the archives of a folder in a bucket as those of one on disk" {
         "$VMAFS" index --file files/dump/b.vma.zst.vmafs files/dump/b.vma.zst
         echo 'no archive' >files/dump/sub/bad.vma
