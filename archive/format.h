@@ -167,6 +167,8 @@ struct archive {
         bool mutable_image;
         /* Disks are in streams of their own, in members: an index has no restart points of those. */
         bool has_streams;
+        /* It has checksums of all that its disks store, which were compared. Final after the scan. */
+        bool has_sums;
         bool many_files;    /* the disks are in other files, too: an index is of one alone */
         const char *config; /* the guest's configuration as text, where its head has it; or NULL */
         bool is_tree; /* it emits no entry: its scan emits members, and skip_scan is not NULL */

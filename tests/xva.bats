@@ -41,6 +41,7 @@ make_disks() {
                 unmount_all
                 run "$VMAFS" verify vm.xva
                 [ "$status" -eq 0 ]
+                [[ $output == *"bit rot in the disks' data would show in the archive's own checksums"* ]]
                 "$VMAFS" extract --force -C . vm.xva
                 cmp root disk-Ref4.raw
         done

@@ -209,6 +209,18 @@ static int open_file(struct vmdk *v, const struct archive_origin *origin, const 
                                            : open_text(v, origin, err);
 }
 
+/* Has each grain a checksum? Those that are compressed have, as zlib makes them. */
+static bool has_sums(const struct vmdk *v)
+{
+        for (size_t i = 0; i < v->parts.count; i++) {
+                const struct vmdk_part *part = &v->parts.items[i];
+
+                if (part->kind == VMDK_FLAT || (part->kind == VMDK_SPARSE && !part->h.compressed))
+                        return false;
+        }
+        return !v->parent;
+}
+
 static int vmdk_open(struct source *source, const struct archive_origin *origin,
                      const struct archive_sink *sink, struct archive **out, struct error *err)
 {
@@ -230,6 +242,7 @@ static int vmdk_open(struct source *source, const struct archive_origin *origin,
         rc = open_file(v, origin, head, (size_t)n, err);
         /* Machines run on all subformats but streamOptimized, which is for transport. */
         v->base.mutable_image = rc == 0 && !v->grains && !v->base.many_files;
+        v->base.has_sums = has_sums(v);
         if (rc == 0)
                 rc = emit_disk(v, origin, sink, err);
         if (rc == 0)

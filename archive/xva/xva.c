@@ -363,6 +363,7 @@ static int xva_scan(struct archive *a, const struct archive_sink *sink, struct e
         if (!disks || !buffer)
                 return error_set(err, ENOMEM, "out of memory");
         rc = go_through(&s, err);
+        a->has_sums = rc == 0 && s.checks && s.has_sums && s.unsummed == 0;
         array_free(&s.kept);
         return rc;
 }

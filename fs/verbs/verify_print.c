@@ -184,10 +184,24 @@ static void print_disk(const struct verify *v, struct disk *d)
                 printf("%s: tree SHA-256 %s\n", d->name, root.text);
 }
 
-/* Why there is nothing to compare with. */
-static const char *no_record(enum record_state state)
+/* What that means depends on the checksums that the archive itself has. */
+static const char *nothing_recorded(const struct verify *v)
 {
-        switch (state) {
+        if (index_archive(v->index)->has_sums)
+                return "nothing; bit rot in the disks' data would show in the archive's own "
+                       "checksums";
+        if (index_archive(v->index)->has_streams ||
+            strcmp(index_compression(v->index), "none") != 0)
+                return "nothing; bit rot in the disks' data would show only where what is "
+                       "compressed "
+                       "has checksums";
+        return "nothing; bit rot in the disks' data would not show";
+}
+
+/* Why there is nothing to compare with. */
+static const char *no_record(const struct verify *v)
+{
+        switch (v->record) {
         case RECORD_DAMAGED:
                 return "something, but the record is damaged and cannot be compared";
         case RECORD_UNTRUSTED:
@@ -197,7 +211,7 @@ static const char *no_record(enum record_state state)
         case RECORD_MISFIT:
                 return "something that does not fit this archive and cannot be compared";
         default:
-                return "nothing; bit rot in the disks' data would not show";
+                return nothing_recorded(v);
         }
 }
 
@@ -209,7 +223,7 @@ static void print_record(const struct verify *v)
 
         if (!v->before) {
                 if (!v->made)
-                        printf("recorded: %s\n", no_record(v->record));
+                        printf("recorded: %s\n", no_record(v));
                 return;
         }
         if (gmtime_r(&t, &tm))
