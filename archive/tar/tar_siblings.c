@@ -46,6 +46,23 @@ static const char *leaf_of(const char *name)
         return slash ? slash + 1 : name;
 }
 
+/* Take parts that are empty or "." out of PATH, since members are found by how they are spelt. */
+static void simplify(char *path)
+{
+        char *out = path;
+
+        while (*path) {
+                size_t len = strcspn(path, "/"), next = len + (path[len] == '/');
+
+                if (len > 0 && !(len == 1 && path[0] == '.')) {
+                        memmove(out, path, next);
+                        out += next;
+                }
+                path += next;
+        }
+        *out = '\0';
+}
+
 /* NAME as seen from the folder of the member ASKING. A new string; NULL: out of memory. */
 static char *full_name(const char *asking, const char *name)
 {
@@ -54,6 +71,7 @@ static char *full_name(const char *asking, const char *name)
 
         if (len > INT_MAX || asprintf(&out, "%.*s%s", (int)len, asking, name) < 0)
                 return NULL;
+        simplify(out + len);
         return out;
 }
 

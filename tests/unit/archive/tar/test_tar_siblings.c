@@ -155,7 +155,7 @@ static void test_an_overlay_is_read_with_the_base_that_is_a_member(void **state)
 }
 
 /* Whose format is not given, so that it is looked for. */
-static void add_circular(const char *name, const char *base)
+static void add_probing(const char *name, const char *base)
 {
         struct cluster_image *f = qcow2_start();
 
@@ -164,6 +164,34 @@ static void add_circular(const char *name, const char *base)
         memcpy(f->bytes + 1024, base, strlen(base));
         tarball_member(name, f->bytes, f->len);
         cluster_image_free(f);
+}
+
+/* The parts of a base are in the base's folder, and not where the overlay is. */
+static void test_names_of_a_base_are_those_of_its_own_folder(void **state)
+{
+        static const char *const elsewhere[] = {"../flat", "/vm/flat", "vm/flat"};
+
+        (void)state;
+        add_probing("vm/top.qcow2", "sub/base.vmdk");
+        add_descriptor("vm/sub/base.vmdk", "flat");
+        add_flat("vm/flat", 'w');
+        add_flat("vm/sub/flat", 'b');
+        expect_disk("disk-top.raw", 'b');
+        for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
+                add_probing("vm/top.qcow2", "sub/base.vmdk");
+                add_descriptor("vm/sub/base.vmdk", elsewhere[i]);
+                add_flat("vm/flat", 'w');
+                add_flat("vm/sub/vm/flat", 'w');
+                expect_note("inside of an archive no file outside of its own folder");
+        }
+}
+
+static void test_a_name_may_be_spelt_with_more_slashes_and_dots(void **state)
+{
+        (void)state;
+        add_overlay("./vm/top.qcow2", "./base//./disk");
+        add_flat("./vm/base/disk", 'b');
+        expect_disk("disk-top.raw", 'b');
 }
 
 static void expect_circle(void)
@@ -179,10 +207,10 @@ static void expect_circle(void)
 static void test_overlays_that_are_their_own_base(void **state)
 {
         (void)state;
-        add_circular("self.qcow2", "self.qcow2");
+        add_probing("self.qcow2", "self.qcow2");
         expect_circle();
-        add_circular("a.qcow2", "b.qcow2");
-        add_circular("b.qcow2", "./a.qcow2");
+        add_probing("a.qcow2", "b.qcow2");
+        add_probing("b.qcow2", "./a.qcow2");
         expect_circle();
 }
 
@@ -233,6 +261,10 @@ int main(void)
             cmocka_unit_test_teardown(test_names_that_lead_elsewhere_are_not_followed,
                                       tarball_reset),
             cmocka_unit_test_teardown(test_an_overlay_is_read_with_the_base_that_is_a_member,
+                                      tarball_reset),
+            cmocka_unit_test_teardown(test_names_of_a_base_are_those_of_its_own_folder,
+                                      tarball_reset),
+            cmocka_unit_test_teardown(test_a_name_may_be_spelt_with_more_slashes_and_dots,
                                       tarball_reset),
             cmocka_unit_test_teardown(test_overlays_that_are_their_own_base, tarball_reset),
             cmocka_unit_test_teardown(test_a_base_that_is_damaged_is_not_used, tarball_reset),
