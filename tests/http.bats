@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Archives on a server: what is read of them, and what becomes of a server that misbehaves. The
 # server is tests/tools/faultserver.c; nginx is one that everybody has.
-# shellcheck disable=SC2030,SC2031,SC2094 # a test is a process; an address is not a file
+# shellcheck disable=SC2030,SC2031,SC2094,SC2154 # a test is a process; an address is not a file
 load helpers
 load server
 bats_require_minimum_version 1.5.0
@@ -292,7 +292,7 @@ END
         start_vmafs "$URL/ok/a.vma.zst"
         wait_indexed
         cmp a.raw "$MNT/disk-a.raw"
-        grep -q "its index $URL/ok/a.vma.zst.vmafs is not used: it belongs to another archive" "$LOG"
+        wait_for 60 grep -q "its index $URL/ok/a.vma.zst.vmafs is not used: it belongs to another archive" "$LOG"
 }
 
 @test "an index that the server does not give is no damaged one" {
@@ -305,7 +305,7 @@ END
         start_vmafs "$URL/past-403/big.vma.gz"
         wait_indexed
         block_is_right 5000
-        grep -q "its index .*/big.vma.gz.vmafs is not used: the server does not give a part of it (403 Told)" "$LOG"
+        wait_for 60 grep -q "its index .*/big.vma.gz.vmafs is not used: the server does not give a part of it (403 Told)" "$LOG"
         run ! grep -q damaged "$LOG"
 }
 
@@ -415,7 +415,7 @@ spooled() {
         lines=$(wc -l <log)
         spooled "$URL/ok/a.vma" a.raw
         [ "$(traffic_since "$lines" | cut -d' ' -f1)" -ge 3 ]
-        tr 'a-z' 'b-za' <a.raw >b.raw
+        tr '\0-\377' '\1-\377\0' <a.raw >b.raw
         mkvma -o files/a.vma --device a=b.raw --order=shuffle --ctime="$CTIME"
         spooled "$URL/ok/a.vma" b.raw
 }

@@ -73,7 +73,10 @@ struct fetcher {
 
 /* ---- replies ---- */
 
-/* Store what is a piece of the object. */
+/*
+ * Store what is a piece of the object. Before it is sent: the reader may end once it has all, and this
+ * process with it.
+ */
 static void keep(const struct line *l, const void *bytes, size_t len)
 {
         const struct spool_object *o = &l->f->spooled[l->head.object];
@@ -86,8 +89,8 @@ static void keep(const struct line *l, const void *bytes, size_t len)
 static void flush(struct line *l)
 {
         if (l->head.len > 0) {
-                reply_send(l->f->socket, &l->head, l->bytes, l->head.len, NULL, 0);
                 keep(l, l->bytes, l->head.len);
+                reply_send(l->f->socket, &l->head, l->bytes, l->head.len, NULL, 0);
                 l->at += l->head.len;
         }
         l->head.len = 0;
@@ -137,8 +140,8 @@ static void open_object(struct line *l, uint32_t object)
         is = (struct remote_opened){
             .size = o->size, .version = version_of(o), .mtime = answer_time(o->is.modified)};
         spool_object_init(&l->f->spooled[object], o->url, &o->is, o->size, time(NULL));
-        reply_send(l->f->socket, &head, &is, sizeof is, l->bytes, len);
         keep(l, l->bytes, len);
+        reply_send(l->f->socket, &head, &is, sizeof is, l->bytes, len);
 }
 
 /* Something to do; waits for it. */
