@@ -164,13 +164,15 @@ struct codec_ops {
          * Decode one segment: exactly LEN bytes into OUT, from POINT, with its HISTORY
          * (POINT->history_len bytes). The SIZE bytes at INPUT are those from the byte that has
          * POINT's first bit to the one that has the last bit before the next point; they may be
-         * written to, and so may CODEC_MARGIN bytes before and after them. If POINT is by_sums,
+         * written to, and so may CODEC_MARGIN bytes before and after them, and SCRATCH bytes after
+         * those, which the codec has for its tables. If POINT is by_sums,
          * checks the hash. If the codec STOPS, LEN may be less than the segment's length, and what
          * comes after it is not decoded. Thread-safe. 0, -EIO, -ENOMEM.
          */
         int (*decode)(const struct restart_point *point, const void *history, uint8_t *input,
                       size_t size, void *out, size_t len, struct error *err);
         bool stops;
+        size_t scratch;
 
         /*
          * Decode as little as possible of such a segment, of LEN bytes, whose POINT is by_sums: the

@@ -49,7 +49,7 @@ struct segments {
 
 int segments_new(const struct codec_ops *codec, const struct codec_limits *limits,
                  struct source *in, struct restart_table *table, struct cache_owner *cache,
-                 struct segments **out)
+                 unsigned threads, struct segments **out)
 {
         struct segments *s = calloc(1, sizeof *s);
 
@@ -61,6 +61,7 @@ int segments_new(const struct codec_ops *codec, const struct codec_limits *limit
         s->d.in = in;
         s->d.table = table;
         s->d.cache = cache;
+        turns_init(&s->d.turns, threads);
         paused_init(&s->paused, &s->d);
         pthread_mutex_init(&s->cursor_lock, NULL);
         pthread_mutex_init(&s->wide_lock, NULL);
@@ -78,6 +79,7 @@ void segments_free(struct segments *s)
         pthread_mutex_destroy(&s->cursor_lock);
         pthread_mutex_destroy(&s->wide_lock);
         pthread_mutex_destroy(&s->failure_lock);
+        turns_fini(&s->d.turns);
         free(s);
 }
 
@@ -97,7 +99,7 @@ size_t segments_memory(const struct segments *s, const struct restart_segment *s
 
         if (!segment->point_held || !oneshot_fits(segment) || segment->in_end / 8 > s->d.in->size)
                 return 0;
-        return oneshot_input(point, segment->in_end) + point->history_len;
+        return oneshot_memory(s->d.codec, segment) + point->history_len;
 }
 
 /* Does the codec itself compare what SEGMENT decodes to with what the pass saw? */

@@ -29,10 +29,13 @@ struct restart_table;
 struct segments;
 struct source;
 
-/* IN, TABLE and CACHE, whose memory takes the input of a segment, stay the caller's. */
+/*
+ * IN, TABLE and CACHE, whose memory takes the input of a segment, stay the caller's. At most THREADS
+ * segments are decoded at a time.
+ */
 int segments_new(const struct codec_ops *codec, const struct codec_limits *limits,
                  struct source *in, struct restart_table *table, struct cache_owner *cache,
-                 struct segments **out);
+                 unsigned threads, struct segments **out);
 void segments_free(struct segments *s); /* NULL is allowed */
 
 /*

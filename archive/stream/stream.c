@@ -453,7 +453,8 @@ static int join(struct stream *st, const struct stream_options *o)
                 shared = st->own;
         st->cache_bytes = blockcache_bound(shared->cache);
         st->fed_max = st->cache_bytes / 8;
-        st->depth = worker_pool_threads(shared->pool) * 2;
+        st->threads = worker_pool_threads(shared->pool);
+        st->depth = st->threads * 2;
         rc = blockcache_join(shared->cache, CACHE_STREAM, &st->cache);
         if (rc == 0)
                 rc = blockcache_join(shared->cache, CACHE_CLUSTERS, &st->strays);
@@ -476,7 +477,8 @@ static int prepare(struct stream *st, const struct stream_options *o,
         if (rc == 0 && !st->table)
                 rc = restart_table_new(&st->table);
         if (rc == 0)
-                rc = segments_new(st->codec, limits, st->in, st->table, st->cache, &st->segments);
+                rc = segments_new(st->codec, limits, st->in, st->table, st->cache, st->threads,
+                                  &st->segments);
         return rc;
 }
 

@@ -84,7 +84,8 @@ struct stream {
         struct cache_owner *strays;
         struct segments *segments;
         struct workers *workers;
-        unsigned depth; /* how many segments to read ahead */
+        unsigned threads; /* that decode */
+        unsigned depth;   /* how many segments to read ahead */
 
         /* Used only by the pass's thread. */
         void *pass;

@@ -61,7 +61,7 @@ static void check_segments(struct source *s, const uint8_t *data, size_t size,
 
         fuzz_require(blockcache_new((size_t)1 << 20, &cache) == 0);
         fuzz_require(blockcache_join(cache, CACHE_STREAM, &owner) == 0);
-        fuzz_require(segments_new(&zstd_codec, &limits, in, table, owner, &segments) == 0);
+        fuzz_require(segments_new(&zstd_codec, &limits, in, table, owner, 1, &segments) == 0);
         for (size_t i = 0; i < count; i += step) {
                 struct restart_segment segment;
                 struct error err = {0};
@@ -95,7 +95,7 @@ static void decode_made_up_point(const uint8_t *data, size_t size)
 
         fuzz_require(blockcache_new((size_t)1 << 20, &cache) == 0);
         fuzz_require(blockcache_join(cache, CACHE_STREAM, &owner) == 0);
-        fuzz_require(segments_new(&zstd_codec, &limits, in, NULL, owner, &s) == 0);
+        fuzz_require(segments_new(&zstd_codec, &limits, in, NULL, owner, 1, &s) == 0);
         if (size >= 32) {
                 memcpy(&point.aux, data, sizeof point.aux);
                 memcpy(&point.in_bit, data + 8, sizeof point.in_bit);

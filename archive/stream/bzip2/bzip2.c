@@ -6,6 +6,8 @@
 #ifdef VMAFS_BZIP2
 
 #include <errno.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "archive/bytes.h"
@@ -20,7 +22,6 @@
 /* A block of bzip2 -9 holds 900 kB: each of them is worth a point, for they are slow to decode. */
 #define POINT_SPACING ((uint64_t)512 << 10)
 #define RETURN_AFTER  ((size_t)128 << 10)
-#define DECODER_SIZE  ((size_t)3600 << 10)
 
 struct bzip2_pass {
         struct bzip2_reader r;
@@ -217,7 +218,7 @@ static size_t bzip2_memory(const void *pass)
 {
         const struct bzip2_pass *p = pass;
 
-        return p->r.in.size + (p->r.open ? DECODER_SIZE : 0);
+        return p->r.in.size + (p->r.owned ? BZIP2_MEMORY : 0);
 }
 
 /*
@@ -273,11 +274,13 @@ static int decode_exactly(struct bzip2_reader *r, uint8_t *out, size_t len, stru
 static int bzip2_decode(const struct restart_point *point, const void *history, uint8_t *input,
                         size_t size, void *out, size_t len, struct error *err)
 {
+        size_t tables = round_up((uintptr_t)input + size + CODEC_MARGIN, alignof(max_align_t)) -
+                        (uintptr_t)input;
         struct bzip2_reader r;
         int rc;
 
         (void)history;
-        bzip2_reader_open_memory(&r, input, size, point->in_bit / 8);
+        bzip2_reader_open_memory(&r, input, size, point->in_bit / 8, input + tables);
         rc = bzip2_enter(&r, point, err);
         if (rc == 0)
                 rc = decode_exactly(&r, out, len, err);
@@ -297,6 +300,7 @@ const struct codec_ops bzip2_codec = {
     .trust = bzip2_trust,
     .recover = bzip2_recover,
     .decode = bzip2_decode,
+    .scratch = BZIP2_MEMORY + alignof(max_align_t),
 };
 
 #endif

@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "archive/bytes.h"
@@ -40,9 +43,10 @@ int bzip2_reader_open(struct bzip2_reader *r, struct source *source, uint64_t of
         return input_init(&r->in, source, offset, UINT64_MAX, CHUNK, err);
 }
 
-void bzip2_reader_open_memory(struct bzip2_reader *r, void *bytes, size_t size, uint64_t offset)
+void bzip2_reader_open_memory(struct bzip2_reader *r, void *bytes, size_t size, uint64_t offset,
+                              void *memory)
 {
-        *r = (struct bzip2_reader){.first = true};
+        *r = (struct bzip2_reader){.first = true, .memory = memory};
         input_init_memory(&r->in, bytes, size, offset);
 }
 
@@ -56,6 +60,7 @@ static void close_decoder(struct bzip2_reader *r)
 void bzip2_reader_fini(struct bzip2_reader *r)
 {
         close_decoder(r);
+        free(r->owned);
         input_fini(&r->in);
 }
 
@@ -186,13 +191,37 @@ static int fail_block(struct bzip2_reader *r, int ret, struct error *err)
                             r->block_bit);
 }
 
+/* Called by libbz2. */
+static void *take_memory(void *reader, int count, int size)
+{
+        struct bzip2_reader *r = reader;
+        size_t len = round_up((size_t)count * (size_t)size, alignof(max_align_t));
+        void *taken = r->memory + r->used;
+
+        if (len > BZIP2_MEMORY - r->used)
+                return NULL;
+        r->used += len;
+        return taken;
+}
+
+static void leave_memory(void *reader, void *taken)
+{
+        (void)reader;
+        (void)taken;
+}
+
 static int open_decoder(struct bzip2_reader *r, struct error *err)
 {
         char header[STREAM_HEADER] = {'B', 'Z', 'h', (char)('0' + r->level)};
         int ret;
 
         close_decoder(r);
-        r->z = (bz_stream){0};
+        if (!r->memory)
+                r->memory = r->owned = malloc(BZIP2_MEMORY);
+        if (!r->memory)
+                return error_set(err, ENOMEM, "out of memory");
+        r->used = 0;
+        r->z = (bz_stream){.bzalloc = take_memory, .bzfree = leave_memory, .opaque = r};
         ret = BZ2_bzDecompressInit(&r->z, 0, 0);
         if (ret != BZ_OK)
                 return error_set(err, ENOMEM, "out of memory");

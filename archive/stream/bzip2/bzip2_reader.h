@@ -34,6 +34,12 @@ struct source;
 #define BZIP2_BLOCK UINT64_C(0x314159265359)
 #define BZIP2_END   UINT64_C(0x177245385090)
 
+/*
+ * What libbz2 takes for a block of any level. It gets the same memory for each, since new pages
+ * would cost a twentieth of the time.
+ */
+#define BZIP2_MEMORY ((size_t)3600 << 10)
+
 enum bzip2_place {
         BZIP2_BETWEEN, /* before a stream's header, or at the end */
         BZIP2_BLOCKS,  /* before a block or the stream's end */
@@ -55,6 +61,9 @@ struct bzip2_reader {
         uint64_t block_out; /* bytes of its output so far */
         uint32_t block_sum;
         bz_stream z;
+        uint8_t *memory;      /* BZIP2_MEMORY bytes for z, or NULL … */
+        size_t used;          /* … of which it has so many */
+        void *owned;          /* to be freed */
         bool open;            /* z is to be closed */
         struct error failure; /* what all further calls return; code 0: nothing */
 };
@@ -68,8 +77,12 @@ bool bzip2_probe(const void *head, size_t len);
 int bzip2_reader_open(struct bzip2_reader *r, struct source *source, uint64_t offset,
                       struct error *err);
 
-/* The same for the SIZE bytes at BYTES, as for input_init_memory. */
-void bzip2_reader_open_memory(struct bzip2_reader *r, void *bytes, size_t size, uint64_t offset);
+/*
+ * The same for the SIZE bytes at BYTES, as for input_init_memory, with the BZIP2_MEMORY bytes at
+ * MEMORY, aligned as malloc would.
+ */
+void bzip2_reader_open_memory(struct bzip2_reader *r, void *bytes, size_t size, uint64_t offset,
+                              void *memory);
 
 void bzip2_reader_fini(struct bzip2_reader *r);
 

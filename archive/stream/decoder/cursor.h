@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "archive/stream/codec.h"
+#include "archive/stream/decoder/turns.h"
 
 struct cache_owner;
 struct restart_segment;
@@ -27,6 +28,7 @@ struct decoding {
         struct source *in;
         struct restart_table *table;
         struct cache_owner *cache; /* that accounts for their memory */
+        struct turns turns;        /* of those that decode in one go */
         _Atomic uint64_t decoded;  /* bytes of output */
 };
 

@@ -28,6 +28,17 @@ size_t oneshot_input(const struct restart_point *point, uint64_t in_end)
         return (size_t)(in_end / 8 + (in_end % 8 != 0) - point->in_bit / 8);
 }
 
+/* For SIZE bytes of input. */
+static size_t memory_for(const struct codec_ops *codec, size_t size)
+{
+        return size + 2 * (size_t)CODEC_MARGIN + codec->scratch;
+}
+
+size_t oneshot_memory(const struct codec_ops *codec, const struct restart_segment *segment)
+{
+        return memory_for(codec, oneshot_input(&segment->point, segment->in_end));
+}
+
 /* The SIZE bytes of input at OFFSET. */
 static int read_input(const struct decoding *d, uint8_t *input, size_t size, uint64_t offset,
                       struct error *err)
@@ -58,13 +69,16 @@ int oneshot_decode(struct decoding *d, const struct restart_point *point, const 
         if (!range_within(offset, size, d->in->size))
                 return error_set_at(err, EIO, d->in->size, "the %s stream is cut short",
                                     d->codec->name);
-        rc = blockcache_pin_memory(d->cache, size + 2 * (size_t)CODEC_MARGIN, &memory);
+        rc = blockcache_pin_memory(d->cache, memory_for(d->codec, size), &memory);
         if (rc < 0)
                 return rc;
         input = (uint8_t *)memory.data + CODEC_MARGIN;
         rc = read_input(d, input, size, offset, err);
-        if (rc == 0)
+        if (rc == 0) {
+                turns_begin(&d->turns);
                 rc = d->codec->decode(point, history, input, size, out, len, err);
+                turns_end(&d->turns);
+        }
         blockcache_unpin_memory(d->cache, &memory);
         if (rc == 0)
                 atomic_fetch_add(&d->decoded, len);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct codec_ops;
 struct decoding;
 struct error;
 struct restart_point;
@@ -17,6 +18,9 @@ bool oneshot_fits(const struct restart_segment *segment);
 
 /* The bytes of the file that have a bit before IN_END and none before POINT. */
 size_t oneshot_input(const struct restart_point *point, uint64_t in_end);
+
+/* The memory that CODEC takes to decode SEGMENT, which fits, beyond its output and history. */
+size_t oneshot_memory(const struct codec_ops *codec, const struct restart_segment *segment);
 
 /*
  * As codec_ops.decode, for the input up to bit IN_END. POINT may be completely wrong, and the

@@ -298,9 +298,9 @@ static int reach(struct paused *p, const struct restart_segment *segment, uint64
 }
 
 /* What decoding in one go takes beyond its output. */
-static size_t input_memory(const struct restart_segment *segment)
+static size_t input_memory(const struct paused *p, const struct restart_segment *segment)
 {
-        return oneshot_input(&segment->point, segment->in_end) + segment->point.history_len;
+        return oneshot_memory(p->d->codec, segment) + segment->point.history_len;
 }
 
 int paused_reach(struct paused *p, const struct restart_segment *segment, uint64_t upto,
@@ -311,7 +311,7 @@ int paused_reach(struct paused *p, const struct restart_segment *segment, uint64
         int rc;
 
         upto = min_u64(round_up(upto, PART_SIZE), len);
-        room = (size_t)upto + (p->d->codec->pass_recover ? 0 : input_memory(segment));
+        room = (size_t)upto + (p->d->codec->pass_recover ? 0 : input_memory(p, segment));
         blockcache_begin_work(p->d->cache, room);
         rc = reach(p, segment, upto, use, ctx, block, done);
         blockcache_end_work(p->d->cache, room);

@@ -59,7 +59,7 @@ static void check_segments(struct source *s, struct bytes z, struct bytes plain)
 
         assert_int_equal(blockcache_new(MIB, &cache), 0);
         assert_int_equal(blockcache_join(cache, CACHE_STREAM, &owner), 0);
-        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, owner, &segments), 0);
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, table, owner, 1, &segments), 0);
         for (size_t i = count; i-- > 0;) {
                 struct restart_segment segment;
                 struct error err = {0};
@@ -536,7 +536,7 @@ static void test_point_with_more_input_than_there_is(void **state)
 
         assert_int_equal(blockcache_new(MIB, &cache), 0);
         assert_int_equal(blockcache_join(cache, CACHE_STREAM, &owner), 0);
-        assert_int_equal(segments_new(&zstd_codec, &limits, in, NULL, owner, &s), 0);
+        assert_int_equal(segments_new(&zstd_codec, &limits, in, NULL, owner, 1, &s), 0);
         assert_int_equal(segments_enter(s, &point, NULL, UINT64_MAX, out, sizeof out, &err), -EIO);
         assert_true(err.offset == sizeof frame);
         assert_int_equal(
