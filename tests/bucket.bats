@@ -218,13 +218,6 @@ listing_fails() {
         one_line_says 'never ends'
 }
 
-@test "a datastore in a bucket is refused" {
-        mkdir files/dump/.chunks
-        touch files/dump/.chunks/0000
-        serve_bucket
-        refused 1 s3://ok/dump/ 'is a datastore of Proxmox Backup Server, which is not read from a bucket'
-}
-
 @test "verbs that take one archive refuse a folder in a bucket" {
         local verb what
 

@@ -20,6 +20,7 @@
 
 struct dir_name;
 struct error;
+struct remote_part;
 struct store;
 struct store_ops;
 
@@ -72,6 +73,12 @@ struct store_ops {
          * another size by now; or another -errno. */
         int (*open)(const struct store_folder *f, const char *name, uint64_t size,
                     struct store_file **out);
+        /*
+         * PART of the object PATH, as remote_part_read: for many small ones that are read as a whole.
+         * NULL: opening costs nothing.
+         */
+        ssize_t (*part)(struct store *s, const char *path, struct remote_part *part, void **out,
+                        struct error *err);
         void (*close)(struct store *s);
 };
 

@@ -191,11 +191,22 @@ static int ask_password(const char *keyfile, struct stored *s, struct error *err
         return rc < 0 ? error_set(err, -rc, "the password cannot be read: %s", strerror(-rc)) : 0;
 }
 
-int stored_find(const char *path, const char *keyfile, const char *passfile, struct stored *s,
-                struct error *err)
+int stored_find_key(const char *keyfile, const char *passfile, struct stored *s, struct error *err)
 {
         int rc = 0;
 
+        if (keyfile)
+                rc = read_secret(keyfile, "keyfile", KEY_MAX, &s->key, &s->key_len, err);
+        if (rc == 0 && passfile)
+                rc = read_password(passfile, s, err);
+        else if (rc == 0 && has_password(s) && password_can_ask())
+                rc = ask_password(keyfile, s, err);
+        return rc;
+}
+
+int stored_find(const char *path, const char *keyfile, const char *passfile, struct stored *s,
+                struct error *err)
+{
         *s = STORED_NONE;
         s->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (s->folder < 0)
@@ -204,13 +215,7 @@ int stored_find(const char *path, const char *keyfile, const char *passfile, str
                 return error_set(err, EMEDIUMTYPE,
                                  "is a directory, not an archive, and no datastore of Proxmox "
                                  "Backup Server either: it has no folder .chunks");
-        if (keyfile)
-                rc = read_secret(keyfile, "keyfile", KEY_MAX, &s->key, &s->key_len, err);
-        if (rc == 0 && passfile)
-                rc = read_password(passfile, s, err);
-        else if (rc == 0 && has_password(s) && password_can_ask())
-                rc = ask_password(keyfile, s, err);
-        return rc;
+        return stored_find_key(keyfile, passfile, s, err);
 }
 
 static void wipe(char **secret, size_t len)
@@ -231,6 +236,16 @@ int stored_open(struct stored *s, struct shared *shared, struct datastore **out,
 {
         const struct datastore_key key = {s->key, s->key_len, s->password};
         int rc = datastore_open(steal_fd(&s->folder), &key, shared, out, err);
+
+        wipe_all(s);
+        return rc;
+}
+
+int stored_open_far(struct stored *s, struct store *take_store, struct shared *shared,
+                    struct datastore **out, struct error *err)
+{
+        const struct datastore_key key = {s->key, s->key_len, s->password};
+        int rc = datastore_open_far(take_store, &key, shared, out, err);
 
         wipe_all(s);
         return rc;

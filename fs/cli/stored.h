@@ -12,6 +12,7 @@
 struct datastore;
 struct error;
 struct shared;
+struct store;
 
 struct stored {
         int folder; /* -1: none */
@@ -58,8 +59,15 @@ int stored_refuse_key(const char *path, const char *dashes, const char *keyfile,
 int stored_find(const char *path, const char *keyfile, const char *passfile, struct stored *s,
                 struct error *err);
 
+/* The same of a datastore that is in a bucket: only the two files are read. */
+int stored_find_key(const char *keyfile, const char *passfile, struct stored *s, struct error *err);
+
 /* As datastore_open. The secrets in S are wiped. */
 int stored_open(struct stored *s, struct shared *shared, struct datastore **out, struct error *err);
+
+/* As datastore_open_far, with the key that stored_find_key has read. */
+int stored_open_far(struct stored *s, struct store *take_store, struct shared *shared,
+                    struct datastore **out, struct error *err);
 void stored_close(struct stored *s);
 
 #endif

@@ -114,7 +114,7 @@ static void take_bytes(void *ctx, const char *bytes, size_t n)
 
 /* ---- a thread ---- */
 
-static uint64_t version_of(const struct transfer_object *o)
+uint64_t fetcher_version(const struct transfer_object *o)
 {
         uint64_t hash = XXH3_64bits_withSeed(o->is.etag, strlen(o->is.etag), o->size);
 
@@ -138,7 +138,7 @@ static void open_object(struct line *l, uint32_t object)
                 return;
         }
         is = (struct remote_opened){
-            .size = o->size, .version = version_of(o), .mtime = answer_time(o->is.modified)};
+            .size = o->size, .version = fetcher_version(o), .mtime = answer_time(o->is.modified)};
         spool_object_init(&l->f->spooled[object], o->url, &o->is, o->size, time(NULL));
         keep(l, l->bytes, len);
         reply_send(l->f->socket, &head, &is, sizeof is, l->bytes, len);

@@ -4,9 +4,11 @@
 #define VMAFS_FETCHER_INTERNAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 struct remote_options;
+struct transfer_object;
 struct transfer_server;
 
 /* In a new process: give up what a fetcher does not need, and leave no memory in a core. */
@@ -17,6 +19,9 @@ void fetcher_confine(void);
  * string, or NULL for the system's. False: out of memory.
  */
 bool fetcher_find_cafile(const struct remote_options *options, char **out);
+
+/* What differs between two versions of O, which is open. */
+uint64_t fetcher_version(const struct transfer_object *o);
 
 /* The objects cannot be opened: say on SOCKET WHY, and RC, -errno. */
 void fetcher_refuse(int socket, bool with_index, int rc, const struct error *why);

@@ -8,6 +8,7 @@
 #include "archive/error.h"
 #include "archive/source/remote/remote.h"
 #include "archive/source/remote/remote_list.h"
+#include "archive/source/remote/remote_part.h"
 
 #ifdef VMAFS_CURL
 #include <signal.h>
@@ -23,12 +24,13 @@
 #include "fs/fetch/fetcher_internal.h"
 #include "fs/fetch/list_page.h"
 #include "fs/fetch/lister.h"
+#include "fs/fetch/part_server.h"
 #include "fs/fetch/reply.h"
 #include "fs/fetch/transfer.h"
 #include "fs/fetch/url.h"
 #include "fs/process/descriptors.h"
 
-enum what { WHAT_LIST, WHAT_OPEN }; /* number: 1 with the index */
+enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS }; /* number: 1 with the index */
 
 struct starter {
         char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
@@ -83,22 +85,6 @@ static void begin(void *ctx)
         s->server.timeout = s->timeout ? s->timeout : FETCHER_TIMEOUT;
 }
 
-/* Does PATH lead nowhere else, in whatever way a server looks at it? */
-static bool is_below(const char *path)
-{
-        while (*path) {
-                size_t len = strcspn(path, "/");
-
-                if (len == 0 || (len == 1 && path[0] == '.') ||
-                    (len == 2 && path[0] == '.' && path[1] == '.'))
-                        return false;
-                path += len;
-                if (*path && !*++path)
-                        return false;
-        }
-        return true;
-}
-
 static _Noreturn void list(struct starter *s, const char *path, int socket)
 {
         struct remote_reply head = {0};
@@ -128,6 +114,16 @@ static _Noreturn void open_object(struct starter *s, const char *path, bool with
         _exit(0);
 }
 
+static _Noreturn void give_parts(struct starter *s, int socket)
+{
+        struct remote_reply head = {0};
+
+        if (s->rc == 0)
+                part_serve(&s->server, s->bucket, s->prefix, socket);
+        reply_failure(socket, &head, s->rc, &s->why);
+        _exit(0);
+}
+
 static _Noreturn void run_child(struct starter *s, const struct helper_request *in, pid_t parent,
                                 int socket)
 {
@@ -136,6 +132,8 @@ static _Noreturn void run_child(struct starter *s, const struct helper_request *
         if (getppid() != parent)
                 _exit(0);
         descriptors_close_others(&socket, 1);
+        if (in->what == WHAT_PARTS)
+                give_parts(s, socket);
         if (in->what == WHAT_LIST)
                 list(s, in->name, socket);
         open_object(s, in->name, in->number == 1, socket);
@@ -168,7 +166,8 @@ static int handle(void *ctx, const struct helper_request *in, struct helper_repl
         (void)out;
         while (s->count > 0 && waitpid(-1, NULL, WNOHANG) > 0)
                 s->count--;
-        if (in->what > WHAT_OPEN || !is_below(in->name) || (in->what == WHAT_OPEN && !*in->name))
+        if (in->what > WHAT_PARTS || !part_path_is_below(in->name) ||
+            (in->what == WHAT_OPEN && !*in->name))
                 return -EINVAL;
         if (s->rc == 0 && strlen(s->prefix) + strlen(in->name) > LIST_KEY_MAX)
                 return -ENAMETOOLONG;
@@ -230,8 +229,56 @@ int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct 
         return rc < 0 ? rc : remote_open(fd, 0, with_index, out, err);
 }
 
+/* ---- parts ---- */
+
+/* A line that nobody else uses: its socket, or -1 where a new one is to be started. */
+static int take_line(struct fetchers *f)
+{
+        scoped_lock(&f->lock);
+
+        while (f->idle_count == 0 && f->lines == FETCHERS_LINES)
+                pthread_cond_wait(&f->freed, &f->lock);
+        if (f->idle_count > 0)
+                return f->idle[--f->idle_count];
+        f->lines++;
+        return -1;
+}
+
+/* FD is idle; -1: it has ended. */
+static void free_line(struct fetchers *f, int fd)
+{
+        scoped_lock(&f->lock);
+
+        if (fd >= 0)
+                f->idle[f->idle_count++] = fd;
+        else
+                f->lines--;
+        pthread_cond_signal(&f->freed);
+}
+
+ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *part, void **out,
+                      struct error *err)
+{
+        bool was_idle;
+        ssize_t n;
+        int fd;
+
+        /* A process that has ended while it was idle has nothing to do with what is asked for. */
+        do {
+                fd = take_line(f);
+                was_idle = fd >= 0;
+                n = was_idle ? 0 : ask(f, WHAT_PARTS, 0, "", &fd, err);
+                if (n == 0)
+                        n = remote_part_read(&fd, path, part, out, err);
+                free_line(f, fd);
+        } while (n == -EREMOTEIO && was_idle && fd < 0);
+        return n;
+}
+
 void fetchers_end(struct fetchers *f)
 {
+        while (f->idle_count > 0)
+                close(f->idle[--f->idle_count]);
         helper_end(&f->helper);
 }
 
@@ -263,6 +310,16 @@ int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct 
         (void)f;
         (void)path;
         (void)with_index;
+        (void)out;
+        return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
+}
+
+ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *part, void **out,
+                      struct error *err)
+{
+        (void)f;
+        (void)path;
+        (void)part;
         (void)out;
         return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
 }

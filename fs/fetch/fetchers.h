@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The fetchers of a folder of archives in an S3 bucket: a helper that has the network and the
- * credentials, and starts on request a process that lists a folder, or is the fetcher of one
- * archive (fetcher.h). What they say goes by sockets of their own.
+ * The fetchers of a folder in an S3 bucket: a helper that has the network and the credentials, and
+ * starts on request a process that lists a folder, or is the fetcher of one archive (fetcher.h), or
+ * of parts of many objects, one after another. What they say goes by sockets of their own.
  *
  *   reader    fetchers_start ── confine ── list ─────────> names … ── open ──────────> … close
  *   helper      └─ find credentials ─────── fork ─┐                    fork ─┐
@@ -13,7 +13,9 @@
 #ifndef VMAFS_FETCHERS_H
 #define VMAFS_FETCHERS_H
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "fs/process/helper.h"
 
@@ -21,14 +23,26 @@ struct error;
 struct remote;
 struct remote_entry;
 struct remote_options;
+struct remote_part;
 
-enum { FETCHERS_MAX = 256 }; /* at a time */
+enum {
+        FETCHERS_MAX = 256,  /* at a time, of all kinds */
+        FETCHERS_LINES = 16, /* of parts */
+};
 
 struct fetchers {
         struct helper helper;
+
+        pthread_mutex_t lock; /* guards the rest: the processes that fetch parts */
+        pthread_cond_t freed;
+        int idle[FETCHERS_LINES]; /* their sockets; the last one was used last */
+        unsigned idle_count, lines;
 };
 
-#define FETCHERS_NONE ((struct fetchers){.helper = HELPER_NONE})
+#define FETCHERS_NONE                                                                              \
+        ((struct fetchers){.helper = HELPER_NONE,                                                  \
+                           .lock = PTHREAD_MUTEX_INITIALIZER,                                      \
+                           .freed = PTHREAD_COND_INITIALIZER})
 
 /*
  * Start the helper for the folder URL, url_is_prefix, and overwrite what secrets this process's
@@ -49,6 +63,13 @@ int fetchers_list(struct fetchers *f, const char *path,
  */
 int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
                   struct error *err);
+
+/*
+ * PART of the object PATH below it, as remote_part_read. Waits while FETCHERS_LINES others are being
+ * fetched. Thread-safe.
+ */
+ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *part, void **out,
+                      struct error *err);
 
 void fetchers_end(struct fetchers *f);
 

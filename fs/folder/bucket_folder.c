@@ -10,6 +10,7 @@
 #include "archive/error.h"
 #include "archive/source/remote/remote_list.h"
 #include "archive/store/dir/dir.h"
+#include "archive/store/pbs/pbs_far.h"
 #include "fs/fetch/fetchers.h"
 #include "fs/fetch/url.h"
 #include "fs/folder/folder.h"
@@ -20,6 +21,11 @@ enum { FOLDERS_MAX = 10000 }; /* that are looked into */
 bool bucket_folder_is_one(const char *path)
 {
         return url_is(path) && url_is_prefix(path);
+}
+
+bool bucket_folder_is_datastores(const char *name)
+{
+        return strcmp(name, PBS_CHUNKS_FOLDER) == 0 || strcmp(name, PBS_BUCKET_FOLDER) == 0;
 }
 
 struct search {
@@ -66,6 +72,8 @@ static int take_entry(void *ctx, const struct remote_entry *e)
         cleanup_free char *below = NULL;
 
         s->names++;
+        if (e->folder && !*s->at && bucket_folder_is_datastores(e->name))
+                return -ENOTSUP;
         if (!e->folder && !dir_is_archive(e->name))
                 return 0;
         below = path_of(s, e->name);
@@ -95,6 +103,10 @@ static int search(struct search *s, struct fetchers *f, struct error *err)
         }
         if (rc == -E2BIG && !err->code)
                 return error_set(err, E2BIG, "has more than %d folders", FOLDERS_MAX);
+        if (rc == -ENOTSUP && !err->code)
+                return error_set(err, ENOTSUP,
+                                 "is a datastore of Proxmox Backup Server in a bucket, which only "
+                                 "vmafs mount reads");
         if (rc == 0 && s->names == 0)
                 return error_set(err, ENOENT,
                                  "the bucket has no object of which the name begins like this");

@@ -12,9 +12,12 @@ struct remote_options;
 /* Is PATH the address of a folder in a bucket? */
 bool bucket_folder_is_one(const char *path);
 
+/* Is NAME that of a folder that only a datastore of Proxmox Backup Server has? */
+bool bucket_folder_is_datastores(const char *name);
+
 /*
  * Find the archives in the folder PATH, as folder_find, with F, which is to be started, and which
- * fetches them. *OUT has no descriptor. Returns the exit status; reports what is wrong.
+ * fetches them. *OUT has no descriptor. A datastore is refused. Returns the exit status; reports what is wrong.
  */
 int bucket_folder_find(const char *path, const struct remote_options *options, struct fetchers *f,
                        struct folder *out);

@@ -601,12 +601,22 @@ static int find_datastore(struct mount *m)
 {
         struct mount_options *o = &m->options;
         struct error err = {0};
-        int rc = stored_find(o->archive, o->keyfile, o->passfile, &m->stored, &err);
+        int rc = m->folder.is_datastore
+                     ? stored_find_key(o->keyfile, o->passfile, &m->stored, &err)
+                     : stored_find(o->archive, o->keyfile, o->passfile, &m->stored, &err);
 
         if (rc == 0)
                 return STATUS_OK;
         report_error(o->archive, &err);
         return report_status(rc);
+}
+
+/* It may be a datastore in a bucket. */
+static int find_folder(struct mount *m)
+{
+        int status = mount_folder_find(&m->folder, m->options.archive, &m->options.opening);
+
+        return status == STATUS_OK && m->folder.is_datastore ? find_datastore(m) : status;
 }
 
 static int find_archive(struct mount *m)
@@ -638,6 +648,8 @@ static int open_content(struct mount *m)
                 rc = index_open_site(m->site, o, &m->index, &err);
         else if (rc == 0 && m->folder.is_one)
                 rc = open_folder(m, &err);
+        else if (rc == 0 && m->folder.is_datastore)
+                rc = mount_folder_datastore(&m->folder, &m->stored, o->shared, &m->datastore, &err);
         else if (rc == 0)
                 rc = stored_open(&m->stored, o->shared, &m->datastore, &err);
         if (m->datastore && m->options.partitions)
@@ -710,8 +722,7 @@ static int find_content(struct mount *m)
 
         if (!folder && !stored_is_folder(m->options.archive))
                 return find_archive(m);
-        return folder ? mount_folder_find(&m->folder, m->options.archive, &m->options.opening)
-                      : find_datastore(m);
+        return folder ? find_folder(m) : find_datastore(m);
 }
 
 static int run(struct mount *m)
@@ -719,7 +730,7 @@ static int run(struct mount *m)
         const struct mount_options *o = &m->options;
         int status = find_content(m);
 
-        if (status == STATUS_OK && m->stored.folder < 0)
+        if (status == STATUS_OK && m->stored.folder < 0 && !m->folder.is_datastore)
                 status = stored_refuse_key(o->archive, "-o ", o->keyfile, o->passfile);
         if (status == STATUS_OK)
                 status = mountpoint_open(m->options.mountpoint, m->options.nonempty, &m->point);

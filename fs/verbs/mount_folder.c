@@ -14,6 +14,7 @@
 #include "archive/store/bucket/bucket.h"
 #include "archive/store/dir/dir_store.h"
 #include "archive/store/store.h"
+#include "fs/cli/stored.h"
 #include "fs/fetch/fetch_site.h"
 #include "fs/fetch/url.h"
 #include "fs/folder/bucket_folder.h"
@@ -49,7 +50,7 @@ static int look_at(void *ctx, const struct remote_entry *e)
         struct look *look = ctx;
 
         look->count++;
-        look->is_datastore |= e->folder && strcmp(e->name, ".chunks") == 0;
+        look->is_datastore |= e->folder && bucket_folder_is_datastores(e->name);
         return 0;
 }
 
@@ -62,11 +63,8 @@ static int try_bucket(struct mount_folder *f, struct error *err)
                 return error_set(err, ENOENT,
                                  "the bucket has no object of which the name begins "
                                  "like this");
-        if (rc == 0 && look.is_datastore)
-                return error_set(
-                    err, ENOTSUP,
-                    "is a datastore of Proxmox Backup Server, which is not read from a "
-                    "bucket: copy it to disk first");
+        f->is_datastore = look.is_datastore;
+        f->is_one = !f->is_datastore;
         return rc;
 }
 
@@ -125,11 +123,29 @@ static int open_object(void *ctx, const char *path, struct remote **out, struct 
         return fetchers_open(&f->fetchers, path, false, out, err);
 }
 
+static ssize_t read_part(void *ctx, const char *path, struct remote_part *part, void **out,
+                         struct error *err)
+{
+        struct mount_folder *f = ctx;
+
+        return fetchers_part(&f->fetchers, path, part, out, err);
+}
+
 struct store *mount_folder_store(struct mount_folder *f)
 {
-        const struct bucket_ops ops = {f, list_bucket, open_object};
+        const struct bucket_ops ops = {f, list_bucket, open_object, read_part};
 
         return f->far ? bucket_new(&ops) : dir_store_new(steal_fd(&f->fd));
+}
+
+int mount_folder_datastore(struct mount_folder *f, struct stored *key, struct shared *shared,
+                           struct datastore **out, struct error *err)
+{
+        struct store *store = mount_folder_store(f);
+
+        if (!store)
+                return error_set(err, ENOMEM, "out of memory");
+        return stored_open_far(key, store, shared, out, err);
 }
 
 int mount_folder_site(struct mount_folder *f, unsigned number, const char *path, struct site **out,

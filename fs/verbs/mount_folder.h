@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A folder of archives that is to be mounted, on disk or in a bucket, and the processes that have
- * access to it.
+ * A folder of archives that is to be mounted, on disk or in a bucket, or a datastore in a bucket, and
+ * the processes that have access to it.
  */
 #ifndef VMAFS_MOUNT_FOLDER_H
 #define VMAFS_MOUNT_FOLDER_H
@@ -11,16 +11,20 @@
 #include "fs/fetch/fetchers.h"
 #include "fs/process/folder_helper.h"
 
+struct datastore;
 struct error;
 struct index_options;
+struct shared;
 struct site;
 struct store;
+struct stored;
 
 struct mount_folder {
-        bool is_one; /* else nothing of it is used */
-        bool far;    /* it is in a bucket */
-        int fd;      /* of one on disk, or -1 */
-        char *path;  /* absolute, or an address */
+        bool is_one;       /* else nothing of it is used, … */
+        bool is_datastore; /* … or it is a datastore in a bucket, of which fetchers are used */
+        bool far;          /* it is in a bucket */
+        int fd;            /* of one on disk, or -1 */
+        char *path;        /* absolute, or an address */
         const struct index_options *options;
         struct fetchers fetchers;
         struct folder_helper keeper;
@@ -29,12 +33,12 @@ struct mount_folder {
 #define MOUNT_FOLDER_NONE                                                                          \
         ((struct mount_folder){.fd = -1, .fetchers = FETCHERS_NONE, .keeper = FOLDER_HELPER_NONE})
 
-/* Is PATH a folder of archives: on disk, and no datastore, or in a bucket? */
+/* Is PATH a folder of archives, on disk and no datastore, or any folder in a bucket? */
 bool mount_folder_is_one(const char *path);
 
 /*
  * Find that folder, whose archives will be opened according to OPTIONS, which stay the caller's.
- * One in a bucket is listed, to see that there is one. Returns the exit status; reports what is
+ * One in a bucket is listed, to see what it is. Returns the exit status; reports what is
  * wrong. mount_folder_end in any case.
  */
 int mount_folder_find(struct mount_folder *f, const char *path,
@@ -45,6 +49,10 @@ int mount_folder_start(struct mount_folder *f, struct error *err);
 
 /* It as a store, which has its descriptor from now on; F outlives it. NULL: out of memory. */
 struct store *mount_folder_store(struct mount_folder *f);
+
+/* The datastore that it is, as stored_open_far; F outlives it. */
+int mount_folder_datastore(struct mount_folder *f, struct stored *key, struct shared *shared,
+                           struct datastore **out, struct error *err);
 
 /* As open_archives_ops.site and leave, with F as CTX. */
 int mount_folder_site(struct mount_folder *f, unsigned number, const char *path, struct site **out,

@@ -20,6 +20,7 @@
 #include "archive/store/pbs/pbs_key.h"
 #include "archive/store/pbs/pbs_snapshot.h"
 #include "archive/store/pbs/pbs_volume.h"
+#include "archive/store/store.h"
 #include "archive/volume.h"
 #include "index/collection/datastore_internal.h"
 #include "index/index.h"
@@ -251,7 +252,7 @@ static int fill_snapshot(struct datastore *d, struct node *folder, const char *p
         struct error err = {0};
         int rc = pbs_snapshot_open(d->store, path, &p->opened, &err);
 
-        if (rc < 0 && rc != -ENOMEM)
+        if (rc < 0 && rc != -ENOMEM && rc != -EREMOTEIO)
                 return say_why(p, "%s", err.text);
         for (size_t i = 0; rc == 0 && i < pbs_snapshot_count(p->opened); i++)
                 rc = add_item(d, folder, pbs_snapshot_item(p->opened, i));
@@ -283,20 +284,6 @@ static int add_folder(void *ctx, const struct pbs_folder *folder)
         return datastore_add_node(l->d, l->folder, &entry, p, NULL);
 }
 
-/* When the folder PATH was changed last. */
-static int changed_at(const struct datastore *d, const char *path, struct timespec *out)
-{
-        cleanup_close int fd = pbs_store_folder(d->store, path);
-        struct stat st;
-
-        if (fd < 0)
-                return fd;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        *out = st.st_ctim;
-        return 0;
-}
-
 static int fill_store(struct datastore *d, struct node *folder)
 {
         struct place *p = place_of(folder);
@@ -309,7 +296,7 @@ static int fill_store(struct datastore *d, struct node *folder)
         if (p->level == PBS_SNAPSHOT) {
                 rc = fill_snapshot(d, folder, path);
         } else {
-                rc = changed_at(d, path, &p->seen);
+                rc = pbs_store_changed(d->store, path, &p->seen);
                 if (rc == 0)
                         rc = pbs_store_list(d->store, path, p->level, add_folder, &listing);
         }
@@ -408,7 +395,7 @@ int datastore_refresh(struct datastore *d, struct node *folder)
                 if (!p->filled)
                         return 0;
         }
-        rc = changed_at(d, path, &now);
+        rc = pbs_store_changed(d->store, path, &now);
         if (rc < 0)
                 return rc;
         {
@@ -418,7 +405,9 @@ int datastore_refresh(struct datastore *d, struct node *folder)
                         return 0;
                 p->seen = now;
         }
-        return list_again(d, folder, path);
+        rc = list_again(d, folder, path);
+        /* What was there is shown as long as the server does not say what is. */
+        return rc == -EREMOTEIO ? 0 : rc;
 }
 
 /* ---- the tree ---- */
@@ -447,10 +436,10 @@ static void emptied(void *ctx, struct node *folder)
 
 static const struct tree_ops ops = {.fill = fill, .emptied = emptied};
 
-int datastore_open(int take_dir, const struct datastore_key *key, struct shared *shared,
-                   struct datastore **out, struct error *err)
+/* *OUT, of which the store is still to be opened. */
+static int new_datastore(const struct datastore_key *key, struct shared *shared,
+                         struct datastore **out, struct error *err)
 {
-        cleanup_close int dir = take_dir;
         struct datastore *d = calloc(1, sizeof *d);
         int rc = 0;
 
@@ -463,8 +452,6 @@ int datastore_open(int take_dir, const struct datastore_key *key, struct shared 
                 d->seed = 0;
         if (key->text)
                 rc = pbs_key_parse(key->text, key->len, key->password, &d->key, err);
-        if (rc == 0)
-                rc = pbs_store_open(steal_fd(&dir), d->key, shared, &d->store, err);
         if (rc == 0) {
                 d->tree = tree_new(&ops, d, true);
                 rc = d->tree ? 0 : error_set(err, ENOMEM, "out of memory");
@@ -476,6 +463,41 @@ int datastore_open(int take_dir, const struct datastore_key *key, struct shared 
         tree_root(d->tree)->content = &d->root;
         *out = d;
         return 0;
+}
+
+int datastore_open(int take_dir, const struct datastore_key *key, struct shared *shared,
+                   struct datastore **out, struct error *err)
+{
+        cleanup_close int dir = take_dir;
+        struct datastore *d;
+        int rc = new_datastore(key, shared, &d, err);
+
+        if (rc < 0)
+                return rc;
+        rc = pbs_store_open(steal_fd(&dir), d->key, shared, &d->store, err);
+        if (rc < 0)
+                datastore_close(d);
+        else
+                *out = d;
+        return rc;
+}
+
+int datastore_open_far(struct store *take_store, const struct datastore_key *key,
+                       struct shared *shared, struct datastore **out, struct error *err)
+{
+        struct datastore *d;
+        int rc = new_datastore(key, shared, &d, err);
+
+        if (rc < 0) {
+                take_store->ops->close(take_store);
+                return rc;
+        }
+        rc = pbs_store_open_far(take_store, d->key, shared, &d->store, err);
+        if (rc < 0)
+                datastore_close(d);
+        else
+                *out = d;
+        return rc;
 }
 
 void datastore_close(struct datastore *d)

@@ -24,6 +24,7 @@ struct error;
 struct index;
 struct node;
 struct shared;
+struct store;
 struct tree;
 struct volume;
 
@@ -40,6 +41,10 @@ struct datastore_key {
  */
 int datastore_open(int take_dir, const struct datastore_key *key, struct shared *shared,
                    struct datastore **out, struct error *err);
+
+/* The one in a bucket that TAKE_STORE is, the same. As pbs_key_parse and pbs_store_open_far. */
+int datastore_open_far(struct store *take_store, const struct datastore_key *key,
+                       struct shared *shared, struct datastore **out, struct error *err);
 
 /* Nobody uses the tree any more. NULL is allowed. */
 void datastore_close(struct datastore *d);

@@ -11,6 +11,12 @@
  * A list of a folder on a server comes by a socket pair of its own, on which nothing is asked:
  *
  *   fetcher   LISTED, as often as it takes, and then ALL_LISTED or FAILED
+ *
+ * Parts of many objects come by a socket pair of their own, too, one after another:
+ *
+ *   reader    struct remote_part_request
+ *   fetcher   OPENED with nothing after it, then DATA, in order, until all is there; or FAILED, which
+ *             ends it
  */
 #ifndef VMAFS_PROTOCOL_H
 #define VMAFS_PROTOCOL_H
@@ -38,6 +44,16 @@ struct remote_request {
         uint64_t offset;
         uint32_t len;   /* 1 to REMOTE_REQUEST_MAX, within the object */
         uint32_t ahead; /* 1: nobody waits for it yet */
+};
+
+/*
+ * The answer has LEN bytes, or as many as there are from OFFSET on; none of an object that has more
+ * than MAX.
+ */
+struct remote_part_request {
+        uint64_t offset, len; /* len: not 0 */
+        uint64_t max;
+        char path[REMOTE_NAME_MAX + 1]; /* below the folder; ends in a NUL */
 };
 
 enum remote_what {

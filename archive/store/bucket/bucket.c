@@ -131,6 +131,14 @@ static int list(const struct store_folder *f, int (*each)(void *ctx, const struc
         return ops_of(f)->list(ops_of(f)->ctx, f->path, take_entry, &l, err);
 }
 
+static ssize_t read_part(struct store *s, const char *path, struct remote_part *part, void **out,
+                         struct error *err)
+{
+        const struct bucket_ops *with = &((struct bucket *)s)->ops;
+
+        return with->part(with->ctx, path, part, out, err);
+}
+
 static void close_store(struct store *s)
 {
         free(s);
@@ -142,6 +150,7 @@ static const struct store_ops ops = {.settle = BUCKET_SETTLE,
                                      .look = look,
                                      .list = list,
                                      .open = open_file,
+                                     .part = read_part,
                                      .close = close_store};
 
 struct store *bucket_new(const struct bucket_ops *with)

@@ -7,10 +7,12 @@
 #define VMAFS_BUCKET_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct error;
 struct remote;
 struct remote_entry;
+struct remote_part;
 struct store;
 
 enum { BUCKET_SETTLE = 3000 }; /* milliseconds for which a list is good, at least */
@@ -24,6 +26,9 @@ struct bucket_ops {
                     struct error *err);
         /* Open the object PATH, as remote_open, without an index. */
         int (*open)(void *ctx, const char *path, struct remote **out, struct error *err);
+        /* A part of the object PATH, as remote_part_read. */
+        ssize_t (*part)(void *ctx, const char *path, struct remote_part *part, void **out,
+                        struct error *err);
 };
 
 /* OPS are copied. NULL: out of memory. */

@@ -16,6 +16,7 @@
 #include "archive/error.h"
 #include "archive/shared.h"
 #include "archive/store/pbs/pbs_blob.h"
+#include "archive/store/pbs/pbs_far.h"
 #include "archive/store/pbs/pbs_file.h"
 #include "archive/workers.h"
 
@@ -41,7 +42,8 @@ struct prefetch {
 };
 
 struct pbs_chunks {
-        int dir;
+        int dir;             /* on disk; -1: … */
+        struct pbs_far *far; /* … in a bucket */
         const struct pbs_key *key;
         struct shared *shared;
         struct cache_owner *cache; /* of data, each with its digest after it */
@@ -52,10 +54,8 @@ struct pbs_chunks {
         unsigned next_zeros;                      /* lock: which is replaced next */
 };
 
-int pbs_chunks_new(int take_dir, const struct pbs_key *key, struct shared *shared,
-                   struct pbs_chunks **out)
+static int new_chunks(const struct pbs_key *key, struct shared *shared, struct pbs_chunks **out)
 {
-        cleanup_close int dir = take_dir;
         cleanup_free struct pbs_chunks *c = calloc(1, sizeof *c);
 
         if (!c || blockcache_join(shared->cache, CACHE_STREAM, &c->cache) < 0)
@@ -64,12 +64,33 @@ int pbs_chunks_new(int take_dir, const struct pbs_key *key, struct shared *share
                 blockcache_leave(c->cache);
                 return -ENOMEM;
         }
-        c->dir = steal_fd(&dir);
+        c->dir = -1;
         c->key = key;
         c->shared = shared;
         pthread_mutex_init(&c->lock, NULL);
         *out = steal_ptr(&c);
         return 0;
+}
+
+int pbs_chunks_new(int take_dir, const struct pbs_key *key, struct shared *shared,
+                   struct pbs_chunks **out)
+{
+        cleanup_close int dir = take_dir;
+        int rc = new_chunks(key, shared, out);
+
+        if (rc == 0)
+                (*out)->dir = steal_fd(&dir);
+        return rc;
+}
+
+int pbs_chunks_new_far(struct pbs_far *far, const struct pbs_key *key, struct shared *shared,
+                       struct pbs_chunks **out)
+{
+        int rc = new_chunks(key, shared, out);
+
+        if (rc == 0)
+                (*out)->far = far;
+        return rc;
 }
 
 void pbs_chunks_free(struct pbs_chunks *c)
@@ -79,7 +100,8 @@ void pbs_chunks_free(struct pbs_chunks *c)
         workers_free(c->workers);
         blockcache_leave(c->cache);
         pthread_mutex_destroy(&c->lock);
-        close(c->dir);
+        if (c->dir >= 0)
+                close(c->dir);
         free(c);
 }
 
@@ -130,14 +152,16 @@ static bool is_in_link(const struct pbs_chunks *c, const char path[PATH_LEN])
  */
 static ssize_t fetch(const struct loading *l, void **out)
 {
+        const size_t max = PBS_BLOB_MAX + PBS_BLOB_HEADER_MAX;
         char path[PATH_LEN];
         ssize_t n;
 
         chunk_path(l->digest, path);
-        n = pbs_file_read(l->c->dir, path, PBS_BLOB_MAX + PBS_BLOB_HEADER_MAX, out, l->err);
+        n = l->c->far ? pbs_far_chunk(l->c->far, path, max, out, l->err)
+                      : pbs_file_read(l->c->dir, path, max, out, l->err);
         if (n == -ENOENT)
                 return error_set(l->err, EIO, "is missing");
-        if (n == -EACCES && is_in_link(l->c, path))
+        if (n == -EACCES && !l->c->far && is_in_link(l->c, path))
                 return error_set(l->err, EIO,
                                  "is in a folder that is a link out of .chunks, which the sandbox "
                                  "does not follow: mount that folder in its place with mount "

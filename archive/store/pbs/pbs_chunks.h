@@ -26,6 +26,7 @@
 struct block;
 struct error;
 struct pbs_chunks;
+struct pbs_far;
 struct shared;
 
 /*
@@ -35,6 +36,9 @@ struct shared;
  */
 int pbs_chunks_new(int take_dir, const struct pbs_key *key, struct shared *shared,
                    struct pbs_chunks **out);
+/* Those of the datastore FAR in a bucket, which outlives *OUT. */
+int pbs_chunks_new_far(struct pbs_far *far, const struct pbs_key *key, struct shared *shared,
+                       struct pbs_chunks **out);
 void pbs_chunks_free(struct pbs_chunks *c); /* NULL is allowed */
 
 /* How a chunk is stored, as the manifest says of its archive. */

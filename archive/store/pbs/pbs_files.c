@@ -13,6 +13,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/store/pbs/pbs_far.h"
 #include "archive/store/pbs/pbs_file.h"
 
 struct identity {
@@ -33,6 +34,7 @@ struct file {
 };
 
 struct pbs_files {
+        struct pbs_far *far; /* it is in a bucket, and nothing else of this is used; or NULL */
         int root;
         size_t max;
         pthread_mutex_t lock;
@@ -52,6 +54,15 @@ int pbs_files_new(int root, size_t max, struct pbs_files **out)
         TAILQ_INIT(&f->open);
         *out = f;
         return 0;
+}
+
+int pbs_files_new_far(struct pbs_far *far, struct pbs_files **out)
+{
+        int rc = pbs_files_new(-1, 0, out);
+
+        if (rc == 0)
+                (*out)->far = far;
+        return rc;
 }
 
 void pbs_files_free(struct pbs_files *f)
@@ -213,8 +224,8 @@ static int look(struct file *f, int fd, struct error *err)
         return 0;
 }
 
-int pbs_files_open(struct pbs_files *files, const char *path, const char *name, struct source **out,
-                   struct error *err)
+static int open_on_disk(struct pbs_files *files, const char *path, const char *name,
+                        struct source **out, struct error *err)
 {
         struct file *f = calloc(1, sizeof *f);
         cleanup_close int fd = -1;
@@ -241,4 +252,11 @@ int pbs_files_open(struct pbs_files *files, const char *path, const char *name, 
         }
         *out = &f->base;
         return 0;
+}
+
+int pbs_files_open(struct pbs_files *files, const char *path, const char *name, struct source **out,
+                   struct error *err)
+{
+        return files->far ? pbs_far_source(files->far, path, name, out, err)
+                          : open_on_disk(files, path, name, out, err);
 }

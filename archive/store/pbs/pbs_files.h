@@ -15,11 +15,14 @@
 #include <stddef.h>
 
 struct error;
+struct pbs_far;
 struct pbs_files;
 struct source;
 
 /* Below the folder ROOT, which is the caller's; at most MAX open. Outlives all its sources. */
 int pbs_files_new(int root, size_t max, struct pbs_files **out);
+/* Those of a datastore in a bucket, which outlives *OUT; none of them is open. */
+int pbs_files_new_far(struct pbs_far *far, struct pbs_files **out);
 void pbs_files_free(struct pbs_files *f); /* NULL is allowed */
 
 /*

@@ -12,6 +12,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_content.h"
+#include "archive/store/pbs/pbs_far.h"
 #include "archive/store/pbs/pbs_file.h"
 #include "archive/store/pbs/pbs_files.h"
 #include "archive/store/pbs/pbs_store.h"
@@ -121,6 +122,12 @@ static struct owned *next_item(struct pbs_snapshot *s)
         return o;
 }
 
+/* What fails so may be there, and the snapshot is to be opened again. */
+static bool is_passing(int rc)
+{
+        return rc == -ENOMEM || rc == -EREMOTEIO;
+}
+
 /* O cannot be opened, which is no failure. 0 or -ENOMEM. */
 static int say_why(struct owned *o, int code, const struct error *err)
 {
@@ -149,7 +156,7 @@ static int add_index(struct pbs_snapshot *s, enum pbs_item_kind kind, char *take
         rc = open_index(s, f, &o->item.content, &err);
         if (rc == 0 && more)
                 rc = open_index(s, more, &o->item.payload, &err);
-        if (rc == -ENOMEM)
+        if (is_passing(rc))
                 return rc;
         if (rc < 0) {
                 close_volume(o->item.content);
@@ -186,7 +193,7 @@ static int add_blob(struct pbs_snapshot *s, char *take_name, const char *file,
         o->item.file = f;
         rc = pbs_content_open(pbs_store_files(s->store), s->path, file, f, pbs_store_key(s->store),
                               &o->item.content, &err);
-        if (rc == -ENOMEM)
+        if (is_passing(rc))
                 return rc;
         return rc < 0 ? say_why(o, -rc, &err) : 0;
 }
@@ -231,10 +238,32 @@ static int add_file(struct pbs_snapshot *s, const struct pbs_manifest_file *f)
         return failed ? -ENOMEM : 0;
 }
 
+/* 1 or 0; or -errno. */
+static int has_file(const struct pbs_snapshot *s, const char *name)
+{
+        struct pbs_far *far = pbs_store_far(s->store);
+        struct stat st;
+
+        if (far)
+                return pbs_far_has(far, s->path, name);
+        return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* No manifest names it. */
+static int add_log(struct pbs_snapshot *s)
+{
+        static const char file[] = "client.log.blob";
+        int rc = pbs_manifest_find(s->manifest, file) ? 0 : has_file(s, file);
+        char *name;
+
+        if (rc <= 0)
+                return is_passing(rc) ? rc : 0;
+        name = strdup("client.log");
+        return name ? add_blob(s, name, file, NULL) : -ENOMEM;
+}
+
 static int add_all(struct pbs_snapshot *s)
 {
-        static const char log[] = "client.log";
-        struct stat st;
         int rc = 0;
 
         s->items = calloc(s->manifest->count + 1, sizeof *s->items);
@@ -242,13 +271,7 @@ static int add_all(struct pbs_snapshot *s)
                 return -ENOMEM;
         for (size_t i = 0; i < s->manifest->count && rc == 0; i++)
                 rc = add_file(s, &s->manifest->files[i]);
-        if (rc == 0 && !pbs_manifest_find(s->manifest, "client.log.blob") &&
-            fstatat(s->dir, "client.log.blob", &st, AT_SYMLINK_NOFOLLOW) == 0) {
-                char *name = strdup(log);
-
-                rc = name ? add_blob(s, name, "client.log.blob", NULL) : -ENOMEM;
-        }
-        return rc;
+        return rc == 0 ? add_log(s) : rc;
 }
 
 /* ---- opening ---- */
@@ -256,7 +279,10 @@ static int add_all(struct pbs_snapshot *s)
 static int read_manifest(struct pbs_snapshot *s, struct error *err)
 {
         cleanup_free void *blob = NULL;
-        ssize_t n = pbs_file_read(s->dir, PBS_MANIFEST_NAME, PBS_MANIFEST_MAX, &blob, err);
+        struct pbs_far *far = pbs_store_far(s->store);
+        ssize_t n =
+            far ? pbs_far_read(far, s->path, PBS_MANIFEST_NAME, PBS_MANIFEST_MAX, &blob, err)
+                : pbs_file_read(s->dir, PBS_MANIFEST_NAME, PBS_MANIFEST_MAX, &blob, err);
 
         if (n == -ENOENT)
                 return error_set(err, ENOENT,
@@ -277,8 +303,8 @@ int pbs_snapshot_open(struct pbs_store *store, const char *path, struct pbs_snap
                 return error_set(err, ENOMEM, "out of memory");
         s->store = store;
         s->path = path;
-        s->dir = pbs_store_folder(store, path);
-        if (s->dir < 0)
+        s->dir = pbs_store_far(store) ? -1 : pbs_store_folder(store, path);
+        if (s->dir < 0 && !pbs_store_far(store))
                 return error_set(err, -s->dir, "%s", strerror(-s->dir));
         rc = read_manifest(s, err);
         if (rc == 0)
@@ -287,7 +313,8 @@ int pbs_snapshot_open(struct pbs_store *store, const char *path, struct pbs_snap
                 return error_set(err, ENOMEM, "out of memory");
         if (rc < 0)
                 return rc;
-        close(steal_fd(&s->dir));
+        if (s->dir >= 0)
+                close(steal_fd(&s->dir));
         s->path = NULL;
         *out = steal_ptr(&s);
         return 0;

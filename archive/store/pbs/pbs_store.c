@@ -16,15 +16,18 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/store/dir/dir.h"
 #include "archive/store/pbs/pbs_chunks.h"
 #include "archive/store/pbs/pbs_files.h"
+#include "archive/store/store.h"
 
 enum { FOLDER = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
 
 enum { OPEN_MIN = 8, OPEN_MAX = 256 }; /* files of snapshots at a time */
 
 struct pbs_store {
-        int dir;
+        int dir;             /* on disk; -1: … */
+        struct pbs_far *far; /* … in a bucket */
         const struct pbs_key *key;
         struct pbs_chunks *chunks;
         struct pbs_files *files;
@@ -34,7 +37,7 @@ bool pbs_store_probe(int dir)
 {
         struct stat st;
 
-        return fstatat(dir, ".chunks", &st, 0) == 0 && S_ISDIR(st.st_mode);
+        return fstatat(dir, PBS_CHUNKS_FOLDER, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* A part of the limit, since other files are open, too. */
@@ -58,7 +61,7 @@ int pbs_store_open(int take_dir, const struct pbs_key *key, struct shared *share
         if (!s)
                 return error_set(err, ENOMEM, "out of memory");
         /* A link is followed: large datastores have their chunks on another disk. */
-        chunks = openat(dir, ".chunks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        chunks = openat(dir, PBS_CHUNKS_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (chunks < 0)
                 return error_set(err, errno, "its chunks cannot be opened: %s", strerror(errno));
         if (pbs_chunks_new(chunks, key, shared, &s->chunks) < 0)
@@ -77,13 +80,39 @@ int pbs_store_open(int take_dir, const struct pbs_key *key, struct shared *share
         return 0;
 }
 
+int pbs_store_open_far(struct store *take_store, const struct pbs_key *key, struct shared *shared,
+                       struct pbs_store **out, struct error *err)
+{
+        struct pbs_store *s = calloc(1, sizeof *s);
+        int rc;
+
+        if (!s) {
+                take_store->ops->close(take_store);
+                return error_set(err, ENOMEM, "out of memory");
+        }
+        s->dir = -1;
+        s->key = key;
+        rc = pbs_far_open(take_store, shared, &s->far, err);
+        if (rc == 0 && (pbs_chunks_new_far(s->far, key, shared, &s->chunks) < 0 ||
+                        pbs_files_new_far(s->far, &s->files) < 0))
+                rc = error_set(err, ENOMEM, "out of memory");
+        if (rc < 0) {
+                pbs_store_close(s);
+                return rc;
+        }
+        *out = s;
+        return 0;
+}
+
 void pbs_store_close(struct pbs_store *s)
 {
         if (!s)
                 return;
         pbs_chunks_free(s->chunks);
         pbs_files_free(s->files);
-        close(s->dir);
+        pbs_far_close(s->far);
+        if (s->dir >= 0)
+                close(s->dir);
         free(s);
 }
 
@@ -102,9 +131,32 @@ struct pbs_files *pbs_store_files(const struct pbs_store *s)
         return s->files;
 }
 
+struct pbs_far *pbs_store_far(const struct pbs_store *s)
+{
+        return s->far;
+}
+
 int pbs_store_folder(const struct pbs_store *s, const char *path)
 {
         return pbs_files_folder(s->dir, path);
+}
+
+int pbs_store_changed(const struct pbs_store *s, const char *path, struct timespec *out)
+{
+        cleanup_close int fd = -1;
+        struct stat st;
+
+        if (s->far) {
+                pbs_far_changed(s->far, out);
+                return 0;
+        }
+        fd = pbs_store_folder(s, path);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        *out = st.st_ctim;
+        return 0;
 }
 
 /* ---- names ---- */
@@ -214,8 +266,27 @@ static bool describe(DIR *dir, const struct dirent *d, struct pbs_folder *out)
         return true;
 }
 
-int pbs_store_list(const struct pbs_store *s, const char *path, enum pbs_level level,
-                   int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx)
+/* Who is told of a folder in a bucket. */
+struct far_listing {
+        enum pbs_level level;
+        int (*each)(void *ctx, const struct pbs_folder *folder);
+        void *ctx;
+};
+
+static int take_far(void *ctx, const struct dir_name *n)
+{
+        const struct far_listing *l = ctx;
+        struct pbs_folder below = {.name = n->name};
+
+        if (n->kind != DIR_FOLDER || !classify(l->level, n->name, &below.level))
+                return 0;
+        if (below.level != PBS_SNAPSHOT || !pbs_snapshot_time(n->name, &below.time))
+                below.time = n->mtime;
+        return l->each(l->ctx, &below);
+}
+
+static int list_on_disk(const struct pbs_store *s, const char *path, enum pbs_level level,
+                        int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx)
 {
         cleanup_close int fd = pbs_store_folder(s, path);
         __attribute__((cleanup(cleanup_dir_fn))) DIR *dir = NULL;
@@ -239,4 +310,13 @@ int pbs_store_list(const struct pbs_store *s, const char *path, enum pbs_level l
                         rc = each(ctx, &below);
         }
         return rc;
+}
+
+int pbs_store_list(const struct pbs_store *s, const char *path, enum pbs_level level,
+                   int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx)
+{
+        struct far_listing l = {level, each, ctx};
+
+        return s->far ? pbs_far_list(s->far, path, take_far, &l)
+                      : list_on_disk(s, path, level, each, ctx);
 }

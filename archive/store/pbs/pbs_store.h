@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A Proxmox Backup Server datastore on disk, from its folders to the content of one snapshot:
+ * A Proxmox Backup Server datastore, from its folders to the content of one snapshot:
  *
  *   ROOT/[ns/NAME/…]{vm,ct,host}/ID/YYYY-MM-DDTHH:MM:SSZ/
  *        namespaces    types    group     snapshot
@@ -15,19 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/store/pbs/pbs_far.h"
 #include "archive/store/pbs/pbs_key.h"
 
 struct error;
 struct pbs_chunks;
+struct pbs_far;
 struct pbs_files;
 struct pbs_store;
 struct shared;
-
-/*
- * Where there is a folder of this name, the datastore is a bucket of an object store that was
- * copied to disk, and it has the namespaces and groups.
- */
-#define PBS_BUCKET_FOLDER ".cnt"
+struct store;
+struct timespec;
 
 /* What a folder of the datastore is, which follows from where it is. */
 enum pbs_level {
@@ -55,17 +53,24 @@ bool pbs_store_probe(int dir);
  */
 int pbs_store_open(int take_dir, const struct pbs_key *key, struct shared *shared,
                    struct pbs_store **out, struct error *err);
+/* The one in a bucket that TAKE_STORE is, which is closed with it, and on failure. As pbs_far_open. */
+int pbs_store_open_far(struct store *take_store, const struct pbs_key *key, struct shared *shared,
+                       struct pbs_store **out, struct error *err);
 void pbs_store_close(struct pbs_store *s); /* NULL is allowed */
 
 struct pbs_chunks *pbs_store_chunks(const struct pbs_store *s);
 struct pbs_files *pbs_store_files(const struct pbs_store *s);
+struct pbs_far *pbs_store_far(const struct pbs_store *s); /* NULL: it is on disk */
 const struct pbs_key *pbs_store_key(const struct pbs_store *s);
 
 /*
  * Open the folder PATH below the root, "" for itself, for reading: a descriptor that is the
- * caller's, or -errno. No component is a link.
+ * caller's, or -errno. No component is a link. Not of one in a bucket.
  */
 int pbs_store_folder(const struct pbs_store *s, const char *path);
+
+/* When the folder PATH was changed last: another time than before, if it may have been. 0 or -errno. */
+int pbs_store_changed(const struct pbs_store *s, const char *path, struct timespec *out);
 
 /*
  * Call EACH for every folder below PATH, which is one of LEVEL and not PBS_SNAPSHOT, in no order,

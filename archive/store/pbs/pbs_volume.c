@@ -73,8 +73,11 @@ static int prove(struct pbs_volume *p)
         if (p->trust != TRUST_UNKNOWN)
                 return 0;
         rc = pbs_index_digest(&p->index, digest);
-        if (rc < 0)
+        if (rc < 0) {
+                error_fill(&err, -rc, "the index cannot be read: %s", strerror(-rc));
+                keep_failure(p, &err);
                 return rc;
+        }
         if (memcmp(digest, p->expected, sizeof digest) == 0) {
                 p->trust = TRUST_PROVEN;
                 return 0;

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A datastore in a bucket, by a store that is a folder on disk and does as it is told. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive/bytes.h"
+#include "archive/error.h"
+#include "archive/shared.h"
+#include "archive/source/remote/remote_part.h"
+#include "archive/source/source.h"
+#include "archive/store/dir/dir.h"
+#include "archive/store/pbs/pbs_far.h"
+#include "archive/store/pbs/pbs_manifest.h"
+#include "archive/store/store.h"
+#include "index/collection/datastore.h"
+#include "index/tree/tree.h"
+#include "tests/fixtures/pbs_writer.h"
+
+#define SNAPSHOT "vm/1/2026-02-01T00:00:00Z"
+
+enum { BIG = (5 << 20) / 2, MEMORY = 64 << 20 };
+
+struct far_store {
+        struct store base;
+        const char *root;
+        int listing, reading; /* 0, or -errno */
+        uint64_t version;
+        unsigned parts, lists; /* that were asked for */
+};
+
+static struct pbs_writer w;
+static struct far_store store;
+static struct shared *shared;
+static struct error err;
+
+static int enter(struct store *s, const char *path, struct store_folder *out)
+{
+        *out = (struct store_folder){.store = s, .fd = -1, .path = strdup(path)};
+        return 0;
+}
+
+static void leave(struct store_folder *f)
+{
+        free(f->path);
+}
+
+static int list(const struct store_folder *f, int (*each)(void *ctx, const struct dir_name *n),
+                void *ctx, struct error *e)
+{
+        int root = open(store.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir, rc;
+
+        (void)e;
+        store.lists++;
+        dir = dir_open_below(root, f->path);
+        close(root);
+        rc = store.listing ? store.listing : dir_list(dir, each, ctx);
+        close(dir);
+        return rc;
+}
+
+static ssize_t read_part(struct store *s, const char *path, struct remote_part *part, void **out,
+                         struct error *e)
+{
+        char whole[512];
+        ssize_t n;
+        int fd;
+
+        (void)s;
+        store.parts++;
+        snprintf(whole, sizeof whole, "%s/%s", store.root, path);
+        if (store.reading)
+                return error_set(e, -store.reading, "told");
+        fd = open(whole, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return error_set(e, errno, "%s", strerror(errno));
+        part->size = (uint64_t)lseek(fd, 0, SEEK_END);
+        part->version = store.version;
+        if (part->size > part->max) {
+                close(fd);
+                return error_set(e, EFBIG, "is big");
+        }
+        *out = malloc((size_t)min_u64(part->len, part->size) + 1);
+        n = pread(fd, *out, (size_t)min_u64(part->len, part->size), (off_t)part->offset);
+        close(fd);
+        return n;
+}
+
+static void close_store(struct store *s)
+{
+        (void)s;
+}
+
+static const struct store_ops ops = {.settle = 1,
+                                     .enter = enter,
+                                     .leave = leave,
+                                     .list = list,
+                                     .part = read_part,
+                                     .close = close_store};
+
+static int setup(void **state)
+{
+        (void)state;
+        err = (struct error){0};
+        pbsw_start(&w, 1);
+        pbsw_snapshot(&w, SNAPSHOT);
+        pbsw_file(&w, "qemu-server.conf.blob", "name: a\n", 8);
+        pbsw_manifest(&w);
+        store = (struct far_store){.base.ops = &ops, .root = w.root, .version = 1};
+        return shared_new(MEMORY, 1, &shared, &err);
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        shared_free(shared);
+        pbsw_finish(&w);
+        return 0;
+}
+
+/* ---- files ---- */
+
+static struct pbs_far *open_far(void)
+{
+        struct pbs_far *f;
+
+        assert_int_equal(pbs_far_open(&store.base, shared, &f, &err), 0);
+        return f;
+}
+
+static struct bytes write_big(void)
+{
+        struct bytes big = fixture_mixture(BIG, 3);
+        FILE *f = fopen(pbsw_path(&w, "big"), "w");
+
+        assert_int_equal(fwrite(big.data, 1, BIG, f), BIG);
+        fclose(f);
+        return big;
+}
+
+static void test_a_file_is_fetched_in_pieces_once(void **state)
+{
+        struct pbs_far *f = open_far();
+        struct bytes big = write_big();
+        char *got = malloc(BIG + 1);
+        struct source *s;
+
+        (void)state;
+        assert_int_equal(pbs_far_source(f, SNAPSHOT, "big", &s, &err), 0);
+        assert_int_equal(s->size, BIG);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(source_pread_all(s, got, BIG, 0), 0);
+                assert_memory_equal(got, big.data, BIG);
+        }
+        assert_int_equal(source_pread(s, got, 1, BIG), 0);
+        assert_int_equal(store.parts, 3);
+        source_close(s);
+        pbs_far_close(f);
+        free(got);
+        free(big.data);
+}
+
+static void test_a_file_that_is_replaced_is_stale(void **state)
+{
+        struct pbs_far *f = open_far();
+        struct bytes big = write_big();
+        struct source *s;
+        char byte;
+
+        (void)state;
+        assert_int_equal(pbs_far_source(f, SNAPSHOT, "big", &s, &err), 0);
+        store.version = 2;
+        assert_int_equal(source_pread(s, &byte, 1, BIG - 1), -ESTALE);
+        store.version = 1;
+        store.reading = -EREMOTEIO;
+        assert_int_equal(source_pread(s, &byte, 1, BIG - 1), -EREMOTEIO);
+        store.reading = 0;
+        assert_int_equal(source_pread(s, &byte, 1, BIG - 1), 1);
+        assert_int_equal(unlink(pbsw_path(&w, "big")), 0);
+        assert_int_equal(source_pread(s, &byte, 1, BIG / 2), -ESTALE);
+        source_close(s);
+        pbs_far_close(f);
+        free(big.data);
+}
+
+static void test_what_is_read_as_a_whole_has_a_bound(void **state)
+{
+        struct pbs_far *f = open_far();
+        struct bytes big = write_big();
+        void *out;
+
+        (void)state;
+        assert_int_equal(pbs_far_read(f, SNAPSHOT, "big", BIG, &out, &err), BIG);
+        free(out);
+        assert_int_equal(pbs_far_read(f, SNAPSHOT, "big", BIG - 1, &out, &err), -EIO);
+        assert_int_equal(pbs_far_read(f, SNAPSHOT, "none", BIG, &out, &err), -ENOENT);
+        assert_int_equal(pbs_far_has(f, SNAPSHOT, "big"), 1);
+        assert_int_equal(pbs_far_has(f, SNAPSHOT, "none"), 0);
+        pbs_far_close(f);
+        free(big.data);
+}
+
+static void test_what_is_no_datastore(void **state)
+{
+        struct pbs_far *f;
+
+        (void)state;
+        store.root = "/proc/self/task";
+        assert_int_equal(pbs_far_open(&store.base, shared, &f, &err), -EMEDIUMTYPE);
+        store.listing = -EREMOTEIO;
+        assert_int_equal(pbs_far_open(&store.base, shared, &f, &err), -EREMOTEIO);
+}
+
+/* ---- folders ---- */
+
+static bool has(struct datastore *d, const char *name)
+{
+        struct node *root = tree_root(datastore_tree(d)), *n;
+        int rc = tree_lookup(root, name, &n);
+
+        if (rc == 0)
+                tree_release(n, 1);
+        return rc == 0;
+}
+
+/* Until the folder was listed once more. */
+static int refresh(struct datastore *d)
+{
+        static const struct timespec tick = {.tv_nsec = 2000000};
+        unsigned lists = store.lists;
+        int rc = 0;
+
+        while (rc == 0 && store.lists == lists) {
+                nanosleep(&tick, NULL);
+                rc = datastore_refresh(d, tree_root(datastore_tree(d)));
+        }
+        return rc;
+}
+
+static void test_what_was_listed_stays_while_the_server_is_down(void **state)
+{
+        const struct datastore_key none = {0};
+        struct datastore *d;
+
+        (void)state;
+        assert_int_equal(datastore_open_far(&store.base, &none, shared, &d, &err), 0);
+        assert_true(has(d, "vm"));
+        pbsw_snapshot(&w, "ct/1/2026-02-01T00:00:00Z");
+        pbsw_manifest(&w);
+        store.listing = -EREMOTEIO;
+        assert_int_equal(refresh(d), 0);
+        assert_true(has(d, "vm"));
+        assert_false(has(d, "ct"));
+        store.listing = 0;
+        assert_int_equal(refresh(d), 0);
+        assert_true(has(d, "ct"));
+        store.listing = -EACCES;
+        assert_int_equal(refresh(d), -EACCES);
+        datastore_close(d);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            TEST(test_a_file_is_fetched_in_pieces_once),
+            TEST(test_a_file_that_is_replaced_is_stale),
+            TEST(test_what_is_read_as_a_whole_has_a_bound),
+            TEST(test_what_is_no_datastore),
+            TEST(test_what_was_listed_stays_while_the_server_is_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
