@@ -52,6 +52,12 @@ refused() {
         [ ! -s "$LOG" ]
 }
 
+@test "a folder in a bucket takes no -o spool, which is of one archive" {
+        serve_bucket
+        mkdir spool
+        refused 2 s3://ok/dump/ "spool is of one archive" -o "spool=$PWD/spool,64M"
+}
+
 @test "all of a bucket is a folder, too" {
         local url
 
@@ -170,7 +176,7 @@ listing_fails() {
         start_vmafs s3://ok/dump/
         cmp a.raw "$MNT/a.vma/disk-a.raw"
         fetcher=$(fetcher_of "$DAEMON")
-        children=$(pgrep -r S -P "$fetcher")
+        children=$(pgrep -r R,S,D -P "$fetcher")
         [ -n "$children" ]
         for pid in "$DAEMON" "$fetcher" $children; do
                 [ "$(grep -ca bPxRfiCY "/proc/$pid/environ" "/proc/$pid/cmdline" | grep -c ':0$')" -eq 2 ]
@@ -191,7 +197,7 @@ listing_fails() {
         start_vmafs s3://ok/dump/
         ls "$MNT/a.vma"
         fetcher=$(fetcher_of "$DAEMON")
-        children=$(pgrep -r S -P "$fetcher")
+        children=$(pgrep -r R,S,D -P "$fetcher")
         kill -9 "$fetcher"
         for pid in $children; do
                 wait_for 60 has_ended "$pid"
