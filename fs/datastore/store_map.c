@@ -25,7 +25,7 @@ struct mapping {
         struct snapshots s;
         struct map_lines lines;
         struct volume *disk, *before; /* BEFORE: NULL, or what DISK is compared with */
-        const struct member *now;     /* that DISK is */
+        struct member now;            /* that DISK is */
         uint64_t lost;
 };
 
@@ -70,7 +70,7 @@ static int print_all(struct mapping *p)
 /* Are the indexes the right ones that tell of the disk, or of those that the partition may be on? */
 static int prove(const struct mapping *p)
 {
-        const struct index *within = p->now->part ? p->now->within : NULL;
+        const struct index *within = p->now.part ? p->now.within : NULL;
         int rc = within ? 0 : pbs_volume_prove(p->disk);
 
         for (size_t i = 0; within && i < index_disk_count(within) && rc == 0; i++)
@@ -80,10 +80,10 @@ static int prove(const struct mapping *p)
 
 static bool failure(const struct mapping *p, struct error *err)
 {
-        if (!p->now->part && pbs_volume_failure(p->disk, err))
+        if (!p->now.part && pbs_volume_failure(p->disk, err))
                 return true;
-        if (p->now->part &&
-            snapshot_inside_why(p->now->within, p->now->part->node, err->text, sizeof err->text))
+        if (p->now.part &&
+            snapshot_inside_why(p->now.within, p->now.part->node, err->text, sizeof err->text))
                 return true;
         return p->before && pbs_volume_failure(p->before, err);
 }
@@ -146,9 +146,9 @@ static char *path_of_since(const char *path, const char *since, const char *name
         return asprintf(&out, "%.*s%s/%s", (int)group, path, since, name) < 0 ? NULL : out;
 }
 
-static int map_since(struct mapping *p, const char *path, const struct member *now)
+static int map_since(struct mapping *p, const char *path)
 {
-        cleanup_free char *since = path_of_since(path, p->m->since, now->item->name);
+        cleanup_free char *since = path_of_since(path, p->m->since, p->now.item->name);
         struct member before = {0};
         int status;
 
@@ -169,7 +169,6 @@ static int map(struct mapping *p)
 {
         const char *below = p->s.place.below ? p->s.place.below : "";
         cleanup_free char *path = NULL;
-        struct member now = {0};
         int status;
 
         if (asprintf(&path, "%s%s%s", below, *below ? "/" : "", p->m->disk) < 0) {
@@ -177,13 +176,12 @@ static int map(struct mapping *p)
                 report("out of memory");
                 return STATUS_FAILED;
         }
-        status = open_disk(p, path, &now);
+        status = open_disk(p, path, &p->now);
         if (status == STATUS_OK) {
-                p->disk = now.part ? now.part->volume : now.item->content;
-                p->now = &now;
-                status = p->m->since ? map_since(p, path, &now) : print_map(p);
+                p->disk = p->now.part ? p->now.part->volume : p->now.item->content;
+                status = p->m->since ? map_since(p, path) : print_map(p);
         }
-        member_fini(&now);
+        member_fini(&p->now);
         return status;
 }
 

@@ -298,7 +298,8 @@ static bool shrink(const struct spool *s, old_files *list, size_t keep)
                 fstatat(s->folder, list->items[i].name, &st, AT_SYMLINK_NOFOLLOW);
                 list->items[i].used = st.st_mtim;
         }
-        qsort(list->items, list->count, sizeof *list->items, compare_use);
+        if (list->count > 1)
+                qsort(list->items, list->count, sizeof *list->items, compare_use);
         for (size_t i = 0; i + keep < list->count; i++)
                 if (unlinkat(s->folder, list->items[i].name, 0) < 0 && errno != ENOENT)
                         return false;

@@ -35,8 +35,8 @@ struct members {
         size_t child_count;
         uint8_t header[MEMBERS_HEADER]; /* of what is stored */
         void *loaded;                   /* what all of these are in, if it was stored; or NULL */
-        uint64_t unshown, dropped; /* as members_counts has them */
-        struct shown_names *shown; /* once it is sealed */
+        uint64_t unshown, dropped;      /* as members_counts has them */
+        struct shown_names *shown;      /* once it is sealed */
 
         /* While it is built. */
         uint64_t limit;

@@ -591,7 +591,7 @@ static char *members_room(uint64_t len)
 {
         char *data;
 
-        if (len < 4 * LARGE_PAGE)
+        if (len < (uint64_t)4 * LARGE_PAGE)
                 return malloc(len);
         data = aligned_alloc(LARGE_PAGE, round_up(len, LARGE_PAGE));
         if (data)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ static int take(void *ctx, const struct remote_entry *e)
 
         t->count++;
         t->last = *e;
-        strcpy(t->name, e->name);
+        snprintf(t->name, sizeof t->name, "%s", e->name);
         return t->rc;
 }
 
