@@ -93,13 +93,6 @@ void growth_stop(struct growth *g)
 
 /* ---- requests ---- */
 
-static uint64_t this_round(struct growth *g)
-{
-        scoped_lock(&g->lock);
-
-        return g->round;
-}
-
 /* Wait for a tick. Has a round begun since ROUND? */
 static bool wait_tick(struct growth *g, uint64_t round)
 {
@@ -140,7 +133,7 @@ int growth_until(struct growth *g, int (*attempt)(void *ctx), void *ctx)
 
         do {
                 /* Asked for before the index is looked at, so that no change is missed. */
-                uint64_t round = this_round(g);
+                uint64_t round = g->round;
 
                 rc = attempt(ctx);
                 if (rc == -EAGAIN)

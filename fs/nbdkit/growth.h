@@ -23,8 +23,8 @@ struct growth {
         pthread_cond_t wanted;  /* somebody waits, or it ends */
         pthread_cond_t changed; /* a round has begun */
         unsigned waiting;       /* lock */
-        uint64_t round;         /* lock */
         bool ending;            /* lock */
+        _Atomic uint64_t round; /* changed under lock, and read by each request without it */
 };
 
 void growth_init(struct growth *g);
