@@ -18,9 +18,8 @@ find_all() {
         find "$MNT" >/dev/null
 }
 
-# archivemount reads all of a tar before it shows anything, so its find counts from the mount on. Paths
-# that begin with ./, as in a container's backup, and folders that are no members make it lock itself
-# up; so it gets a tar of its own.
+# archivemount reads all of a tar before it shows anything, so its find counts from the mount on. It
+# locked itself up with the tar above, whose paths begin with ./, so it gets one of its own.
 find_with_archivemount() {
         archivemount -o readonly,nobackup "$DIR/bare.tar" "$MNT" && find_all
 }
