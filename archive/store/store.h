@@ -3,9 +3,9 @@
  * A folder with all that is below it, on disk or on a server, as collections see it: it lists names,
  * and opens what they are. Paths lead from its root, "" for itself, by names without '/'.
  *
- *   store_local (dir/dir_store.h)   a folder on disk       no link is followed
- *   bucket      (bucket/bucket.h)   a prefix in a bucket   what a list says of an object is all that
- *                                                          is known before it is opened
+ *   dir_store (dir/dir_store.h)   a folder on disk       no link is followed
+ *   bucket    (bucket/bucket.h)   a prefix in a bucket   what a list says of an object is all that is
+ *                                                        known before it is opened
  *
  * Thread-safe, but for close.
  */

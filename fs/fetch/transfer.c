@@ -597,8 +597,9 @@ static int conclude(struct transfer *t, int rc, struct error *err)
         return rc;
 }
 
-int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
-                  size_t *len, struct error *err)
+/* Get the first bytes of O, at most ROOM, into BYTES. */
+static int get_first(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
+                     size_t *len)
 {
         int rc;
 
@@ -607,8 +608,16 @@ int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, si
         t->take = take_first;
         t->ctx = &t->first;
         rc = run(t);
-        o->opened = rc == 0;
         *len = t->first.len;
+        return rc;
+}
+
+int transfer_open(struct transfer *t, struct transfer_object *o, char *bytes, size_t room,
+                  size_t *len, struct error *err)
+{
+        int rc = get_first(t, o, bytes, room, len);
+
+        o->opened = rc == 0;
         return conclude(t, rc, err);
 }
 
@@ -617,14 +626,9 @@ int transfer_whole(struct transfer *t, struct transfer_object *o, char *bytes, s
 {
         int rc;
 
-        t->o = o;
-        t->first = (struct first){.bytes = bytes, .room = room};
-        t->take = take_first;
-        t->ctx = &t->first;
         t->whole = true;
-        rc = run(t);
+        rc = get_first(t, o, bytes, room, len);
         t->whole = false;
-        *len = t->first.len;
         return conclude(t, rc, err);
 }
 

@@ -370,8 +370,8 @@ void tree_ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 /* ---- folders ---- */
 
 /*
- * What waits for members waits here: while a list is on its way, the kernel lets nobody else who asks
- * for one be interrupted.
+ * A request that has to wait for members waits here. While the kernel lists a folder it holds a lock, and
+ * other readers of that folder could not be interrupted.
  */
 static bool answer_opendir(void *ctx, struct request *r)
 {
