@@ -204,7 +204,7 @@ static int load(void *ctx, uint64_t key, void *buf, size_t len)
         return rc;
 }
 
-/* Where the cache has another chunk under this key. */
+/* Where the cache has another chunk under this key, or could not load this one. */
 static int read_past_cache(const struct loading *l, size_t size, size_t skip, void *buf, size_t len)
 {
         cleanup_free char *data = malloc(size + 1);
@@ -218,7 +218,7 @@ static int read_past_cache(const struct loading *l, size_t size, size_t skip, vo
         return rc;
 }
 
-/* RC failed for WHY, which is empty where another thread has been told: say it in ERR. */
+/* RC failed for WHY: say it in ERR. */
 static int report(const uint8_t *digest, int rc, const struct error *why, struct error *err)
 {
         char path[PATH_LEN];
@@ -226,8 +226,7 @@ static int report(const uint8_t *digest, int rc, const struct error *why, struct
         if (rc >= 0)
                 return rc;
         chunk_path(digest, path);
-        return error_set(err, -rc, "chunk %s %s", path + 5,
-                         why->code ? why->text : "cannot be read");
+        return error_set(err, -rc, "chunk %s %s", path + 5, why->text);
 }
 
 int pbs_chunks_get(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN], enum pbs_crypt crypt,
@@ -243,8 +242,9 @@ int pbs_chunks_get(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN], e
                 rc = blockcache_get(c->cache, key, size + PBS_DIGEST_LEN, load, &l, &block);
         else
                 block = blockcache_get_ready(c->cache, key);
-        if (rc < 0)
+        if (rc < 0 && why.code)
                 return report(digest, rc, &why, err);
+        /* Another thread, a prefetch as a rule, has failed to load it, and only that one knows why. */
         if (!block)
                 return -EAGAIN;
         *data = block_data(block);

@@ -56,7 +56,8 @@ int pbs_chunks_read(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN],
 /*
  * Hold the chunk DIGEST, of SIZE bytes, decoded. Without WAIT only if it is in the cache. 0 with
  * *OUT and its *DATA, which stay until pbs_chunks_put is told how many bytes were READ; -EAGAIN
- * where it is not in the cache, or another chunk has its place there; otherwise as pbs_chunks_read.
+ * where it is not in the cache, another chunk has its place there, or another thread has failed to
+ * load it; otherwise as pbs_chunks_read.
  */
 int pbs_chunks_get(struct pbs_chunks *c, const uint8_t digest[PBS_DIGEST_LEN], enum pbs_crypt crypt,
                    size_t size, bool wait, struct block **out, const char **data,

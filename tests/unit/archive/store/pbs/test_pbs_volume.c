@@ -319,7 +319,7 @@ static void test_a_chunk_is_pinned_where_it_is_decoded(void **state)
         finish(&f);
 }
 
-static void test_a_prefetch_that_fails_is_told_to_who_reads(void **state)
+static void test_a_failed_prefetch_is_reported_to_the_reader(void **state)
 {
         struct pbs_chunk_ref ref;
         struct fixture f;
@@ -647,7 +647,7 @@ int main(void)
             cmocka_unit_test(test_a_sequential_reader_has_chunks_prefetched_past_a_hole),
             cmocka_unit_test(test_a_hole_does_not_use_up_the_depth),
             cmocka_unit_test(test_a_chunk_is_pinned_where_it_is_decoded),
-            cmocka_unit_test(test_a_prefetch_that_fails_is_told_to_who_reads),
+            cmocka_unit_test(test_a_failed_prefetch_is_reported_to_the_reader),
             cmocka_unit_test(test_a_chunk_of_zeros_is_a_hole_and_is_not_read),
             cmocka_unit_test(test_a_missing_chunk_costs_its_range_alone),
             cmocka_unit_test(test_a_chunk_under_a_wrong_name_is_lost),
