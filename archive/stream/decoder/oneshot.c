@@ -75,7 +75,7 @@ int oneshot_decode(struct decoding *d, const struct restart_point *point, const 
         input = (uint8_t *)memory.data + CODEC_MARGIN;
         rc = read_input(d, input, size, offset, err);
         if (rc == 0) {
-                turns_begin(&d->turns);
+                turns_begin(&d->turns, point->out);
                 rc = d->codec->decode(point, history, input, size, out, len, err);
                 turns_end(&d->turns);
         }

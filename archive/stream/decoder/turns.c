@@ -7,7 +7,9 @@
 
 /* A thread that waits, on its stack. Each has a condition of its own, so that no other is woken. */
 struct turn {
-        STAILQ_ENTRY(turn) next;
+        TAILQ_ENTRY(turn) next;
+        uint64_t place;
+        unsigned passed; /* so many that came later had their turn */
         pthread_cond_t given;
         bool is_given;
 };
@@ -15,7 +17,7 @@ struct turn {
 void turns_init(struct turns *t, unsigned most)
 {
         *t = (struct turns){.most = most};
-        STAILQ_INIT(&t->queue);
+        TAILQ_INIT(&t->queue);
         pthread_mutex_init(&t->lock, NULL);
 }
 
@@ -25,40 +27,59 @@ void turns_fini(struct turns *t)
 }
 
 /* Caller holds the lock. */
-static void wait_for_one(struct turns *t)
+static void wait_for_one(struct turns *t, uint64_t place)
 {
-        struct turn mine = {0};
+        struct turn mine = {.place = place};
 
         pthread_cond_init(&mine.given, NULL);
-        STAILQ_INSERT_TAIL(&t->queue, &mine, next);
+        TAILQ_INSERT_TAIL(&t->queue, &mine, next);
         t->waiting++;
         while (!mine.is_given)
                 pthread_cond_wait(&mine.given, &t->lock);
         pthread_cond_destroy(&mine.given);
 }
 
-void turns_begin(struct turns *t)
+void turns_begin(struct turns *t, uint64_t place)
 {
         scoped_lock(&t->lock);
 
         if (t->most > 0 && t->taken == t->most)
-                wait_for_one(t);
+                wait_for_one(t, place);
         else
                 t->taken++;
 }
 
-/* The turn goes on to the next thread, so that none that comes meanwhile takes it away. */
+/* Whose turn is next; NULL: nobody waits. Caller holds the lock. */
+static struct turn *choose(struct turns *t)
+{
+        struct turn *at, *best = TAILQ_FIRST(&t->queue);
+
+        if (!best || best->passed >= TURNS_PATIENCE)
+                return best;
+        TAILQ_FOREACH(at, &t->queue, next)
+                if (at->place < best->place)
+                        best = at;
+        TAILQ_FOREACH(at, &t->queue, next)
+        {
+                if (at == best)
+                        break;
+                at->passed++;
+        }
+        return best;
+}
+
+/* The turn goes on to another thread, so that none that comes meanwhile takes it away. */
 void turns_end(struct turns *t)
 {
         struct turn *next;
         scoped_lock(&t->lock);
 
-        next = STAILQ_FIRST(&t->queue);
+        next = choose(t);
         if (!next) {
                 t->taken--;
                 return;
         }
-        STAILQ_REMOVE_HEAD(&t->queue, next);
+        TAILQ_REMOVE(&t->queue, next, next);
         t->waiting--;
         next->is_given = true;
         pthread_cond_signal(&next->given);
