@@ -135,7 +135,7 @@ int members_names(const struct members *m, const struct members_node *n,
 const char *members_shown(const struct members *m, const struct members_node *n,
                           const struct members_names *names, uint64_t position);
 
-/* The attributes of N, NAME NUL, 4 bytes of length, VALUE, and so on. Sets *LEN. */
+/* The attributes of N, NAME NUL, 4 bytes of length, VALUE, and so on. Never NULL. Sets *LEN. */
 const char *members_xattrs(const struct members *m, const struct members_node *n, size_t *len);
 
 const char *members_target(const struct members *m, const struct members_node *n);

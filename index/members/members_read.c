@@ -50,7 +50,7 @@ const char *members_xattrs(const struct members *m, const struct members_node *n
         const struct members_extra *x = extra_of(m, n);
 
         *len = x ? x->xattrs_len : 0;
-        return *len ? m->blob.items + x->xattrs : NULL;
+        return *len ? m->blob.items + x->xattrs : "";
 }
 
 /* The attribute at AT, and where the next one is. */
