@@ -386,7 +386,8 @@ static int add_member(struct tar *t, struct tar_member *m, struct error *err)
         t->weight += weight(strnlen(m->name, NAME_BYTES));
         if (t->weight > MEMBERS_MAX)
                 return error_set(err, E2BIG,
-                                 "holds too many files: vmafs shows %d, and fewer with long names",
+                                 "holds more files than view=images shows: %d, and fewer with long "
+                                 "names; view=tree shows them all",
                                  MEMBERS_MAX);
         if (t->files.count == 0)
                 t->base.info.ctime = m->mtime;
