@@ -83,9 +83,9 @@ static struct members_node *node_at(struct members *m, uint32_t number)
 
 /* ---- names ---- */
 
-static uint64_t hash_of(const struct members *m, uint32_t folder, const struct part *p)
+static uint32_t hash_of(const struct members *m, uint32_t folder, const struct part *p)
 {
-        return XXH3_64bits_withSeed(p->name, p->len, m->seed ^ folder);
+        return (uint32_t)XXH3_64bits_withSeed(p->name, p->len, m->seed ^ folder);
 }
 
 static bool is_named(const struct members *m, uint32_t number, uint32_t folder,
@@ -98,40 +98,45 @@ static bool is_named(const struct members *m, uint32_t number, uint32_t folder,
 }
 
 /* The slot of P in FOLDER, or the free one where it would be. */
-static uint32_t *slot_of(const struct members *m, uint32_t folder, const struct part *p)
+static struct members_slot *slot_of(const struct members *m, uint32_t folder, const struct part *p)
 {
-        size_t mask = m->slot_count - 1, at = hash_of(m, folder, p) & mask;
+        uint32_t hash = hash_of(m, folder, p);
+        size_t mask = m->slot_count - 1, at = hash & mask;
+        struct members_slot *slot = &m->slots[at];
 
-        while (m->slots[at] != MEMBERS_NONE && !is_named(m, m->slots[at], folder, p))
+        while (slot->number != MEMBERS_NONE &&
+               (slot->hash != hash || !is_named(m, slot->number, folder, p))) {
                 at = (at + 1) & mask;
-        return &m->slots[at];
+                slot = &m->slots[at];
+        }
+        return slot;
 }
 
 static int grow_slots(struct members *m)
 {
-        size_t old_count = m->slot_count;
-        uint32_t *old = m->slots;
+        size_t count = m->slot_count * 2;
+        struct members_slot *slots;
 
         if (m->used * 3 < m->slot_count * 2)
                 return 0;
-        m->slots = malloc(old_count * 2 * sizeof *m->slots);
-        if (!m->slots) {
-                m->slots = old;
+        if (members_bytes(m) + m->slot_count * sizeof *slots > m->limit)
+                return -E2BIG;
+        slots = malloc(count * sizeof *slots);
+        if (!slots)
                 return -ENOMEM;
-        }
-        m->slot_count = old_count * 2;
-        memset(m->slots, 0xff, m->slot_count * sizeof *m->slots);
-        for (size_t i = 0; i < old_count; i++) {
-                const struct members_node *n;
-                struct part p;
+        memset(slots, 0xff, count * sizeof *slots);
+        for (size_t i = 0; i < m->slot_count; i++) {
+                size_t at = m->slots[i].hash & (count - 1);
 
-                if (old[i] == MEMBERS_NONE)
+                if (m->slots[i].number == MEMBERS_NONE)
                         continue;
-                n = &m->nodes.items[old[i]];
-                p = (struct part){m->names.items + n->name, n->name_len};
-                *slot_of(m, n->parent, &p) = old[i];
+                while (slots[at].number != MEMBERS_NONE)
+                        at = (at + 1) & (count - 1);
+                slots[at] = m->slots[i];
         }
-        free(old);
+        free(m->slots);
+        m->slots = slots;
+        m->slot_count = count;
         return 0;
 }
 
@@ -176,40 +181,40 @@ static bool is_last(const char *path)
 /* ---- adding ---- */
 
 /* A new member P of FOLDER, into SLOT. Sets *NUMBER. */
-static int make(struct members *m, uint32_t folder, const struct part *p, uint32_t *slot,
+static int make(struct members *m, uint32_t folder, const struct part *p, struct members_slot *slot,
                 uint32_t *number)
 {
         struct members_node n = {
             .kind = CONTENT_MEMBER, .parent = folder, .name_len = (uint16_t)p->len, .links = 1};
-        bool is_new = *slot == MEMBERS_NONE;
+        bool is_new = slot->number == MEMBERS_NONE;
         int rc;
 
         if (members_bytes(m) > m->limit || m->nodes.count >= MEMBERS_NONE - 1)
                 return -E2BIG;
         /* The same name need not be kept twice. */
         if (!is_new)
-                n.name = node_at(m, *slot)->name;
+                n.name = node_at(m, slot->number)->name;
         rc = is_new ? add_text(m, p->name, p->len, &n.name) : 0;
         *number = n.same = (uint32_t)m->nodes.count;
         if (rc == 0)
                 rc = array_add(&m->nodes, n);
         if (rc < 0)
                 return rc;
-        *slot = *number;
+        *slot = (struct members_slot){*number, hash_of(m, folder, p)};
         node_at(m, folder)->count += is_new;
         m->used += is_new;
         return is_new ? grow_slots(m) : 0;
 }
 
 /* A folder P of FOLDER that no member has told of, in SLOT. */
-static int imply_folder(struct members *m, uint32_t folder, const struct part *p, uint32_t *slot,
-                        uint32_t *number)
+static int imply_folder(struct members *m, uint32_t folder, const struct part *p,
+                        struct members_slot *slot, uint32_t *number)
 {
         struct members_node *n;
         int rc;
 
-        if (*slot != MEMBERS_NONE)
-                node_at(m, *slot)->flags |= MEMBERS_GONE;
+        if (slot->number != MEMBERS_NONE)
+                node_at(m, slot->number)->flags |= MEMBERS_GONE;
         rc = make(m, folder, p, slot, number);
         if (rc < 0)
                 return rc;
@@ -235,10 +240,10 @@ static int find_folder(struct members *m, const char *path, uint32_t *folder, st
                 path += known;
         }
         while (next_part(&path, last) && !is_last(path) && rc == 0) {
-                uint32_t *slot = slot_of(m, *folder, last);
+                struct members_slot *slot = slot_of(m, *folder, last);
 
-                if (*slot != MEMBERS_NONE && S_ISDIR(node_at(m, *slot)->mode))
-                        *folder = *slot;
+                if (slot->number != MEMBERS_NONE && S_ISDIR(node_at(m, slot->number)->mode))
+                        *folder = slot->number;
                 else
                         rc = imply_folder(m, *folder, last, slot, folder);
         }
@@ -270,7 +275,7 @@ static uint32_t find(const struct members *m, const char *path)
         struct part p;
 
         while (at != MEMBERS_NONE && next_part(&path, &p))
-                at = *slot_of(m, at, &p);
+                at = slot_of(m, at, &p)->number;
         return at;
 }
 
@@ -420,7 +425,8 @@ static int take_other(struct members *m, uint32_t number, uint32_t original,
 /* FROM is P in FOLDER. */
 static int take(struct members *m, uint32_t folder, const struct part *p, const struct member *from)
 {
-        uint32_t *slot = slot_of(m, folder, p), number = *slot;
+        struct members_slot *slot = slot_of(m, folder, p);
+        uint32_t number = slot->number;
         bool was_folder = number != MEMBERS_NONE && S_ISDIR(node_at(m, number)->mode);
         uint32_t old = number, original = from->same ? find(m, from->same) : MEMBERS_NONE;
         int rc;
@@ -468,11 +474,11 @@ int members_show_at_root(struct members *m, const char *path)
 {
         struct part last = {strrchr(path, '/') + 1, strlen(strrchr(path, '/') + 1)};
         uint32_t original = find(m, path), number;
-        uint32_t *slot = slot_of(m, MEMBERS_ROOT, &last);
+        struct members_slot *slot = slot_of(m, MEMBERS_ROOT, &last);
         struct members_node *n;
         int rc;
 
-        if (original == MEMBERS_NONE || *slot != MEMBERS_NONE ||
+        if (original == MEMBERS_NONE || slot->number != MEMBERS_NONE ||
             !S_ISREG(node_at(m, original)->mode) || (node_at(m, original)->flags & MEMBERS_BROKEN))
                 return 0;
         rc = make(m, MEMBERS_ROOT, &last, slot, &number);

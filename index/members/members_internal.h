@@ -23,6 +23,12 @@ struct members_extra {
 
 enum { RECENT = 256 };
 
+/* With the hash beside it, those that are passed on the way to a name need not be looked at. */
+struct members_slot {
+        uint32_t number; /* MEMBERS_NONE: free */
+        uint32_t hash;
+};
+
 struct shown_names;
 
 struct members {
@@ -40,7 +46,7 @@ struct members {
 
         /* While it is built. */
         uint64_t limit;
-        uint32_t *slots; /* numbers by folder and name; MEMBERS_NONE: free */
+        struct members_slot *slots; /* by folder and name */
         size_t slot_count, used;
         uint64_t seed;
         uint32_t last_folder;    /* of the member before … */
