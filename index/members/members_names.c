@@ -30,9 +30,15 @@ struct odd {
         char *name;
 };
 
+/* As struct members_slot. */
+struct slot {
+        uint32_t position; /* FREE: none */
+        uint32_t hash;
+};
+
 struct members_names {
         uint32_t folder; /* number; first: the key */
-        uint32_t *slots; /* positions, or FREE */
+        struct slot *slots;
         uint32_t mask;
         ARRAY(struct odd) odd; /* by position */
         /* While it is built: the number to try next for another child of that name. */
@@ -109,13 +115,20 @@ const char *members_shown(const struct members *m, const struct members_node *n,
         return members_name(m, child_at(m, n, position));
 }
 
-/* The slot of NAME in T, the table of N, or the free one where it would be. */
-static uint32_t *slot_of(const struct members *m, const struct members_node *n,
-                         const struct members_names *t, const char *name)
+static uint32_t hash_of(const struct members *m, const char *name)
 {
-        uint32_t at = (uint32_t)XXH3_64bits_withSeed(name, strlen(name), m->shown->seed) & t->mask;
+        return (uint32_t)XXH3_64bits_withSeed(name, strlen(name), m->shown->seed);
+}
 
-        while (t->slots[at] != FREE && strcmp(members_shown(m, n, t, t->slots[at]), name) != 0)
+/* The slot of NAME in T, the table of N, or the free one where it would be. */
+static struct slot *slot_of(const struct members *m, const struct members_node *n,
+                            const struct members_names *t, const char *name)
+{
+        uint32_t hash = hash_of(m, name), at = hash & t->mask;
+
+        while (t->slots[at].position != FREE &&
+               (t->slots[at].hash != hash ||
+                strcmp(members_shown(m, n, t, t->slots[at].position), name) != 0))
                 at = (at + 1) & t->mask;
         return &t->slots[at];
 }
@@ -133,7 +146,7 @@ static char *make_name(const struct members *m, const struct members_node *n,
                        struct members_names *t, uint64_t position)
 {
         cleanup_free char *safe = name_make_safe(members_name(m, child_at(m, n, position)));
-        uint32_t twin = safe ? *slot_of(m, n, t, safe) : FREE;
+        uint32_t twin = safe ? slot_of(m, n, t, safe)->position : FREE;
 
         if (twin == FREE)
                 return steal_ptr(&safe);
@@ -145,7 +158,7 @@ static char *make_name(const struct members *m, const struct members_node *n,
         for (t->twins[twin] = (uint32_t)max_u64(t->twins[twin], FIRST_TWIN);; t->twins[twin]++) {
                 char *numbered = name_number(safe, t->twins[twin]);
 
-                if (!numbered || *slot_of(m, n, t, numbered) == FREE)
+                if (!numbered || slot_of(m, n, t, numbered)->position == FREE)
                         return numbered;
                 free(numbered);
         }
@@ -157,11 +170,11 @@ static int take_child(const struct members *m, const struct members_node *n,
 {
         const struct members_node *child = child_at(m, n, position);
         const char *name = members_name(m, child);
-        uint32_t *slot = is_plain(m, child) ? slot_of(m, n, t, name) : NULL;
+        struct slot *slot = is_plain(m, child) ? slot_of(m, n, t, name) : NULL;
         struct odd odd = {.position = position};
 
-        if (slot && *slot == FREE) {
-                *slot = position;
+        if (slot && slot->position == FREE) {
+                *slot = (struct slot){position, hash_of(m, name)};
                 return 0;
         }
         odd.name = make_name(m, n, t, position);
@@ -171,7 +184,7 @@ static int take_child(const struct members *m, const struct members_node *n,
                 free(odd.name);
                 return -ENOMEM;
         }
-        *slot_of(m, n, t, odd.name) = position;
+        *slot_of(m, n, t, odd.name) = (struct slot){position, hash_of(m, odd.name)};
         return 0;
 }
 
@@ -289,7 +302,7 @@ int members_find(const struct members *m, const struct members_node *n, const ch
         }
         if (!t)
                 return find_in_few(m, n, name, out);
-        at = *slot_of(m, n, t, name);
+        at = slot_of(m, n, t, name)->position;
         if (at == FREE)
                 return -ENOENT;
         *out = members_children(m, n)[at];
