@@ -148,7 +148,7 @@ listing_fails() {
 
 @test "while a bucket cannot be listed, what was there is shown, and ls does not hang" {
         serve_bucket
-        start_vmafs s3://ok/dump/ -o timeout=1
+        start_vmafs s3://ok/dump/ -o timeout=3
         cmp a.raw "$MNT/a.vma/disk-a.raw"
         echo drop >fault
         wait_for 60 listing_fails

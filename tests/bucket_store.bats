@@ -93,7 +93,7 @@ content() {
 
         make_store
         upload
-        start_vmafs s3://ok/store/ -o direct_io,timeout=1
+        start_vmafs s3://ok/store/ -o direct_io,timeout=3
         disk=$MNT/$FIRST/disk-drive-scsi0.raw
         cmp "$disk" image -n 65536
         [ "$(names_in "$MNT/vm/100")" = "$(printf '%s\n%s' "${FIRST##*/}" "${SECOND##*/}")" ]

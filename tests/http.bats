@@ -216,7 +216,7 @@ END
 @test "while the server is gone, reads fail, and go on when it is back" {
         make_big
         serve
-        start_vmafs "$URL/ok/big.vma" -o timeout=1
+        start_vmafs "$URL/ok/big.vma" -o timeout=3
         wait_indexed
         echo drop >fault
         block_fails_with 3000 'Input/output error'
@@ -230,10 +230,10 @@ END
         make_big
         zstd -q files/big.vma
         serve
-        run -1 --separate-stderr "$VMAFS" verify --timeout=1 "$URL/late/big.vma.zst"
+        run -1 --separate-stderr "$VMAFS" verify --timeout=3 "$URL/late/big.vma.zst"
         one_line_says "the connection to the server fails"
         [[ $output != *lost* ]]
-        start_vmafs "$URL/late/big.vma" -o timeout=1
+        start_vmafs "$URL/late/big.vma" -o timeout=3
         wait_for 60 grep -q 'indexing failed: the connection to the server fails' "$LOG"
         block_is_right 0
         block_fails_with 3000 'Input/output error'
