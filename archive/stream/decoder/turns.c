@@ -57,8 +57,8 @@ static struct turn *choose(struct turns *t)
         if (!best || best->passed >= TURNS_PATIENCE)
                 return best;
         TAILQ_FOREACH(at, &t->queue, next)
-                if (at->place < best->place)
-                        best = at;
+        if (at->place < best->place)
+                best = at;
         TAILQ_FOREACH(at, &t->queue, next)
         {
                 if (at == best)

@@ -25,7 +25,7 @@ struct turns {
         pthread_mutex_t lock; /* guards what follows, but not most */
         unsigned most;        /* 0: any number */
         unsigned taken;
-        unsigned waiting; /* threads in the queue */
+        unsigned waiting;         /* threads in the queue */
         TAILQ_HEAD(, turn) queue; /* in the order of asking */
 };
 
