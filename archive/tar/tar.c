@@ -418,7 +418,8 @@ static int lose(struct tar_file *f, const char *why)
 /* All members; what is damaged between them is left for the scan to report. */
 static int find_members(struct tar *t, struct error *err)
 {
-        struct tar_reader r = {.source = t->base.source};
+        struct tar_window window = {0};
+        struct tar_reader r = {.source = t->base.source, .window = &window};
         int rc = 1;
 
         while (rc > 0) {

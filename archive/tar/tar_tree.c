@@ -317,7 +317,8 @@ static void note_dropped(struct tar_tree *t)
 static int scan_tree(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct tar_tree *t = (struct tar_tree *)a;
-        struct tar_reader r = {.source = a->source, .all = true};
+        struct tar_window window = {0};
+        struct tar_reader r = {.source = a->source, .window = &window, .all = true};
         struct waiting w = {0};
         int rc = find_members(t, &r, &w, sink, err);
 

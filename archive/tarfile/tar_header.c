@@ -91,6 +91,31 @@ int tar_fetch(struct tar_reader *r, void *buf, size_t len, uint64_t offset, stru
         return (size_t)n == len;
 }
 
+/*
+ * The header at r->pos, which can be reached. With small members, a call of the kernel for each
+ * header takes longer than all that is done with it. What a stream has decoded needs no call.
+ */
+static int fetch_header(struct tar_reader *r, unsigned char *block, struct error *err)
+{
+        struct tar_window *w = r->window;
+        bool near;
+
+        if (!w || !source_is_file(r->source))
+                return tar_fetch(r, block, TAR_BLOCK, r->pos, err);
+        near = r->pos > w->last && r->pos - w->last < TAR_WINDOW / 4;
+        w->last = r->pos;
+        if (near && !range_within(r->pos - w->start, TAR_BLOCK, w->len)) {
+                ssize_t n = source_pread(r->source, w->bytes, TAR_WINDOW, r->pos);
+
+                w->start = r->pos;
+                w->len = n > 0 ? (size_t)n : 0;
+        }
+        if (!near || !range_within(r->pos - w->start, TAR_BLOCK, w->len))
+                return tar_fetch(r, block, TAR_BLOCK, r->pos, err);
+        memcpy(block, w->bytes + (r->pos - w->start), TAR_BLOCK);
+        return 1;
+}
+
 /* ---- headers before a member ---- */
 
 static int replace(char **at, const char *value)
@@ -400,7 +425,7 @@ static int look(struct tar_reader *r, struct tar_extra *x, unsigned char *block,
                 return damage_at(r, r->data, "a part of the archive is lost after this");
         }
         if (rc == 0)
-                rc = tar_fetch(r, block, TAR_BLOCK, r->pos, err);
+                rc = fetch_header(r, block, err);
         if (rc < 0 || r->broken)
                 return rc < 0 ? rc : STEP_DAMAGE;
         if (rc == 0)

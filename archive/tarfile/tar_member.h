@@ -67,16 +67,27 @@ struct tar_faults {
 /* More faults are dropped: those of a hostile archive must not fill the memory. */
 enum { TAR_FAULTS_MAX = 1000 };
 
+enum { TAR_WINDOW = 32 << 10 };
+
+/* Headers that lie close together, and what is between them. */
+struct tar_window {
+        uint64_t start; /* byte of the stream */
+        size_t len;
+        uint64_t last; /* where the last header was */
+        unsigned char bytes[TAR_WINDOW];
+};
+
 struct tar_reader {
         struct source *source;
-        uint64_t pos;            /* of the next header */
-        uint64_t end;            /* how far the stream can be read */
-        size_t runs;             /* of all members so far */
-        uint64_t data;           /* of the last member, which ends at POS */
-        bool all;                /* members of every kind, with what meta has */
-        bool follows;            /* only follows headers: notes no faults and skips no damage */
-        bool broken;             /* the last header cannot be used */
-        const char *lost_before; /* why none of the last member can be trusted, or NULL */
+        struct tar_window *window; /* the caller's; NULL: each header is read alone */
+        uint64_t pos;              /* of the next header */
+        uint64_t end;              /* how far the stream can be read */
+        size_t runs;               /* of all members so far */
+        uint64_t data;             /* of the last member, which ends at POS */
+        bool all;                  /* members of every kind, with what meta has */
+        bool follows;              /* only follows headers: notes no faults and skips no damage */
+        bool broken;               /* the last header cannot be used */
+        const char *lost_before;   /* why none of the last member can be trusted, or NULL */
         struct tar_faults faults;
 };
 
