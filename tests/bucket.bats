@@ -160,6 +160,43 @@ listing_fails() {
         [ "$(names_in "$MNT/sub")" = deep ]
 }
 
+# Has the folder been listed once more, which the server refuses? refuses_again COUNT
+refuses_again() {
+        ls "$MNT/sub" >/dev/null || true
+        [ "$(requests '?.* 403 ')" -gt "$1" ]
+}
+
+# Is the whole folder known not to be listed, with STATUS? root_says STATUS
+root_says() {
+        ls "$MNT" >/dev/null
+        grep -q "s3://ok/dump/: cannot be listed: .*($1 Told)" "$LOG"
+}
+
+@test "why a folder in a bucket cannot be listed is logged, once until it can be" {
+        local said='sub: cannot be listed: the server refuses to give it (403 Told)' count
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        ls "$MNT" >/dev/null
+        echo lists-403 >fault
+        run ! ls "$MNT/sub"
+        for _ in 1 2 3; do
+                count=$(requests '?.* 403 ')
+                wait_for 60 refuses_again "$count"
+        done
+        [ "$(grep -cF "$said" "$LOG")" -eq 1 ]
+        # One that was listed already says it, too, and goes on.
+        wait_for 60 root_says 403
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
+        rm fault
+        touch files/dump/new.log
+        wait_for 60 ls "$MNT/sub" "$MNT/new.log"
+        echo lists-404 >fault
+        wait_for 60 root_says 404
+        [ "$(grep -c 'cannot be listed' "$LOG")" -eq 3 ]
+        run ! grep -q "$AWS_SECRET_ACCESS_KEY\|$AWS_ACCESS_KEY_ID" "$LOG"
+}
+
 @test "an archive in a bucket that cannot be opened is an empty folder that says why" {
         echo 'no archive' >files/dump/bad.vma
         serve_bucket
@@ -204,7 +241,7 @@ listing_fails() {
         done
         run ! cat "$MNT/a.vma/disk-a.raw"
         run ! ls "$MNT/sub"
-        grep -q 'sub: the process that fetches it has ended' "$LOG"
+        grep -q 'sub: cannot be listed: the process that fetches it has ended' "$LOG"
         umount "$MNT"
         wait_for 60 has_ended "$DAEMON"
 }

@@ -110,6 +110,27 @@ content() {
         [ "$(names_in "$MNT/$late" | wc -l)" -eq 2 ]
 }
 
+@test "why a datastore in a bucket cannot be listed is logged, once until it can be" {
+        make_store
+        upload
+        start_vmafs s3://ok/store/
+        ls "$MNT/vm" >/dev/null
+        echo lists-403 >fault
+        for _ in 1 2 3; do
+                run ! ls "$MNT/ct"
+        done
+        [ "$(grep -cF 'ct: cannot be listed: the server refuses to give it (403 Told)' "$LOG")" -eq 1 ]
+        # What was listed already is shown.
+        wait_for 60 eval 'ls "$MNT/vm" && grep -q "store/: vm: cannot be listed: .*(403 Told)" "$LOG"'
+        [ "$(names_in "$MNT/vm")" = 100 ]
+        rm fault
+        wait_for 60 ls "$MNT/ct"
+        echo drop >fault
+        run ! ls "$MNT/$CONTAINER"
+        run ! ls "$MNT/$CONTAINER"
+        [ "$(grep -c "$CONTAINER: cannot be listed: " "$LOG")" -le 1 ]
+}
+
 @test "the credentials of a datastore's bucket stay with the processes that fetch, which end with the mount" {
         local pid fetcher children
 

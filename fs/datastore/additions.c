@@ -125,7 +125,7 @@ static int find_before(struct additions *a, const struct snapshots *s, const cha
         struct search search = {.name = name};
         struct gathering before = {0};
         cleanup_free char *path = NULL;
-        int rc = pbs_store_list(s->store, group, PBS_GROUP, take_earlier, &search);
+        int rc = pbs_store_list(s->store, group, PBS_GROUP, take_earlier, &search, NULL);
 
         if (rc < 0 || !*search.best)
                 return rc;

@@ -166,7 +166,7 @@ static int walk(const struct snapshots *s, const char *path, enum pbs_level leve
                 int (*each)(void *ctx, const char *path), void *ctx)
 {
         __attribute__((cleanup(cleanup_names_fn))) struct names names = {0};
-        int rc = pbs_store_list(s->store, path, level, take_name, &names);
+        int rc = pbs_store_list(s->store, path, level, take_name, &names, NULL);
 
         if (names.list.count)
                 qsort(names.list.items, names.list.count, sizeof *names.list.items, by_name);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/error.h"
 #include "archive/shared.h"
 #include "archive/store/pbs/pbs_check.h"
 #include "fs/datastore/snapshots.h"
@@ -23,6 +24,7 @@ struct verifying {
         size_t fault_count;
         _Atomic size_t snapshots; /* so far: progress reads it */
         size_t damaged, unfinished;
+        struct error err;
 };
 
 static int take_fault(void *ctx, const struct pbs_fault *f)
@@ -78,7 +80,7 @@ static int verify_snapshot(void *ctx, const char *path)
         v->path = path;
         v->fault_count = 0;
         v->faults = v->list ? json_array() : NULL;
-        rc = pbs_check_snapshot(v->check, path, take_fault, v);
+        rc = pbs_check_snapshot(v->check, path, take_fault, v, &v->err);
         v->snapshots++;
         v->damaged += v->fault_count > 0;
         v->unfinished += rc == -ENOENT;
@@ -138,7 +140,7 @@ int store_verify(const char *path, const struct datastore_words *words, bool jso
                 progress_stop(progress);
         }
         if (rc < 0) {
-                report("%s: %s", path, strerror(-rc));
+                report("%s: %s", path, rc == -EREMOTEIO ? v.err.text : strerror(-rc));
                 status = STATUS_FAILED;
         }
         if (status == STATUS_OK && json)

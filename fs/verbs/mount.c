@@ -57,6 +57,7 @@
 #include "index/inside/parts.h"
 #include "index/site.h"
 #include "index/tree/node.h"
+#include "index/tree/tree.h"
 
 enum {
         THREADS_MAX = 96, /* over max_background, so that metadata requests always find a thread */
@@ -139,13 +140,12 @@ static void log_read_failure(void *owner, const struct node *n)
 static void log_unopened(void *owner, const struct node *n, const struct error *why)
 {
         const struct mount *m = owner;
+        cleanup_free char *path = tree_path(n);
         char text[512];
 
         error_format(why, text, sizeof text);
-        if (n->parent == n)
-                log_line(&m->log, LOG_ERR, "%s", text);
-        else
-                log_line(&m->log, LOG_ERR, "%s: %s", n->name, text);
+        log_line(&m->log, LOG_ERR, "%s%s%s", path ? path : n->name, path && !*path ? "" : ": ",
+                 text);
 }
 
 static void log_archive_failure(void *owner, struct open_archive *a)
@@ -652,6 +652,8 @@ static int open_content(struct mount *m)
                 rc = mount_folder_datastore(&m->folder, &m->stored, o->shared, &m->datastore, &err);
         else if (rc == 0)
                 rc = stored_open(&m->stored, o->shared, &m->datastore, &err);
+        if (m->datastore)
+                datastore_observe(m->datastore, log_unopened, m);
         if (m->datastore && m->options.partitions)
                 datastore_show_parts(m->datastore);
         if (rc < 0) {

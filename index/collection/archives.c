@@ -278,6 +278,26 @@ static int64_t good_until(const struct archives *a, int64_t from)
         return now + settle;
 }
 
+/* The folder that L is of was listed, with RC for WHY. What is missing on disk has gone; a server says more. */
+static void tell(const struct listing *l, int rc, const struct error *why)
+{
+        struct place *p = place_of(l->folder);
+        struct error err = {0};
+        bool told = rc < 0 && why->code;
+
+        {
+                scoped_lock(&l->a->lock);
+                bool before = p->told;
+
+                p->told = told;
+                told = told && !before;
+        }
+        if (!told || !l->a->unopened)
+                return;
+        error_fill(&err, why->code, "cannot be listed: %s", why->text);
+        l->a->unopened(l->a->unopened_ctx, l->folder, &err);
+}
+
 /* All names in the folder that L is of, in order, and none of them twice. */
 static int collect(const struct listing *l, struct names *all)
 {
@@ -285,9 +305,7 @@ static int collect(const struct listing *l, struct names *all)
         size_t kept = 0;
         int rc = l->a->store->ops->list(l->in, collect_name, all, &err);
 
-        /* What is missing on disk has gone; a server says more. */
-        if (rc < 0 && err.code && l->a->unopened)
-                l->a->unopened(l->a->unopened_ctx, l->folder, &err);
+        tell(l, rc, &err);
         if (all->count)
                 qsort(all->list, all->count, sizeof *all->list, by_name);
         for (size_t i = 0; i < all->count; i++) {

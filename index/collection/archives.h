@@ -57,7 +57,10 @@ int archives_open(struct store *take_store, const struct archives_hidden *hidden
                   const struct open_archives_ops *ops, const struct index_options *options,
                   struct archives **out, struct error *err);
 
-/* From now on UNOPENED is told of an archive or a folder that cannot be opened, by any thread. */
+/*
+ * From now on UNOPENED is told of an archive or a folder that cannot be opened, by any thread; of a
+ * folder that still cannot be listed, once.
+ */
 void archives_observe(struct archives *a,
                       void (*unopened)(void *ctx, const struct node *n, const struct error *why),
                       void *ctx);

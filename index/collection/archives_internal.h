@@ -36,6 +36,7 @@ struct place {
         bool filled;                     /* lock */
         struct timespec seen; /* lock: the folder's ctime when it was listed; 0: too new */
         int64_t good_until;   /* lock: in milliseconds; the list, where SEEN is 0 */
+        bool told; /* lock: the observer, that it cannot be listed, and it could not since */
 
         int64_t mtime; /* of a file on a server, which has SIZE bytes */
 

@@ -246,12 +246,33 @@ static int add_item(struct datastore *d, struct node *folder, const struct pbs_i
         return datastore_add_node(d, folder, &entry, p, NULL);
 }
 
+/* FOLDER, of the datastore's own, was asked for, with RC for WHY. On disk only the former is known. */
+static void tell(struct datastore *d, const struct node *folder, int rc, const struct error *why)
+{
+        struct place *p = place_of(folder);
+        struct error err = {0};
+        bool told = rc < 0 && why->code;
+
+        {
+                scoped_lock(&d->lock);
+                bool before = p->told;
+
+                p->told = told;
+                told = told && !before;
+        }
+        if (!told || !d->unopened)
+                return;
+        error_fill(&err, why->code, "cannot be listed: %s", why->text);
+        d->unopened(d->unopened_ctx, folder, &err);
+}
+
 static int fill_snapshot(struct datastore *d, struct node *folder, const char *path)
 {
         struct place *p = place_of(folder);
         struct error err = {0};
         int rc = pbs_snapshot_open(d->store, path, &p->opened, &err);
 
+        tell(d, folder, rc == -EREMOTEIO ? rc : 0, &err);
         if (rc < 0 && rc != -ENOMEM && rc != -EREMOTEIO)
                 return say_why(p, "%s", err.text);
         for (size_t i = 0; rc == 0 && i < pbs_snapshot_count(p->opened); i++)
@@ -289,6 +310,7 @@ static int fill_store(struct datastore *d, struct node *folder)
         struct place *p = place_of(folder);
         struct listing listing = {d, folder};
         cleanup_free char *path = tree_path(folder);
+        struct error err = {0};
         int rc;
 
         if (!path)
@@ -298,7 +320,8 @@ static int fill_store(struct datastore *d, struct node *folder)
         } else {
                 rc = pbs_store_changed(d->store, path, &p->seen);
                 if (rc == 0)
-                        rc = pbs_store_list(d->store, path, p->level, add_folder, &listing);
+                        rc = pbs_store_list(d->store, path, p->level, add_folder, &listing, &err);
+                tell(d, folder, rc, &err);
         }
         if (rc == 0) {
                 scoped_lock(&d->lock);
@@ -366,11 +389,13 @@ static int list_again(struct datastore *d, struct node *folder, const char *path
         struct place *p = place_of(folder);
         __attribute__((cleanup(cleanup_comparison_fn))) struct comparison c = {
             .listing = {d, folder}};
+        struct error err = {0};
         int rc = tree_open(folder);
 
         if (rc < 0)
                 return rc;
-        rc = pbs_store_list(d->store, path, p->level, compare_folder, &c);
+        rc = pbs_store_list(d->store, path, p->level, compare_folder, &c, &err);
+        tell(d, folder, rc, &err);
         if (rc == 0)
                 rc = remove_gone(folder, &c);
         tree_close(folder);
@@ -407,7 +432,7 @@ int datastore_refresh(struct datastore *d, struct node *folder)
         }
         rc = list_again(d, folder, path);
         /* What was there is shown as long as the server does not say what is. */
-        return rc == -EREMOTEIO ? 0 : rc;
+        return pbs_store_far(d->store) && rc != -ENOMEM ? 0 : rc;
 }
 
 /* ---- the tree ---- */
@@ -511,6 +536,14 @@ void datastore_close(struct datastore *d)
         pbs_key_free(d->key);
         pthread_mutex_destroy(&d->lock);
         free(d);
+}
+
+void datastore_observe(struct datastore *d,
+                       void (*unopened)(void *ctx, const struct node *n, const struct error *why),
+                       void *ctx)
+{
+        d->unopened = unopened;
+        d->unopened_ctx = ctx;
 }
 
 void datastore_show_parts(struct datastore *d)

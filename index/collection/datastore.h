@@ -49,6 +49,14 @@ int datastore_open_far(struct store *take_store, const struct datastore_key *key
 /* Nobody uses the tree any more. NULL is allowed. */
 void datastore_close(struct datastore *d);
 
+/*
+ * Before the tree is entered: UNOPENED will be told, by any thread, of a folder of the datastore that a
+ * server does not give; of one that it still does not give, once.
+ */
+void datastore_observe(struct datastore *d,
+                       void (*unopened)(void *ctx, const struct node *n, const struct error *why),
+                       void *ctx);
+
 /* Before the tree is entered: it shows the partitions and logical volumes of disks, too. */
 void datastore_show_parts(struct datastore *d);
 

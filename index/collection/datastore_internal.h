@@ -47,7 +47,8 @@ struct place {
         /* A folder. */
         SLIST_HEAD(places, place) below; /* lock */
         enum pbs_level level;
-        bool filled;                 /* lock */
+        bool filled; /* lock */
+        bool told;   /* lock: the observer, that it cannot be read, and it could not since */
         struct timespec seen;        /* lock: the folder's ctime when it was listed */
         struct pbs_snapshot *opened; /* lock: PLACE_STORE at PBS_SNAPSHOT … */
         struct index *inside;        /* lock: … and what is inside of its disks, once looked at */
@@ -74,6 +75,8 @@ struct datastore {
         struct shared *shared;
         struct tree *tree;
         bool shows_parts;
+        void (*unopened)(void *ctx, const struct node *n, const struct error *why);
+        void *unopened_ctx;
         struct place root;
         pthread_mutex_t lock;
         uint64_t seed; /* of inode numbers, so that nobody can make two alike */

@@ -47,6 +47,7 @@ static const char usage_text[] =
     "  loop      sent on to itself  NNN       that status\n"
     "  late      drop, but for the first 4 MiB and the last one\n"
     "  past-NNN  that status for what is past the first byte of an index\n"
+    "  lists-MODE, chunks-MODE  MODE for lists, or for what is in a folder .chunks\n"
     "  careless  a condition on the version is ignored\n"
     "  list-odd  names that no folder has; list-other, list-deep: that were not asked for\n"
     "  list-loop, list-empty  pages without an end; list-huge: one of 9 MiB\n"
@@ -360,6 +361,19 @@ static bool answer_file(const struct request *r)
         return goes_on;
 }
 
+/* "chunks-503" is 503 for what is in .chunks, and nothing for the rest. */
+static void narrow_down(struct request *r)
+{
+        const char *lists = "lists-", *chunks = "chunks-", *mode = NULL;
+
+        if (strncmp(r->mode, lists, strlen(lists)) == 0)
+                mode = r->file[0] == '?' ? r->mode + strlen(lists) : "ok";
+        else if (strncmp(r->mode, chunks, strlen(chunks)) == 0)
+                mode = strstr(r->file, ".chunks/") ? r->mode + strlen(chunks) : "ok";
+        if (mode)
+                memmove(r->mode, mode, strlen(mode) + 1);
+}
+
 /* "503x2" is 503 for the first two requests; then nothing is wrong any more. */
 static void count_down(struct server *s, struct request *r)
 {
@@ -383,6 +397,7 @@ static bool may_have(const struct request *r)
 static bool answer(struct server *s, struct request *r)
 {
         find_mode(r);
+        narrow_down(r);
         count_down(s, r);
         if (is(r, "drop"))
                 return answer_nothing(r);

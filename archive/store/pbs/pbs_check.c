@@ -38,6 +38,7 @@ struct pbs_check {
         size_t capacity;       /* a power of two */
         size_t count;
         _Atomic uint64_t chunks, bytes, unproven;
+        atomic_bool gave_up; /* the server gives nothing now */
 };
 
 int pbs_check_new(struct pbs_store *store, struct worker_pool *pool, struct pbs_check **out)
@@ -110,7 +111,8 @@ struct job {
         struct pbs_check *c;
         struct checked *slot;
         struct task task;
-        int rc; /* -ENOMEM, or 0: the slot says how it is */
+        int rc; /* -ENOMEM; -EREMOTEIO, with WHY; or 0: the slot says how it is */
+        struct error why;
 };
 
 static void run_job(void *ctx, size_t arg)
@@ -119,11 +121,21 @@ static void run_job(void *ctx, size_t arg)
         struct pbs_check *c = job->c;
         struct checked *slot = job->slot;
         struct error err = {0};
-        int rc = pbs_chunks_check(pbs_store_chunks(c->store), slot->digest,
-                                  slot->encrypted ? PBS_CRYPT_ENCRYPTED : PBS_CRYPT_PLAIN,
-                                  slot->size, &err);
+        int rc;
 
         (void)arg;
+        /* One failure after another would take as many times as long as it takes to give up. */
+        job->rc = -EREMOTEIO;
+        if (c->gave_up)
+                return;
+        rc = pbs_chunks_check(pbs_store_chunks(c->store), slot->digest,
+                              slot->encrypted ? PBS_CRYPT_ENCRYPTED : PBS_CRYPT_PLAIN, slot->size,
+                              &err);
+        if (rc == -EREMOTEIO) {
+                job->why = err;
+                c->gave_up = true;
+                return;
+        }
         job->rc = rc == -ENOMEM ? rc : 0;
         c->chunks++;
         c->bytes += slot->size;
@@ -154,6 +166,7 @@ static struct checked *start_job(struct pbs_check *c, const struct checked *want
 /* A stream that is being checked, and the callback for what is wrong. */
 struct checking {
         struct pbs_check *c;
+        struct error *err;
         const char *file;
         bool encrypted;
         int (*fault)(void *ctx, const struct pbs_fault *fault);
@@ -191,6 +204,8 @@ static int check_batch(struct checking *k)
                 workers_join(k->c->workers, &jobs[i].task);
                 if (jobs[i].rc < 0)
                         failed = jobs[i].rc;
+                if (jobs[i].why.code)
+                        *k->err = jobs[i].why;
         }
         for (size_t i = 0; i < count && failed == 0; i++)
                 if (slots[i]->why)
@@ -217,8 +232,11 @@ static int check_stream(struct checking *k, const struct pbs_manifest_file *file
         k->encrypted = file->crypt == PBS_FILE_ENCRYPTED;
         if (rc == -ENOMEM)
                 return rc;
-        if (rc < 0) {
+        if (rc < 0)
                 pbs_volume_failure(v, &err);
+        if (rc == -EREMOTEIO)
+                return error_set(k->err, EREMOTEIO, "%s", err.text);
+        if (rc < 0) {
                 return tell(k, 0, 0, err.code ? err.text : "the index cannot be read");
         }
         rc = pbs_volume_each(v, gather_ref, k);
@@ -250,17 +268,17 @@ static int check_item(struct checking *k, const struct pbs_item *item)
 }
 
 int pbs_check_snapshot(struct pbs_check *c, const char *path,
-                       int (*fault)(void *ctx, const struct pbs_fault *fault), void *ctx)
+                       int (*fault)(void *ctx, const struct pbs_fault *fault), void *ctx,
+                       struct error *err)
 {
-        struct checking k = {.c = c, .fault = fault, .ctx = ctx};
+        struct checking k = {.c = c, .err = err, .fault = fault, .ctx = ctx};
         struct pbs_snapshot *snapshot;
-        struct error err = {0};
-        int rc = pbs_snapshot_open(c->store, path, &snapshot, &err);
+        int rc = pbs_snapshot_open(c->store, path, &snapshot, err);
 
-        if (rc == -ENOENT || rc == -ENOMEM)
+        if (rc == -ENOENT || rc == -ENOMEM || rc == -EREMOTEIO)
                 return rc;
         if (rc < 0)
-                return tell(&k, 0, 0, err.text);
+                return tell(&k, 0, 0, err->text);
         if (pbs_snapshot_manifest(snapshot)->signature == PBS_SIGNATURE_WRONG)
                 rc = tell(&k, 0, 0, "the manifest's signature is not of this key");
         for (size_t i = 0; rc == 0 && i < pbs_snapshot_count(snapshot); i++)

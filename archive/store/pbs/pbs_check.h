@@ -37,10 +37,12 @@ void pbs_check_free(struct pbs_check *c); /* NULL is allowed */
 
 /*
  * Check the snapshot PATH, and tell FAULT of what is wrong; it returns 0, or another value to end
- * the call with that. 0; -ENOENT where it has no manifest, and so is not finished; -ENOMEM.
+ * the call with that. 0; -ENOENT where it has no manifest, and so is not finished; -EREMOTEIO where
+ * the server does not give it now, which is no fault; -ENOMEM; with ERR, which is not NULL.
  */
 int pbs_check_snapshot(struct pbs_check *c, const char *path,
-                       int (*fault)(void *ctx, const struct pbs_fault *fault), void *ctx);
+                       int (*fault)(void *ctx, const struct pbs_fault *fault), void *ctx,
+                       struct error *err);
 
 /* So far, of all snapshots. Thread-safe. */
 struct pbs_check_totals pbs_check_totals(const struct pbs_check *c);

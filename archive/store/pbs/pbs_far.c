@@ -163,14 +163,17 @@ ssize_t pbs_far_read(struct pbs_far *f, const char *path, const char *name, size
         return read_whole(f, whole, max, out, err);
 }
 
-int pbs_far_has(struct pbs_far *f, const char *path, const char *name)
+int pbs_far_has(struct pbs_far *f, const char *path, const char *name, struct error *err)
 {
         cleanup_free char *whole = path_of(f, path, name);
         cleanup_free void *bytes = NULL;
         struct remote_part part = {.len = 1, .max = UINT64_MAX};
-        ssize_t n = whole ? f->store->ops->part(f->store, whole, &part, &bytes, NULL) : -ENOMEM;
+        struct error why = {0};
+        ssize_t n = whole ? f->store->ops->part(f->store, whole, &part, &bytes, &why) : -ENOMEM;
 
-        return n >= 0 ? 1 : n == -ENOENT ? 0 : (int)n;
+        if (n == -ENOENT)
+                return 0;
+        return n >= 0 ? 1 : error_set(err, (int)-n, "%s: %s", name, why.text);
 }
 
 /* ---- in pieces ---- */
@@ -314,7 +317,7 @@ static void rest(struct pbs_far *f, int64_t from)
 }
 
 int pbs_far_list(struct pbs_far *f, const char *path,
-                 int (*each)(void *ctx, const struct dir_name *n), void *ctx)
+                 int (*each)(void *ctx, const struct dir_name *n), void *ctx, struct error *err)
 {
         cleanup_free char *whole = path_of(f, path, "");
         size_t len = whole ? strlen(whole) : 0;
@@ -322,10 +325,10 @@ int pbs_far_list(struct pbs_far *f, const char *path,
         int rc;
 
         if (!whole)
-                return -ENOMEM;
+                return error_set(err, ENOMEM, "out of memory");
         if (len > 0 && whole[len - 1] == '/')
                 whole[len - 1] = '\0';
-        rc = list_path(f, whole, each, ctx, NULL);
+        rc = list_path(f, whole, each, ctx, err);
         rest(f, from);
         return rc;
 }

@@ -54,12 +54,12 @@ ssize_t pbs_far_read(struct pbs_far *f, const char *path, const char *name, size
 int pbs_far_source(struct pbs_far *f, const char *path, const char *name, struct source **out,
                    struct error *err);
 
-/* Is there such a file? 1 or 0; or -errno. */
-int pbs_far_has(struct pbs_far *f, const char *path, const char *name);
+/* Is there such a file? 1 or 0; or -errno, with ERR. */
+int pbs_far_has(struct pbs_far *f, const char *path, const char *name, struct error *err);
 
-/* List the folder PATH below the root of namespaces, as dir_list. */
+/* List the folder PATH below the root of namespaces, as dir_list, with ERR. */
 int pbs_far_list(struct pbs_far *f, const char *path,
-                 int (*each)(void *ctx, const struct dir_name *n), void *ctx);
+                 int (*each)(void *ctx, const struct dir_name *n), void *ctx, struct error *err);
 
 /*
  * Nobody tells when a folder is changed: *OUT is another time than before once lists are too old, which

@@ -27,8 +27,9 @@ struct owned {
 
 struct pbs_snapshot {
         struct pbs_store *store;
-        const char *path; /* while it is opened */
-        int dir;          /* the same; then -1 */
+        const char *path;  /* while it is opened */
+        struct error *err; /* the same */
+        int dir;           /* the same; then -1 */
         struct pbs_manifest *manifest;
         struct owned *items;
         size_t count;
@@ -122,9 +123,11 @@ static struct owned *next_item(struct pbs_snapshot *s)
         return o;
 }
 
-/* What fails so may be there, and the snapshot is to be opened again. */
-static bool is_passing(int rc)
+/* What fails so, for WHY, may be there, and the snapshot is to be opened again. */
+static bool is_passing(const struct pbs_snapshot *s, int rc, const struct error *why)
 {
+        if (rc == -EREMOTEIO)
+                error_fill(s->err, EREMOTEIO, "%s", why->text);
         return rc == -ENOMEM || rc == -EREMOTEIO;
 }
 
@@ -156,7 +159,7 @@ static int add_index(struct pbs_snapshot *s, enum pbs_item_kind kind, char *take
         rc = open_index(s, f, &o->item.content, &err);
         if (rc == 0 && more)
                 rc = open_index(s, more, &o->item.payload, &err);
-        if (is_passing(rc))
+        if (is_passing(s, rc, &err))
                 return rc;
         if (rc < 0) {
                 close_volume(o->item.content);
@@ -193,7 +196,7 @@ static int add_blob(struct pbs_snapshot *s, char *take_name, const char *file,
         o->item.file = f;
         rc = pbs_content_open(pbs_store_files(s->store), s->path, file, f, pbs_store_key(s->store),
                               &o->item.content, &err);
-        if (is_passing(rc))
+        if (is_passing(s, rc, &err))
                 return rc;
         return rc < 0 ? say_why(o, -rc, &err) : 0;
 }
@@ -239,13 +242,13 @@ static int add_file(struct pbs_snapshot *s, const struct pbs_manifest_file *f)
 }
 
 /* 1 or 0; or -errno. */
-static int has_file(const struct pbs_snapshot *s, const char *name)
+static int has_file(const struct pbs_snapshot *s, const char *name, struct error *err)
 {
         struct pbs_far *far = pbs_store_far(s->store);
         struct stat st;
 
         if (far)
-                return pbs_far_has(far, s->path, name);
+                return pbs_far_has(far, s->path, name, err);
         return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -253,11 +256,12 @@ static int has_file(const struct pbs_snapshot *s, const char *name)
 static int add_log(struct pbs_snapshot *s)
 {
         static const char file[] = "client.log.blob";
-        int rc = pbs_manifest_find(s->manifest, file) ? 0 : has_file(s, file);
+        struct error err = {0};
+        int rc = pbs_manifest_find(s->manifest, file) ? 0 : has_file(s, file, &err);
         char *name;
 
         if (rc <= 0)
-                return is_passing(rc) ? rc : 0;
+                return is_passing(s, rc, &err) ? rc : 0;
         name = strdup("client.log");
         return name ? add_blob(s, name, file, NULL) : -ENOMEM;
 }
@@ -303,6 +307,7 @@ int pbs_snapshot_open(struct pbs_store *store, const char *path, struct pbs_snap
                 return error_set(err, ENOMEM, "out of memory");
         s->store = store;
         s->path = path;
+        s->err = err;
         s->dir = pbs_store_far(store) ? -1 : pbs_store_folder(store, path);
         if (s->dir < 0 && !pbs_store_far(store))
                 return error_set(err, -s->dir, "%s", strerror(-s->dir));
@@ -316,6 +321,7 @@ int pbs_snapshot_open(struct pbs_store *store, const char *path, struct pbs_snap
         if (s->dir >= 0)
                 close(steal_fd(&s->dir));
         s->path = NULL;
+        s->err = NULL;
         *out = steal_ptr(&s);
         return 0;
 }

@@ -18,6 +18,7 @@
 #include "archive/error.h"
 #include "archive/store/dir/dir.h"
 #include "archive/store/pbs/pbs_chunks.h"
+#include "archive/store/pbs/pbs_file.h"
 #include "archive/store/pbs/pbs_files.h"
 #include "archive/store/store.h"
 
@@ -141,6 +142,39 @@ int pbs_store_folder(const struct pbs_store *s, const char *path)
         return pbs_files_folder(s->dir, path);
 }
 
+static int stop_at_once(void *ctx, const struct dir_name *n)
+{
+        (void)ctx;
+        (void)n;
+        return -ECANCELED;
+}
+
+int pbs_store_look(const struct pbs_store *s, const char *path, struct error *err)
+{
+        cleanup_close int fd = s->far ? -1 : pbs_store_folder(s, path);
+        int rc;
+
+        if (!s->far)
+                return fd < 0 ? error_set(err, -fd, "%s", strerror(-fd)) : 0;
+        /* In a bucket a folder is there as long as there is something in it. */
+        rc = pbs_far_list(s->far, path, stop_at_once, NULL, err);
+        if (rc == 0)
+                return error_set(err, ENOENT, "%s", strerror(ENOENT));
+        return rc == -ECANCELED ? 0 : rc;
+}
+
+ssize_t pbs_store_read(const struct pbs_store *s, const char *path, const char *name, size_t max,
+                       void **out, struct error *err)
+{
+        cleanup_close int dir = s->far ? -1 : pbs_store_folder(s, path);
+
+        if (s->far)
+                return pbs_far_read(s->far, path, name, max, out, err);
+        if (dir < 0)
+                return error_set(err, -dir, "%s", strerror(-dir));
+        return pbs_file_read(dir, name, max, out, err);
+}
+
 int pbs_store_changed(const struct pbs_store *s, const char *path, struct timespec *out)
 {
         cleanup_close int fd = -1;
@@ -229,14 +263,16 @@ size_t pbs_store_split(const char *path, enum pbs_level *level)
         *level = PBS_NAMESPACE;
         while (path[at]) {
                 size_t len = strcspn(path + at, "/");
+                enum pbs_level next;
                 char name[NAME_MAX + 1];
 
                 if (len > NAME_MAX)
                         break;
                 memcpy(name, path + at, len);
                 name[len] = '\0';
-                if (!classify(*level, name, level))
+                if (!classify(*level, name, &next))
                         break;
+                *level = next;
                 taken = at + len;
                 at = taken + strspn(path + taken, "/");
         }
@@ -313,10 +349,11 @@ static int list_on_disk(const struct pbs_store *s, const char *path, enum pbs_le
 }
 
 int pbs_store_list(const struct pbs_store *s, const char *path, enum pbs_level level,
-                   int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx)
+                   int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx,
+                   struct error *err)
 {
         struct far_listing l = {level, each, ctx};
 
-        return s->far ? pbs_far_list(s->far, path, take_far, &l)
+        return s->far ? pbs_far_list(s->far, path, take_far, &l, err)
                       : list_on_disk(s, path, level, each, ctx);
 }

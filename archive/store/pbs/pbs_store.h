@@ -69,15 +69,24 @@ const struct pbs_key *pbs_store_key(const struct pbs_store *s);
  */
 int pbs_store_folder(const struct pbs_store *s, const char *path);
 
+/* Is there a folder PATH? 0; -ENOENT; or what open and listing say; with ERR. */
+int pbs_store_look(const struct pbs_store *s, const char *path, struct error *err);
+
+/* The file NAME of the snapshot PATH, as pbs_file_read. */
+ssize_t pbs_store_read(const struct pbs_store *s, const char *path, const char *name, size_t max,
+                       void **out, struct error *err);
+
 /* When the folder PATH was changed last: another time than before, if it may have been. 0 or -errno. */
 int pbs_store_changed(const struct pbs_store *s, const char *path, struct timespec *out);
 
 /*
  * Call EACH for every folder below PATH, which is one of LEVEL and not PBS_SNAPSHOT, in no order,
- * until it returns other than 0, which is returned. What open and readdir say.
+ * until it returns other than 0, which is returned. What open and readdir say; a server says more in
+ * ERR.
  */
 int pbs_store_list(const struct pbs_store *s, const char *path, enum pbs_level level,
-                   int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx);
+                   int (*each)(void *ctx, const struct pbs_folder *folder), void *ctx,
+                   struct error *err);
 
 /*
  * How many bytes of PATH name folders below the root, by their form: of

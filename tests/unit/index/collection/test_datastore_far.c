@@ -21,8 +21,10 @@
 #include "archive/source/remote/remote_part.h"
 #include "archive/source/source.h"
 #include "archive/store/dir/dir.h"
+#include "archive/store/pbs/pbs_check.h"
 #include "archive/store/pbs/pbs_far.h"
 #include "archive/store/pbs/pbs_manifest.h"
+#include "archive/store/pbs/pbs_store.h"
 #include "archive/store/store.h"
 #include "index/collection/datastore.h"
 #include "index/tree/tree.h"
@@ -61,11 +63,12 @@ static int list(const struct store_folder *f, int (*each)(void *ctx, const struc
 {
         int root = open(store.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir, rc;
 
-        (void)e;
         store.lists++;
+        if (store.listing)
+                return error_set(e, -store.listing, "told");
         dir = dir_open_below(root, f->path);
         close(root);
-        rc = store.listing ? store.listing : dir_list(dir, each, ctx);
+        rc = dir_list(dir, each, ctx);
         close(dir);
         return rc;
 }
@@ -205,8 +208,8 @@ static void test_what_is_read_as_a_whole_has_a_bound(void **state)
         free(out);
         assert_int_equal(pbs_far_read(f, SNAPSHOT, "big", BIG - 1, &out, &err), -EIO);
         assert_int_equal(pbs_far_read(f, SNAPSHOT, "none", BIG, &out, &err), -ENOENT);
-        assert_int_equal(pbs_far_has(f, SNAPSHOT, "big"), 1);
-        assert_int_equal(pbs_far_has(f, SNAPSHOT, "none"), 0);
+        assert_int_equal(pbs_far_has(f, SNAPSHOT, "big", NULL), 1);
+        assert_int_equal(pbs_far_has(f, SNAPSHOT, "none", NULL), 0);
         pbs_far_close(f);
         free(big.data);
 }
@@ -266,8 +269,73 @@ static void test_what_was_listed_stays_while_the_server_is_down(void **state)
         assert_int_equal(refresh(d), 0);
         assert_true(has(d, "ct"));
         store.listing = -EACCES;
-        assert_int_equal(refresh(d), -EACCES);
+        assert_int_equal(refresh(d), 0);
+        assert_true(has(d, "vm"));
         datastore_close(d);
+}
+
+static void count(void *ctx, const struct node *n, const struct error *why)
+{
+        unsigned *told = ctx;
+
+        (void)n;
+        assert_string_equal(why->text, "cannot be listed: told");
+        ++*told;
+}
+
+static void test_what_the_server_says_is_told_once(void **state)
+{
+        const struct datastore_key none = {0};
+        struct datastore *d;
+        unsigned told = 0;
+
+        (void)state;
+        assert_int_equal(datastore_open_far(&store.base, &none, shared, &d, &err), 0);
+        datastore_observe(d, count, &told);
+        assert_true(has(d, "vm"));
+        store.listing = -EACCES;
+        refresh(d);
+        refresh(d);
+        assert_int_equal(told, 1);
+        store.listing = 0;
+        refresh(d);
+        assert_int_equal(told, 1);
+        store.listing = -EREMOTEIO;
+        refresh(d);
+        assert_int_equal(told, 2);
+        datastore_close(d);
+}
+
+/* ---- verify ---- */
+
+static int take_fault(void *ctx, const struct pbs_fault *f)
+{
+        unsigned *faults = ctx;
+
+        (void)f;
+        ++*faults;
+        return 0;
+}
+
+static void test_what_a_server_does_not_give_is_no_fault(void **state)
+{
+        struct pbs_store *s;
+        struct pbs_check *c;
+        unsigned faults = 0;
+
+        (void)state;
+        assert_int_equal(pbs_store_open_far(&store.base, NULL, shared, &s, &err), 0);
+        assert_int_equal(pbs_check_new(s, shared->pool, &c), 0);
+        assert_int_equal(pbs_check_snapshot(c, SNAPSHOT, take_fault, &faults, &err), 0);
+        store.reading = -EREMOTEIO;
+        assert_int_equal(pbs_check_snapshot(c, SNAPSHOT, take_fault, &faults, &err), -EREMOTEIO);
+        assert_string_equal(err.text, "cannot be fetched: told");
+        assert_int_equal(faults, 0);
+        store.reading = -EACCES;
+        assert_int_equal(pbs_check_snapshot(c, SNAPSHOT, take_fault, &faults, &err), 0);
+        assert_int_equal(faults, 1);
+        pbs_check_free(c);
+        pbs_store_close(s);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -280,6 +348,8 @@ int main(void)
             TEST(test_what_is_read_as_a_whole_has_a_bound),
             TEST(test_what_is_no_datastore),
             TEST(test_what_was_listed_stays_while_the_server_is_down),
+            TEST(test_what_the_server_says_is_told_once),
+            TEST(test_what_a_server_does_not_give_is_no_fault),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
