@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A folder of archives in an S3 bucket: what a mount shows of it, and what becomes of a server that
 # lists it wrongly. The server is tests/tools/faultserver.c; it lists three names a page.
-# shellcheck disable=SC2030,SC2031 # a test is a process
+# shellcheck disable=SC2030,SC2031,SC2154 # a test is a process; what run sets
 load helpers
 load server
 bats_require_minimum_version 1.5.0
@@ -261,13 +261,132 @@ root_says() {
         one_line_says 'never ends'
 }
 
-@test "verbs that take one archive refuse a folder in a bucket" {
-        local verb what
+# What VERB prints of files/dump, on disk and in the bucket, and its status: same STATUS VERB [OPTION ...] -- [NAME ...]
+same() {
+        local verb=() wanted=$1
+
+        while shift && [ "$1" != -- ]; do
+                verb+=("$1")
+        done
+        shift
+        "$VMAFS" "${verb[@]}" files/dump/ "$@" >near.txt 2>&1 || [ $? -eq "$wanted" ]
+        run "-$wanted" "$VMAFS" "${verb[@]}" s3://ok/dump/ "$@"
+        diff <(sed 's,//,/,g' near.txt) \
+                <(echo "$output" | sed 's,s3://ok/,files/,g; s,//,/,g; s, (404 NoSuchKey),,')
+}
+
+@test "index and verify of a folder in a bucket are those of one on disk" {
+        serve_bucket
+        run -0 "$VMAFS" index s3://ok/dump/
+        [[ ${lines[1]} == "s3://ok/dump/b.vma.zst: indexed, "* ]]
+        [ "${lines[-1]}" = 's3://ok/dump/: 3 archives' ]
+        # The next one finds it.
+        same 0 index --
+        same 0 verify --
+        same 0 verify --json --
+        echo 'no archive' >files/dump/sub/bad.vma
+        same 2 index --
+        same 2 verify --
+        same 2 verify --json --
+        rm files/dump/sub/bad.vma
+        printf x | dd of=files/dump/a.vma bs=1 seek=100000 conv=notrunc status=none
+        printf x | dd of=files/dump/b.vma.zst bs=1 seek=10000 conv=notrunc status=none
+        same 1 verify --
+        same 1 verify --json --
+        # One of them by itself.
+        run -1 "$VMAFS" verify s3://ok/dump/b.vma.zst
+        [[ $output == *DAMAGED* ]]
+}
+
+@test "map and extract take a file of an archive in a folder in a bucket, by its path" {
+        local whole
+
+        mkdir out
+        serve_bucket
+        same 0 map --output=json -- a.vma/disk-a.raw
+        same 0 map -- 'sub/deep/c d+%.vma/disk-a.raw'
+        for whole in s3://ok/dump/b.vma.zst/disk-a.raw 's3://ok/dump/ b.vma.zst/disk-a.raw' \
+                's3://ok/dump/ /b.vma.zst//a' 's3://ok dump/b.vma.zst/a' 's3://ok/dump/b.vma.zst a'; do
+                # shellcheck disable=SC2086 # words
+                "$VMAFS" map --output=json $whole | diff <("$VMAFS" map --output=json files/dump/b.vma.zst a) -
+                # shellcheck disable=SC2086 # words
+                "$VMAFS" extract -C out $whole
+                cmp out/disk-a.raw a.raw
+                rm out/disk-a.raw
+                # shellcheck disable=SC2086 # words
+                "$VMAFS" extract -O $whole | cmp - a.raw
+        done
+        # All of an archive, and files of several.
+        "$VMAFS" extract -C out s3://ok/dump/ b.vma.zst
+        cmp out/disk-a.raw a.raw
+        run -1 --separate-stderr "$VMAFS" extract -C out s3://ok/dump/ a.vma/disk-a.raw 'sub/deep/c d+%.vma'
+        [[ $stderr == *'out/disk-a.raw: is there already'* ]]
+        "$VMAFS" extract --force -C out s3://ok/dump/ a.vma/disk-a.raw 'sub/deep/c d+%.vma'
+        cmp out/disk-a.raw a.raw
+        run -2 --separate-stderr "$VMAFS" extract -O s3://ok/dump/ a.vma/a b.vma.zst/a
+        one_line_says 'extract -O needs one file'
+}
+
+@test "what is no archive in a folder in a bucket is refused with a word, as on disk" {
+        local verb
 
         serve_bucket
-        for verb in verify index map extract; do
-                mapfile -t what < <([ $verb != map ] || echo disk-a.raw)
-                run -2 --separate-stderr "$VMAFS" $verb s3://ok/dump/ "${what[@]}"
-                one_line_says 's3://ok/dump/: is a folder'
+        for verb in map extract; do
+                for what in s3://ok/dump/ 's3://ok/dump/ sub' 's3://ok dump/sub/deep'; do
+                        # shellcheck disable=SC2086 # words
+                        run -2 --separate-stderr "$VMAFS" "$verb" $what
+                        one_line_says "is a directory, not an archive; vmafs info lists the archives in it"
+                done
+                run -2 --separate-stderr "$VMAFS" "$verb" s3://ok/dump/ none.vma/a
+                one_line_says 's3://ok/dump/none.vma/a: is not on the server (404 NoSuchKey)'
+                run -2 --separate-stderr "$VMAFS" "$verb" s3://ok/dump/none.vma/a
+                one_line_says 's3://ok/dump/none.vma/a: is not on the server (404 NoSuchKey)'
+                run -1 --separate-stderr "$VMAFS" "$verb" s3://503/dump/ a.vma/a --timeout=1
+                one_line_says 'cannot give it now (503 Told)'
         done
+        run -2 --separate-stderr "$VMAFS" map s3://ok/dump/ a.vma
+        one_line_says 'map needs an archive and the name of a disk in it'
+        for verb in info verify index; do
+                run -2 --separate-stderr "$VMAFS" "$verb" s3://ok/dump/a.vma/disk-a.raw
+                one_line_says "s3://ok/dump/a.vma/disk-a.raw: leads into an archive; give the archive alone"
+        done
+        run -2 --separate-stderr "$VMAFS" info --partitions s3://ok/dump/
+        one_line_says 'is a folder of archives; info --partitions takes one of them'
+        run -2 --separate-stderr "$VMAFS" verify --keyfile=k s3://ok/dump/
+        one_line_says 's3://ok/dump/: is no datastore, and --keyfile is of no use'
+        run -2 --separate-stderr "$VMAFS" verify --spool="$PWD,64M" s3://ok/dump/
+        one_line_says 's3://ok/dump/: --spool is of one archive'
+}
+
+@test "folders of a bucket that cannot be listed, or are datastores, are left out of verify, and said so" {
+        mkdir -p files/dump/store/.chunks files/dump/store/vm
+        cp files/dump/a.vma files/dump/store/
+        touch files/dump/store/.chunks/x
+        serve_bucket
+        run -1 --separate-stderr "$VMAFS" verify s3://ok/dump/
+        one_line_says 's3://ok/dump/store: is left out: it is a datastore, give it by itself'
+        [ "${lines[-1]}" = 's3://ok/dump/: 3 archives' ]
+        "$VMAFS" verify --json s3://ok/dump/ >json || [ $? -eq 1 ]
+        jq -e '(.archives | length == 3) and .unread == 1 and .sound == false' json
+}
+
+# Has PID so many children? has_processes PID COUNT
+has_processes() {
+        [ "$(pgrep -c -P "$1")" -ge "$2" ]
+}
+
+@test "no verb on a folder in a bucket has a secret or a connection where an archive is read" {
+        local pid verb
+
+        # So that it takes a while.
+        head -c 24M /dev/urandom >big.raw
+        mkvma -o files/dump/big.vma --device a=big.raw
+        serve_bucket
+        "$VMAFS" verify s3://ok/dump/ >/dev/null &
+        verb=$!
+        wait_for 60 has_processes "$verb" 2
+        for pid in "$verb" $(pgrep -P "$verb"); do
+                run ! grep -qa bPxRfiCY "/proc/$pid/environ" "/proc/$pid/cmdline"
+        done
+        wait "$verb"
 }

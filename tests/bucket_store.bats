@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A datastore of Proxmox Backup Server in an S3 bucket: it is as one on disk, whatever the server does.
 # The server is tests/tools/faultserver.c.
-# shellcheck disable=SC2154 # what run sets
+# shellcheck disable=SC2030,SC2031,SC2154 # what run sets; a test is a process
 load helpers
 load server
 load datastore
@@ -110,6 +110,11 @@ content() {
         [ "$(names_in "$MNT/$late" | wc -l)" -eq 2 ]
 }
 
+is_told_of_vm() {
+        ls "$MNT/vm" >/dev/null
+        grep -q 'store/: vm: cannot be listed: .*(403 Told)' "$LOG"
+}
+
 @test "why a datastore in a bucket cannot be listed is logged, once until it can be" {
         make_store
         upload
@@ -121,7 +126,7 @@ content() {
         done
         [ "$(grep -cF 'ct: cannot be listed: the server refuses to give it (403 Told)' "$LOG")" -eq 1 ]
         # What was listed already is shown.
-        wait_for 60 eval 'ls "$MNT/vm" && grep -q "store/: vm: cannot be listed: .*(403 Told)" "$LOG"'
+        wait_for 60 is_told_of_vm
         [ "$(names_in "$MNT/vm")" = 100 ]
         rm fault
         wait_for 60 ls "$MNT/ct"
@@ -155,16 +160,132 @@ content() {
         done
 }
 
-@test "verbs refuse a datastore in a bucket" {
-        local verb what
+# What VERB prints of the datastore near, and of the one in the bucket, and its status: same STATUS BELOW VERB [WORD ...]
+same() {
+        "$VMAFS" "${@:3}" "near$2" >near.txt 2>&1 || [ $? -eq "$1" ]
+        run "-$1" "$VMAFS" "${@:3}" "s3://ok/store/${2#/}"
+        echo "${output//"s3://ok/store"/near}" | diff near.txt -
+}
+
+@test "info and verify of a datastore in a bucket are those of one on disk, also of a part of it" {
+        local where verb
+
+        make_store
+        rm "ds/$SECOND/index.json.blob"
+        cp -r ds near
+        upload
+        for where in "" vm/ vm/100/ ns/a/ "$FIRST" "$FIRST/" "$CONTAINER"; do
+                for verb in info "info --json" "info --partitions" verify "verify --json"; do
+                        # shellcheck disable=SC2086 # words
+                        same 0 "/$where" $verb
+                done
+        done
+        "$VMAFS" info s3://ok/store/.cnt/vm/100/ | diff - <("$VMAFS" info near/vm/100)
+        same 2 /vm/101/ info
+        same 2 "/$FIRST/disk-drive-scsi0.raw" verify
+        run -2 --separate-stderr "$VMAFS" index s3://ok/store/
+        one_line_says 's3://ok/store/: is a datastore, which needs no index'
+}
+
+@test "verify of a datastore in a bucket names what is missing or wrong, as on disk" {
+        local wrong
+
+        make_store
+        rm "$(chunk_of "ds/$FIRST/drive-scsi0.img.fidx" 3)"
+        wrong=$(chunk_of "ds/$FIRST/drive-scsi0.img.fidx" 5)
+        cp "$(chunk_of "ds/$FIRST/drive-scsi0.img.fidx" 4)" "$wrong"
+        printf x | dd of="ds/$SECOND/qemu-server.conf.blob" bs=1 seek=14 conv=notrunc status=none
+        cp -r ds near
+        upload
+        same 1 / verify
+        [[ $output == *'bytes 196608 to 262143 are lost'* ]]
+        same 1 / verify --json
+        same 1 "/$SECOND" verify
+}
+
+@test "map and extract of a datastore in a bucket are those of one on disk" {
+        local out
+
+        printf x | dd of=image bs=1 seek=300000 conv=notrunc status=none
+        cp image later
+        printf x | dd of=later bs=1 seek=200000 conv=notrunc status=none
+        LATER=later make_store
+        cp -r ds near
+        upload
+        mkdir out near.out
+        same 0 "/$FIRST/drive-scsi0" map
+        same 0 "/$FIRST/disk-drive-scsi0.raw" map --output=json
+        same 0 "/$SECOND/drive-scsi0" map --changed-since="${FIRST##*/}"
+        same 2 "/$FIRST/none" map
+        "$VMAFS" map --output=json s3://ok/store/ "$FIRST/drive-scsi0" |
+                diff - <("$VMAFS" map --output=json near "$FIRST/drive-scsi0")
+        "$VMAFS" extract -O "s3://ok/store/$FIRST/disk-drive-scsi0.raw" | cmp - image
+        "$VMAFS" extract -O s3://ok/store/ "$SECOND/drive-scsi0" | cmp - later
+        "$VMAFS" extract -O s3://ok/store/ "$CONTAINER/root/other" | cmp - <("$VMAFS" extract -O near "$CONTAINER/root/other")
+        for out in "$FIRST" "$CONTAINER"; do
+                "$VMAFS" extract -C out "s3://ok/store/$out"
+                "$VMAFS" extract -C near.out "near/$out"
+        done
+        content out | diff - <(content near.out)
+        [ "$(stat -c %b out/disk-drive-scsi0.raw)" -lt $((1048576 / 512)) ]
+        run -2 --separate-stderr "$VMAFS" extract -C out s3://ok/store/ "$FIRST/none"
+        one_line_says 'is not in the snapshot'
+}
+
+@test "verbs on an encrypted datastore in a bucket need its key" {
+        make_store --encrypt
+        cp -r ds near
+        upload
+        same 0 / verify
+        same 0 / verify --keyfile=key
+        run -1 --separate-stderr "$VMAFS" extract -O "s3://ok/store/$FIRST/disk-drive-scsi0.raw"
+        "$VMAFS" extract --keyfile=key -O "s3://ok/store/$FIRST/disk-drive-scsi0.raw" | cmp - image
+}
+
+@test "a server that gives nothing of a datastore is an error of its verbs, and no damage" {
+        make_store
+        cp -r ds near
+        upload
+        echo drop >fault
+        for verb in info verify extract map; do
+                run -1 --separate-stderr "$VMAFS" "$verb" --timeout=1 "s3://ok/store/$FIRST"
+                one_line_says "s3://ok/store/$FIRST: the connection to the server fails"
+        done
+        rm fault
+}
+
+@test "with a server that fails while a datastore is verified or extracted, nothing is called damaged" {
+        make_store
+        upload
+        mkdir out
+        # The lists and the snapshots' files are given, and the chunks are not.
+        echo chunks-drop >fault
+        run -1 --separate-stderr "$VMAFS" verify --timeout=1 s3://ok/store/
+        one_line_says "s3://ok/store/: chunk "
+        [[ $stderr == *"cannot be fetched: the connection to the server fails"* ]]
+        [ -z "$output" ]
+        run -1 --separate-stderr "$VMAFS" extract -C out --timeout=1 s3://ok/store/ "$FIRST/drive-scsi0"
+        one_line_says "out/disk-drive-scsi0.raw.partial: is incomplete: chunk "
+        [[ $stderr == *'cannot be fetched: the connection to the server fails'* ]]
+        run -1 --separate-stderr "$VMAFS" extract -O --timeout=1 s3://ok/store/ "$FIRST/drive-scsi0"
+        one_line_says "$FIRST/drive-scsi0: chunk "
+        [[ $stderr == *'cannot be fetched: the connection to the server fails'* ]]
+}
+
+@test "the verbs' processes that read a datastore in a bucket have no secret" {
+        local pid verb
 
         make_store
         upload
-        run -1 --separate-stderr "$VMAFS" info s3://ok/store/
-        one_line_says 'is a datastore of Proxmox Backup Server in a bucket, which only vmafs mount reads'
-        for verb in verify index map extract; do
-                mapfile -t what < <([ $verb != map ] || echo disk-a.raw)
-                run -2 --separate-stderr "$VMAFS" $verb s3://ok/store/ "${what[@]}"
-                one_line_says 's3://ok/store/: is a folder'
+        mkfifo out
+        "$VMAFS" extract -O "s3://ok/store/$FIRST/disk-drive-scsi0.raw" >out &
+        verb=$!
+        exec {fifo}<out
+        wait_for 60 pgrep -P "$verb" -x fetcher
+        for pid in "$verb" $(pgrep -P "$verb"); do
+                run ! grep -qa bPxRfiCY "/proc/$pid/environ" "/proc/$pid/cmdline"
         done
+        cat <&"$fifo" | cmp - image
+        exec {fifo}<&-
+        wait "$verb"
 }

@@ -46,6 +46,11 @@ bool archive_path_has_parts(const char *path)
         return errno == ENOTDIR && file_length(path) > 0;
 }
 
+void archive_path_refuse_folder(const char *path)
+{
+        report("%s: is a directory, not an archive; vmafs info lists the archives in it", path);
+}
+
 static int refuse(const char *path)
 {
         struct stat st;
@@ -53,8 +58,7 @@ static int refuse(const char *path)
         if (stat(path, &st) < 0)
                 report("%s: %s", path, strerror(errno));
         else
-                report("%s: is a directory, not an archive; vmafs info lists the archives in it",
-                       path);
+                archive_path_refuse_folder(path);
         return STATUS_USAGE;
 }
 
@@ -122,29 +126,29 @@ static int gather(struct archive_parts *parts, struct archive_path *p)
         return 0;
 }
 
-static int add(struct archive_parts *parts, const char *path, const char *word)
+static int add(struct archive_parts *parts, struct archive_path *p)
 {
-        struct archive_path p;
-        int status = archive_path_find(path, word, &p);
-
-        if (status == STATUS_OK && gather(parts, &p) < 0) {
-                report("out of memory");
-                status = STATUS_FAILED;
-        }
-        archive_path_fini(&p);
-        return status;
+        if (gather(parts, p) == 0)
+                return STATUS_OK;
+        report("out of memory");
+        return STATUS_FAILED;
 }
 
-int archive_parts_find(const char *path, char *const *words, size_t count,
-                       struct archive_parts *out)
+int archive_parts_find(int (*find)(void *ctx, const char *word, struct archive_path *out),
+                       void *ctx, char *const *words, size_t count, struct archive_parts *out)
 {
-        int status = STATUS_OK;
+        size_t i = 0;
+        int status;
 
         *out = (struct archive_parts){0};
-        if (count == 0)
-                return add(out, path, NULL);
-        for (size_t i = 0; i < count && status == STATUS_OK; i++)
-                status = add(out, path, words[i]);
+        do {
+                struct archive_path p = {0};
+
+                status = find(ctx, count ? words[i] : NULL, &p);
+                if (status == STATUS_OK)
+                        status = add(out, &p);
+                archive_path_fini(&p);
+        } while (status == STATUS_OK && ++i < count);
         return status;
 }
 

@@ -30,6 +30,9 @@ bool archive_path_has_parts(const char *path);
 int archive_path_find(const char *path, const char *word, struct archive_path *out);
 void archive_path_fini(struct archive_path *p);
 
+/* Report that PATH is a folder, and not an archive. */
+void archive_path_refuse_folder(const char *path);
+
 /* What is wanted of one archive. */
 struct archive_part {
         char *archive;
@@ -42,11 +45,12 @@ struct archive_parts {
 };
 
 /*
- * Find the COUNT WORDS below PATH, or PATH itself if there are none, and gather them by archive.
- * Returns the exit status; reports what is wrong. archive_parts_fini frees *OUT in any case.
+ * Have FIND split the COUNT WORDS, or NULL if there are none, as archive_path_find does, and gather them
+ * by archive. Returns the exit status; reports what is wrong. archive_parts_fini frees *OUT in any
+ * case.
  */
-int archive_parts_find(const char *path, char *const *words, size_t count,
-                       struct archive_parts *out);
+int archive_parts_find(int (*find)(void *ctx, const char *word, struct archive_path *out),
+                       void *ctx, char *const *words, size_t count, struct archive_parts *out);
 void archive_parts_fini(struct archive_parts *parts);
 
 #endif

@@ -15,6 +15,7 @@
 #include "fs/cli/numbers.h"
 #include "fs/cli/usage.h"
 #include "fs/fetch/fetch_site.h"
+#include "fs/fetch/fetchers.h"
 #include "fs/fetch/spool.h"
 #include "fs/fetch/url.h"
 #include "fs/print/progress.h"
@@ -172,23 +173,34 @@ static int report_opening(const char *path, int rc, const struct error *err)
         return report_status(rc);
 }
 
-int opening_open(const char *path, const struct index_options *options, struct opened *o)
+int opening_open(const struct archive_at *at, const struct index_options *options, struct opened *o)
 {
         static const int none[2] = {-1, -1};
 
-        return opening_open_with(path, options, none, o);
+        return opening_open_with(at, options, none, o);
 }
 
-int opening_open_with(const char *path, const struct index_options *options, const int sockets[2],
-                      struct opened *o)
+static int fetch_object(const struct archive_at *at, const struct index_options *options,
+                        struct opened *o, struct error *err)
+{
+        struct remote *remote;
+        int rc = fetchers_open(at->fetchers, at->object, fetch_reads_index(options), &remote, err);
+
+        fetchers_leave(at->fetchers);
+        return rc < 0 ? rc : site_open_remote(remote, at->path, options, &o->site, err);
+}
+
+int opening_open_with(const struct archive_at *at, const struct index_options *options,
+                      const int sockets[2], struct opened *o)
 {
         struct error err = {0};
-        int rc = fetch_site(path, options, &o->site, &err);
+        int rc = at->fetchers ? fetch_object(at, options, o, &err)
+                              : fetch_site(at->path, options, &o->site, &err);
 
-        descriptors_release(path);
+        descriptors_release(at->path);
         if (rc == 0)
                 rc = open_confined(options, sockets, o, &err);
-        return report_opening(path, rc, &err);
+        return report_opening(at->path, rc, &err);
 }
 
 int opening_open_at(int take_dir, const char *name, const char *path,

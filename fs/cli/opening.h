@@ -10,6 +10,7 @@
 
 #include "fs/process/index_helper.h"
 
+struct fetchers;
 struct index;
 struct index_options;
 struct remote_options;
@@ -58,6 +59,13 @@ bool opening_parse_spool(const char *value, struct remote_options *out);
  */
 int opening_option(int c, char **argv, struct index_options *o);
 
+/* Where an archive is. */
+struct archive_at {
+        const char *path;          /* or address; for messages, too */
+        struct fetchers *fetchers; /* NULL; or they fetch it, as … */
+        const char *object;        /* … this below their folder */
+};
+
 /* An archive that a verb works through. */
 struct opened {
         struct site *site;
@@ -69,15 +77,16 @@ struct opened {
 #define OPENED_NONE ((struct opened){.keeper = INDEX_HELPER_NONE})
 
 /*
- * Open the surroundings of the archive at PATH, which may be an address, start the process that keeps
- * access to them, enter the sandbox, and only then read the archive. Returns the exit status;
- * reports what is wrong. Call opening_close on *O in any case.
+ * Open the surroundings of the archive AT, start the process that keeps access to them, enter the
+ * sandbox, and only then read the archive. Returns the exit status; reports what is wrong. Call
+ * opening_close on *O in any case. Its fetchers are used for nothing else any more.
  */
-int opening_open(const char *path, const struct index_options *options, struct opened *o);
+int opening_open(const struct archive_at *at, const struct index_options *options,
+                 struct opened *o);
 
 /* The same with the sockets of other helpers; -1: none. */
-int opening_open_with(const char *path, const struct index_options *options, const int sockets[2],
-                      struct opened *o);
+int opening_open_with(const struct archive_at *at, const struct index_options *options,
+                      const int sockets[2], struct opened *o);
 
 /*
  * The same for the archive NAME in the folder TAKE_DIR, which is closed. PATH is for messages. No

@@ -30,6 +30,13 @@ bool stored_is_folder(const char *path)
         return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool stored_is_other_folder(const char *path)
+{
+        cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd >= 0 && !pbs_store_probe(fd);
+}
+
 /* ---- where ---- */
 
 static bool has_chunks(const char *folder)
@@ -57,26 +64,37 @@ static size_t existing_folder(const char *path)
         return len;
 }
 
-/* REAL, a path without links, is in the datastore that its first ROOT bytes name. */
-static bool take_place(const char *real, size_t root, const char *rest, struct stored_place *out)
+bool stored_place_below(const char *below, char **out)
 {
         static const char bucket[] = PBS_BUCKET_FOLDER;
-        const char *below = real + root + (real[root] == '/');
         size_t in_bucket = sizeof bucket - 1;
         enum pbs_level level;
 
         if (strncmp(below, bucket, in_bucket) == 0 && strchr("/", below[in_bucket]))
                 below += in_bucket + (below[in_bucket] == '/');
+        *out = strdup(below);
+        if (*out)
+                for (size_t n = strlen(*out); n > 0 && (*out)[n - 1] == '/'; n--)
+                        (*out)[n - 1] = '\0';
+        /* Other files may lie beside a datastore's own. */
+        if (*out && (!**out || pbs_store_split(*out, &level)))
+                return true;
+        free(*out);
+        *out = NULL;
+        return false;
+}
+
+/* REAL, a path without links, is in the datastore that its first ROOT bytes name. */
+static bool take_place(const char *real, size_t root, const char *rest, struct stored_place *out)
+{
+        const char *below = real + root + (real[root] == '/');
+        cleanup_free char *whole = NULL;
 
         rest += strspn(rest, "/");
+        if (asprintf(&whole, "%s%s%s", below, *below && *rest ? "/" : "", rest) < 0)
+                whole = NULL;
         out->root = root ? strndup(real, root) : strdup("/");
-        if (asprintf(&out->below, "%s%s%s", below, *below && *rest ? "/" : "", rest) < 0)
-                out->below = NULL;
-        if (out->below)
-                for (size_t n = strlen(out->below); n > 0 && out->below[n - 1] == '/'; n--)
-                        out->below[n - 1] = '\0';
-        /* Other files may lie beside a datastore's own. */
-        if (out->root && out->below && (!*out->below || pbs_store_split(out->below, &level)))
+        if (out->root && whole && stored_place_below(whole, &out->below))
                 return true;
         stored_place_fini(out);
         return false;
@@ -101,6 +119,15 @@ bool stored_locate(const char *path, struct stored_place *out)
                         return false;
                 folder[n - 1] = '\0';
         }
+}
+
+bool stored_has(const char *path)
+{
+        struct stored_place place;
+        bool found = stored_locate(path, &place);
+
+        stored_place_fini(&place);
+        return found;
 }
 
 void stored_place_fini(struct stored_place *place)

@@ -27,6 +27,9 @@ struct stored {
 /* Is PATH a folder? */
 bool stored_is_folder(const char *path);
 
+/* Is it one that can be opened, and is no datastore? */
+bool stored_is_other_folder(const char *path);
+
 /*
  * A place in a datastore: "vm/100/2026-02-01T00:00:00Z" below the folder "/mnt/usb/store". Both
  * are the caller's to free.
@@ -42,6 +45,16 @@ struct stored_place {
  */
 bool stored_locate(const char *path, struct stored_place *out);
 void stored_place_fini(struct stored_place *place);
+
+/* Is PATH a datastore, or a place in one? */
+bool stored_has(const char *path);
+
+/*
+ * Has BELOW, the path of something in a folder, the form of a place in the datastore which that folder
+ * would be? Sets *OUT, freed by the caller, to what it is in stored_place, without the folder that
+ * only a bucket has. False: it has not, or out of memory.
+ */
+bool stored_place_below(const char *below, char **out);
 
 /*
  * PATH is no datastore: a KEYFILE or PASSFILE, options after DASHES, may have been meant for

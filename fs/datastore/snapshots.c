@@ -13,6 +13,8 @@
 #include "archive/shared.h"
 #include "archive/store/pbs/pbs_key.h"
 #include "archive/store/pbs/pbs_store.h"
+#include "fs/cli/given.h"
+#include "fs/folder/bucket_folder.h"
 #include "fs/print/report.h"
 #include "fs/process/sandbox.h"
 
@@ -27,30 +29,42 @@ bool snapshots_option(int c, struct datastore_words *w)
         return true;
 }
 
-bool snapshots_has(const char *path)
+int snapshots_check_words(struct datastore_words *w, char *const *paths, size_t count)
 {
-        struct stored_place place;
-        bool found = stored_locate(path, &place);
-
-        stored_place_fini(&place);
-        return found;
-}
-
-int snapshots_check_words(const struct datastore_words *w, char *const *paths, size_t count)
-{
+        w->alone = count == 1;
         for (size_t i = 0; i < count; i++)
-                if (snapshots_has(paths[i]))
+                if (stored_has(paths[i]) || given_may_be_more(paths[i]))
                         return STATUS_OK;
         return stored_refuse_key(paths[0], "--", w->keyfile, w->passfile);
 }
 
-static int open_store(const struct datastore_words *words, const int *sockets, struct snapshots *s,
-                      struct error *err)
+int snapshots_check_given(const struct datastore_words *w, const struct given *g)
 {
-        struct sandbox sandbox = {.sockets = {-1, -1, -1}, .has_folder = true};
+        if (!w->alone || g->kind == GIVEN_DATASTORE)
+                return STATUS_OK;
+        return stored_refuse_key(g->path, "--", w->keyfile, w->passfile);
+}
+
+static int open_it(struct given *g, struct snapshots *s, struct error *err)
+{
+        struct store *store;
+
+        if (!g->far)
+                return pbs_store_open(steal_fd(&s->stored.folder), s->key, s->shared, &s->store,
+                                      err);
+        store = bucket_folder_store(&g->fetchers);
+        return store ? pbs_store_open_far(store, s->key, s->shared, &s->store, err)
+                     : error_set(err, ENOMEM, "out of memory");
+}
+
+static int open_store(struct given *g, const struct datastore_words *words, const int *sockets,
+                      struct snapshots *s, struct error *err)
+{
+        struct sandbox sandbox = {.sockets = {-1, -1, g->fetchers.helper.fd},
+                                  .has_folder = !g->far,
+                                  .folder = s->stored.folder};
         int rc = 0;
 
-        sandbox.folder = s->stored.folder;
         if (sockets)
                 memcpy(sandbox.sockets, sockets, 2 * sizeof *sockets);
         /* What the kernel does not offer is done without. */
@@ -61,7 +75,7 @@ static int open_store(const struct datastore_words *words, const int *sockets, s
         if (rc == 0)
                 rc = shared_new(words->cache_bytes, words->threads, &s->shared, err);
         if (rc == 0)
-                rc = pbs_store_open(steal_fd(&s->stored.folder), s->key, s->shared, &s->store, err);
+                rc = open_it(g, s, err);
         if (rc == 0)
                 shared_release(s->shared);
         return rc;
@@ -78,23 +92,38 @@ static int split_place(struct snapshots *s, struct error *err)
         return s->folder ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
-int snapshots_open(const char *path, const struct datastore_words *words, const int sockets[2],
+/* Its place, its folder where it is on disk, and its key. */
+static int find(const struct given *g, const struct datastore_words *words, struct snapshots *s,
+                struct error *err)
+{
+        int rc;
+
+        if (!g->far)
+                stored_locate(g->path, &s->place);
+        else if (!(s->place.below = strdup(g->below)))
+                return error_set(err, ENOMEM, "out of memory");
+        rc = split_place(s, err);
+        if (rc < 0)
+                return rc;
+        if (g->far)
+                return stored_find_key(words->keyfile, words->passfile, &s->stored, err);
+        return stored_find(s->place.root ? s->place.root : g->path, words->keyfile, words->passfile,
+                           &s->stored, err);
+}
+
+int snapshots_open(struct given *g, const struct datastore_words *words, const int sockets[2],
                    struct snapshots *s)
 {
         struct error err = {0};
         int rc;
 
         *s = SNAPSHOTS_NONE;
-        stored_locate(path, &s->place);
-        rc = split_place(s, &err);
+        rc = find(g, words, s, &err);
         if (rc == 0)
-                rc = stored_find(s->place.root ? s->place.root : path, words->keyfile,
-                                 words->passfile, &s->stored, &err);
-        if (rc == 0)
-                rc = open_store(words, sockets, s, &err);
+                rc = open_store(g, words, sockets, s, &err);
         if (rc == 0)
                 return STATUS_OK;
-        report_error(path, &err);
+        report_error(g->path, &err);
         return report_status(rc);
 }
 
@@ -110,17 +139,18 @@ void snapshots_close(struct snapshots *s)
 
 int snapshots_need_folder(const struct snapshots *s, const char *path)
 {
-        cleanup_close int fd = -1;
+        struct error err = {0};
+        int rc;
 
         if (*s->rest) {
                 report("%s: is neither a snapshot nor a folder of snapshots", path);
                 return STATUS_USAGE;
         }
-        fd = pbs_store_folder(s->store, s->folder);
-        if (fd >= 0)
+        rc = pbs_store_look(s->store, s->folder, &err);
+        if (rc == 0)
                 return STATUS_OK;
-        report("%s: %s", path, strerror(-fd));
-        return report_status(fd);
+        report_error(path, &err);
+        return report_status(rc);
 }
 
 /* ---- going through it ---- */
@@ -163,10 +193,10 @@ static int by_name(const void *a, const void *b)
 }
 
 static int walk(const struct snapshots *s, const char *path, enum pbs_level level,
-                int (*each)(void *ctx, const char *path), void *ctx)
+                int (*each)(void *ctx, const char *path), void *ctx, struct error *err)
 {
         __attribute__((cleanup(cleanup_names_fn))) struct names names = {0};
-        int rc = pbs_store_list(s->store, path, level, take_name, &names, NULL);
+        int rc = pbs_store_list(s->store, path, level, take_name, &names, err);
 
         if (names.list.count)
                 qsort(names.list.items, names.list.count, sizeof *names.list.items, by_name);
@@ -177,7 +207,7 @@ static int walk(const struct snapshots *s, const char *path, enum pbs_level leve
                 if (asprintf(&below, "%s%s%s", path, *path ? "/" : "", n->name) < 0)
                         return -ENOMEM;
                 rc = n->level == PBS_SNAPSHOT ? each(ctx, below)
-                                              : walk(s, below, n->level, each, ctx);
+                                              : walk(s, below, n->level, each, ctx, err);
                 /* A server has pruned it meanwhile. */
                 if (rc == -ENOENT)
                         rc = 0;
@@ -185,12 +215,13 @@ static int walk(const struct snapshots *s, const char *path, enum pbs_level leve
         return rc;
 }
 
-int snapshots_each(const struct snapshots *s, int (*each)(void *ctx, const char *path), void *ctx)
+int snapshots_each(const struct snapshots *s, int (*each)(void *ctx, const char *path), void *ctx,
+                   struct error *err)
 {
         int rc;
 
         if (s->level != PBS_SNAPSHOT)
-                return walk(s, s->folder, s->level, each, ctx);
+                return walk(s, s->folder, s->level, each, ctx, err);
         rc = each(ctx, s->folder);
         return rc == -ENOENT ? 0 : rc;
 }

@@ -9,12 +9,15 @@
 #include "archive/store/pbs/pbs_store.h"
 #include "fs/cli/stored.h"
 
+struct error;
+struct given;
 struct pbs_key;
 struct shared;
 
 /* Where the key of an encrypted one is; each may be NULL. What else 0 means: see shared.h. */
 struct datastore_words {
         const char *keyfile, *passfile;
+        bool alone; /* they were given with one path or address */
         size_t cache_bytes;
         unsigned threads;
 };
@@ -32,14 +35,15 @@ bool snapshots_option(int c, struct datastore_words *w);
 
 #define SNAPSHOTS_NONE ((struct snapshots){.stored = STORED_NONE})
 
-/* Is PATH a datastore, or a place in one? */
-bool snapshots_has(const char *path);
-
 /*
- * A key is of no use unless one of the COUNT PATHS is a datastore, or a place in one: then it may
- * have been meant for something else. Returns the exit status; reports what is wrong.
+ * A key is of no use unless one of the COUNT PATHS is a datastore, or a place in one, or may be, as an
+ * address: then it may have been meant for something else. Returns the exit status; reports what is
+ * wrong.
  */
-int snapshots_check_words(const struct datastore_words *w, char *const *paths, size_t count);
+int snapshots_check_words(struct datastore_words *w, char *const *paths, size_t count);
+
+/* The same of G, which has been found since, if it is all that W was given with. */
+int snapshots_check_given(const struct datastore_words *w, const struct given *g);
 
 struct snapshots {
         struct stored_place place;
@@ -53,11 +57,11 @@ struct snapshots {
 };
 
 /*
- * Open the datastore that PATH is, or is a place in, and give up all rights but to read it, and to
- * use SOCKETS of helpers, or NULL. Returns the exit status; reports what is wrong. snapshots_close
- * closes *S in any case.
+ * Open the datastore that G, which outlives *S, is, or is a place in, and give up all rights but to read
+ * it, and to use SOCKETS of helpers, or NULL. Returns the exit status; reports what is wrong.
+ * snapshots_close closes *S in any case.
  */
-int snapshots_open(const char *path, const struct datastore_words *words, const int sockets[2],
+int snapshots_open(struct given *g, const struct datastore_words *words, const int sockets[2],
                    struct snapshots *s);
 void snapshots_close(struct snapshots *s);
 
@@ -66,8 +70,9 @@ int snapshots_need_folder(const struct snapshots *s, const char *path);
 
 /*
  * Call EACH for every snapshot in the place, groups and times in order, until it returns other than 0, which is
- * returned. -errno where a folder cannot be listed.
+ * returned. -errno where a folder cannot be listed; ERR may be filled.
  */
-int snapshots_each(const struct snapshots *s, int (*each)(void *ctx, const char *path), void *ctx);
+int snapshots_each(const struct snapshots *s, int (*each)(void *ctx, const char *path), void *ctx,
+                   struct error *err);
 
 #endif

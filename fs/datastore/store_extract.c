@@ -12,6 +12,7 @@
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/store/pbs/pbs_volume.h"
 #include "archive/volume.h"
 #include "fs/cli/usage.h"
 #include "fs/datastore/member.h"
@@ -69,14 +70,23 @@ static int refuse(const struct extracting *e, const char *name, int rc)
         return STATUS_FAILED;
 }
 
-/* A file: LEAF in FOLDER of the helper, SHOWN to people. */
+/* The server gives no more of ITEM, or of something that is not all of one: into ERR. */
+static void say_why(const struct pbs_item *item, struct error *err)
+{
+        if (!item || !item->is_index || !pbs_volume_failure(item->content, err))
+                error_fill(err, EREMOTEIO, "the server does not give the rest now");
+}
+
+/* A file: LEAF in FOLDER of the helper, SHOWN to people. ITEM is what it has all of, or NULL. */
 struct destination {
         uint32_t folder;
         const char *leaf, *shown;
+        const struct pbs_item *item;
 };
 
 static int extract_content(struct extracting *e, struct volume *v, const struct destination *to)
 {
+        struct error err = {0};
         char partial[NAME_MAX + 1];
         uint64_t lost = 0;
         struct made f;
@@ -93,17 +103,26 @@ static int extract_content(struct extracting *e, struct volume *v, const struct 
         rc = copying_to_file(v, f.fd, &lost);
         if (rc == 0)
                 return end_file(e, &f, to->shown, lost);
-        report("%s/%s.partial: cannot be written: %s", e->x->dir, to->shown, strerror(-rc));
+        if (rc == -EREMOTEIO)
+                say_why(to->item, &err);
+        report("%s/%s.partial: %s: %s", e->x->dir, to->shown,
+               err.code ? "is incomplete" : "cannot be written",
+               err.code ? err.text : strerror(-rc));
         close(f.fd);
         return STATUS_FAILED;
 }
 
-static int print_content(struct extracting *e, struct volume *v)
+/* ITEM is as in struct destination. */
+static int print_content(struct extracting *e, struct volume *v, const struct pbs_item *item)
 {
+        struct error err = {0};
         uint64_t at;
         int rc = copying_to_stdout(v, &at);
 
-        if (rc == -EIO)
+        if (rc == -EREMOTEIO) {
+                say_why(item, &err);
+                report_error(e->path, &err);
+        } else if (rc == -EIO)
                 report("%s: cannot be read from byte %" PRIu64
                        " on; vmafs verify names what is lost",
                        e->path, at);
@@ -134,7 +153,7 @@ static int print_node(struct node_request *r, const struct pxar_entry *entry)
         rc = pxar_content(r->pxar, entry, &v);
         if (rc < 0)
                 return rc;
-        r->status = print_content(r->e, v);
+        r->status = print_content(r->e, v, NULL);
         v->ops->close(v);
         return 0;
 }
@@ -189,9 +208,10 @@ static int extract_item(struct extracting *e, const struct pbs_item *item, const
         }
         if (item->kind == PBS_ITEM_TREE)
                 return extract_tree(e, item, inside);
-        return e->x->to_stdout ? print_content(e, item->content)
-                               : extract_content(e, item->content,
-                                                 &(struct destination){0, item->name, item->name});
+        if (e->x->to_stdout)
+                return print_content(e, item->content, item);
+        return extract_content(e, item->content,
+                               &(struct destination){0, item->name, item->name, item});
 }
 
 /* A partition or logical volume, in the folders that it is in. */
@@ -200,7 +220,7 @@ static int extract_part(struct extracting *e, const struct disk *part)
         struct destination to = {.shown = part->name};
 
         if (e->x->to_stdout)
-                return print_content(e, part->volume);
+                return print_content(e, part->volume, NULL);
         for (to.leaf = part->name; strchr(to.leaf, '/'); to.leaf = strchr(to.leaf, '/') + 1) {
                 cleanup_free char *folder = strndup(to.leaf, strcspn(to.leaf, "/"));
                 int rc = folder ? extract_helper_folder(&e->maker, to.folder, folder, &to.folder)
@@ -254,7 +274,7 @@ static int extract_path(struct extracting *e, const char *wanted)
         e->path = path;
         rc = member_find(&e->s, path, &m, &err);
         if (rc < 0) {
-                report_error(*path ? path : e->x->path, &err);
+                report_error(*path ? path : e->x->given->path, &err);
                 status = rc == -ENOENT ? STATUS_USAGE : STATUS_FAILED;
         } else {
                 status = extract_member(e, &m);
@@ -302,7 +322,7 @@ int store_extract(const struct store_extract *x)
         if (status == STATUS_OK) {
                 const int sockets[2] = {e.maker.helper.fd, e.trees.helper.fd};
 
-                status = snapshots_open(x->path, &x->words, sockets, &e.s);
+                status = snapshots_open(x->given, &x->words, sockets, &e.s);
         }
         if (status == STATUS_OK)
                 status = extract_all(&e);

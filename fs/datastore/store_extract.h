@@ -5,13 +5,14 @@
 
 #include <stdbool.h>
 
+#include "fs/cli/given.h"
 #include "fs/datastore/snapshots.h"
 
 struct store_extract {
-        const char *path; /* the datastore, or a place in one */
+        struct given *given; /* the datastore, or a place in one */
         struct datastore_words words;
         const char *dir; /* to extract into */
-        char **wanted;   /* paths below PATH; none: PATH itself */
+        char **wanted;   /* paths below that; none: itself */
         int wanted_count;
         bool force;
         bool to_stdout; /* one file, and no directory */

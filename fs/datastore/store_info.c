@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
-#include "archive/store/pbs/pbs_file.h"
 #include "archive/store/pbs/pbs_manifest.h"
 #include "archive/store/pbs/pbs_snapshot.h"
 #include "archive/store/pbs/pbs_store.h"
+#include "fs/cli/given.h"
 #include "fs/datastore/additions.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
@@ -181,13 +180,9 @@ static json_t *snapshot_json(const char *path, const struct pbs_manifest *m, con
 static int read_manifest(const struct snapshots *s, const char *path, struct pbs_manifest **out,
                          struct error *err)
 {
-        cleanup_close int dir = pbs_store_folder(s->store, path);
         cleanup_free void *blob = NULL;
-        ssize_t n;
+        ssize_t n = pbs_store_read(s->store, path, PBS_MANIFEST_NAME, PBS_MANIFEST_MAX, &blob, err);
 
-        if (dir < 0)
-                return error_set(err, -dir, "%s", strerror(-dir));
-        n = pbs_file_read(dir, PBS_MANIFEST_NAME, PBS_MANIFEST_MAX, &blob, err);
         if (n == -ENOENT)
                 return error_set(err, ENOENT, "is not finished");
         return n < 0 ? (int)n : pbs_manifest_parse(blob, (size_t)n, s->key, out, err);
@@ -218,19 +213,21 @@ static int print_snapshot(void *ctx, const char *path)
         return rc == -ENOMEM ? rc : 0;
 }
 
-int store_info(const char *path, const struct datastore_words *words, bool partitions, bool json)
+int store_info(struct given *g, const struct datastore_words *words, bool partitions, bool json)
 {
+        const char *path = g->path;
         struct snapshots s;
+        struct error err = {0};
         struct listing l = {.s = &s, .list = json ? json_array() : NULL, .partitions = partitions};
-        int status = snapshots_open(path, words, NULL, &s), rc = 0;
+        int status = snapshots_open(g, words, NULL, &s), rc = 0;
 
         if (status == STATUS_OK)
                 status = snapshots_need_folder(&s, path);
         l.counts = s.level == PBS_GROUP || s.level == PBS_SNAPSHOT;
         if (status == STATUS_OK)
-                rc = snapshots_each(&s, print_snapshot, &l);
+                rc = snapshots_each(&s, print_snapshot, &l, &err);
         if (rc < 0) {
-                report("%s: %s", path, strerror(-rc));
+                report("%s: %s", path, err.code == -rc ? err.text : strerror(-rc));
                 status = STATUS_FAILED;
         }
         if (status == STATUS_OK && json)

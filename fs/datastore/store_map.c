@@ -13,6 +13,7 @@
 #include "archive/error.h"
 #include "archive/store/pbs/pbs_volume.h"
 #include "archive/volume.h"
+#include "fs/cli/given.h"
 #include "fs/datastore/member.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/print/map_lines.h"
@@ -108,7 +109,8 @@ static int print_map(struct mapping *p)
         }
         if (p->lost == 0)
                 return STATUS_OK;
-        report("%s: parts of %s are lost; vmafs verify names the causes", p->m->path, p->m->disk);
+        report("%s: parts of %s are lost; vmafs verify names the causes", p->m->given->path,
+               p->m->disk);
         return STATUS_FAILED;
 }
 
@@ -188,8 +190,8 @@ static int map(struct mapping *p)
 int store_map(const struct store_map *m, const struct datastore_words *words)
 {
         struct mapping p = {
-            .m = m, .s = SNAPSHOTS_NONE, .lines = {.json = m->json, .archive = m->path}};
-        int status = snapshots_open(m->path, words, NULL, &p.s);
+            .m = m, .s = SNAPSHOTS_NONE, .lines = {.json = m->json, .archive = m->given->path}};
+        int status = snapshots_open(m->given, words, NULL, &p.s);
 
         if (status == STATUS_OK)
                 status = map(&p);

@@ -6,10 +6,11 @@
 #include <stdbool.h>
 
 struct datastore_words;
+struct given;
 
 struct store_map {
-        const char *path; /* the datastore, or a place in one … */
-        const char *disk; /* … and the disk below it */
+        struct given *given; /* the datastore, or a place in one … */
+        const char *disk;    /* … and the disk below it */
         const char
             *since; /* a snapshot, "2026-01-31T00:00:00Z" or its path; NULL: all is printed */
         bool json;

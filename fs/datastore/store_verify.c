@@ -8,6 +8,7 @@
 #include "archive/error.h"
 #include "archive/shared.h"
 #include "archive/store/pbs/pbs_check.h"
+#include "fs/cli/given.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
 #include "fs/print/json.h"
@@ -123,12 +124,13 @@ static int print_json(const struct verifying *v, const char *path)
                                     "unproven", (json_int_t)t.unproven, "snapshots", v->list));
 }
 
-int store_verify(const char *path, const struct datastore_words *words, bool json)
+int store_verify(struct given *g, const struct datastore_words *words, bool json)
 {
+        const char *path = g->path;
         struct snapshots s;
         struct verifying v = {.list = json ? json_array() : NULL};
         struct progress *progress = NULL;
-        int status = snapshots_open(path, words, NULL, &s), rc = 0;
+        int status = snapshots_open(g, words, NULL, &s), rc = 0;
 
         if (status == STATUS_OK)
                 status = snapshots_need_folder(&s, path);
@@ -136,11 +138,11 @@ int store_verify(const char *path, const struct datastore_words *words, bool jso
                 rc = pbs_check_new(s.store, s.shared->pool, &v.check);
         if (status == STATUS_OK && rc == 0) {
                 progress = progress_start_with(show_progress, &v);
-                rc = snapshots_each(&s, verify_snapshot, &v);
+                rc = snapshots_each(&s, verify_snapshot, &v, &v.err);
                 progress_stop(progress);
         }
         if (rc < 0) {
-                report("%s: %s", path, rc == -EREMOTEIO ? v.err.text : strerror(-rc));
+                report("%s: %s", path, v.err.code == -rc ? v.err.text : strerror(-rc));
                 status = STATUS_FAILED;
         }
         if (status == STATUS_OK && json)

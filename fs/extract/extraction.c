@@ -743,7 +743,7 @@ static void choose_opening(struct extract *x, struct index_options *opening)
 int extraction_run(const struct extraction *what)
 {
         struct index_options opening = what->opening;
-        struct extract x = {.archive = what->archive,
+        struct extract x = {.archive = what->archive.path,
                             .dir = what->dir,
                             .maker = EXTRACT_HELPER_NONE,
                             .trees = TREE_HELPER_NONE,
@@ -758,7 +758,7 @@ int extraction_run(const struct extraction *what)
         if (status == STATUS_OK) {
                 const int sockets[2] = {x.maker.helper.fd, x.trees.helper.fd};
 
-                status = opening_open_with(x.archive, &opening, sockets, &o);
+                status = opening_open_with(&what->archive, &opening, sockets, &o);
         }
         if (status == STATUS_OK) {
                 x.index = o.index;

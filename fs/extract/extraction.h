@@ -8,13 +8,14 @@
 
 #include <stdbool.h>
 
+#include "fs/cli/opening.h"
 #include "index/index.h"
 
 /* What is to be restored. All of it stays the caller's. */
 struct extraction {
-        const char *archive; /* path */
-        const char *dir;     /* path of the directory that the files are made in */
-        char **wanted;       /* names (selection.h); none: everything is wanted */
+        struct archive_at archive;
+        const char *dir; /* path of the directory that the files are made in */
+        char **wanted;   /* names (selection.h); none: everything is wanted */
         int wanted_count;
         bool force; /* replace what is there */
         struct index_options opening;

@@ -141,15 +141,16 @@ static int write_member(struct index *index, const char *path, const char *word)
         return status == STATUS_OK ? archive_tree_print(index, path, word) : status;
 }
 
-int output_file(const char *path, const char *word, const struct index_options *options)
+int output_file(const struct archive_at *at, const char *word, const struct index_options *options)
 {
         struct index_options opening = *options;
         struct opened o = OPENED_NONE;
+        const char *path = at->path;
         int status;
 
         opening.sidecar = INDEX_SIDECAR_USE;
         opening.partitions = selection_is_inside(word);
-        status = opening_open(path, &opening, &o);
+        status = opening_open(at, &opening, &o);
         if (status == STATUS_OK)
                 status = index_is_tree(o.index) ? write_member(o.index, path, word)
                                                 : write_one(o.index, path, word);

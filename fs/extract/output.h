@@ -3,13 +3,14 @@
 #ifndef VMAFS_OUTPUT_H
 #define VMAFS_OUTPUT_H
 
+struct archive_at;
 struct index_options;
 
 /*
- * Write the disk or file of the archive at PATH that WORD selects (selection.h). Holes of a disk
+ * Write the disk or file of the archive AT that WORD selects (selection.h). Holes of a disk
  * are written as zeros. The output ends at the first lost byte, with a report that names it.
  * Returns the exit status.
  */
-int output_file(const char *path, const char *word, const struct index_options *options);
+int output_file(const struct archive_at *at, const char *word, const struct index_options *options);
 
 #endif

@@ -30,18 +30,18 @@
 #include "fs/fetch/url.h"
 #include "fs/process/descriptors.h"
 
-enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS }; /* number: 1 with the index */
+enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS, WHAT_NARROW }; /* number: 1 with the index */
 
 struct starter {
         char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
         unsigned timeout;
         struct transfer_server server;
         struct s3_identity who;
-        char *bucket;       /* its address, which ends in '/' */
-        const char *prefix; /* of URL: what all keys begin with */
-        unsigned count;     /* of processes */
-        int rc;             /* -errno: there is nothing to start them with … */
-        struct error why;   /* … and why */
+        char *bucket;     /* its address, which ends in '/' */
+        char *prefix;     /* what all keys begin with; ends in '/', or is "" */
+        unsigned count;   /* of processes */
+        int rc;           /* -errno: there is nothing to start them with … */
+        struct error why; /* … and why */
 };
 
 /* ---- in the helper ---- */
@@ -60,12 +60,14 @@ static char *bucket_of(const char *url, const char **prefix)
 
 static int find_bucket(struct starter *s, struct error *err)
 {
-        cleanup_free char *bucket = bucket_of(s->url, &s->prefix);
+        const char *prefix;
+        cleanup_free char *bucket = bucket_of(s->url, &prefix);
         int rc = s3_identity_find(&s->who, err);
 
         if (rc < 0)
                 return rc;
-        if (!bucket)
+        s->prefix = strdup(prefix);
+        if (!bucket || !s->prefix)
                 return error_set(err, ENOMEM, "out of memory");
         s->bucket = s3_address(bucket, s->endpoint, s->who.region, err);
         return s->bucket ? 0 : -err->code;
@@ -159,6 +161,20 @@ static int start_one(struct starter *s, const struct helper_request *in, int *fd
         return 0;
 }
 
+/* From now on nothing is given that is not below the folder PATH. */
+static int narrow(struct starter *s, const char *path)
+{
+        char *prefix;
+
+        if (!*path || s->rc < 0)
+                return 0;
+        if (asprintf(&prefix, "%s%s/", s->prefix, path) < 0)
+                return -ENOMEM;
+        free(s->prefix);
+        s->prefix = prefix;
+        return 0;
+}
+
 static int handle(void *ctx, const struct helper_request *in, struct helper_reply *out, int *fd)
 {
         struct starter *s = ctx;
@@ -166,11 +182,13 @@ static int handle(void *ctx, const struct helper_request *in, struct helper_repl
         (void)out;
         while (s->count > 0 && waitpid(-1, NULL, WNOHANG) > 0)
                 s->count--;
-        if (in->what > WHAT_PARTS || !part_path_is_below(in->name) ||
+        if (in->what > WHAT_NARROW || !part_path_is_below(in->name) ||
             (in->what == WHAT_OPEN && !*in->name))
                 return -EINVAL;
         if (s->rc == 0 && strlen(s->prefix) + strlen(in->name) > LIST_KEY_MAX)
                 return -ENAMETOOLONG;
+        if (in->what == WHAT_NARROW)
+                return narrow(s, in->name);
         return s->count < FETCHERS_MAX ? start_one(s, in, fd) : -EMFILE;
 }
 
@@ -192,9 +210,11 @@ int fetchers_start(struct fetchers *f, const char *url, const struct remote_opti
         free(s.endpoint);
         free(s.cafile);
         s3_forget_environment();
+        f->starter = getpid();
         return rc < 0 ? error_set(err, -rc, "its fetcher cannot be started: %s", strerror(-rc)) : 0;
 }
 
+/* FD is NULL where no descriptor comes. */
 static int ask(struct fetchers *f, enum what what, uint32_t number, const char *path, int *fd,
                struct error *err)
 {
@@ -205,11 +225,27 @@ static int ask(struct fetchers *f, enum what what, uint32_t number, const char *
                 memcpy(in.name, path, strlen(path));
                 rc = helper_call(&f->helper, &in, NULL, fd);
         }
-        if (rc == 0 && *fd < 0)
+        if (rc == 0 && fd && *fd < 0)
                 rc = -EPIPE;
         if (rc == -EPIPE)
                 return error_set(err, EREMOTEIO, "the process that fetches it has ended");
         return rc < 0 ? error_set(err, -rc, "cannot be fetched: %s", strerror(-rc)) : 0;
+}
+
+/* The processes that fetch parts, and have nothing to do, end. */
+static void end_idle(struct fetchers *f)
+{
+        scoped_lock(&f->lock);
+
+        f->lines -= f->idle_count;
+        while (f->idle_count > 0)
+                close(f->idle[--f->idle_count]);
+}
+
+int fetchers_narrow(struct fetchers *f, const char *path, struct error *err)
+{
+        end_idle(f);
+        return ask(f, WHAT_NARROW, 0, path, NULL, err);
 }
 
 int fetchers_list(struct fetchers *f, const char *path,
@@ -275,10 +311,16 @@ ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *
         return n;
 }
 
+void fetchers_leave(struct fetchers *f)
+{
+        end_idle(f);
+        if (f->helper.fd >= 0 && f->starter != getpid())
+                close(steal_fd(&f->helper.fd));
+}
+
 void fetchers_end(struct fetchers *f)
 {
-        while (f->idle_count > 0)
-                close(f->idle[--f->idle_count]);
+        fetchers_leave(f);
         helper_end(&f->helper);
 }
 
@@ -291,6 +333,13 @@ int fetchers_start(struct fetchers *f, const char *url, const struct remote_opti
         (void)url;
         (void)options;
         return error_set(err, ENOTSUP, "is on a server, and this vmafs was built without libcurl");
+}
+
+int fetchers_narrow(struct fetchers *f, const char *path, struct error *err)
+{
+        (void)f;
+        (void)path;
+        return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
 }
 
 int fetchers_list(struct fetchers *f, const char *path,
@@ -322,6 +371,11 @@ ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *
         (void)part;
         (void)out;
         return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
+}
+
+void fetchers_leave(struct fetchers *f)
+{
+        (void)f;
 }
 
 void fetchers_end(struct fetchers *f)

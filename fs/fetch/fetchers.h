@@ -32,6 +32,7 @@ enum {
 
 struct fetchers {
         struct helper helper;
+        pid_t starter; /* the process that has started it */
 
         pthread_mutex_t lock; /* guards the rest: the processes that fetch parts */
         pthread_cond_t freed;
@@ -52,6 +53,9 @@ struct fetchers {
 int fetchers_start(struct fetchers *f, const char *url, const struct remote_options *options,
                    struct error *err);
 
+/* From now on that folder is the one at PATH below it, "" for itself. 0 or -errno, with ERR. */
+int fetchers_narrow(struct fetchers *f, const char *path, struct error *err);
+
 /* List the folder PATH below it, "" for itself, as remote_list. Thread-safe. */
 int fetchers_list(struct fetchers *f, const char *path,
                   int (*each)(void *ctx, const struct remote_entry *e), void *ctx,
@@ -70,6 +74,12 @@ int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct 
  */
 ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *part, void **out,
                       struct error *err);
+
+/*
+ * This process reads an archive from now on, and asks for no other object. The helper goes on for the
+ * process that has started it, if that is another one.
+ */
+void fetchers_leave(struct fetchers *f);
 
 void fetchers_end(struct fetchers *f);
 

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A folder of archives in a bucket, as info takes one. */
+/* A folder in a bucket: what it is, and it as a store. */
 #ifndef VMAFS_BUCKET_FOLDER_H
 #define VMAFS_BUCKET_FOLDER_H
 
 #include <stdbool.h>
 
+struct error;
 struct fetchers;
-struct folder;
-struct remote_options;
+struct remote_entry;
+struct store;
 
 /* Is PATH the address of a folder in a bucket? */
 bool bucket_folder_is_one(const char *path);
 
-/* Is NAME that of a folder that only a datastore of Proxmox Backup Server has? */
-bool bucket_folder_is_datastores(const char *name);
+/* Is E, in a list, a folder that only a datastore has? */
+bool bucket_folder_is_datastores(const struct remote_entry *e);
 
 /*
- * Find the archives in the folder PATH, as folder_find, with F, which is to be started, and which
- * fetches them. *OUT has no descriptor. A datastore is refused. Returns the exit status; reports what is wrong.
+ * Look into the folder PATH below that of F: is it a datastore? 1 or 0; -ENOENT where there is nothing
+ * in it, and as fetchers_list, with ERR.
  */
-int bucket_folder_find(const char *path, const struct remote_options *options, struct fetchers *f,
-                       struct folder *out);
+int bucket_folder_look(struct fetchers *f, const char *path, struct error *err);
+
+/* The folder of F, which outlives it, as a store. NULL: out of memory. */
+struct store *bucket_folder_store(struct fetchers *f);
 
 #endif

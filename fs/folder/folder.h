@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A folder of archives, as info, index and verify take one: which archives are in it and below it
- * (dir.h says what counts as one). They are found before the first of them is read, and each is
- * opened through the folder, so that no link leads out of it.
+ * A folder of archives, on disk or in a bucket, as info, index and verify take one: which archives
+ * are in it and below it (dir.h says what counts as one). They are found before the first of them is
+ * read, and each is opened through the folder, so that no link leads out of it.
  */
 #ifndef VMAFS_FOLDER_H
 #define VMAFS_FOLDER_H
@@ -13,27 +13,25 @@
 #include "archive/array.h"
 #include "fs/cli/several.h"
 
+struct fetchers;
+struct given;
 struct index_options;
 struct opened;
 
 struct folder {
-        const char *path; /* as given; the caller keeps it */
-        int fd;
-        ARRAY(char *) archives; /* their paths, which begin with PATH, sorted */
-        size_t left_out;        /* folders that are too deep, or cannot be read */
+        const char *path;          /* as given; the caller keeps it */
+        int fd;                    /* on disk; -1: … */
+        struct fetchers *fetchers; /* … in a bucket, from which they fetch */
+        ARRAY(char *) archives;    /* their paths, which begin with PATH, sorted */
+        size_t left_out;           /* folders that are too deep, or cannot be read */
 };
 
 #define FOLDER_NONE ((struct folder){.fd = -1})
 
-/* Is PATH a folder, and no datastore? */
-bool folder_is_one(const char *path);
-
-/*
- * Find the archives in PATH. Returns the exit status; reports what is wrong. folder_close closes *F
- * in any case.
- */
-int folder_find(const char *path, struct folder *f);
 void folder_close(struct folder *f);
+
+/* The folder PATH in F is left out, which is reported, for WHY; NULL: it is a datastore. */
+void folder_leave_out(struct folder *f, const char *path, const char *why);
 
 /* What a path in F->archives is called in the folder. */
 const char *folder_name(const struct folder *f, const char *archive);
@@ -52,7 +50,7 @@ int folder_open(struct folder *f, const char *archive, const struct index_option
  */
 int folder_run(const struct folder *f, bool json, const char *word, several_work *work, void *ctx);
 
-/* A line for each archive of a folder, on disk or in a bucket, or JSON. Returns the exit status. */
-int folder_info(const char *path, const struct index_options *options, bool json);
+/* A line for each archive of the folder G, or JSON. Returns the exit status. */
+int folder_info(struct given *g, const struct index_options *options, bool json);
 
 #endif

@@ -23,10 +23,11 @@
 #include "archive/source/remote/remote.h"
 #include "archive/source/source.h"
 #include "archive/store/dir/dir.h"
+#include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/fetch/fetchers.h"
-#include "fs/folder/bucket_folder.h"
 #include "fs/folder/folder.h"
+#include "fs/folder/folder_find.h"
 #include "fs/print/json.h"
 #include "fs/print/report.h"
 #include "fs/process/sandbox.h"
@@ -53,8 +54,6 @@ struct row {
 
 struct listing {
         struct folder folder;
-        bool far; /* it is in a bucket, and they fetch from it */
-        struct fetchers fetchers;
         struct shared *shared;
         struct index_options options;
         int cache;    /* the folder of indexes, or -errno */
@@ -158,7 +157,7 @@ static int look_afar(struct listing *l, const char *archive, struct look *look, 
 {
         const char *name = folder_name(&l->folder, archive);
         struct remote *remote = NULL;
-        int rc = fetchers_open(&l->fetchers, name, true, &remote, err);
+        int rc = fetchers_open(l->folder.fetchers, name, true, &remote, err);
 
         if (rc == 0)
                 rc = site_open_remote(remote, archive, &l->options, &look->site, err);
@@ -173,11 +172,11 @@ static int look_afar(struct listing *l, const char *archive, struct look *look, 
 
 static int look_open(struct listing *l, const char *archive, struct look *look, struct error *err)
 {
-        cleanup_close int dir = l->far ? -1 : folder_of(&l->folder, archive);
+        cleanup_close int dir = l->folder.fetchers ? -1 : folder_of(&l->folder, archive);
         const char *leaf = strrchr(archive, '/') + 1;
         int rc;
 
-        if (l->far)
+        if (l->folder.fetchers)
                 return look_afar(l, archive, look, err);
         if (dir < 0) {
                 error_fill(err, -dir, "cannot be opened: %s", strerror(-dir));
@@ -327,8 +326,9 @@ static void tell(struct listing *l, const char *archive)
 static void confine(struct listing *l)
 {
         cleanup_free char *cache = catalog_dir();
-        struct sandbox sandbox = {.sockets = {l->fetchers.helper.fd, -1, -1},
-                                  .has_folder = !l->far,
+        const struct fetchers *far = l->folder.fetchers;
+        struct sandbox sandbox = {.sockets = {far ? far->helper.fd : -1, -1, -1},
+                                  .has_folder = !far,
                                   .folder = l->folder.fd,
                                   .archives = true,
                                   .indexes = cache};
@@ -364,15 +364,10 @@ static int tell_all(struct listing *l, bool json)
         return STATUS_OK;
 }
 
-int folder_info(const char *path, const struct index_options *options, bool json)
+int folder_info(struct given *g, const struct index_options *options, bool json)
 {
-        struct listing l = {.folder = FOLDER_NONE,
-                            .far = bucket_folder_is_one(path),
-                            .fetchers = FETCHERS_NONE,
-                            .options = *options,
-                            .cache = -1};
-        int status = l.far ? bucket_folder_find(path, &options->server, &l.fetchers, &l.folder)
-                           : folder_find(path, &l.folder);
+        struct listing l = {.folder = FOLDER_NONE, .options = *options, .cache = -1};
+        int status = folder_find(g, &l.folder);
 
         l.options.sidecar = INDEX_SIDECAR_NONE;
         l.options.unwatched = true;
@@ -382,6 +377,5 @@ int folder_info(const char *path, const struct index_options *options, bool json
                 close(l.cache);
         shared_free(l.shared);
         folder_close(&l.folder);
-        fetchers_end(&l.fetchers);
         return status;
 }

@@ -7,6 +7,7 @@
 
 #include "archive/cleanup.h"
 #include "fs/cli/archive_path.h"
+#include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
@@ -18,16 +19,17 @@
 #include "fs/verbs/verbs.h"
 
 struct request {
+        struct given given;
         struct extraction what;
         struct datastore_words words;
         bool to_stdout;
         const struct archive_parts *parts; /* of a folder */
 };
 
-static int extract_stored(const struct request *r)
+static int extract_stored(struct request *r)
 {
         const struct extraction *x = &r->what;
-        struct store_extract stored = {.path = x->archive,
+        struct store_extract stored = {.given = &r->given,
                                        .words = r->words,
                                        .dir = x->dir,
                                        .wanted = x->wanted,
@@ -46,7 +48,7 @@ static int extract_archive(const struct request *r)
 
         if (!r->to_stdout)
                 return extraction_run(x);
-        return x->wanted_count == 1 ? output_file(x->archive, x->wanted[0], &x->opening)
+        return x->wanted_count == 1 ? output_file(&x->archive, x->wanted[0], &x->opening)
                                     : usage_error("extract -O needs one file");
 }
 
@@ -54,24 +56,23 @@ static int extract_archive(const struct request *r)
 
 static int extract_from_one(void *ctx, const char *archive)
 {
-        struct request r = *(const struct request *)ctx;
+        struct request *r = ctx;
 
-        r.what.archive = archive;
-        for (size_t i = 0; i < r.parts->list.count; i++) {
-                const struct archive_part *part = &r.parts->list.items[i];
+        r->what.archive = given_at(&r->given, archive);
+        for (size_t i = 0; i < r->parts->list.count; i++) {
+                const struct archive_part *part = &r->parts->list.items[i];
 
                 if (strcmp(part->archive, archive) != 0)
                         continue;
-                r.what.wanted = part->insides.items;
-                r.what.wanted_count = part->whole ? 0 : (int)part->insides.count;
+                r->what.wanted = part->insides.items;
+                r->what.wanted_count = part->whole ? 0 : (int)part->insides.count;
         }
-        return extract_archive(&r);
+        return extract_archive(r);
 }
 
 /* One archive in this process; each of several in one of its own, as it can open no other. */
-static int extract_each(const struct request *request, const struct archive_parts *parts)
+static int extract_each(struct request *r, const struct archive_parts *parts)
 {
-        struct request r = *request;
         size_t count = parts->list.count;
         cleanup_free char **archives = calloc(count + 1, sizeof *archives);
         struct several_counts counts;
@@ -82,22 +83,38 @@ static int extract_each(const struct request *request, const struct archive_part
         }
         for (size_t i = 0; i < count; i++)
                 archives[i] = parts->list.items[i].archive;
-        if (r.to_stdout && count > 1)
+        if (r->to_stdout && count > 1)
                 return usage_error("extract -O needs one file");
-        r.parts = parts;
-        return count == 1 ? extract_from_one(&r, archives[0])
-                          : several_run_list(archives, count, false, extract_from_one, &r, &counts);
+        r->parts = parts;
+        return count == 1 ? extract_from_one(r, archives[0])
+                          : several_run_list(archives, count, false, extract_from_one, r, &counts);
 }
 
-static int extract_from_folder(const struct request *r)
+static int extract_from_folder(struct request *r)
 {
         const struct extraction *x = &r->what;
         struct archive_parts parts;
-        int status = archive_parts_find(x->archive, x->wanted, (size_t)x->wanted_count, &parts);
+        int status = given_parts(&r->given, x->wanted, (size_t)x->wanted_count, &parts);
 
         if (status == STATUS_OK)
                 status = extract_each(r, &parts);
         archive_parts_fini(&parts);
+        return status;
+}
+
+static int extract_given(struct request *r, const char *path)
+{
+        int status = given_find(path, &r->what.opening, &r->given);
+
+        if (status == STATUS_OK)
+                status = snapshots_check_given(&r->words, &r->given);
+        if (status == STATUS_OK && r->given.kind == GIVEN_DATASTORE)
+                status = extract_stored(r);
+        else if (status == STATUS_OK && given_has_parts(&r->given))
+                status = extract_from_folder(r);
+        else if (status == STATUS_OK)
+                status = extract_archive(r);
+        given_end(&r->given);
         return status;
 }
 
@@ -106,6 +123,7 @@ int verb_extract(int argc, char **argv)
         static const struct option options[] = {
             {"force", no_argument, NULL, 'f'}, DATASTORE_LONG_OPTIONS, OPENING_LONG_OPTIONS, {0}};
         struct request r = {
+            .given = GIVEN_NONE,
             .what = {.dir = ".", .opening = {.sidecar = INDEX_SIDECAR_ENTER, .thorough = true}}};
         struct extraction *x = &r.what;
         int c;
@@ -124,12 +142,10 @@ int verb_extract(int argc, char **argv)
         }
         if (argc - optind < 1)
                 return usage_error("extract needs an archive");
-        x->archive = argv[optind];
+        x->archive.path = argv[optind];
         x->wanted = argv + optind + 1;
         x->wanted_count = argc - optind - 1;
-        if (snapshots_has(x->archive))
-                return extract_stored(&r);
         if (snapshots_check_words(&r.words, argv + optind, 1) != STATUS_OK)
                 return STATUS_USAGE;
-        return archive_path_has_parts(x->archive) ? extract_from_folder(&r) : extract_archive(&r);
+        return extract_given(&r, argv[optind]);
 }

@@ -6,10 +6,12 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/stream/restart_table.h"
+#include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/folder/folder.h"
+#include "fs/folder/folder_find.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
 #include "fs/verbs/verbs.h"
@@ -110,9 +112,9 @@ static int index_in_folder(void *ctx, const char *path)
         return status;
 }
 
-static int index_folder_of(struct request *r, const char *path)
+static int index_folder_of(struct request *r, struct given *g)
 {
-        int status = folder_find(path, &r->folder);
+        int status = folder_find(g, &r->folder);
 
         if (r->opening.sidecar_path)
                 status = usage_error("--file is the index of one archive");
@@ -122,18 +124,39 @@ static int index_folder_of(struct request *r, const char *path)
         return status;
 }
 
+static int index_given_archive(const struct request *r, struct given *g)
+{
+        struct opened o = OPENED_NONE;
+        struct archive_at at;
+        int status = given_archive(g, &at);
+
+        if (status == STATUS_OK)
+                status = opening_open(&at, &r->opening, &o);
+        if (status == STATUS_OK)
+                status = build(o.index, g->path, print_summary);
+        opening_close(&o);
+        return status;
+}
+
+static int refuse_datastore(const struct given *g)
+{
+        report("%s: is a datastore, which needs no index", g->path);
+        return STATUS_USAGE;
+}
+
 static int index_one(void *ctx, const char *path)
 {
         struct request *r = ctx;
-        struct opened o = OPENED_NONE;
-        int status;
+        struct given g = GIVEN_NONE;
+        int status = given_find(path, &r->opening, &g);
 
-        if (folder_is_one(path))
-                return index_folder_of(r, path);
-        status = opening_open(path, &r->opening, &o);
-        if (status == STATUS_OK)
-                status = build(o.index, path, print_summary);
-        opening_close(&o);
+        if (status == STATUS_OK && g.kind == GIVEN_FOLDER)
+                status = index_folder_of(r, &g);
+        else if (status == STATUS_OK && g.kind == GIVEN_DATASTORE)
+                status = refuse_datastore(&g);
+        else if (status == STATUS_OK)
+                status = index_given_archive(r, &g);
+        given_end(&g);
         return status;
 }
 

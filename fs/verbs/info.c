@@ -10,12 +10,12 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/stream/restart_table.h"
+#include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
-#include "fs/folder/bucket_folder.h"
 #include "fs/folder/folder.h"
 #include "fs/print/info_partitions.h"
 #include "fs/print/json.h"
@@ -311,26 +311,44 @@ static int refuse_partitions(const char *path)
         return STATUS_USAGE;
 }
 
+static int info_archive(const struct request *r, struct given *g)
+{
+        struct opened o = OPENED_NONE;
+        struct archive_at at;
+        int status = given_archive(g, &at);
+
+        if (status == STATUS_OK)
+                status = opening_open(&at, &r->opening, &o);
+        /* What is inside of the disks is known once they were indexed. */
+        if (status == STATUS_OK && r->opening.partitions)
+                status = opening_scan(o.index, g->path);
+        if (status == STATUS_OK)
+                status = info(o.index, r->json, g->path);
+        opening_close(&o);
+        return status;
+}
+
+static int info_folder(const struct request *r, struct given *g)
+{
+        return r->opening.partitions ? refuse_partitions(g->path)
+                                     : folder_info(g, &r->opening, r->json);
+}
+
 static int info_of(void *ctx, const char *path)
 {
         const struct request *r = ctx;
-        struct opened o = OPENED_NONE;
-        int status;
+        struct given g = GIVEN_NONE;
+        int status = given_find(path, &r->opening, &g);
 
-        if (r->opening.partitions &&
-            (bucket_folder_is_one(path) || (folder_is_one(path) && !snapshots_has(path))))
-                return refuse_partitions(path);
-        if (bucket_folder_is_one(path) || (folder_is_one(path) && !snapshots_has(path)))
-                return folder_info(path, &r->opening, r->json);
-        if (stored_is_folder(path) || snapshots_has(path))
-                return store_info(path, &r->words, r->opening.partitions, r->json);
-        status = opening_open(path, &r->opening, &o);
-        /* What is inside of the disks is known once they were indexed. */
-        if (status == STATUS_OK && r->opening.partitions)
-                status = opening_scan(o.index, path);
         if (status == STATUS_OK)
-                status = info(o.index, r->json, path);
-        opening_close(&o);
+                status = snapshots_check_given(&r->words, &g);
+        if (status == STATUS_OK && g.kind == GIVEN_FOLDER)
+                status = info_folder(r, &g);
+        else if (status == STATUS_OK && g.kind == GIVEN_DATASTORE)
+                status = store_info(&g, &r->words, r->opening.partitions, r->json);
+        else if (status == STATUS_OK)
+                status = info_archive(r, &g);
+        given_end(&g);
         return status;
 }
 

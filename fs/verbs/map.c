@@ -11,6 +11,7 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "fs/cli/archive_path.h"
+#include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/selection.h"
 #include "fs/cli/usage.h"
@@ -136,49 +137,66 @@ static int set_output(const char *word, enum map_output *output)
         return STATUS_OK;
 }
 
-static int map_stored(struct store_map *m, const struct datastore_words *words, const char *path,
-                      const char *disk, enum map_output output)
-{
-        if (output == OUTPUT_PICTURE)
-                return usage_error("--picture is not for disks of a datastore");
-        m->path = path;
-        m->disk = disk;
-        m->json = output == OUTPUT_JSON;
-        return store_map(m, words);
-}
-
 struct request {
+        struct given given;
         enum map_output output;
         struct index_options opening;
         struct datastore_words words;
         struct store_map stored;
 };
 
-/* FILE of the archive at PATH; the archive may be in a folder, and both may be one path. */
-static int map_archive(const struct request *r, const char *path, const char *file)
+static int map_stored(struct request *r, const char *file)
+{
+        if (r->output == OUTPUT_PICTURE)
+                return usage_error("--picture is not for disks of a datastore");
+        r->stored.given = &r->given;
+        r->stored.disk = file ? file : "";
+        r->stored.json = r->output == OUTPUT_JSON;
+        return store_map(&r->stored, &r->words);
+}
+
+/* FILE of the archive that was given; the archive may be in a folder, and both may be one path. */
+static int map_archive(struct request *r, const char *file)
 {
         struct index_options opening = r->opening;
         struct archive_path in_folder = {0};
+        const char *path = r->given.path;
+        struct archive_at at = {.path = path};
         struct opened o = OPENED_NONE;
         int status = STATUS_OK;
 
         if (r->stored.since)
                 return usage_error("--changed-since is for disks of a datastore");
-        if (!file || archive_path_has_parts(path)) {
-                status = archive_path_find(path, file, &in_folder);
+        if (!file || given_has_parts(&r->given)) {
+                status = given_split(&r->given, file, &in_folder);
                 path = in_folder.archive;
                 file = in_folder.inside;
         }
         if (status == STATUS_OK && !*file)
                 status = usage_error("map needs an archive and the name of a disk in it");
         opening.partitions = status == STATUS_OK && selection_is_inside(file);
-        if (status == STATUS_OK)
-                status = opening_open(path, &opening, &o);
+        if (status == STATUS_OK) {
+                at = given_at(&r->given, path);
+                status = opening_open(&at, &opening, &o);
+        }
         if (status == STATUS_OK)
                 status = map_disk(o.index, path, file, r->output);
         opening_close(&o);
         archive_path_fini(&in_folder);
         return report_finish_output(status);
+}
+
+static int map_given(struct request *r, const char *path, const char *file)
+{
+        int status = given_find(path, &r->opening, &r->given);
+
+        if (status == STATUS_OK)
+                status = snapshots_check_given(&r->words, &r->given);
+        if (status == STATUS_OK)
+                status =
+                    r->given.kind == GIVEN_DATASTORE ? map_stored(r, file) : map_archive(r, file);
+        given_end(&r->given);
+        return status;
 }
 
 int verb_map(int argc, char **argv)
@@ -189,7 +207,8 @@ int verb_map(int argc, char **argv)
                                                 DATASTORE_LONG_OPTIONS,
                                                 OPENING_LONG_OPTIONS,
                                                 {0}};
-        struct request r = {.output = OUTPUT_HUMAN, .opening = {.sidecar = INDEX_SIDECAR_USE}};
+        struct request r = {
+            .given = GIVEN_NONE, .output = OUTPUT_HUMAN, .opening = {.sidecar = INDEX_SIDECAR_USE}};
         const char *path, *file;
         int c, status;
 
@@ -212,9 +231,7 @@ int verb_map(int argc, char **argv)
                 return usage_error("map needs an archive and the name of a disk in it");
         path = argv[optind];
         file = argc - optind == 2 ? argv[optind + 1] : NULL;
-        if (snapshots_has(path))
-                return map_stored(&r.stored, &r.words, path, file ? file : "", r.output);
         if (snapshots_check_words(&r.words, argv + optind, 1) != STATUS_OK)
                 return STATUS_USAGE;
-        return map_archive(&r, path, file);
+        return map_given(&r, path, file);
 }

@@ -10,22 +10,19 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/remote/remote.h"
-#include "archive/source/remote/remote_list.h"
-#include "archive/store/bucket/bucket.h"
 #include "archive/store/dir/dir_store.h"
 #include "archive/store/store.h"
 #include "fs/cli/stored.h"
 #include "fs/fetch/fetch_site.h"
 #include "fs/fetch/url.h"
 #include "fs/folder/bucket_folder.h"
-#include "fs/folder/folder.h"
 #include "fs/print/report.h"
 #include "index/options.h"
 #include "index/site.h"
 
 bool mount_folder_is_one(const char *path)
 {
-        return bucket_folder_is_one(path) || folder_is_one(path);
+        return bucket_folder_is_one(path) || stored_is_other_folder(path);
 }
 
 /* ---- finding it ---- */
@@ -40,32 +37,15 @@ static int find_on_disk(struct mount_folder *f, const char *path)
         return report_status(-errno);
 }
 
-struct look {
-        size_t count;
-        bool is_datastore;
-};
-
-static int look_at(void *ctx, const struct remote_entry *e)
-{
-        struct look *look = ctx;
-
-        look->count++;
-        look->is_datastore |= e->folder && bucket_folder_is_datastores(e->name);
-        return 0;
-}
-
 static int try_bucket(struct mount_folder *f, struct error *err)
 {
-        struct look look = {0};
-        int rc = fetchers_list(&f->fetchers, "", look_at, &look, err);
+        int rc = bucket_folder_look(&f->fetchers, "", err);
 
-        if (rc == 0 && look.count == 0)
-                return error_set(err, ENOENT,
-                                 "the bucket has no object of which the name begins "
-                                 "like this");
-        f->is_datastore = look.is_datastore;
+        if (rc < 0)
+                return rc;
+        f->is_datastore = rc == 1;
         f->is_one = !f->is_datastore;
-        return rc;
+        return 0;
 }
 
 static int find_in_bucket(struct mount_folder *f, const char *path)
@@ -111,35 +91,9 @@ int mount_folder_start(struct mount_folder *f, struct error *err)
 
 /* ---- what is in it ---- */
 
-static int list_bucket(void *ctx, const char *path,
-                       int (*each)(void *each_ctx, const struct remote_entry *e), void *each_ctx,
-                       struct error *err)
-{
-        struct mount_folder *f = ctx;
-
-        return fetchers_list(&f->fetchers, path, each, each_ctx, err);
-}
-
-static int open_object(void *ctx, const char *path, struct remote **out, struct error *err)
-{
-        struct mount_folder *f = ctx;
-
-        return fetchers_open(&f->fetchers, path, false, out, err);
-}
-
-static ssize_t read_part(void *ctx, const char *path, struct remote_part *part, void **out,
-                         struct error *err)
-{
-        struct mount_folder *f = ctx;
-
-        return fetchers_part(&f->fetchers, path, part, out, err);
-}
-
 struct store *mount_folder_store(struct mount_folder *f)
 {
-        const struct bucket_ops ops = {f, list_bucket, open_object, read_part};
-
-        return f->far ? bucket_new(&ops) : dir_store_new(steal_fd(&f->fd));
+        return f->far ? bucket_folder_store(&f->fetchers) : dir_store_new(steal_fd(&f->fd));
 }
 
 int mount_folder_datastore(struct mount_folder *f, struct stored *key, struct shared *shared,

@@ -14,12 +14,14 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/format.h"
+#include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
 #include "fs/cli/usage.h"
 #include "fs/datastore/snapshots.h"
 #include "fs/datastore/store_verbs.h"
 #include "fs/folder/folder.h"
+#include "fs/folder/folder_find.h"
 #include "fs/print/picture.h"
 #include "fs/print/progress.h"
 #include "fs/print/report.h"
@@ -404,9 +406,9 @@ static int verify_in_folder(void *ctx, const char *path)
         return status;
 }
 
-static int verify_folder(struct request *r, const char *path)
+static int verify_folder(struct request *r, struct given *g)
 {
-        int status = folder_find(path, &r->folder);
+        int status = folder_find(g, &r->folder);
 
         if (r->opening.sidecar_path)
                 status = usage_error("--file is the index of one archive");
@@ -416,21 +418,35 @@ static int verify_folder(struct request *r, const char *path)
         return status;
 }
 
+static int verify_archive(struct request *r, struct given *g)
+{
+        struct opened o = OPENED_NONE;
+        struct archive_at at;
+        int status = given_archive(g, &at);
+
+        if (status == STATUS_OK)
+                status = opening_open(&at, &r->opening, &o);
+        if (status == STATUS_OK)
+                status = verify(o.index, g->path, &r->wishes);
+        opening_close(&o);
+        return status;
+}
+
 static int verify_one(void *ctx, const char *path)
 {
         struct request *r = ctx;
-        struct opened o = OPENED_NONE;
-        int status;
-
-        if (folder_is_one(path) && !snapshots_has(path))
-                return verify_folder(r, path);
-        if (stored_is_folder(path) || snapshots_has(path))
-                return store_verify(path, &r->words, r->wishes.json);
-        status = opening_open(path, &r->opening, &o);
+        struct given g = GIVEN_NONE;
+        int status = given_find(path, &r->opening, &g);
 
         if (status == STATUS_OK)
-                status = verify(o.index, path, &r->wishes);
-        opening_close(&o);
+                status = snapshots_check_given(&r->words, &g);
+        if (status == STATUS_OK && g.kind == GIVEN_FOLDER)
+                status = verify_folder(r, &g);
+        else if (status == STATUS_OK && g.kind == GIVEN_DATASTORE)
+                status = store_verify(&g, &r->words, r->wishes.json);
+        else if (status == STATUS_OK)
+                status = verify_archive(r, &g);
+        given_end(&g);
         return status;
 }
 
