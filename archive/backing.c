@@ -71,20 +71,42 @@ struct moved {
  * What has to be beside the backing file is in another folder than the first image: then it is
  * where the user allows backing files to be.
  */
+static int find_moved(const struct moved *m, const char *name, enum neighbour_reach *reach,
+                      char **out)
+{
+        if (name[0] == '/' || m->folder[0] == '\0') {
+                *out = strdup(name);
+                return *out ? 0 : -ENOMEM;
+        }
+        if (*reach == NEIGHBOUR_BESIDE && (strchr(name, '/') || strcmp(name, "..") == 0))
+                return -EXDEV;
+        *reach = m->real->farthest;
+        if (asprintf(out, "%s%s", m->folder, name) < 0) {
+                *out = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
 static int open_moved(const struct neighbours *n, const char *name, enum neighbour_reach reach)
 {
         const struct moved *m = (const struct moved *)n;
         cleanup_free char *path = NULL;
+        int rc = find_moved(m, name, &reach, &path);
 
-        if (name[0] == '/' || m->folder[0] == '\0')
-                return m->real->open(m->real, name, reach);
-        if (reach == NEIGHBOUR_BESIDE && (strchr(name, '/') || strcmp(name, "..") == 0))
-                return -EXDEV;
-        if (asprintf(&path, "%s%s", m->folder, name) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        return m->real->open(m->real, path, m->real->farthest);
+        return rc < 0 ? rc : m->real->open(m->real, path, reach);
+}
+
+static int fetch_moved(const struct neighbours *n, const char *name, enum neighbour_reach reach,
+                       struct source **out, struct error *err)
+{
+        const struct moved *m = (const struct moved *)n;
+        cleanup_free char *path = NULL;
+        int rc = find_moved(m, name, &reach, &path);
+
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
+        return rc < 0 ? rc : m->real->fetch(m->real, path, reach, out, err);
 }
 
 /* The same for the members of an archive. */
@@ -143,6 +165,7 @@ static int open_archive(struct backing *b, const struct archive_origin *origin,
         if (origin->neighbours) {
                 moved.base = *origin->neighbours;
                 moved.base.open = open_moved;
+                moved.base.fetch = moved.base.fetch ? fetch_moved : NULL;
                 own.neighbours = &moved.base;
         }
         if (origin->siblings) {

@@ -97,11 +97,6 @@ static int refuse_named(const char *says, const char *name, enum neighbour_reach
                                  reach == NEIGHBOUR_BESIDE
                                      ? "in its own folder"
                                      : "below its own folder; backing=any allows that");
-        if (code == EOPNOTSUPP)
-                return error_set(err, EOPNOTSUPP,
-                                 "%s %.200s, and what lies in several files cannot be read from a "
-                                 "server; download them first",
-                                 says, name);
         return error_set(err, code, "%s %.200s, which cannot be opened: %s", says, name,
                          code == ELOOP && reach == NEIGHBOUR_BESIDE ? "it is a link"
                                                                     : strerror(code));
@@ -130,6 +125,24 @@ static int open_sibling(const struct archive_origin *origin, const char *says, c
         }
 }
 
+static int fetch_named(const struct neighbours *n, const char *says, const char *name,
+                       enum neighbour_reach reach, struct source **out, struct error *err)
+{
+        struct error why = {0};
+        int rc = n->fetch(n, name, reach, out, &why);
+
+        if (rc == 0)
+                return 0;
+        if (rc == -EXDEV && reach == NEIGHBOUR_BESIDE)
+                return refuse_named(says, name, reach, EXDEV, err);
+        if (rc == -EXDEV)
+                return error_set(err, EPERM,
+                                 "%s %.200s, which is not below its own folder; nothing else is "
+                                 "read from a server",
+                                 says, name);
+        return error_set(err, -rc, "%s %.200s, which cannot be fetched: %s", says, name, why.text);
+}
+
 int archive_open_named(const struct archive_origin *origin, const char *says, const char *name,
                        enum neighbour_reach reach, struct source **out, struct error *err)
 {
@@ -138,6 +151,8 @@ int archive_open_named(const struct archive_origin *origin, const char *says, co
 
         if (!n)
                 return open_sibling(origin, says, name, reach, out, err);
+        if (n->fetch)
+                return fetch_named(n, says, name, reach, out, err);
         fd = n->open(n, name, reach);
         if (fd < 0)
                 return refuse_named(says, name, reach, -fd, err);

@@ -105,6 +105,10 @@ int site_open_remote(struct remote *take_remote, const char *path,
 void site_set_remote(struct site *s, struct remote *take_remote)
 {
         s->remote = take_remote;
+        if (take_remote) {
+                s->neighbours.fetch = neighbours_fetch;
+                s->neighbours.remote = take_remote;
+        }
         if (s->shelf)
                 s->shelf->remote = take_remote;
 }

@@ -43,7 +43,7 @@ int site_open_at(int dir, const char *name, const char *path, const struct index
 
 /*
  * The site of an archive on a server, as which TAKE_REMOTE has been opened (NULL: another process
- * has that). PATH, its address, is for messages. It has no other files beside it than its index.
+ * has that). PATH, its address, is for messages.
  */
 int site_open_remote(struct remote *take_remote, const char *path,
                      const struct index_options *options, struct site **out, struct error *err);

@@ -358,6 +358,23 @@ same() {
         one_line_says 's3://ok/dump/: --spool is of one archive'
 }
 
+@test "an archive of several objects in a bucket is read, by its own address and in a folder" {
+        qemu-img convert -O vmdk -o subformat=twoGbMaxExtentSparse a.raw files/dump/sub/parts.vmdk
+        qemu-img convert -O qcow2 a.raw files/dump/base.qcow2
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 files/dump/top.qcow2
+        serve_bucket
+        "$VMAFS" extract -O s3://ok/dump/sub/parts.vmdk disk-parts.raw | cmp - a.raw
+        "$VMAFS" extract -O s3://ok/dump/ sub/parts.vmdk/disk-parts.raw | cmp - a.raw
+        "$VMAFS" extract -O --backing=dir s3://ok/dump/ top.qcow2/disk-top.raw | cmp - a.raw
+        run -2 --separate-stderr "$VMAFS" extract -O s3://ok/dump/ top.qcow2/disk-top.raw
+        one_line_says 'it is opened with backing=dir'
+        "$VMAFS" info --json s3://ok/dump/ | jq -e '.archives[] | select(.path == "sub/parts.vmdk") | .error == null'
+        start_vmafs s3://ok/dump/ -o backing=dir
+        cmp a.raw "$MNT/sub/parts.vmdk/disk-parts.raw"
+        cmp a.raw "$MNT/top.qcow2/disk-top.raw"
+        [ ! -s "$LOG" ]
+}
+
 @test "folders of a bucket that cannot be listed, or are datastores, are left out of verify, and said so" {
         mkdir -p files/dump/store/.chunks files/dump/store/vm
         cp files/dump/a.vma files/dump/store/

@@ -309,16 +309,78 @@ END
         run ! grep -q damaged "$LOG"
 }
 
-@test "what lies in several files is refused, and says so" {
-        qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentFlat files/parts.vmdk 1M
-        qemu-img create -q -f qcow2 files/base.qcow2 1M
+# The folder files has a disk with an image of each kind that is several files, and expect is the disk.
+make_several() {
+        make_big
+        mv big.raw expect
+        rm files/*.vma
+        qemu-img convert -O vmdk -o subformat=twoGbMaxExtentFlat expect files/flat.vmdk
+        qemu-img convert -O vmdk -o subformat=twoGbMaxExtentSparse expect files/sparse.vmdk
+        qemu-img convert -O qcow2 expect files/base.qcow2
         qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 files/top.qcow2
+        qemu-img create -q -f qcow2 -b ./top.qcow2 -F qcow2 files/over.qcow2
+}
+
+@test "a VMDK in parts and an image with a backing file are read from a server" {
+        local name
+
+        make_several
         serve
-        run -1 --separate-stderr "$VMAFS" info "$URL/ok/parts.vmdk"
-        one_line_says "names the file parts-f001.vmdk, and what lies in several files cannot be read from a server"
-        run -1 --separate-stderr "$VMAFS" info --backing=any "$URL/ok/top.qcow2"
-        one_line_says "has the backing file base.qcow2, and what lies in several files cannot be read from a server"
+        for name in flat.vmdk sparse.vmdk top.qcow2 over.qcow2; do
+                "$VMAFS" extract -O --backing=dir "$URL/ok/$name" "disk-${name%.*}.raw" | cmp - expect
+                "$VMAFS" map --output=json --backing=dir "$URL/ok/$name" "disk-${name%.*}.raw" |
+                        diff <("$VMAFS" map --output=json --backing=dir "files/$name" "disk-${name%.*}.raw") -
+                run -0 "$VMAFS" verify --backing=dir "$URL/ok/$name"
+        done
+        start_vmafs "$URL/ok/sparse.vmdk"
+        cmp "$MNT/disk-sparse.raw" expect
+        [ "$(pgrep -c -P "$(fetcher_of "$DAEMON")")" -eq 0 ]
+        [ ! -s "$LOG" ]
+}
+
+@test "what an archive on a server names is fetched from its own folder alone, and only if the user says so" {
+        make_several
+        mkdir files/sub
+        qemu-img create -q -f qcow2 -b ../base.qcow2 -F qcow2 files/sub/up.qcow2 24M
+        qemu-img create -q -f qcow2 -u -b sub/low.qcow2 -F qcow2 files/down.qcow2 24M
+        qemu-img convert -O qcow2 expect files/sub/low.qcow2
+        sed -i 's,"flat-f001,"sub/flat-f001,' files/flat.vmdk
+        serve
+        run -2 --separate-stderr "$VMAFS" info "$URL/ok/top.qcow2"
+        one_line_says "has the backing file base.qcow2; it is opened with backing=dir"
         [ "$(requests base)" -eq 0 ]
+        run -2 --separate-stderr "$VMAFS" info --backing=any "$URL/ok/sub/up.qcow2"
+        one_line_says "../base.qcow2, which is not below its own folder; nothing else is read from a server"
+        run -2 --separate-stderr "$VMAFS" info --backing=any "$URL/ok/flat.vmdk"
+        one_line_says "names the file sub/flat-f001.vmdk, which is not in its own folder"
+        [ "$(requests 'base\|flat-f')" -eq 0 ]
+        "$VMAFS" extract -O --backing=dir "$URL/ok/down.qcow2" disk-down.raw | cmp - expect
+        # An address with a query is of one file.
+        cp files/sparse.vmdk "files/sparse.vmdk?signature"
+        run -1 --separate-stderr "$VMAFS" info "$URL/ok/sparse.vmdk?signature"
+        one_line_says "sparse-s001.vmdk, which cannot be fetched: there is nothing beside the archive's address"
+}
+
+@test "a part of an archive that is missing, fails or is replaced on the server is named" {
+        make_several
+        serve
+        start_vmafs "$URL/ok/sparse.vmdk" -o direct_io,timeout=1
+        dd if="$MNT/disk-sparse.raw" of=/dev/null bs=4K count=1 status=none
+        echo drop >fault
+        run ! dd if="$MNT/disk-sparse.raw" of=/dev/null bs=1M skip=20 count=1
+        grep -q 'sparse-s001.vmdk: the connection to the server fails' "$LOG"
+        rm fault
+        wait_for 60 cmp -s "$MNT/disk-sparse.raw" expect
+        umount "$MNT"
+        start_vmafs "$URL/ok/sparse.vmdk" -o direct_io
+        dd if="$MNT/disk-sparse.raw" of=/dev/null bs=4K count=1 status=none
+        cp files/sparse-s001.vmdk files/new
+        mv files/new files/sparse-s001.vmdk
+        run ! dd if="$MNT/disk-sparse.raw" of=/dev/null bs=1M skip=20 count=1
+        umount "$MNT"
+        rm files/sparse-s001.vmdk
+        run -2 --separate-stderr "$VMAFS" info "$URL/ok/sparse.vmdk"
+        one_line_says "names the file sparse-s001.vmdk, which cannot be fetched: is not on the server (404"
 }
 
 @test "a password comes from .netrc, goes to no other host, and never is in an address" {

@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "archive/cleanup.h"
+#include "archive/source/remote/remote.h"
 
 /* O_NONBLOCK: opening a FIFO or a tape must not hang before it can be refused. */
 enum { FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
@@ -91,6 +91,32 @@ int neighbours_open(const struct neighbours *n, const char *name, enum neighbour
                 return open_anywhere(n->folder, name);
         }
         return -EINVAL;
+}
+
+bool neighbours_is_below(const char *path)
+{
+        while (*path) {
+                size_t len = strcspn(path, "/");
+
+                if (len == 0 || (len == 1 && path[0] == '.') ||
+                    (len == 2 && path[0] == '.' && path[1] == '.'))
+                        return false;
+                path += len;
+                if (*path && !*++path)
+                        return false;
+        }
+        return true;
+}
+
+int neighbours_fetch(const struct neighbours *n, const char *name, enum neighbour_reach reach,
+                     struct source **out, struct error *err)
+{
+        while (name[0] == '.' && name[1] == '/')
+                name += 2 + strspn(name + 2, "/");
+        if (reach > n->farthest || !*name || !neighbours_is_below(name) ||
+            (reach == NEIGHBOUR_BESIDE && strchr(name, '/')))
+                return -EXDEV;
+        return remote_named(n->remote, name, out, err);
 }
 
 int neighbours_folder(const char *path)

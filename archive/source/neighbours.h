@@ -8,6 +8,8 @@
 #ifndef VMAFS_NEIGHBOURS_H
 #define VMAFS_NEIGHBOURS_H
 
+#include <stdbool.h>
+
 /* Where a named file may be. */
 enum neighbour_reach {
         NEIGHBOUR_BESIDE, /* in the folder itself, and not a link */
@@ -15,13 +17,24 @@ enum neighbour_reach {
         NEIGHBOUR_ANYWHERE,
 };
 
+struct error;
+struct remote;
+struct source;
+
 struct neighbours {
         /*
          * Open NAME for reading. Returns a descriptor, which the caller owns, or fails as
          * neighbours_open.
          */
         int (*open)(const struct neighbours *n, const char *name, enum neighbour_reach reach);
-        void *helper; /* of the operations' owner */
+        /*
+         * Or, where the archive is on a server: set *OUT to a new source. 0, -EXDEV as above, or another
+         * -errno with ERR. NULL: it is a file.
+         */
+        int (*fetch)(const struct neighbours *n, const char *name, enum neighbour_reach reach,
+                     struct source **out, struct error *err);
+        struct remote *remote; /* that server's */
+        void *helper;          /* of the operations' owner */
         int folder; /* the archive's, or -errno: it could not be opened; -EOPNOTSUPP: on a server */
         enum neighbour_reach farthest;
 };
@@ -31,6 +44,13 @@ struct neighbours {
  * what N allows; -ELOOP for a link beside the archive; or -errno of open.
  */
 int neighbours_open(const struct neighbours *n, const char *name, enum neighbour_reach reach);
+
+/* The fetch function, of what REMOTE fetches. Only below the archive's folder is anything. */
+int neighbours_fetch(const struct neighbours *n, const char *name, enum neighbour_reach reach,
+                     struct source **out, struct error *err);
+
+/* Does PATH, from a folder, lead nowhere but below it, in whatever way it is looked at? "" does. */
+bool neighbours_is_below(const char *path);
 
 /* An O_PATH descriptor of PATH's folder, or -errno. */
 int neighbours_folder(const char *path);

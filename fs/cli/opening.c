@@ -184,7 +184,7 @@ static int fetch_object(const struct archive_at *at, const struct index_options 
                         struct opened *o, struct error *err)
 {
         struct remote *remote;
-        int rc = fetchers_open(at->fetchers, at->object, fetch_reads_index(options), &remote, err);
+        int rc = fetchers_open(at->fetchers, at->object, fetch_flags(options), &remote, err);
 
         fetchers_leave(at->fetchers);
         return rc < 0 ? rc : site_open_remote(remote, at->path, options, &o->site, err);

@@ -82,6 +82,9 @@ static int verify_snapshot(void *ctx, const char *path)
         v->fault_count = 0;
         v->faults = v->list ? json_array() : NULL;
         rc = pbs_check_snapshot(v->check, path, take_fault, v, &v->err);
+        /* Only why it ended is of use afterwards. */
+        if (rc == 0 || rc == -ENOENT)
+                v->err = (struct error){0};
         v->snapshots++;
         v->damaged += v->fault_count > 0;
         v->unfinished += rc == -ENOENT;

@@ -2,14 +2,14 @@
 #ifndef VMAFS_FETCH_SITE_H
 #define VMAFS_FETCH_SITE_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 struct index_options;
 struct site;
 
-/* By OPTIONS, is the index beside an archive on a server used? */
-bool fetch_reads_index(const struct index_options *options);
+/* What the fetchers of a folder are asked for with an archive, according to OPTIONS: fetchers.h. */
+uint32_t fetch_flags(const struct index_options *options);
 
 /*
  * site_open for what is a path or an address (url.h). For an address a process is started that

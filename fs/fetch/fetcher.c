@@ -21,6 +21,7 @@
 
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
+#include "archive/source/neighbours.h"
 #include "fs/fetch/fetcher_internal.h"
 #include "fs/fetch/reply.h"
 #include "fs/fetch/spool.h"
@@ -31,6 +32,7 @@
 enum { CONNECTIONS = 4 };
 
 struct job {
+        bool opens; /* IS.object, and nothing else of IS counts */
         struct remote_request is;
         TAILQ_ENTRY(job) order;
 };
@@ -55,15 +57,16 @@ struct line {
 struct fetcher {
         char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
         unsigned timeout;
-        bool with_index;
+        bool with_index, below;
         int socket;
         struct transfer_server server;
         struct s3_identity who;
-        struct transfer_object objects[REMOTE_OBJECTS];
+        struct transfer_object objects[REMOTE_OBJECTS_MAX];
+        uint32_t count;   /* of objects; the main thread's */
         int spool_folder; /* -1: none */
         uint64_t spool_bytes;
         struct spool *spool; /* NULL: none */
-        struct spool_object spooled[REMOTE_OBJECTS];
+        struct spool_object spooled[REMOTE_OBJECTS_MAX];
         struct line lines[CONNECTIONS];
 
         pthread_mutex_t lock; /* guards the rest, and which line is idle */
@@ -156,7 +159,7 @@ static struct job *next_job(struct line *l)
 
                 if (job) {
                         TAILQ_REMOVE(from, job, order);
-                        f->job_count--;
+                        f->job_count -= !job->opens;
                         return job;
                 }
                 l->idle = true;
@@ -234,7 +237,10 @@ static void *run_line(void *arg)
         for (;;) {
                 cleanup_free struct job *job = next_job(l);
 
-                do_job(l, &job->is);
+                if (job->opens)
+                        open_object(l, job->is.object);
+                else
+                        do_job(l, &job->is);
         }
         return NULL;
 }
@@ -243,12 +249,23 @@ static void *run_line(void *arg)
 
 static bool may_ask(const struct fetcher *f, const struct remote_request *q)
 {
-        return q->object < REMOTE_OBJECTS && q->number < REMOTE_REQUESTS &&
+        return q->object < f->count && q->number < REMOTE_REQUESTS &&
                f->objects[q->object].opened && q->len > 0 && q->len <= REMOTE_REQUEST_MAX &&
                range_within(q->offset, q->len, f->objects[q->object].size);
 }
 
-/* Wake the first that is idle: its connection is the one that was used last. */
+/* Wake the first that is idle: its connection is the one that was used last. Under lock. */
+static void wake_line(struct fetcher *f)
+{
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+                if (!f->lines[i].idle)
+                        continue;
+                f->lines[i].idle = false;
+                pthread_cond_signal(&f->lines[i].wake);
+                break;
+        }
+}
+
 static bool queue_job(struct fetcher *f, const struct remote_request *q)
 {
         struct job *job = malloc(sizeof *job);
@@ -258,17 +275,75 @@ static bool queue_job(struct fetcher *f, const struct remote_request *q)
                 free(job);
                 return false;
         }
-        job->is = *q;
+        *job = (struct job){.is = *q};
         TAILQ_INSERT_TAIL(q->ahead ? &f->ahead : &f->waited_for, job, order);
         f->job_count++;
-        for (size_t i = 0; i < CONNECTIONS; i++) {
-                if (!f->lines[i].idle)
-                        continue;
-                f->lines[i].idle = false;
-                pthread_cond_signal(&f->lines[i].wake);
-                break;
+        wake_line(f);
+        return true;
+}
+
+/* The address of NAME in the archive's folder, as a new string; NULL: the archive's has none. */
+static char *address_beside(const struct fetcher *f, const char *name)
+{
+        const char *url = f->objects[REMOTE_ARCHIVE].url, *host = url_host(url);
+        const char *slash = host ? strrchr(host, '/') : NULL;
+        cleanup_free char *encoded = url_encode(name);
+        char *out = NULL;
+
+        if (!slash || strpbrk(url, "?#") || !encoded ||
+            asprintf(&out, "%.*s/%s", (int)(slash - url), url, encoded) < 0)
+                return NULL;
+        return out;
+}
+
+/* May the archive name NAME? It is not for the reader to decide, which the archive may have taken over. */
+static bool may_name(const struct fetcher *f, const char *name)
+{
+        return *name && neighbours_is_below(name) && (f->below || !strchr(name, '/'));
+}
+
+/* False: the reader makes no sense. */
+static bool queue_named(struct fetcher *f, const struct remote_named *q)
+{
+        struct remote_reply head = {.object = q->object};
+        struct error err = {0};
+        struct job *job;
+
+        if (q->object != f->count || f->count == REMOTE_OBJECTS_MAX ||
+            strnlen(q->name, sizeof q->name) == sizeof q->name)
+                return false;
+        f->count++;
+        if (may_name(f, q->name))
+                f->objects[q->object].url = address_beside(f, q->name);
+        if (!f->objects[q->object].url) {
+                error_fill(&err, EOPNOTSUPP, "there is nothing beside the archive's address");
+                reply_failure(f->socket, &head, -EOPNOTSUPP, &err);
+                return true;
+        }
+        job = malloc(sizeof *job);
+        if (!job)
+                return false;
+        *job = (struct job){.opens = true, .is.object = q->object};
+        {
+                scoped_lock(&f->lock);
+
+                TAILQ_INSERT_TAIL(&f->waited_for, job, order);
+                wake_line(f);
         }
         return true;
+}
+
+union asked {
+        struct remote_request range;
+        struct remote_named named;
+};
+
+/* What the reader has asked for in N bytes. False: it makes no sense. */
+static bool queue_asked(struct fetcher *f, const union asked *q, ssize_t n)
+{
+        if (n == sizeof q->range)
+                return queue_job(f, &q->range);
+        return n == sizeof q->named && queue_named(f, &q->named);
 }
 
 void fetcher_confine(void)
@@ -329,7 +404,8 @@ static int prepare_lines(struct fetcher *f, struct error *err)
         pthread_mutex_init(&f->lock, NULL);
         TAILQ_INIT(&f->waited_for);
         TAILQ_INIT(&f->ahead);
-        for (size_t i = 0; i < REMOTE_OBJECTS; i++)
+        f->count = REMOTE_OBJECTS;
+        for (size_t i = 0; i < REMOTE_OBJECTS_MAX; i++)
                 pthread_mutex_init(&f->objects[i].lock, NULL);
         for (size_t i = 0; i < CONNECTIONS; i++) {
                 f->lines[i].f = f;
@@ -383,7 +459,7 @@ void fetcher_refuse(int socket, bool with_index, int rc, const struct error *why
 /* Threads may still be using F when the reader has ended: the process ends with them. */
 static _Noreturn void serve_prepared(struct fetcher *f, int rc, struct error *err)
 {
-        struct remote_request q;
+        union asked q;
         ssize_t n;
 
         if (rc == 0)
@@ -394,7 +470,7 @@ static _Noreturn void serve_prepared(struct fetcher *f, int rc, struct error *er
                 fetcher_refuse(f->socket, f->with_index, rc, err);
         do
                 n = recv(f->socket, &q, sizeof q, 0);
-        while ((n < 0 && errno == EINTR) || (n == sizeof q && rc == 0 && queue_job(f, &q)));
+        while ((n < 0 && errno == EINTR) || (n > 0 && rc == 0 && queue_asked(f, &q, n)));
         _exit(0);
 }
 
@@ -408,7 +484,7 @@ static void serve(void *ctx, int socket)
 }
 
 _Noreturn void fetcher_serve(const struct transfer_server *server, const char *url, bool with_index,
-                             int socket)
+                             bool below, int socket)
 {
         struct fetcher *f = calloc(1, sizeof *f);
         struct error err = {0};
@@ -418,6 +494,7 @@ _Noreturn void fetcher_serve(const struct transfer_server *server, const char *u
         f->socket = socket;
         f->spool_folder = -1;
         f->with_index = with_index;
+        f->below = below;
         f->server = (struct transfer_server){.api = server->api,
                                              .cafile = server->cafile,
                                              .timeout = server->timeout,
@@ -474,6 +551,7 @@ static struct fetcher *fetcher_new(const char *url, const struct remote_options 
         f->url = strdup(url);
         f->endpoint = options->endpoint ? strdup(options->endpoint) : NULL;
         f->timeout = options->timeout;
+        f->below = options->below;
         f->spool_folder = -1;
         if (f->url && !f->endpoint == !options->endpoint &&
             fetcher_find_cafile(options, &f->cafile))

@@ -28,9 +28,9 @@ void fetcher_refuse(int socket, bool with_index, int rc, const struct error *why
 
 /*
  * Be the fetcher of the object at URL, http or https, and of its index if WITH_INDEX, by SOCKET, and
- * end with that. Of SERVER a copy is used.
+ * end with that. BELOW: see remote_options. Of SERVER a copy is used.
  */
 _Noreturn void fetcher_serve(const struct transfer_server *server, const char *url, bool with_index,
-                             int socket);
+                             bool below, int socket);
 
 #endif

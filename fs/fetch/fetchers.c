@@ -6,6 +6,7 @@
 
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/source/neighbours.h"
 #include "archive/source/remote/remote.h"
 #include "archive/source/remote/remote_list.h"
 #include "archive/source/remote/remote_part.h"
@@ -30,7 +31,7 @@
 #include "fs/fetch/url.h"
 #include "fs/process/descriptors.h"
 
-enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS, WHAT_NARROW }; /* number: 1 with the index */
+enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS, WHAT_NARROW };
 
 struct starter {
         char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
@@ -100,8 +101,9 @@ static _Noreturn void list(struct starter *s, const char *path, int socket)
         _exit(0);
 }
 
-static _Noreturn void open_object(struct starter *s, const char *path, bool with_index, int socket)
+static _Noreturn void open_object(struct starter *s, const char *path, uint32_t flags, int socket)
 {
+        bool with_index = flags & FETCH_INDEX;
         cleanup_free char *key = NULL, *encoded = NULL;
         char *url = NULL;
 
@@ -111,7 +113,7 @@ static _Noreturn void open_object(struct starter *s, const char *path, bool with
         if (s->rc == 0 && (!encoded || asprintf(&url, "%s%s", s->bucket, encoded) < 0))
                 s->rc = error_set(&s->why, ENOMEM, "out of memory");
         if (s->rc == 0)
-                fetcher_serve(&s->server, url, with_index, socket);
+                fetcher_serve(&s->server, url, with_index, flags & FETCH_BELOW, socket);
         fetcher_refuse(socket, with_index, s->rc, &s->why);
         _exit(0);
 }
@@ -138,7 +140,7 @@ static _Noreturn void run_child(struct starter *s, const struct helper_request *
                 give_parts(s, socket);
         if (in->what == WHAT_LIST)
                 list(s, in->name, socket);
-        open_object(s, in->name, in->number == 1, socket);
+        open_object(s, in->name, in->number, socket);
 }
 
 static int start_one(struct starter *s, const struct helper_request *in, int *fd)
@@ -182,7 +184,7 @@ static int handle(void *ctx, const struct helper_request *in, struct helper_repl
         (void)out;
         while (s->count > 0 && waitpid(-1, NULL, WNOHANG) > 0)
                 s->count--;
-        if (in->what > WHAT_NARROW || !part_path_is_below(in->name) ||
+        if (in->what > WHAT_NARROW || !neighbours_is_below(in->name) ||
             (in->what == WHAT_OPEN && !*in->name))
                 return -EINVAL;
         if (s->rc == 0 && strlen(s->prefix) + strlen(in->name) > LIST_KEY_MAX)
@@ -257,12 +259,12 @@ int fetchers_list(struct fetchers *f, const char *path,
         return rc < 0 ? rc : remote_list(fd, each, ctx, err);
 }
 
-int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
+int fetchers_open(struct fetchers *f, const char *path, uint32_t flags, struct remote **out,
                   struct error *err)
 {
-        int fd, rc = ask(f, WHAT_OPEN, with_index, path, &fd, err);
+        int fd, rc = ask(f, WHAT_OPEN, flags, path, &fd, err);
 
-        return rc < 0 ? rc : remote_open(fd, 0, with_index, out, err);
+        return rc < 0 ? rc : remote_open(fd, 0, flags & FETCH_INDEX, out, err);
 }
 
 /* ---- parts ---- */
@@ -353,12 +355,12 @@ int fetchers_list(struct fetchers *f, const char *path,
         return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
 }
 
-int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
+int fetchers_open(struct fetchers *f, const char *path, uint32_t flags, struct remote **out,
                   struct error *err)
 {
         (void)f;
         (void)path;
-        (void)with_index;
+        (void)flags;
         (void)out;
         return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
 }

@@ -14,7 +14,7 @@
 #define VMAFS_FETCHERS_H
 
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "fs/process/helper.h"
@@ -61,11 +61,14 @@ int fetchers_list(struct fetchers *f, const char *path,
                   int (*each)(void *ctx, const struct remote_entry *e), void *ctx,
                   struct error *err);
 
-/*
- * Open the object PATH below it, and the index beside it if WITH_INDEX, as remote_open. -EMFILE: too
- * many are open. Thread-safe.
- */
-int fetchers_open(struct fetchers *f, const char *path, bool with_index, struct remote **out,
+/* With an object: */
+enum {
+        FETCH_INDEX = 1, /* the index beside it */
+        FETCH_BELOW = 2, /* it may name what is below its folder, as remote_options.below */
+};
+
+/* Open the object PATH below it, with FLAGS, as remote_open. -EMFILE: too many are open. Thread-safe. */
+int fetchers_open(struct fetchers *f, const char *path, uint32_t flags, struct remote **out,
                   struct error *err);
 
 /*

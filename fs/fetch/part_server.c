@@ -12,6 +12,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/source/neighbours.h"
 #include "archive/source/remote/protocol.h"
 #include "fs/fetch/fetcher_internal.h"
 #include "fs/fetch/list_page.h"
@@ -27,21 +28,6 @@ struct part_server {
         struct transfer *transfer;
         char *room;
 };
-
-bool part_path_is_below(const char *path)
-{
-        while (*path) {
-                size_t len = strcspn(path, "/");
-
-                if (len == 0 || (len == 1 && path[0] == '.') ||
-                    (len == 2 && path[0] == '.' && path[1] == '.'))
-                        return false;
-                path += len;
-                if (*path && !*++path)
-                        return false;
-        }
-        return true;
-}
 
 static void send_data(void *ctx, const char *bytes, size_t n)
 {
@@ -103,7 +89,7 @@ static void answer(struct part_server *s, const struct remote_part_request *q)
         int rc;
 
         if (strnlen(q->path, sizeof q->path) == sizeof q->path || !*q->path ||
-            !part_path_is_below(q->path) || q->len == 0)
+            !neighbours_is_below(q->path) || q->len == 0)
                 rc = error_set(&err, EINVAL, "%s", strerror(EINVAL));
         else if (strlen(s->prefix) + strlen(q->path) > LIST_KEY_MAX)
                 rc = error_set(&err, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));

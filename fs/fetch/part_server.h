@@ -3,12 +3,7 @@
 #ifndef VMAFS_PART_SERVER_H
 #define VMAFS_PART_SERVER_H
 
-#include <stdbool.h>
-
 struct transfer_server;
-
-/* Does PATH, below a folder, lead nowhere else, in whatever way a server looks at it? */
-bool part_path_is_below(const char *path);
 
 /*
  * Give by SERVER what is asked for on SOCKET of objects in the bucket at BUCKET, an address that ends

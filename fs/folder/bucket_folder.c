@@ -56,7 +56,7 @@ static int list_bucket(void *ctx, const char *path,
 
 static int open_object(void *ctx, const char *path, struct remote **out, struct error *err)
 {
-        return fetchers_open(ctx, path, false, out, err);
+        return fetchers_open(ctx, path, 0, out, err);
 }
 
 static ssize_t read_part(void *ctx, const char *path, struct remote_part *part, void **out,

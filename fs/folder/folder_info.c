@@ -25,6 +25,7 @@
 #include "archive/store/dir/dir.h"
 #include "fs/cli/given.h"
 #include "fs/cli/opening.h"
+#include "fs/fetch/fetch_site.h"
 #include "fs/fetch/fetchers.h"
 #include "fs/folder/folder.h"
 #include "fs/folder/folder_find.h"
@@ -157,7 +158,8 @@ static int look_afar(struct listing *l, const char *archive, struct look *look, 
 {
         const char *name = folder_name(&l->folder, archive);
         struct remote *remote = NULL;
-        int rc = fetchers_open(l->folder.fetchers, name, true, &remote, err);
+        int rc = fetchers_open(l->folder.fetchers, name, FETCH_INDEX | fetch_flags(&l->options),
+                               &remote, err);
 
         if (rc == 0)
                 rc = site_open_remote(remote, archive, &l->options, &look->site, err);

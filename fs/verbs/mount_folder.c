@@ -113,7 +113,7 @@ int mount_folder_site(struct mount_folder *f, unsigned number, const char *path,
         int rc = 0;
 
         if (f->far)
-                rc = fetchers_open(&f->fetchers, path, fetch_reads_index(f->options), &remote, err);
+                rc = fetchers_open(&f->fetchers, path, fetch_flags(f->options), &remote, err);
         if (rc == 0)
                 rc = folder_helper_site(&f->keeper, number, path, out, err);
         if (rc < 0)

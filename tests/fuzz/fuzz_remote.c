@@ -83,6 +83,7 @@ static void take_messages(struct remote *r, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+        struct remote_file named = {.opened = false};
         struct remote *r;
 
         if (size == 0)
@@ -93,7 +94,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         pthread_mutex_init(&r->lock, NULL);
         pthread_cond_init(&r->changed, NULL);
         r->fd = socket_of_requests();
-        r->files[REMOTE_ARCHIVE] = (struct remote_file){.opened = true, .is.size = SIZE};
+        /* One was named, and is not open yet. */
+        for (r->count = 0; r->count < REMOTE_OBJECTS; r->count++)
+                r->files[r->count] = &r->first[r->count];
+        r->files[r->count++] = &named;
+        r->first[REMOTE_ARCHIVE] = (struct remote_file){.opened = true, .is.size = SIZE};
         for (uint64_t i = 0; i < PIECES; i++)
                 if (data[0] >> i & 1)
                         remote_ask(r, REMOTE_ARCHIVE, i * 5, i * 5 + 3, 2, false);

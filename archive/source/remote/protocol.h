@@ -7,6 +7,8 @@
  *   fetcher   OPENED or FAILED, one for each object, before any request
  *   reader    struct remote_request, for bytes of an object
  *   fetcher   DATA, in order, until all bytes of the request are there; or FAILED, which ends it
+ *   reader    struct remote_named, for one more object
+ *   fetcher   OPENED or FAILED, for that
  *
  * A list of a folder on a server comes by a socket pair of its own, on which nothing is asked:
  *
@@ -25,8 +27,9 @@
 
 enum remote_object {
         REMOTE_ARCHIVE,
-        REMOTE_INDEX, /* the file beside it: its name and ".vmafs" */
-        REMOTE_OBJECTS,
+        REMOTE_INDEX,   /* the file beside it: its name and ".vmafs" */
+        REMOTE_OBJECTS, /* and more, as they are named */
+        REMOTE_OBJECTS_MAX = 512,
 };
 
 enum {
@@ -44,6 +47,12 @@ struct remote_request {
         uint64_t offset;
         uint32_t len;   /* 1 to REMOTE_REQUEST_MAX, within the object */
         uint32_t ahead; /* 1: nobody waits for it yet */
+};
+
+/* What is beside the archive, or below its folder if the user allows that. */
+struct remote_named {
+        uint32_t object;                /* REMOTE_OBJECTS the first time, then the next number */
+        char name[REMOTE_NAME_MAX + 1]; /* from the archive's folder; ends in a NUL */
 };
 
 /*

@@ -131,7 +131,7 @@ static uint64_t ahead_step(uint64_t count)
 
 static void ask_ahead(struct remote *r, uint32_t object, uint64_t first, uint64_t end)
 {
-        end = min_u64(end, r->files[object].is.size);
+        end = min_u64(end, r->files[object]->is.size);
         if (first < end && remote_refuses(r, object) == 0)
                 remote_ask(r, object, first / RANGE_PIECE, (end - 1) / RANGE_PIECE + 1,
                            ahead_step((end - first) / RANGE_PIECE), true);
@@ -145,7 +145,7 @@ static ssize_t view_pread(struct source *s, void *buf, size_t len, uint64_t offs
         scoped_lock(&r->lock);
         int rc = r->stale ? -ESTALE : 0;
 
-        range_ahead_note(&r->files[v->object].ahead, offset, len, &first, &end);
+        range_ahead_note(&r->files[v->object]->ahead, offset, len, &first, &end);
         for (size_t done = 0; done < len && rc == 0;) {
                 size_t n = (size_t)min_u64(len - done, WINDOW);
 
@@ -167,7 +167,7 @@ static void view_will_need(struct source *s, uint64_t offset, uint64_t len)
         scoped_lock(&v->remote->lock);
 
         len = min_u64(len, RANGE_AHEAD_MAX);
-        range_ahead_announce(&v->remote->files[v->object].ahead, offset, len);
+        range_ahead_announce(&v->remote->files[v->object]->ahead, offset, len);
         ask_ahead(v->remote, v->object, offset, offset + len);
 }
 
@@ -198,13 +198,13 @@ static int view_check(struct source *s, struct error *err)
 
 void remote_identity(const struct remote *r, uint64_t *size, uint64_t *version)
 {
-        *size = r->files[REMOTE_ARCHIVE].is.size;
-        *version = r->files[REMOTE_ARCHIVE].is.version;
+        *size = r->files[REMOTE_ARCHIVE]->is.size;
+        *version = r->files[REMOTE_ARCHIVE]->is.version;
 }
 
 static bool failure_of(struct remote *r, uint32_t object, struct error *err)
 {
-        const struct error *failure = &r->files[object].failure;
+        const struct error *failure = &r->files[object]->failure;
         scoped_lock(&r->lock);
 
         if (failure->code && err)
@@ -228,7 +228,7 @@ static const struct remote_opened *opened(const struct source *s)
 {
         const struct remote_view *v = (const struct remote_view *)s;
 
-        return &v->remote->files[v->object].is;
+        return &v->remote->files[v->object]->is;
 }
 
 static int64_t view_mtime(const struct source *s)
@@ -277,7 +277,7 @@ static int why_not(const struct remote_file *f, struct error *err)
 int remote_source(struct remote *r, enum remote_object object, struct source **out,
                   struct error *err)
 {
-        int rc = why_not(&r->files[object], err);
+        int rc = why_not(r->files[object], err);
         struct remote_view *v;
 
         if (rc < 0)
@@ -290,7 +290,7 @@ int remote_source(struct remote *r, enum remote_object object, struct source **o
         v = calloc(1, sizeof *v);
         if (!v)
                 return error_set(err, ENOMEM, "out of memory");
-        *v = (struct remote_view){.base = {.ops = &view_ops, .size = r->files[object].is.size},
+        *v = (struct remote_view){.base = {.ops = &view_ops, .size = r->files[object]->is.size},
                                   .remote = r,
                                   .object = object};
         *out = &v->base;
@@ -310,7 +310,7 @@ static int await_opened(struct remote *r, unsigned count, struct error *err)
                         return error_set(err, EREMOTEIO, "the process that fetches it has ended");
                 i++;
         }
-        return why_not(&r->files[REMOTE_ARCHIVE], err);
+        return why_not(r->files[REMOTE_ARCHIVE], err);
 }
 
 int remote_open(int take_fd, pid_t pid, bool with_index, struct remote **out, struct error *err)
@@ -324,6 +324,8 @@ int remote_open(int take_fd, pid_t pid, bool with_index, struct remote **out, st
         }
         r->fd = take_fd;
         r->pid = pid;
+        for (r->count = 0; r->count < REMOTE_OBJECTS; r->count++)
+                r->files[r->count] = &r->first[r->count];
         pthread_mutex_init(&r->lock, NULL);
         pthread_cond_init(&r->changed, NULL);
         rc = range_cache_new(pid > 0 ? PIECES_MAX : PIECES_SHARE, &r->cache);
@@ -351,6 +353,10 @@ void remote_close(struct remote *r)
         while (r->pid > 0 && waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         range_cache_free(r->cache);
+        for (uint32_t i = REMOTE_OBJECTS; i < r->count; i++) {
+                free(r->files[i]->name);
+                free(r->files[i]);
+        }
         pthread_cond_destroy(&r->changed);
         pthread_mutex_destroy(&r->lock);
         free(r);

@@ -9,7 +9,9 @@
  * A read asks for all that it needs at once, in several requests, which are answered in parallel,
  * and for more if it goes on from an earlier one (range_ahead.h).
  *
- * Errors: -ESTALE once the object was replaced on the server, for ever; -EREMOTEIO if it cannot be
+ * An archive may consist of several objects: those that it names are opened by the same fetcher.
+ *
+ * Errors: -ESTALE once one of them was replaced on the server, for ever; -EREMOTEIO if it cannot be
  * read now, which is no damage of the archive: after a pause it is tried again.
  */
 #ifndef VMAFS_REMOTE_H
@@ -31,6 +33,7 @@ struct remote_options {
         const char *endpoint; /* of what speaks S3 */
         const char *cafile;   /* certificates of authorities that are trusted */
         unsigned timeout;     /* seconds */
+        bool below;           /* an archive may name what is below its folder, not only beside it */
         const char *spool;    /* a folder for what was fetched: the first spool_len bytes */
         size_t spool_len;
         uint64_t spool_bytes; /* how much may be in it */
@@ -58,6 +61,12 @@ void remote_close(struct remote *r);
  */
 int remote_source(struct remote *r, enum remote_object object, struct source **out,
                   struct error *err);
+
+/*
+ * A new source of the object NAME, from the folder of the archive, which has a source. Waits until the
+ * fetcher has opened it. Sets *OUT. 0, or -errno with what the fetcher says in ERR. Thread-safe.
+ */
+int remote_named(struct remote *r, const char *name, struct source **out, struct error *err);
 
 /* What tells the archive from another, and from itself before it was replaced. */
 void remote_identity(const struct remote *r, uint64_t *size, uint64_t *version);

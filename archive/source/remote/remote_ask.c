@@ -7,7 +7,7 @@
 
 int remote_refuses(const struct remote *r, uint32_t object)
 {
-        time_t until = r->files[object].pause_until;
+        time_t until = r->files[object]->pause_until;
         struct timespec now;
 
         if (r->stale)
@@ -47,7 +47,7 @@ static bool send_request(struct remote *r, const struct remote_asked *a, bool ah
 static int ask_run(struct remote *r, uint32_t object, uint64_t first, uint64_t count, bool ahead)
 {
         struct remote_asked *a = find_unused(r);
-        uint64_t size = r->files[object].is.size, offset = first * RANGE_PIECE;
+        uint64_t size = r->files[object]->is.size, offset = first * RANGE_PIECE;
 
         /* Those who wait for a reply come before those who may. */
         if (!a || (ahead && r->asked_count > REMOTE_REQUESTS / 2) ||

@@ -28,6 +28,7 @@ struct remote_asked {
 };
 
 struct remote_file {
+        char *name; /* of one that was named; NULL: it is another, or could not be opened */
         bool opened;
         struct remote_opened is;
         struct error why;         /* it is not */
@@ -41,9 +42,11 @@ struct remote {
         pid_t pid; /* of the fetcher; it may be another process's child by now; 0: it is one */
         bool started;
         pthread_t thread; /* takes replies */
-        struct remote_file files[REMOTE_OBJECTS];
+        struct remote_file first[REMOTE_OBJECTS];
+        struct remote_file *files[REMOTE_OBJECTS_MAX]; /* they, and those that were named: lock */
 
         pthread_mutex_t lock; /* guards the rest */
+        uint32_t count;       /* of files */
         pthread_cond_t changed;
         struct range_cache *cache;
         struct remote_asked asked[REMOTE_REQUESTS];

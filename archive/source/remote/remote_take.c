@@ -25,8 +25,8 @@ static void end_asked(struct remote *r, struct remote_asked *a, int rc)
 void remote_lose(struct remote *r)
 {
         r->gone = true;
-        for (size_t i = 0; i < REMOTE_OBJECTS; i++)
-                error_fill(&r->files[i].failure, EREMOTEIO,
+        for (size_t i = 0; i < r->count; i++)
+                error_fill(&r->files[i]->failure, EREMOTEIO,
                            "the process that fetches it has ended");
         for (size_t i = 0; i < REMOTE_REQUESTS; i++)
                 if (r->asked[i].used)
@@ -74,7 +74,7 @@ static bool take_first(struct remote *r, uint32_t object, const unsigned char *b
 {
         struct range_piece *p;
 
-        if (len != min_u64(r->files[object].is.size, RANGE_PIECE))
+        if (len != min_u64(r->files[object]->is.size, RANGE_PIECE))
                 return len == 0;
         p = len ? range_cache_add(r->cache, object, 0) : NULL;
         if (!p)
@@ -90,9 +90,9 @@ bool remote_take_opened(struct remote *r, const struct remote_message *m, size_t
 {
         struct remote_file *f;
 
-        if (!is_whole(m, n) || m->head.object >= REMOTE_OBJECTS)
+        if (!is_whole(m, n) || m->head.object >= r->count)
                 return false;
-        f = &r->files[m->head.object];
+        f = r->files[m->head.object];
         if (m->head.what == REMOTE_FAILED) {
                 take_text(m, checked_code(m->head.rc), &f->why);
                 return true;
@@ -107,13 +107,16 @@ bool remote_take_opened(struct remote *r, const struct remote_message *m, size_t
 
 static void take_failure(struct remote *r, struct remote_asked *a, const struct remote_message *m)
 {
-        struct remote_file *f = &r->files[a->object];
+        struct remote_file *f = r->files[a->object];
         int code = checked_code(m->head.rc);
         struct timespec now;
 
         take_text(m, code, &f->failure);
+        if (f->name)
+                error_fill(&r->files[REMOTE_ARCHIVE]->failure, code, "%.100s: %s", f->name,
+                           f->failure.text);
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (code == ESTALE && a->object == REMOTE_ARCHIVE)
+        if (code == ESTALE && a->object != REMOTE_INDEX)
                 r->stale = true;
         else if (code == EREMOTEIO)
                 f->pause_until = now.tv_sec + REMOTE_PAUSE;
@@ -137,17 +140,30 @@ static void take_bytes(struct remote *r, struct remote_asked *a, const unsigned 
                 len -= n;
         }
         if (a->got == a->len) {
-                r->files[a->object].pause_until = 0;
-                r->files[a->object].failure = (struct error){0};
+                r->files[a->object]->pause_until = 0;
+                r->files[a->object]->failure = (struct error){0};
+                if (r->files[a->object]->name)
+                        r->files[REMOTE_ARCHIVE]->failure = (struct error){0};
                 end_asked(r, a, 0);
         }
         pthread_cond_broadcast(&r->changed);
+}
+
+/* Is OBJECT one that was named, and of which nothing is known yet? */
+static bool is_named(const struct remote *r, uint32_t object)
+{
+        return object >= REMOTE_OBJECTS && object < r->count && !r->files[object]->opened &&
+               !r->files[object]->why.code;
 }
 
 bool remote_take(struct remote *r, const struct remote_message *m, size_t n)
 {
         struct remote_asked *a;
 
+        if (is_whole(m, n) && is_named(r, m->head.object)) {
+                pthread_cond_broadcast(&r->changed);
+                return remote_take_opened(r, m, n);
+        }
         if (!is_whole(m, n) || m->head.number >= REMOTE_REQUESTS)
                 return false;
         a = &r->asked[m->head.number];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A source on a server, with a thread of the test in the fetcher's place, which may lie. */
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -26,7 +27,7 @@ enum way { SERVE, FAIL, STALE, LIE_NUMBER, LIE_LENGTH, LIE_MORE, LEAVE };
 struct fake {
         int socket;
         _Atomic int way; /* enum way */
-        _Atomic unsigned requests;
+        _Atomic unsigned requests, names;
         _Atomic uint64_t bytes;
         pthread_t thread;
         struct remote *remote;
@@ -86,16 +87,42 @@ static void say_failure(const struct fake *f, struct message *m, uint32_t number
         say(f->socket, m, REMOTE_FAILED, number, 8);
 }
 
+static void name_object(struct fake *f, struct message *m, const struct remote_named *q)
+{
+        struct remote_opened is = {.size = SIZE, .version = 1};
+
+        f->names++;
+        *m = (struct message){.head.object = q->object};
+        memcpy(m->bytes, &is, sizeof is);
+        if (f->way == LEAVE)
+                shutdown(f->socket, SHUT_RDWR);
+        else if (strcmp(q->name, "there") == 0)
+                say(f->socket, m, REMOTE_OPENED, 0, sizeof is);
+        else
+                say_failure(f, m, 0, -ENOENT);
+}
+
 static void *play(void *arg)
 {
         struct fake *f = arg;
         struct message *m = calloc(1, sizeof *m);
-        struct remote_request q;
+        union {
+                struct remote_request range;
+                struct remote_named named;
+        } in;
+        ssize_t n;
 
-        while (m && recv(f->socket, &q, sizeof q, 0) == sizeof q) {
+        while (m && (n = recv(f->socket, &in, sizeof in, 0)) > 0) {
+                struct remote_request q = in.range;
+
+                if (n == sizeof in.named) {
+                        name_object(f, m, &in.named);
+                        continue;
+                }
+                assert(n == sizeof q);
                 f->requests++;
                 f->bytes += q.len;
-                *m = (struct message){0};
+                *m = (struct message){.head.object = q.object};
                 switch ((enum way)f->way) {
                 case SERVE:
                         serve(f, m, &q);
@@ -254,6 +281,60 @@ static void test_once_replaced_nothing_is_read(void **state)
         end(&f);
 }
 
+static void test_what_an_archive_names_is_opened_once(void **state)
+{
+        struct source *one, *two;
+        struct error err = {0};
+        struct fake f;
+        unsigned char byte;
+
+        (void)state;
+        begin(&f, true);
+        assert_int_equal(remote_named(f.remote, "there", &one, &err), 0);
+        assert_int_equal(remote_named(f.remote, "there", &two, &err), 0);
+        assert_int_equal(f.names, 1);
+        assert_int_equal(one->size, SIZE);
+        assert_int_equal(source_pread(two, &byte, 1, 70000), 1);
+        assert_int_equal(byte, byte_at(70000));
+        check_read(&f, 65536, 100);
+        /* What is not there may be, another time. */
+        for (unsigned i = 0; i < 2; i++) {
+                struct source *none;
+
+                assert_int_equal(remote_named(f.remote, "none", &none, &err), -ENOENT);
+                assert_string_equal(err.text, "no? luck");
+        }
+        assert_int_equal(f.names, 3);
+        /* One part that was replaced makes all of it another archive. */
+        f.way = STALE;
+        assert_int_equal(source_pread(one, &byte, 1, 1 << 20), -ESTALE);
+        f.way = SERVE;
+        assert_int_equal(source_pread(f.source, &byte, 1, 0), -ESTALE);
+        source_close(one);
+        source_close(two);
+        end(&f);
+}
+
+static void test_what_a_part_fails_with_is_known_of_the_archive(void **state)
+{
+        struct source *part;
+        struct error err = {0};
+        struct fake f;
+        char byte;
+
+        (void)state;
+        begin(&f, true);
+        assert_int_equal(remote_named(f.remote, "there", &part, &err), 0);
+        f.way = FAIL;
+        assert_int_equal(source_pread(part, &byte, 1, 1 << 20), -EREMOTEIO);
+        assert_true(remote_failure(f.remote, &err));
+        assert_string_equal(err.text, "there: no? luck");
+        f.way = LEAVE;
+        source_close(part);
+        assert_int_equal(remote_named(f.remote, "other", &part, &err), -EREMOTEIO);
+        end(&f);
+}
+
 static void check_way(enum way way)
 {
         struct fake f;
@@ -348,6 +429,8 @@ int main(void)
             cmocka_unit_test(test_a_long_read_is_several_requests),
             cmocka_unit_test(test_a_failure_is_no_damage_and_passes),
             cmocka_unit_test(test_once_replaced_nothing_is_read),
+            cmocka_unit_test(test_what_an_archive_names_is_opened_once),
+            cmocka_unit_test(test_what_a_part_fails_with_is_known_of_the_archive),
             cmocka_unit_test(test_a_fetcher_that_lies_or_leaves_is_not_heard_any_more),
             cmocka_unit_test(test_an_opening_that_is_none_is_refused),
             cmocka_unit_test(test_many_readers),
