@@ -267,6 +267,25 @@ ova_holds() {
         [[ $output == *"its index is not kept: it would have no restart points of the compressed disks"* ]]
 }
 
+# Bytes that process PID, and those it has waited for, have read: read_by PID
+read_by() {
+        awk '/^rchar:/ { print $2 }' "/proc/$1/io"
+}
+
+@test "verify decodes a gzipped disk of an OVA once, however small the cache" {
+        local self=$BASHPID before
+
+        noise 41943040 >disk
+        qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk
+        gzip -1 web.vmdk
+        make_ova "ovf:href='web.vmdk.gz' ovf:compression='gzip'" web.vmdk.gz
+        tar --delete -f vm.ova vm.mf
+        before=$(read_by "$self")
+        "$VMAFS" verify --cache=16M vm.ova
+        # Once more to check the gzipped file, which is shown as well.
+        [ $(($(read_by "$self") - before)) -lt $(($(stat -c %s vm.ova) * 5 / 2)) ]
+}
+
 @test "a gzipped disk of an OVA that is damaged is an error where that is" {
         make_ragged_disk disk
         qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk

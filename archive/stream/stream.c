@@ -590,6 +590,13 @@ void stream_take_notes(struct source *s, void **out, size_t *len)
                 notes_take(st->notes, out, len);
 }
 
+bool stream_decodes_all(struct source *s)
+{
+        const struct stream *st = as_stream(s);
+
+        return st && !st->adopted && !st->skips;
+}
+
 uint64_t stream_consumed(struct source *s)
 {
         struct stream *st = as_stream(s);

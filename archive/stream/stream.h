@@ -119,6 +119,13 @@ void stream_finish_proofs(struct source *s);
 void stream_take_notes(struct source *s, void **out, size_t *len);
 
 /*
+ * Does the pass over S decode all of it? Then what lies before the frontier, and is not lost, was
+ * decoded and compared with the stream's checksums, and reading it again proves nothing. False for
+ * a source that is no stream.
+ */
+bool stream_decodes_all(struct source *s);
+
+/*
  * From now on at most BYTES of the stream S wait for their checksum, which takes as much memory.
  * Called by the thread of source_reach.
  */

@@ -14,6 +14,7 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/format.h"
+#include "archive/stream/stream.h"
 #include "fs/cli/given.h"
 #include "fs/cli/opening.h"
 #include "fs/cli/several.h"
@@ -96,13 +97,22 @@ static int read_part(void *ctx, struct disk *disk, uint64_t pos, const struct vo
         return rc;
 }
 
+/*
+ * Was E decoded by the scan a moment ago, so that it need not be read? In the order of the disk that
+ * could decode each segment many times. A manifest has digests of what the archive's own stream
+ * holds, never of what is compressed in there.
+ */
+static bool is_checked(const struct verify *v, const struct volume_extent *e)
+{
+        return e->kind == VOLUME_RAW && stream_decodes_all(e->source) &&
+               !(v->manifests && e->source == index_archive(v->index)->source);
+}
+
 static int read_extent(void *ctx, struct disk *disk, uint64_t pos, const struct volume_extent *e)
 {
         struct verify *v = ctx;
 
-        if (e->kind == VOLUME_ZERO || e->kind == VOLUME_LOST)
-                return 0;
-        if (v->checked && e->kind == VOLUME_RAW && e->source == index_archive(v->index)->source)
+        if (e->kind == VOLUME_ZERO || e->kind == VOLUME_LOST || is_checked(v, e))
                 return 0;
         for (uint64_t at = 0; at < e->len; at += READ_SIZE) {
                 struct volume_extent part = volume_part(e, at, min_u64(READ_SIZE, e->len - at));
@@ -138,11 +148,10 @@ static int scan(struct verify *v, struct error *err)
         struct index_observer observer = {.ctx = v,
                                           .extent = v->recorder ? hash_extent : read_extent};
         struct progress *progress = progress_start(v->index, "verifying");
-        int rc;
-
-        /* Whoever hashes needs all bytes. */
-        v->checked = is_compressed(v->index) && !v->recorder && !v->manifests;
-        rc = index_scan(v->index, v->checked && !has_volumes(v->index) ? NULL : &observer, err);
+        /* Whoever hashes needs all bytes. Otherwise nothing needs to be read of most archives. */
+        bool reads =
+            !is_compressed(v->index) || v->recorder || v->manifests || has_volumes(v->index);
+        int rc = index_scan(v->index, reads ? &observer : NULL, err);
 
         if (rc == 0 && v->recorder) {
                 rc = recorder_finish(v->recorder);

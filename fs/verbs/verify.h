@@ -44,12 +44,7 @@ enum record_state {
 struct verify {
         struct index *index;
         const char *path;
-        char *buffer; /* READ_SIZE of verify.c */
-        /*
-         * What lies in the stream as it is was decoded and checked a moment ago: reading it again
-         * proves nothing.
-         */
-        bool checked;
+        char *buffer;             /* READ_SIZE of verify.c */
         struct ranges unreadable; /* blocks that exist but cannot be read */
         struct ranges changed;    /* what differs from the record */
         struct ranges unknown;    /* what cannot be compared, since something is lost */
