@@ -286,6 +286,16 @@ read_by() {
         [ $(($(read_by "$self") - before)) -lt $(($(stat -c %s vm.ova) * 5 / 2)) ]
 }
 
+@test "a gzipped disk of a compressed OVA is read through both, with no room in the cache" {
+        noise 41943040 >disk
+        qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk
+        gzip -1 web.vmdk
+        make_ova "ovf:href='web.vmdk.gz' ovf:compression='gzip'" web.vmdk.gz
+        zstd -q vm.ova
+        timeout 60 "$VMAFS" verify --cache=8M vm.ova.zst
+        timeout 60 "$VMAFS" extract --cache=8M -O vm.ova.zst disk-web.raw | cmp - disk
+}
+
 @test "a gzipped disk of an OVA that is damaged is an error where that is" {
         make_ragged_disk disk
         qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk

@@ -33,8 +33,9 @@ struct cache_owner;
 enum cache_kind {
         CACHE_STREAM, /* large blocks; loading one does not read through another owner */
         /*
-         * Small blocks, up to a few MiB. Loading one may read through a stream. A thread that does
-         * that must not wait for room, since others may wait for it, so it may exceed the bound.
+         * Small blocks, up to a few MiB, or those of a stream in a stream. Loading one may read
+         * through a stream. A thread that does that must not wait for room, since others may wait
+         * for it, so it may exceed the bound.
          */
         CACHE_CLUSTERS,
         CACHE_TABLES, /* as clusters: tables that say where the data are */
@@ -96,8 +97,8 @@ void *block_data(struct block *b);
 size_t block_len(const struct block *b); /* of one that was loaded or added */
 
 /*
- * Work that takes BYTES of memory, but is not a load. It gets room as a stream's load does, and
- * keeps it until it ends.
+ * Work that takes BYTES of memory, but is not a load. It gets room as O's loads do, and keeps it
+ * until it ends.
  */
 void blockcache_begin_work(struct cache_owner *o, size_t bytes);
 void blockcache_end_work(struct cache_owner *o, size_t bytes);

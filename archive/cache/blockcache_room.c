@@ -177,20 +177,44 @@ static void end(struct blockcache *c)
         pthread_cond_broadcast(&c->load_ended);
 }
 
+/* Make room for BYTES, as far as that can be done without waiting. */
+static void make_some_room(struct cache_owner *o, size_t bytes)
+{
+        const struct sparing s = {.last_of_streams = true};
+
+        make_room(o->cache, bytes, &s);
+}
+
+static bool may_wait(const struct cache_owner *o)
+{
+        return o->kind == CACHE_STREAM;
+}
+
 void blockcache_begin_work(struct cache_owner *o, size_t bytes)
 {
-        scoped_lock(&o->cache->load_lock);
+        struct blockcache *c = o->cache;
 
-        begin(o->cache, bytes);
-        atomic_fetch_add(&o->cache->bytes, bytes);
+        if (may_wait(o)) {
+                scoped_lock(&c->load_lock);
+                begin(c, bytes);
+                atomic_fetch_add(&c->bytes, bytes);
+        } else {
+                make_some_room(o, bytes);
+                atomic_fetch_add(&c->bytes, bytes);
+        }
 }
 
 void blockcache_end_work(struct cache_owner *o, size_t bytes)
 {
-        scoped_lock(&o->cache->load_lock);
+        struct blockcache *c = o->cache;
 
-        atomic_fetch_sub(&o->cache->bytes, bytes);
-        end(o->cache);
+        if (may_wait(o)) {
+                scoped_lock(&c->load_lock);
+                atomic_fetch_sub(&c->bytes, bytes);
+                end(c);
+        } else {
+                atomic_fetch_sub(&c->bytes, bytes);
+        }
 }
 
 /*
@@ -250,12 +274,11 @@ static int begin_stream_load(struct cache_owner *o, struct block *b, size_t len,
 
 int blockcache_begin_load(struct cache_owner *o, struct block *b, size_t len, size_t beside)
 {
-        const struct sparing s = {.last_of_streams = true};
         int rc;
 
-        if (o->kind == CACHE_STREAM)
+        if (may_wait(o))
                 return begin_stream_load(o, b, len, beside);
-        make_room(o->cache, len + beside, &s);
+        make_some_room(o, len + beside);
         rc = bufpool_get(&o->cache->bufpool, len, &b->buffer);
         if (rc < 0)
                 return rc;
@@ -266,10 +289,7 @@ int blockcache_begin_load(struct cache_owner *o, struct block *b, size_t len, si
 
 void blockcache_end_load(struct cache_owner *o, size_t beside)
 {
-        if (o->kind == CACHE_STREAM)
-                blockcache_end_work(o, beside);
-        else
-                atomic_fetch_sub(&o->cache->bytes, beside);
+        blockcache_end_work(o, beside);
 }
 
 void blockcache_account(struct cache_owner *o, size_t was, size_t is)

@@ -455,7 +455,7 @@ static int join(struct stream *st, const struct stream_options *o)
         st->fed_max = st->cache_bytes / 8;
         st->threads = worker_pool_threads(shared->pool);
         st->depth = st->threads * 2;
-        rc = blockcache_join(shared->cache, CACHE_STREAM, &st->cache);
+        rc = blockcache_join(shared->cache, o->nested ? CACHE_CLUSTERS : CACHE_STREAM, &st->cache);
         if (rc == 0)
                 rc = blockcache_join(shared->cache, CACHE_CLUSTERS, &st->strays);
         return rc < 0 ? rc : workers_new(shared->pool, &st->workers);

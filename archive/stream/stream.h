@@ -53,6 +53,11 @@ struct stream_options {
          */
         bool late_proofs;
         /*
+         * What is compressed is itself read through a stream of the same cache: whoever decodes it
+         * must not have others wait for room that the one below may need.
+         */
+        bool nested;
+        /*
          * The pass is only for restart points, and few of the bytes are wanted. It decodes no more
          * than it has to; damage that shows only in decoding is left to later readers.
          */

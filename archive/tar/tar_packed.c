@@ -190,8 +190,10 @@ static int note_damage(void *ctx, uint64_t at, const struct error *why)
 static int open_source(struct tar_packed *p, struct tar_siblings *s, struct shared *shared,
                        struct error *why)
 {
-        const struct stream_options options = {
-            .shared = shared, .withheld = HEADER, .late_proofs = true};
+        const struct stream_options options = {.shared = shared,
+                                               .withheld = HEADER,
+                                               .late_proofs = true,
+                                               .nested = stream_table(s->stream) != NULL};
         const struct source_observer observer = {.ctx = p, .damaged = note_damage};
         struct source *joined;
         int rc;
