@@ -22,6 +22,7 @@ struct entry;
 struct error;
 struct member;
 struct probe;
+struct restart_table;
 struct shared;
 struct source;
 struct volume;
@@ -104,6 +105,26 @@ struct siblings {
                     struct source **out);
 };
 
+/* What an index has, or will have, of an archive's compressed members. */
+struct archive_tables {
+        void *ctx;
+        /*
+         * The restart points of the SIZE bytes from byte AT of the archive's stream on, which are
+         * compressed with CODEC. The caller frees them. NULL: there are none.
+         */
+        struct restart_table *(*take)(void *ctx, uint64_t at, uint64_t size, const char *codec);
+        bool stored; /* an index will have what the scan finds: each point is proven during it */
+};
+
+/* A compressed member whose content is read as a stream of its own. */
+struct archive_stream {
+        struct source *source; /* the archive's */
+        uint64_t at, size;     /* as archive_tables has them */
+        bool entered;          /* its restart points come from an index */
+        uint32_t first_disk;   /* all that these disks consist of is in it: … */
+        uint32_t disk_count;   /* … so many, from number FIRST_DISK on */
+};
+
 /* What is known about an archive beyond its bytes, for formats that do not say it themselves. */
 struct archive_origin {
         const char *name;                    /* its file's, without folders */
@@ -113,7 +134,8 @@ struct archive_origin {
         int64_t mtime;       /* when it was last written, seconds since 1970; 0 where unknown */
         struct source *file; /* the file, which others are watched with (source_watch), or NULL */
         unsigned depth; /* of a chain that is being opened: images that were made on this one */
-        enum archive_view view; /* what is wanted */
+        enum archive_view view;              /* what is wanted */
+        const struct archive_tables *tables; /* NULL where there is no index, and will be none */
 };
 
 struct archive_info {
@@ -150,6 +172,12 @@ struct format {
         void (*skip_scan)(struct archive *a);
 
         /*
+         * Compressed member number I in *OUT, in the order of an index. False: there are no more.
+         * NULL: there are none.
+         */
+        bool (*stream)(struct archive *a, size_t i, struct archive_stream *out);
+
+        /*
          * Have the files that A reads changed since they were opened? 0 or as source_check. For
          * what is read without a read of theirs. NULL: there is none but its source.
          */
@@ -165,8 +193,6 @@ struct archive {
         struct archive_info info;
         /* It is of a kind that is also written to, in place: an index of what it was does harm. */
         bool mutable_image;
-        /* Disks are in streams of their own, in members: an index has no restart points of those. */
-        bool has_streams;
         /* It has checksums of all that its disks store, which were compared. Final after the scan. */
         bool has_sums;
         bool many_files;    /* the disks are in other files, too: an index is of one alone */

@@ -157,15 +157,19 @@ static int open_archive(struct index *index, const struct archive_origin *origin
                                          .resume = resume,
                                          .keep = index->journal ? persist_progress : NULL,
                                          .keep_ctx = index};
+        const struct archive_tables tables =
+            streams_tables(sidecar, index->options.sidecar != INDEX_SIDECAR_NONE);
+        struct archive_origin known = *origin;
         struct archive_sink sink = intake_sink(index);
         int rc = stream_probe(take_file, &options, &index->source, err);
 
+        known.tables = &tables;
         if (rc == 0) {
                 intake_observe(index);
                 rc = intake_begin(index) < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
         }
         if (rc == 0)
-                rc = archive_open(index->source, origin, &sink, &index->archive, err);
+                rc = archive_open(index->source, &known, &sink, &index->archive, err);
         if (rc == 0)
                 error_make_printable(index->archive->info.note);
         if (rc == 0 && intake_settle(index) < 0)
@@ -491,9 +495,9 @@ struct index_sidecar_state index_sidecar_state(const struct index *index)
         const char *own = index->location ? location_path(index->location, LOCATION_OWN) : NULL;
 
         return (struct index_sidecar_state){
-            .loaded = index->from_sidecar,
+            .loaded = index->from_sidecar || index->streams_from_sidecar,
             .size = index->sidecar_size,
-            .path = index->from_sidecar ? index->stored_path : own,
+            .path = index->from_sidecar || index->streams_from_sidecar ? index->stored_path : own,
             .problem = index->sidecar_err.code ? index->sidecar_err.text : NULL,
         };
 }
@@ -505,6 +509,7 @@ void index_restart_stats(const struct index *index, struct restart_stats *out)
         *out = (struct restart_stats){0};
         if (table)
                 restart_measure(table, out);
+        streams_measure(index, out);
 }
 
 uint64_t index_decoded(const struct index *index)
@@ -715,7 +720,7 @@ bool index_read_failure(struct index *index, struct error *err)
 {
         return source_check(index->file, err) != 0 || source_damage(index->file, err) != 0 ||
                kept_failure(index, err) || stored_failure(index, err) ||
-               source_damage(index->source, err) != 0;
+               source_damage(index->source, err) != 0 || streams_damage(index, err);
 }
 
 struct archive *index_archive(const struct index *index)

@@ -176,10 +176,16 @@ const char *index_unkept(const struct index *index);
 /* Is the archive scanned each time, so that an index saves nothing, except for its record? */
 bool index_scanned_always(const struct index *index);
 
+/* Is the archive compressed, or are files in it of which disks are made? */
+bool index_has_streams(const struct index *index);
+
 /* Complete once sealed. */
 struct index_sidecar_state index_sidecar_state(const struct index *index);
 
-/* The restart points of a compressed archive so far; all 0 if it is not compressed. */
+/*
+ * The restart points of a compressed archive and of compressed members so far; all 0 if nothing is
+ * compressed.
+ */
 struct restart_stats;
 void index_restart_stats(const struct index *index, struct restart_stats *out);
 

@@ -8,6 +8,7 @@
  *   persist.c   takes over a sidecar, and keeps one
  *   inside/     what is inside of its disks
  *   members/    its tree, if its scan finds members
+ *   streams.c   its compressed members
  *   index.c     the rest
  */
 #ifndef VMAFS_INDEX_INTERNAL_H
@@ -24,12 +25,16 @@
 #include "index/sidecar/location.h"
 
 struct ahead;
+struct archive_stream;
+struct archive_tables;
 struct builder;
 struct groups;
 struct journal;
 struct members;
+struct restart_stats;
 struct sidecar;
 struct site;
+struct stored_stream;
 struct stream_resume;
 
 enum { FILES_PER_BLOCK = 1024 };
@@ -58,6 +63,7 @@ struct index {
         struct location *location;  /* of the sidecar, or NULL */
         uint64_t sidecar_size;      /* bytes; 0: none loaded or saved */
         bool from_sidecar;          /* no scan is needed */
+        bool streams_from_sidecar;  /* none of its compressed members; the rest is scanned */
         bool stored_view;           /* members came from there, and so the archive is a tree */
         bool entered;               /* the scan decompresses with the sidecar's restart points */
         struct error sidecar_err;   /* why one was not used or not kept */
@@ -164,5 +170,47 @@ void persist_progress(void *index, struct source *source);
 
 /* The scan has returned RC: what was kept of it serves the next one, or is not needed any more. */
 void persist_end_progress(struct index *index, int rc);
+
+/*
+ * The compressed members of an archive, whose restart points its index has as well as those of the
+ * archive's own stream.
+ *
+ *   archive opened   sidecar ── streams_tables ──> the members' streams
+ *   then             do they fit each other? The disks in them need no scan
+ *   scan over        the members' streams ── streams_list ──> sidecar
+ */
+
+/* Member number I in *OUT. False: there are no more. */
+bool streams_get(const struct index *index, size_t i, struct archive_stream *out);
+
+/* Has the archive any? */
+bool streams_exist(const struct index *index);
+
+/*
+ * What the archive is opened with: the tables of SIDECAR, NULL: none; STORED as archive_tables has
+ * it. SIDECAR has to last until then.
+ */
+struct archive_tables streams_tables(struct sidecar *sidecar, bool stored);
+
+/* Has each member got its table of SIDECAR, and each table its member? */
+bool streams_fit(const struct index *index, const struct sidecar *sidecar);
+
+/*
+ * The archive is scanned each time, but for the members, which are known: take what SIDECAR knows of
+ * the disks in them. 0 or -errno.
+ */
+int streams_fill(struct index *index, struct sidecar *sidecar);
+
+/*
+ * A list for sidecar_save, which the caller frees. 0, -ENOMEM, or -EEXIST: two members begin at the
+ * same place.
+ */
+int streams_list(const struct index *index, struct stored_stream **list, size_t *count);
+
+/* The damage that a reader of one last met. False: none has. Thread-safe. */
+bool streams_damage(const struct index *index, struct error *err);
+
+/* Add what is known of their restart points to STATS. */
+void streams_measure(const struct index *index, struct restart_stats *stats);
 
 #endif

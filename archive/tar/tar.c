@@ -149,6 +149,7 @@ struct unopened {
 /* While the images in members are opened. */
 struct opening {
         struct tar *tar;
+        const struct archive_origin *origin;
         const struct archive_sink *sink;
         struct tar_siblings siblings;
         ARRAY(struct unopened) unopened;
@@ -189,7 +190,6 @@ static int try_image(struct opening *o, struct tar_file *f, struct tar_packed *t
                      const char *name, struct error *err)
 {
         struct tar *t = o->tar;
-        bool compressed = take_packed && take_packed->compressed;
         struct tar_image *image = NULL;
         size_t opened = o->siblings.opened.count;
         struct error why = {0};
@@ -209,7 +209,7 @@ static int try_image(struct opening *o, struct tar_file *f, struct tar_packed *t
                 return rc;
         t->images[t->image_count++] = image;
         t->disk_count += image->disk_count;
-        t->base.has_streams |= compressed;
+        image->alone = o->siblings.opened.count == opened && !image->archive->many_files;
         return 0;
 }
 
@@ -235,7 +235,7 @@ static int open_packed(struct opening *o, const struct tar_file *f, const struct
 
         if (o->packed++ >= OVF_FILES_MAX)
                 return 0;
-        rc = tar_packed_open(&o->siblings, file, t->shared.shared, &t->faults, o->parts, &o->chunks,
+        rc = tar_packed_open(&o->siblings, file, o->origin, &t->faults, o->parts, &o->chunks,
                              &packed, &why);
         if (rc > 0)
                 return try_image(o, packed->pieces.items[0].member, packed, file->name, err);
@@ -276,9 +276,10 @@ static bool is_ovf(const struct tar *t, const struct tar_file *f, const char *na
                is_readable(t, f);
 }
 
-static int open_images(struct tar *t, const struct archive_sink *sink, struct error *err)
+static int open_images(struct tar *t, const struct archive_origin *origin,
+                       const struct archive_sink *sink, struct error *err)
 {
-        struct opening o = {.tar = t, .sink = sink};
+        struct opening o = {.tar = t, .origin = origin, .sink = sink};
         const char *name = t->names.items;
         int rc = 0;
 
@@ -342,7 +343,8 @@ static int emit_member(struct tar *t, size_t i, const char *name, const struct a
 }
 
 /* All members, and after them the disks of those that are images. */
-static int emit_members(struct tar *t, const struct archive_sink *sink, struct error *err)
+static int emit_members(struct tar *t, const struct archive_origin *origin,
+                        const struct archive_sink *sink, struct error *err)
 {
         const char *name = t->names.items;
         int rc = 0;
@@ -350,7 +352,7 @@ static int emit_members(struct tar *t, const struct archive_sink *sink, struct e
         for (size_t i = 0; i < t->files.count && rc == 0; i++, name += strlen(name) + 1)
                 rc = emit_member(t, i, name, sink, err);
         if (rc == 0)
-                rc = open_images(t, sink, err);
+                rc = open_images(t, origin, sink, err);
         array_free(&t->names);
         return rc;
 }
@@ -492,7 +494,7 @@ static int open_flat(struct source *source, const struct archive_origin *origin,
         if (!t->base.info.ctime)
                 t->base.info.ctime = origin->mtime;
         t->shared.mtime = t->base.info.ctime;
-        rc = emit_members(t, sink, err);
+        rc = emit_members(t, origin, sink, err);
         if (rc == 0)
                 *out = &steal_ptr(&t)->base;
         return rc;
@@ -614,19 +616,29 @@ static int read_on(struct tar *t, const struct archive_sink *sink, struct error 
         return rc < 0 ? rc : check_length(t, end, sink);
 }
 
+/* What an index knows can be read at once, whatever else has to be scanned. */
+static void skip_known(struct tar *t)
+{
+        for (size_t i = 0; i < t->image_count; i++)
+                if (tar_image_is_known(t->images[i]))
+                        tar_image_skip_scan(t->images[i]);
+}
+
 static int tar_scan(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct tar *t = (struct tar *)a;
         size_t faults;
-        int rc = read_on(t, sink, err);
+        int rc;
 
+        skip_known(t);
+        rc = read_on(t, sink, err);
         if (rc == 0)
                 rc = report_faults(t, 0, sink);
         faults = t->faults.count;
         if (rc == 0)
                 rc = check_files(t, sink);
         for (size_t i = 0; i < t->image_count && rc == 0; i++)
-                rc = tar_image_scan(t->images[i], sink, err);
+                rc = tar_image_is_known(t->images[i]) ? 0 : tar_image_scan(t->images[i], sink, err);
         /* What was found in compressed members. */
         if (rc == 0)
                 rc = report_faults(t, faults, sink);
@@ -641,11 +653,32 @@ static void tar_skip_scan(struct archive *a)
                 tar_image_skip_scan(t->images[i]);
 }
 
+static bool tar_stream(struct archive *a, size_t i, struct archive_stream *out)
+{
+        const struct tar *t = (const struct tar *)a;
+
+        for (size_t k = 0; k < t->image_count; k++) {
+                const struct tar_image *image = t->images[k];
+
+                if (!image->packed || !image->packed->compressed || i--)
+                        continue;
+                *out = (struct archive_stream){.source = image->source,
+                                               .at = tar_packed_start(image->packed),
+                                               .size = image->packed->volume.size,
+                                               .entered = image->packed->entered,
+                                               .first_disk = image->first_disk,
+                                               .disk_count = image->alone ? image->disk_count : 0};
+                return true;
+        }
+        return false;
+}
+
 const struct format tar_format = {
     .name = "tar",
     .probe = tar_probe,
     .open = tar_open,
     .scan = tar_scan,
     .skip_scan = tar_skip_scan,
+    .stream = tar_stream,
     .close = tar_close,
 };

@@ -260,6 +260,11 @@ void tar_images_fini(struct tar_images *all)
         array_free(&all->folders);
 }
 
+bool tar_image_is_known(const struct tar_image *image)
+{
+        return image->packed && image->packed->entered && image->alone;
+}
+
 int tar_image_scan(struct tar_image *image, const struct archive_sink *sink, struct error *err)
 {
         struct inner ctx = {.image = image, .outer = sink};

@@ -43,6 +43,7 @@ struct tar_image {
         struct source *source; /* what it is read from; that of PACKED where there is one */
         uint32_t first_disk;   /* the number of its own disk 0 among the tar's … */
         uint32_t disk_count;   /* … which the others follow */
+        bool alone;            /* no other member is needed to read them */
 };
 
 /*
@@ -56,6 +57,12 @@ int tar_image_open(struct tar_images *all, struct tar_file *f, struct tar_packed
                    struct tar_image **out, struct error *why, struct error *err);
 void tar_image_close(struct tar_image *image); /* NULL is allowed */
 void tar_images_fini(struct tar_images *all);
+
+/*
+ * Was all of IMAGE judged when the index was made that its stream is read by? Its tables are compared
+ * with the hashes there as its data are.
+ */
+bool tar_image_is_known(const struct tar_image *image);
 
 /* As struct format's functions, in the tar's numbers. */
 int tar_image_scan(struct tar_image *image, const struct archive_sink *sink, struct error *err);

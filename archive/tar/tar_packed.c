@@ -11,6 +11,7 @@
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/error.h"
+#include "archive/format.h"
 #include "archive/source/source.h"
 #include "archive/source/volume_source.h"
 #include "archive/stream/stream.h"
@@ -186,14 +187,28 @@ static int note_damage(void *ctx, uint64_t at, const struct error *why)
         return tar_add_fault(p->faults, tar_packed_locate(p, 0), why->text);
 }
 
-/* 1; 0: WHY; -ENOMEM. */
-static int open_source(struct tar_packed *p, struct tar_siblings *s, struct shared *shared,
-                       struct error *why)
+uint64_t tar_packed_start(const struct tar_packed *p)
 {
-        const struct stream_options options = {.shared = shared,
-                                               .withheld = HEADER,
-                                               .late_proofs = true,
-                                               .nested = stream_table(s->stream) != NULL};
+        return p->pieces.items[0].member->volume.anchor;
+}
+
+/* The restart points that an index has of P, which JOINED is. NULL: there are none. */
+static struct restart_table *take_table(const struct tar_packed *p, struct source *joined,
+                                        const struct archive_tables *tables)
+{
+        const char *codec = tables && tables->take ? stream_name(joined) : NULL;
+
+        return codec ? tables->take(tables->ctx, tar_packed_start(p), p->volume.size, codec) : NULL;
+}
+
+/* 1; 0: WHY; -ENOMEM. */
+static int open_source(struct tar_packed *p, struct tar_siblings *s,
+                       const struct archive_origin *origin, struct error *why)
+{
+        struct stream_options options = {.shared = origin->shared,
+                                         .withheld = HEADER,
+                                         .late_proofs = !origin->tables || !origin->tables->stored,
+                                         .nested = stream_table(s->stream) != NULL};
         const struct source_observer observer = {.ctx = p, .damaged = note_damage};
         struct source *joined;
         int rc;
@@ -209,6 +224,8 @@ static int open_source(struct tar_packed *p, struct tar_siblings *s, struct shar
                 p->source = joined;
                 return 1;
         }
+        options.take_table = take_table(p, joined, origin->tables);
+        p->entered = options.take_table != NULL;
         rc = stream_probe(joined, &options, &p->source, why);
         if (rc < 0)
                 return rc == -ENOMEM ? rc : 0;
@@ -217,9 +234,9 @@ static int open_source(struct tar_packed *p, struct tar_siblings *s, struct shar
         return 1;
 }
 
-int tar_packed_open(struct tar_siblings *s, const struct ovf_file *file, struct shared *shared,
-                    struct tar_faults *faults, uint8_t *members, size_t *chunks,
-                    struct tar_packed **out, struct error *why)
+int tar_packed_open(struct tar_siblings *s, const struct ovf_file *file,
+                    const struct archive_origin *origin, struct tar_faults *faults,
+                    uint8_t *members, size_t *chunks, struct tar_packed **out, struct error *why)
 {
         __attribute__((cleanup(cleanup_packed_fn))) struct tar_packed *p = calloc(1, sizeof *p);
         struct finding f = {.siblings = s,
@@ -241,7 +258,7 @@ int tar_packed_open(struct tar_siblings *s, const struct ovf_file *file, struct 
         if (rc == 0 && file->chunk && !why->code)
                 rc = find_chunks(&f);
         if (rc > 0)
-                rc = open_source(p, s, shared, why);
+                rc = open_source(p, s, origin, why);
         if (rc > 0)
                 *out = steal_ptr(&p);
         return rc;

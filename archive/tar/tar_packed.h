@@ -16,9 +16,9 @@
 #include "archive/array.h"
 #include "archive/volume.h"
 
+struct archive_origin;
 struct error;
 struct ovf_file;
-struct shared;
 struct source;
 struct tar_faults;
 struct tar_file;
@@ -36,21 +36,25 @@ struct tar_packed {
         ARRAY(struct tar_piece) pieces;
         struct source *source; /* what it holds, decompressed */
         bool compressed;
+        bool entered;              /* its restart points come from an index */
         struct tar_faults *faults; /* where damage of the compressed stream is noted; the tar's */
 };
 
 /*
- * Open FILE of the OVF that S has as asking. MEMBERS, with a byte for each member of the tar, gets 1
+ * Open FILE of the OVF that S has as asking, in the tar of ORIGIN. MEMBERS, with a byte for each member of the tar, gets 1
  * for each that is part of it. 1 and *OUT, which tar_packed_close frees; 0: it is not in the tar, or
  * WHY says what is wrong with it; -ENOMEM. *CHUNKS counts those of all files.
  */
-int tar_packed_open(struct tar_siblings *s, const struct ovf_file *file, struct shared *shared,
-                    struct tar_faults *faults, uint8_t *members, size_t *chunks,
-                    struct tar_packed **out, struct error *why);
+int tar_packed_open(struct tar_siblings *s, const struct ovf_file *file,
+                    const struct archive_origin *origin, struct tar_faults *faults,
+                    uint8_t *members, size_t *chunks, struct tar_packed **out, struct error *why);
 void tar_packed_close(struct tar_packed *p); /* NULL is allowed */
 
 /* The byte of the tar's stream that holds byte OFFSET of what P holds, or the nearest one known. */
 uint64_t tar_packed_locate(const struct tar_packed *p, uint64_t offset);
+
+/* The byte of the tar's stream at which the first of its members begins. */
+uint64_t tar_packed_start(const struct tar_packed *p);
 
 /* P will be gone through. */
 void tar_packed_begin(struct tar_packed *p);

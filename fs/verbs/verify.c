@@ -315,7 +315,7 @@ static void keep_index(struct verify *v)
         const struct audit_sidecar *own = &v->audit.sidecars[LOCATION_OWN];
         bool good = own->present && !own->differs && !own->problem[0];
 
-        if (!good && is_compressed(v->index) && is_sound(v))
+        if (!good && index_has_streams(v->index) && is_sound(v))
                 index_keep(v->index, NULL);
 }
 

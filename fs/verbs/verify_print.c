@@ -190,8 +190,7 @@ static const char *nothing_recorded(const struct verify *v)
         if (index_archive(v->index)->has_sums)
                 return "nothing; bit rot in the disks' data would show in the archive's own "
                        "checksums";
-        if (index_archive(v->index)->has_streams ||
-            strcmp(index_compression(v->index), "none") != 0)
+        if (index_has_streams(v->index))
                 return "nothing; bit rot in the disks' data would show only where what is "
                        "compressed "
                        "has checksums";

@@ -11,11 +11,12 @@
 #include "index/sidecar/journal.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/sidecar.h"
+#include "index/sidecar/stored_table.h"
 #include "index/verify/record.h"
 
 static bool wants_saving(const struct index *index)
 {
-        bool slow = stream_table(index->source) != NULL || index->members;
+        bool slow = index_has_streams(index) || index->members;
 
         switch (index->options.sidecar) {
         case INDEX_SIDECAR_NONE:
@@ -23,7 +24,7 @@ static bool wants_saving(const struct index *index)
                 return false;
         case INDEX_SIDECAR_USE:
         case INDEX_SIDECAR_WRITE:
-                return slow;
+                return slow && !index->streams_from_sidecar;
         case INDEX_SIDECAR_ENTER:
                 return slow && !index->entered;
         case INDEX_SIDECAR_BUILD:
@@ -64,8 +65,6 @@ const char *index_unkept(const struct index *index)
 {
         if (may_change(index))
                 return "such an image may be written to in place, and is scanned quickly";
-        if (index->archive->has_streams)
-                return "it would have no restart points of the compressed disks in the archive";
         if (index->archive->many_files)
                 return "it would be of one of its files alone";
         return NULL;
@@ -84,9 +83,14 @@ static bool has_volumes(const struct index *index)
  * The tables by which volumes answer may have rotten since they were judged. Hashes show that where
  * the archive is compressed; where it is not, they are judged each time.
  */
+static bool is_scanned_again(const struct index *index)
+{
+        return has_volumes(index) && !stream_table(index->source);
+}
+
 bool index_scanned_always(const struct index *index)
 {
-        return index_unkept(index) || (has_volumes(index) && !stream_table(index->source));
+        return index_unkept(index) || (is_scanned_again(index) && !streams_exist(index));
 }
 
 /* Write the sidecar, with RECORD or with that of the current sidecar. The folder is locked. */
@@ -104,9 +108,18 @@ static void save(struct index *index, const struct record *record)
             .chosen = index->options.view == VIEW_AUTO,
             .record = record,
         };
+        cleanup_free struct stored_stream *streams = NULL;
         struct record *carried = NULL;
         uint64_t size;
+        int rc = streams_list(index, &streams, &contents.stream_count);
 
+        if (rc < 0) {
+                error_fill(&index->sidecar_err, -rc, "its index is not kept: %s",
+                           rc == -EEXIST ? "two of its disks are in one compressed file"
+                                         : "out of memory");
+                return;
+        }
+        contents.streams = streams;
         if (!record && !carry_record(index, &carried))
                 return;
         if (carried)
@@ -161,7 +174,7 @@ int index_try_keeping(struct index *index, struct error *err)
                       index->options.sidecar == INDEX_SIDECAR_ENTER || wants_saving(index);
         int fd;
 
-        if (!index->location || index->from_sidecar || !wanted || index_unkept(index))
+        if (!index->location || index_sidecar_state(index).loaded || !wanted || index_unkept(index))
                 return 0;
         fd = location_create(index->location, err);
         if (fd < 0)
@@ -294,11 +307,22 @@ int persist_members(struct index *index, struct sidecar *sidecar)
 
 int persist_enter(struct index *index, const struct sidecar *sidecar)
 {
-        if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0)
+        if (strcmp(sidecar_compression(sidecar), index_compression(index)) != 0 ||
+            !streams_fit(index, sidecar))
                 return -EINVAL;
-        index->entered = stream_table(index->source) != NULL;
+        index->entered = index_has_streams(index);
         index->sidecar_size = sidecar_size(sidecar);
         return 0;
+}
+
+/* Of a plain archive, what its compressed members hold is all that need not be scanned. */
+static int use_streams(struct index *index, struct sidecar *sidecar)
+{
+        int rc = streams_fill(index, sidecar);
+
+        index->streams_from_sidecar = rc == 0;
+        index->sidecar_size = rc == 0 ? sidecar_size(sidecar) : 0;
+        return rc;
 }
 
 int persist_use(struct index *index, struct sidecar *sidecar)
@@ -315,6 +339,10 @@ int persist_use(struct index *index, struct sidecar *sidecar)
                 return -EINVAL;
         if (index_scanned_always(index))
                 return 0;
+        if (!streams_fit(index, sidecar))
+                return -EINVAL;
+        if (is_scanned_again(index))
+                return use_streams(index, sidecar);
         for (size_t i = 0; i < index->disks.count && rc == 0; i++)
                 rc = sidecar_fill(sidecar, index->disks.count, index->disks.items[i]);
         if (rc < 0)

@@ -16,27 +16,23 @@
 #include "archive/error.h"
 #include "archive/format.h"
 #include "archive/source/source.h"
-#include "archive/stream/parts.h"
 #include "archive/stream/restart_table.h"
 #include "index/disk.h"
 #include "index/members/members.h"
 #include "index/owner.h"
 #include "index/sidecar/location.h"
 #include "index/sidecar/stored_map.h"
+#include "index/sidecar/stored_table.h"
+#include "index/sidecar/writer.h"
 #include "index/verify/record.h"
 
 enum {
         HEADER = 128,
         VERSION = 4,
         VERSION_RECORD = 1, /* the oldest version whose record can be read */
-        SEGMENT = 64,
         LARGE_PAGE = 2 << 20,
         MEMBERS_PIECE = 512 << 10, /* bytes that are read and hashed at once */
-        PART = 8,
-        SEGMENT_ENTER = 1,
-        SEGMENT_BY_SUMS = 2,
-        SEGMENT_KNOWN = SEGMENT_ENTER | SEGMENT_BY_SUMS,
-        NAME = 8,
+        NAME = STORED_NAME,
         MEMBERS = 24, /* where the tree is, its length and its hash: the end of the tables */
 };
 
@@ -82,8 +78,9 @@ struct sidecar {
         uint8_t *tables;
         uint64_t tables_at, tables_len;
         uint64_t members_at, members_len, members_hash; /* a length of 0: there are none */
-        size_t disks_at; /* in the tables: after the segments and their parts */
         struct restart_table *table;
+        struct stored_stream *streams; /* stream_count of them */
+        size_t stream_count;
         struct stored_map **disks; /* disk_count of them; NULL: given to its disk */
 };
 
@@ -96,92 +93,6 @@ static bool close_memory(FILE *out)
 }
 
 /* ---- writing ---- */
-
-struct writer {
-        int fd;
-        uint64_t at;      /* bytes written so far */
-        uint64_t extents; /* of these, bytes of extents */
-        FILE *tables;     /* in memory */
-        int error;        /* the first one, -errno */
-};
-
-static void write_at(struct writer *w, const void *data, size_t len, uint64_t offset)
-{
-        size_t done = 0;
-
-        while (done < len && w->error == 0) {
-                ssize_t n =
-                    pwrite(w->fd, (const char *)data + done, len - done, (off_t)(offset + done));
-
-                if (n < 0 && errno != EINTR)
-                        w->error = -errno;
-                if (n > 0)
-                        done += (size_t)n;
-        }
-}
-
-static void append(struct writer *w, const void *data, size_t len)
-{
-        write_at(w, data, len, w->at);
-        w->at += len;
-}
-
-/* Add the hashes of the parts of segment INDEX to the tables. */
-static void write_parts(struct writer *w, struct restart_table *table, size_t index)
-{
-        struct restart_record r;
-        uint8_t out[PART];
-
-        if (!restart_save(table, index, &r)) {
-                w->error = -EINVAL;
-                return;
-        }
-        for (size_t i = 0; i < r.part_count; i++) {
-                store_le64(out, r.parts[i]);
-                fwrite(out, sizeof out, 1, w->tables);
-        }
-}
-
-/* Append the history of segment INDEX, which was found before the pass was interrupted. */
-static void append_stored(struct writer *w, struct restart_table *table, size_t index, size_t size)
-{
-        cleanup_free void *blob = NULL;
-        int rc = restart_stored_blob(table, index, &blob);
-
-        if (rc == 0)
-                append(w, blob, size);
-        else if (w->error == 0)
-                w->error = rc;
-}
-
-/* Append the history of segment INDEX and add its record to the tables. */
-static void write_segment(struct writer *w, struct restart_table *table, size_t index, uint64_t *at)
-{
-        struct restart_record r;
-        uint8_t out[SEGMENT] = {0};
-
-        if (!restart_save(table, index, &r)) {
-                w->error = -EINVAL;
-                return;
-        }
-        *at = w->at;
-        if (r.history)
-                append(w, r.history, r.history_size);
-        else if (r.history_size)
-                append_stored(w, table, index, r.history_size);
-        store_le64(out, r.point.in_bit);
-        store_le64(out + 8, r.point.out);
-        store_le64(out + 16, r.point.hash);
-        store_le64(out + 24, r.point.aux);
-        store_le64(out + 32, *at);
-        store_le64(out + 40, r.history_hash);
-        store_le32(out + 48, (uint32_t)r.history_size);
-        store_le32(out + 52, r.history_size ? r.point.history_len : 0);
-        store_le32(out + 56,
-                   (r.enter ? SEGMENT_ENTER : 0) | (r.point.by_sums ? SEGMENT_BY_SUMS : 0));
-        store_le32(out + 60, (uint32_t)r.part_count);
-        fwrite(out, sizeof out, 1, w->tables);
-}
 
 /* Append the disk's extents, and add their offset to the tables. */
 static void write_disk(struct writer *w, const struct disk *d)
@@ -199,9 +110,9 @@ static void write_disk(struct writer *w, const struct disk *d)
         if (rc == 0 && w->extents > TABLES_MAX)
                 rc = -EFBIG;
         if (rc == 0)
-                append(w, extents, len);
+                writer_append(w, extents, len);
         else
-                w->error = rc;
+                writer_fail(w, rc);
 }
 
 /* Append the tree of members, and where it is to the tables. */
@@ -212,14 +123,14 @@ static void write_members(struct writer *w, struct members *members, bool chosen
         uint8_t out[MEMBERS];
 
         if (!hash) {
-                w->error = -ENOMEM;
+                writer_fail(w, -ENOMEM);
                 return;
         }
         XXH3_64bits_reset(hash);
         store_le64(out, w->at);
         members_store(members, chosen, pieces);
         for (size_t i = 0; i < MEMBERS_PIECES; i++) {
-                append(w, pieces[i].data, pieces[i].len);
+                writer_append(w, pieces[i].data, pieces[i].len);
                 if (pieces[i].len)
                         XXH3_64bits_update(hash, pieces[i].data, pieces[i].len);
         }
@@ -237,7 +148,7 @@ static void write_header(struct writer *w, const struct sidecar_contents *c,
 
         store_le64(h + AT_RECORD, c->record ? w->at : 0);
         if (c->record)
-                append(w, c->record->bytes, c->record->len);
+                writer_append(w, c->record->bytes, c->record->len);
 
         memcpy(h, magic, sizeof magic);
         store_le32(h + AT_VERSION, VERSION);
@@ -252,11 +163,14 @@ static void write_header(struct writer *w, const struct sidecar_contents *c,
         store_le32(h + AT_SEGMENTS, c->table ? (uint32_t)restart_count(c->table) : 0);
         store_le32(h + AT_DISKS, (uint32_t)c->disk_count);
         store_le64(h + AT_HEADER_HASH, XXH3_64bits(h, AT_HEADER_HASH));
-        append(w, tables, len);
-        write_at(w, h, sizeof h, 0);
+        writer_append(w, tables, len);
+        writer_put(w, h, sizeof h, 0);
 }
 
-/* Write everything to the file W->fd. Sets AT[i] to the offset of segment i's history. */
+/*
+ * Write everything to the file W->fd. Sets AT[i] to the offset of segment i's history, and after
+ * those of the archive's own stream come those of its members.
+ */
 static int write_all(struct writer *w, const struct sidecar_contents *c,
                      const uint8_t identity[IDENTITY_LEN], uint64_t *at)
 {
@@ -270,40 +184,54 @@ static int write_all(struct writer *w, const struct sidecar_contents *c,
                 return -ENOMEM;
         w->at = HEADER;
         stamp_store(&c->stamp, stamp);
-        append(w, stamp, sizeof stamp);
-        for (size_t i = 0; i < segments && w->error == 0; i++)
-                write_segment(w, c->table, i, &at[i]);
-        for (size_t i = 0; i < segments && w->error == 0; i++)
-                write_parts(w, c->table, i);
+        writer_append(w, stamp, sizeof stamp);
+        if (c->table)
+                stored_table_write(w, c->table, at);
         for (size_t i = 0; i < c->disk_count && w->error == 0; i++)
                 write_disk(w, c->disks[i]);
         if (c->members && w->error == 0)
                 write_members(w, c->members, c->chosen);
-        if (!close_memory(w->tables) && w->error == 0)
-                w->error = -ENOMEM;
-        if ((len > TABLES_MAX || (c->record && c->record->len > TABLES_MAX)) && w->error == 0)
-                w->error = -EFBIG;
+        stored_streams_write(w, c->streams, c->stream_count, at + segments);
+        if (!close_memory(w->tables))
+                writer_fail(w, -ENOMEM);
+        if (len > TABLES_MAX || (c->record && c->record->len > TABLES_MAX))
+                writer_fail(w, -EFBIG);
         if (w->error == 0)
                 write_header(w, c, identity, tables, len);
         return w->error;
 }
 
-/* From now on read histories from the file. If that fails, they stay in memory. */
-static void move_histories(struct restart_table *table, int fd, const uint64_t *at)
+/*
+ * From now on read the histories of the COUNT tables of LIST from the file. If that fails, they stay
+ * in memory.
+ */
+static void move_histories(const struct stored_stream *list, size_t count, int fd,
+                           const uint64_t *at)
 {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         struct source *store;
 
         if (copy >= 0 && source_open_fd(copy, &store, NULL) == 0) {
                 source_set_verified(store);
-                restart_use_store(table, store, at);
+                stored_streams_use_store(list, count, store, at);
         }
+}
+
+/* As what its member's are, the table of the archive's own stream; COUNT is 0 if it has none. */
+static struct stored_stream own_stream(const struct sidecar_contents *c, size_t *count)
+{
+        *count = c->table ? 1 : 0;
+        return (struct stored_stream){.table = c->table};
 }
 
 int sidecar_save(struct location *place, const struct sidecar_contents *contents, uint64_t *size,
                  struct error *err)
 {
-        size_t segments = contents->table ? restart_count(contents->table) : 0;
+        size_t own_count;
+        const struct stored_stream own = own_stream(contents, &own_count);
+        size_t own_segments = stored_streams_segments(&own, own_count);
+        size_t segments =
+            own_segments + stored_streams_segments(contents->streams, contents->stream_count);
         cleanup_free uint64_t *at = calloc(segments + 1, sizeof *at);
         struct writer w = {0};
         int kept, rc;
@@ -323,8 +251,10 @@ int sidecar_save(struct location *place, const struct sidecar_contents *contents
         *size = w.at;
         kept = fcntl(w.fd, F_DUPFD_CLOEXEC, 3);
         rc = location_commit(place, w.fd, err);
-        if (rc == 0 && contents->table && kept >= 0)
-                move_histories(contents->table, kept, at);
+        if (rc == 0 && segments && kept >= 0) {
+                move_histories(&own, own_count, kept, at);
+                move_histories(contents->streams, contents->stream_count, kept, at + own_segments);
+        }
         if (kept >= 0)
                 close(kept);
         return rc;
@@ -350,19 +280,6 @@ static int refuse_read(const struct sidecar *s, ssize_t rc, struct error *err, c
                                  source_damage(s->file, &far) < 0 ? far.text
                                                                   : "it cannot be read now");
         return refuse(err, why);
-}
-
-/* Parse a name of at most NAME printable bytes, padded with NULs. */
-static bool load_name(const uint8_t *in, char out[NAME + 1])
-{
-        size_t len = strnlen((const char *)in, NAME);
-
-        memcpy(out, in, NAME);
-        out[NAME] = '\0';
-        for (size_t i = 0; i < NAME; i++)
-                if (i < len ? in[i] <= ' ' || in[i] > '~' : in[i] != 0)
-                        return false;
-        return len > 0;
 }
 
 static int load_stamp(struct sidecar *s, uint32_t at, struct error *err)
@@ -401,7 +318,8 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
                 return error_set(err, ESTALE,
                                  "it belongs to another archive, or the first or the last 64 KiB "
                                  "of this one have changed");
-        if (!load_name(h + AT_COMPRESSION, s->compression) || !load_name(h + AT_FORMAT, s->format))
+        if (!stored_name_load(h + AT_COMPRESSION, s->compression) ||
+            !stored_name_load(h + AT_FORMAT, s->format))
                 return refuse(err, "its header is damaged");
         s->archive_size = load_le64(identity);
         s->tables_at = load_le64(h + AT_TABLES);
@@ -414,7 +332,7 @@ static int load_header(struct sidecar *s, const uint8_t identity[IDENTITY_LEN], 
         if (s->tables_at < HEADER || s->tables_len > TABLES_MAX ||
             !range_within(s->tables_at, s->tables_len, s->size) ||
             s->tables_at + s->tables_len != s->size ||
-            (uint64_t)s->segment_count * SEGMENT > s->tables_len)
+            (uint64_t)s->segment_count * RESTART_RECORD_SIZE > s->tables_len)
                 return refuse(err, "it was cut off");
         return load_stamp(s, load_le32(h + AT_STAMP), err);
 }
@@ -432,72 +350,61 @@ static int load_tables(struct sidecar *s, struct error *err)
         return 0;
 }
 
-/* COUNT hashes of parts into PARTS, those after the ones that were read last. */
-static int load_parts(struct sidecar *s, uint32_t count, uint64_t parts[PARTS_MAX])
+/* One more source of the file, for histories. */
+static int open_store(const struct sidecar *s, struct source **out, struct error *err)
 {
-        if (count > PARTS_MAX || !range_within(s->disks_at, (uint64_t)count * PART, s->tables_len))
-                return -EINVAL;
-        for (uint32_t i = 0; i < count; i++, s->disks_at += PART)
-                parts[i] = load_le64(s->tables + s->disks_at);
-        return 0;
+        int rc = location_source_again(s->place, s->fd, out, err);
+
+        if (rc == 0)
+                source_set_verified(*out);
+        return rc;
 }
 
-static int load_segment(struct sidecar *s, const uint8_t *in, uint64_t window)
+/* What reading a table has returned: as sidecar_load. */
+static int judge_tables(int rc, struct error *err)
 {
-        uint64_t parts[PARTS_MAX];
-        uint32_t kind = load_le32(in + 56);
-        struct restart_record r = {
-            .point = {.in_bit = load_le64(in),
-                      .out = load_le64(in + 8),
-                      .hash = load_le64(in + 16),
-                      .aux = load_le64(in + 24),
-                      .history_len = load_le32(in + 52),
-                      .by_sums = (kind & SEGMENT_BY_SUMS) != 0},
-            .enter = (kind & SEGMENT_ENTER) != 0,
-            .history_size = load_le32(in + 48),
-            .history_at = load_le64(in + 32),
-            .history_hash = load_le64(in + 40),
-            .parts = parts,
-            .part_count = load_le32(in + 60),
-        };
-
-        if (kind > SEGMENT_KNOWN || !range_within(r.history_at, r.history_size, s->tables_at) ||
-            load_parts(s, load_le32(in + 60), parts) < 0)
-                return -EINVAL;
-        return restart_load(s->table, &r, window);
+        if (rc == -ENOMEM)
+                return error_set(err, ENOMEM, "out of memory");
+        return rc < 0 ? refuse(err, "its restart points contradict each other") : 0;
 }
 
-static int load_table(struct sidecar *s, uint64_t window, struct error *err)
+static int load_table(struct sidecar *s, struct stored_tables *in, struct error *err)
 {
         struct source *store;
         int rc;
 
-        s->disks_at = (size_t)s->segment_count * SEGMENT;
         if (strcmp(s->compression, "none") == 0)
                 return s->segment_count == 0 && s->stream_size == s->archive_size
                            ? 0
                            : refuse(err, "its tables are damaged");
-        rc = restart_table_new(&s->table);
-        for (uint32_t i = 0; i < s->segment_count && rc == 0; i++)
-                rc = load_segment(s, s->tables + (size_t)i * SEGMENT, window);
+        rc = judge_tables(
+            stored_table_load(in, s->segment_count, s->stream_size, s->archive_size, &s->table),
+            err);
         if (rc == 0)
-                rc = restart_load_end(s->table, s->stream_size, s->archive_size);
-        if (rc == -ENOMEM)
-                return error_set(err, ENOMEM, "out of memory");
-        if (rc < 0)
-                return refuse(err, "its restart points contradict each other");
-        rc = location_source_again(s->place, s->fd, &store, err);
-        if (rc < 0)
-                return rc;
-        source_set_verified(store);
-        restart_use_store(s->table, store, NULL);
-        return 0;
+                rc = open_store(s, &store, err);
+        if (rc == 0)
+                restart_use_store(s->table, store, NULL);
+        return rc;
 }
 
-static int load_disks(struct sidecar *s, struct error *err)
+/* Those of members, which come last. */
+static int load_streams(struct sidecar *s, struct stored_tables *in, struct error *err)
 {
-        const uint8_t *at = s->tables + s->disks_at;
-        const uint8_t *end = s->tables + s->tables_len;
+        struct source *store;
+        int rc = judge_tables(stored_streams_load(in, &s->streams, &s->stream_count), err);
+
+        if (rc < 0 || !s->stream_count)
+                return rc;
+        rc = open_store(s, &store, err);
+        if (rc == 0 && stored_streams_use_store(s->streams, s->stream_count, store, NULL) < 0)
+                rc = error_set(err, ENOMEM, "out of memory");
+        return rc;
+}
+
+static int load_disks(struct sidecar *s, struct stored_tables *in, struct error *err)
+{
+        const uint8_t *at = in->bytes + in->at;
+        const uint8_t *end = in->bytes + in->len;
         cleanup_free void *window = malloc(STORED_MAP_WINDOW);
         uint64_t extents = 0;
         int rc = 0;
@@ -527,10 +434,25 @@ static int load_disks(struct sidecar *s, struct error *err)
                     !range_within(s->members_at, s->members_len, s->tables_at))
                         rc = -EINVAL;
         }
-        if (rc < 0 || at != end)
+        if (rc < 0)
                 return refuse_read(s, rc == -EREMOTEIO ? rc : 0, err,
                                    "its tables or extents are damaged");
+        in->at = (uint64_t)(at - in->bytes);
         return 0;
+}
+
+static int load_all(struct sidecar *s, uint64_t window, struct error *err)
+{
+        struct stored_tables in = {
+            .len = s->tables_len, .file_end = s->tables_at, .window = window};
+        int rc = load_tables(s, err);
+
+        in.bytes = s->tables;
+        if (rc == 0)
+                rc = load_table(s, &in, err);
+        if (rc == 0)
+                rc = load_disks(s, &in, err);
+        return rc == 0 ? load_streams(s, &in, err) : rc;
 }
 
 /* Open the file and check its header, of a version from OLDEST on. sidecar_free frees *OUT. */
@@ -573,11 +495,7 @@ int sidecar_load(struct location *place, enum location_where where, uint64_t win
         if (location_is_quarantined(s->fd))
                 rc = refuse(err, "its sticky bit is set: it was found to contradict itself");
         if (rc == 0)
-                rc = load_tables(s, err);
-        if (rc == 0)
-                rc = load_table(s, window, err);
-        if (rc == 0)
-                rc = load_disks(s, err);
+                rc = load_all(s, window, err);
         if (rc < 0) {
                 sidecar_free(s);
                 return rc;
@@ -695,6 +613,8 @@ void sidecar_free(struct sidecar *s)
                 stored_map_free(s->disks[i]);
         free(s->disks);
         restart_table_free(s->table);
+        stored_streams_free(s->streams, s->stream_count);
+        free(s->streams);
         source_close(s->file);
         if (s->fd >= 0)
                 close(s->fd);
@@ -710,6 +630,29 @@ struct restart_table *sidecar_take_table(struct sidecar *s)
 struct restart_table *sidecar_table(const struct sidecar *s)
 {
         return s->table;
+}
+
+size_t sidecar_stream_count(const struct sidecar *s)
+{
+        return s->stream_count;
+}
+
+struct restart_table *sidecar_stream_table(const struct sidecar *s, uint64_t at, uint64_t size,
+                                           const char *codec)
+{
+        const struct stored_stream *found =
+            stored_streams_find(s->streams, s->stream_count, at, size, codec);
+
+        return found ? found->table : NULL;
+}
+
+struct restart_table *sidecar_take_stream(struct sidecar *s, uint64_t at, uint64_t size,
+                                          const char *codec)
+{
+        struct stored_stream *found =
+            stored_streams_find(s->streams, s->stream_count, at, size, codec);
+
+        return found ? steal_ptr(&found->table) : NULL;
 }
 
 const struct stamp *sidecar_stamp(const struct sidecar *s)

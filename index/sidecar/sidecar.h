@@ -4,8 +4,9 @@
  *
  *   +--------+-------+--------------+-------------------+-----------------+--------------------------+
  *   | header | stamp | histories of | extents of the    | members, record | tables: segments, disks, |
- *   | 128    | 40    | restart      | disks, by spans   |                 | their spans, where the   |
- *   |        |       | points       |                   |                 | members are              |
+ *   | 128    | 40    | restart      | disks, by spans   |                 | their spans; where the   |
+ *   |        |       | points       |                   |                 | members are, or segments |
+ *   |        |       |              |                   |                 | of compressed members    |
  *   | read at once   | read when they are needed        | read by verify  | read at once             |
  *   +--------+-------+--------------+-------------------+-----------------+--------------------------+
  *
@@ -28,6 +29,7 @@ struct disk;
 struct members;
 struct error;
 struct stored_map;
+struct stored_stream;
 struct record;
 struct restart_table;
 struct sidecar;
@@ -41,6 +43,8 @@ struct sidecar_contents {
         struct restart_table *table; /* finished; NULL if the archive is not compressed */
         struct disk **disks;         /* whose maps are sealed */
         size_t disk_count;
+        const struct stored_stream *streams; /* of compressed members, with finished tables */
+        size_t stream_count;
         struct members *members;     /* sealed, or NULL … */
         bool chosen;                 /* … as members_store */
         const struct record *record; /* or NULL */
@@ -68,6 +72,19 @@ struct restart_table *sidecar_take_table(struct sidecar *s);
 
 /* The same, still owned by the sidecar. */
 struct restart_table *sidecar_table(const struct sidecar *s);
+
+/* How many compressed members it has restart points of. */
+size_t sidecar_stream_count(const struct sidecar *s);
+
+/*
+ * Those of the member of SIZE bytes at byte AT of the archive's stream that is compressed with
+ * CODEC: still owned by the sidecar, or the caller's from then on. NULL: there are none, or they
+ * were taken.
+ */
+struct restart_table *sidecar_stream_table(const struct sidecar *s, uint64_t at, uint64_t size,
+                                           const char *codec);
+struct restart_table *sidecar_take_stream(struct sidecar *s, uint64_t at, uint64_t size,
+                                          const char *codec);
 
 /*
  * Read the record from the sidecar of PLACE that is WHERE, even if its tables are wrong, its

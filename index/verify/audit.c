@@ -78,19 +78,18 @@ static bool differ(const struct restart_segment *a, const struct restart_segment
 
 /*
  * Compare the hashes of segments that both tables have, if the hashes are of the same kind. Both
- * tables are in stream order.
+ * tables are in stream order. The input begins at byte IN of the archive.
  */
-static void compare_segments(struct comparison *c)
+static void compare_segments(struct comparison *c, struct restart_table *then,
+                             struct restart_table *now, uint64_t in)
 {
-        struct restart_table *then = sidecar_table(c->sidecar);
-        struct restart_table *now = stream_table(c->index->source);
         struct restart_segment a, b;
-        uint64_t in = 0;
+        uint64_t begin = in;
         size_t i = 0, j = 0;
 
         while (then && now && restart_get(then, i, &a) && restart_get(now, j, &b)) {
                 if (b.point.in_bit != RESTART_IN_UNKNOWN)
-                        in = b.point.in_bit / 8;
+                        in = begin + b.point.in_bit / 8;
                 if (differ(&a, &b))
                         add_stretch(c, &b, in);
                 i += a.point.out <= b.point.out;
@@ -127,8 +126,8 @@ static void place_extent(struct comparison *c, const struct disk *d, const struc
         }
 }
 
-/* Find the disks that the stretches belong to. */
-static void place_stretches(struct comparison *c)
+/* Find the disks that the stretches of SOURCE belong to, and forget them. */
+static void place_stretches(struct comparison *c, const struct source *source)
 {
         for (size_t i = 0; i < c->index->disks.count && c->stretches.count; i++) {
                 struct disk *d = c->index->disks.items[i];
@@ -136,7 +135,7 @@ static void place_stretches(struct comparison *c)
 
                 for (uint64_t pos = 0; pos < d->size; pos += e.len)
                         if (disk_extent(d, pos, d->size - pos, &e) == 0 && e.kind == VOLUME_RAW &&
-                            e.source == c->index->source)
+                            e.source == source)
                                 place_extent(c, d, &(struct extent){pos, e.len, e.offset});
         }
         for (size_t i = 0; i < c->stretches.count; i++) {
@@ -146,6 +145,26 @@ static void place_stretches(struct comparison *c)
                 snprintf(damage.text, sizeof damage.text, "%s", other_bytes);
                 if (!s->placed)
                         note(c, &damage);
+        }
+        c->stretches.count = 0;
+}
+
+/* Compare what the archive's own stream and its compressed members decompress to. */
+static void compare_streams(struct comparison *c)
+{
+        struct source_lost_range gap;
+        struct archive_stream s;
+
+        compare_segments(c, sidecar_table(c->sidecar), stream_table(c->index->source), 0);
+        place_stretches(c, c->index->source);
+        for (size_t i = 0; streams_get(c->index, i, &s); i++) {
+                /* What follows a gap of unknown length has moved. */
+                if (source_find_lost(s.source, 0, &gap))
+                        continue;
+                compare_segments(
+                    c, sidecar_stream_table(c->sidecar, s.at, s.size, s.source->ops->name),
+                    stream_table(s.source), s.at);
+                place_stretches(c, s.source);
         }
 }
 
@@ -290,8 +309,7 @@ static int compare(struct index *index, struct sidecar *sidecar, struct audit *a
                 tell_contradiction(sidecar, one);
         else if (!fits)
                 snprintf(one->problem, sizeof one->problem, "it does not fit the archive");
-        compare_segments(&c);
-        place_stretches(&c);
+        compare_streams(&c);
         array_free(&c.stretches);
         one->differs = c.differs;
         if (rc == 0 && !one->problem[0])

@@ -19,15 +19,18 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/read_disk.h"
 
-enum { CHANGE = 12, CHANGES_MAX = 64, RAW = 4, UNSEALED = 8 };
+enum { CHANGE = 12, CHANGES_MAX = 64, RAW = 4, UNSEALED = 8, OVA = 16 };
 
-static struct sidecar_fixture fixtures[FIXTURE_KINDS];
+/* Of whole sectors, and of more than one segment. */
+#define OVA_SIZE (9 << 20)
+
+static struct sidecar_fixture fixtures[FIXTURE_ALL];
 static pid_t maker;
 
 static void remove_fixtures(void)
 {
         /* A fuzzer's child shares them. */
-        for (size_t i = 0; i < FIXTURE_KINDS && getpid() == maker; i++)
+        for (size_t i = 0; i < FIXTURE_ALL && getpid() == maker; i++)
                 sidecar_fixture_free(&fixtures[i]);
 }
 
@@ -35,11 +38,29 @@ static const struct sidecar_fixture *fixture(size_t kind)
 {
         if (!maker) {
                 maker = getpid();
-                for (size_t i = 0; i < FIXTURE_KINDS; i++)
-                        sidecar_fixture_make(&fixtures[i], (enum fixture_kind)i, 400000);
+                for (size_t i = 0; i < FIXTURE_ALL; i++)
+                        sidecar_fixture_make(&fixtures[i], (enum fixture_kind)i,
+                                             i == FIXTURE_OVA ? OVA_SIZE : 400000);
                 atexit(remove_fixtures);
         }
         return &fixtures[kind];
+}
+
+/* The same, of one that has a member's restart points. */
+static size_t part_of_ova(struct bytes *b, uint8_t which)
+{
+        size_t head = (size_t)(sidecar_stream(b) - b->data);
+
+        switch (which % 4) {
+        case 0:
+                return 0;
+        case 1:
+                return head + SC_STREAM + (size_t)(which / 4) * SC_SEGMENT;
+        case 2:
+                return head;
+        default:
+                return which & 4 ? (size_t)load_le64(b->data + SC_TABLES) : SC_HEADER;
+        }
 }
 
 /* Where in the true sidecar B the part begins that the byte WHICH stands for. */
@@ -65,7 +86,9 @@ static struct bytes change(const struct sidecar_fixture *f, const uint8_t *data,
 
         for (size_t i = 0; i < CHANGES_MAX && size >= CHANGE; i++) {
                 struct bytes truth = f->sidecar;
-                size_t at = part(&truth, data[0]) + load_le16(data + 1), n = 1 + data[3] % 8;
+                size_t begin = f == &fixtures[FIXTURE_OVA] ? part_of_ova(&truth, data[0])
+                                                           : part(&truth, data[0]);
+                size_t at = begin + load_le16(data + 1), n = 1 + data[3] % 8;
 
                 if (range_within(at, n, b.len))
                         memcpy(b.data + at, data + 4, n);
@@ -102,7 +125,7 @@ static void use(const struct sidecar_fixture *f, uint64_t seed)
         if (index_sidecar_state(index).loaded) {
                 fuzz_require(index_scan(index, NULL, &err) == 0);
                 check_names(index);
-                check_disk(index_disk(index, 0), seed);
+                check_disk(index_disk(index, index_disk_count(index) - 1), seed);
         } else {
                 fuzz_require(index_sidecar_state(index).problem != NULL);
         }
@@ -116,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (size == 0)
                 return 0;
-        f = fixture(data[0] % FIXTURE_KINDS);
+        f = fixture(data[0] & OVA ? FIXTURE_OVA : data[0] % FIXTURE_KINDS);
         b = make_sidecar(f, data[0], data + 1, size - 1);
         fixture_write(f->index, b.data, b.len);
         free(b.data);
