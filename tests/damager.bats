@@ -21,7 +21,7 @@ no_wrong_byte() {
 }
 
 @test "no wrong byte of damaged tar archives, mounted and extracted" {
-        no_wrong_byte tar-raw,tar-qcow2,ova,xva none,gz,zst
+        no_wrong_byte tar-raw,tar-qcow2,ova,ova-gzip,ova-chunks,xva none,gz,zst
 }
 
 @test "no wrong byte of damaged images, mounted and extracted" {

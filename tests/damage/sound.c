@@ -18,6 +18,8 @@ const struct sound_format sound_formats[] = {
     {"tar-raw", sound_tar_raw, false, false},
     {"tar-qcow2", sound_tar_qcow2, false, true},
     {"ova", sound_ova, false, false},
+    {"ova-gzip", sound_ova_gzip, false, false},
+    {"ova-chunks", sound_ova_chunks, false, false},
     {"xva", sound_xva, false, false},
     {"vmdk-stream", sound_vmdk_stream, false, false},
     {"vmdk-stream-qemu", sound_vmdk_stream_qemu, false, true},

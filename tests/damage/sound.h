@@ -119,6 +119,8 @@ void sound_vma_live(struct sound *s, size_t size);
 void sound_tar_raw(struct sound *s, size_t size);
 void sound_tar_qcow2(struct sound *s, size_t size);
 void sound_ova(struct sound *s, size_t size);
+void sound_ova_gzip(struct sound *s, size_t size);
+void sound_ova_chunks(struct sound *s, size_t size);
 void sound_xva(struct sound *s, size_t size);
 void sound_vmdk_stream(struct sound *s, size_t size);
 void sound_vmdk_stream_qemu(struct sound *s, size_t size);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sound tar archives: raw and qcow2 members, and an OVA with its manifest. */
+/* Sound tar archives: raw and qcow2 members, and OVAs with their manifests. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/bytes.h"
 #include "tests/damage/sound.h"
 
 enum { BLOCK = 512, SHA256 = 32 };
@@ -114,4 +115,61 @@ void sound_ova(struct sound *s, size_t size)
         finish(s, &tar, "a.ova");
         sound_add(s, "disk-disk1.raw", disk);
         s->has_digests = true;
+}
+
+/* The OVF of a disk that is in the file NAME, gzipped; CHUNK: bytes of each chunk, or 0. */
+static struct bytes packed_ovf(const char *name, size_t chunk)
+{
+        char text[400], chunks[40] = "";
+        int len;
+
+        if (chunk)
+                snprintf(chunks, sizeof chunks, " ovf:chunkSize=\"%zu\"", chunk);
+        len = snprintf(text, sizeof text,
+                       "<?xml version=\"1.0\"?><Envelope><References><File ovf:href=\"%s\" "
+                       "ovf:compression=\"gzip\"%s/></References></Envelope>\n",
+                       name, chunks);
+        return sound_copy((struct bytes){.data = (uint8_t *)text, .len = (size_t)len});
+}
+
+enum { CHUNKS_MAX = 4 };
+
+/* A disk that is gzipped, and cut into COUNT chunks; 0: in one piece, and nothing says chunk. */
+static void add_packed_ova(struct sound *s, size_t size, size_t count)
+{
+        static const char name[] = "disk1.vmdk.gz";
+        struct bytes tar = {0}, manifest = {0}, disk = sound_disk(size, 45);
+        struct bytes vmdk = sound_vmdk_file(disk, false), packed = fixture_pipe(vmdk, "gzip -1n");
+        size_t chunk = count ? (packed.len + count - 1) / count : packed.len, n = 0;
+        struct bytes ovf = packed_ovf(name, count ? chunk : 0), pieces[CHUNKS_MAX];
+        char names[CHUNKS_MAX][64];
+
+        add_digest(&manifest, "a.ovf", ovf);
+        for (size_t at = 0; at < packed.len; at += chunk, n++) {
+                snprintf(names[n], sizeof names[n], "%s", name);
+                if (count)
+                        snprintf(names[n], sizeof names[n], "%s.%09zu", name, n);
+                pieces[n] = sound_copy((struct bytes){
+                    .data = packed.data + at, .len = (size_t)min_u64(chunk, packed.len - at)});
+                add_digest(&manifest, names[n], pieces[n]);
+        }
+        member(s, &tar, "a.ovf", ovf);
+        member(s, &tar, "a.mf", manifest);
+        for (size_t i = 0; i < n; i++)
+                member(s, &tar, names[i], pieces[i]);
+        finish(s, &tar, "a.ova");
+        sound_add(s, "disk-disk1.raw", disk);
+        s->has_digests = true;
+        free(packed.data);
+        free(vmdk.data);
+}
+
+void sound_ova_gzip(struct sound *s, size_t size)
+{
+        add_packed_ova(s, size, 0);
+}
+
+void sound_ova_chunks(struct sound *s, size_t size)
+{
+        add_packed_ova(s, size, 3);
 }
