@@ -402,25 +402,14 @@ static int list_again(struct datastore *d, struct node *folder, const char *path
         return rc;
 }
 
-int datastore_refresh(struct datastore *d, struct node *folder)
+/* Under d->listing: list FOLDER, which was listed before, if it has changed since. */
+static int list_if_changed(struct datastore *d, struct node *folder)
 {
         struct place *p = place_of(folder);
-        cleanup_free char *path = NULL;
+        cleanup_free char *path = tree_path(folder);
         struct timespec now = {0};
-        int rc;
+        int rc = path ? pbs_store_changed(d->store, path, &now) : -ENOMEM;
 
-        if (!datastore_changes(folder))
-                return 0;
-        path = tree_path(folder);
-        if (!path)
-                return -ENOMEM;
-        {
-                scoped_lock(&d->lock);
-
-                if (!p->filled)
-                        return 0;
-        }
-        rc = pbs_store_changed(d->store, path, &now);
         if (rc < 0)
                 return rc;
         {
@@ -433,6 +422,30 @@ int datastore_refresh(struct datastore *d, struct node *folder)
         rc = list_again(d, folder, path);
         /* What was there is shown as long as the server does not say what is. */
         return pbs_store_far(d->store) && rc != -ENOMEM ? 0 : rc;
+}
+
+int datastore_refresh(struct datastore *d, struct node *folder)
+{
+        const struct place *p = place_of(folder);
+        bool far = pbs_store_far(d->store);
+        int rc;
+
+        if (!datastore_changes(folder))
+                return 0;
+        {
+                scoped_lock(&d->lock);
+
+                if (!p->filled)
+                        return 0;
+        }
+        /* Whoever comes while a server is waited for sees what was there before. */
+        if (far && pthread_mutex_trylock(&d->listing) != 0)
+                return 0;
+        if (!far)
+                pthread_mutex_lock(&d->listing);
+        rc = list_if_changed(d, folder);
+        pthread_mutex_unlock(&d->listing);
+        return rc;
 }
 
 /* ---- the tree ---- */
@@ -471,6 +484,7 @@ static int new_datastore(const struct datastore_key *key, struct shared *shared,
         if (!d)
                 return error_set(err, ENOMEM, "out of memory");
         pthread_mutex_init(&d->lock, NULL);
+        pthread_mutex_init(&d->listing, NULL);
         d->shared = shared;
         d->root = (struct place){.kind = CONTENT_PLACE, .what = PLACE_STORE};
         if (getrandom(&d->seed, sizeof d->seed, 0) != sizeof d->seed)
@@ -534,6 +548,7 @@ void datastore_close(struct datastore *d)
         free(d->root.why);
         pbs_store_close(d->store);
         pbs_key_free(d->key);
+        pthread_mutex_destroy(&d->listing);
         pthread_mutex_destroy(&d->lock);
         free(d);
 }

@@ -79,7 +79,8 @@ struct datastore {
         void *unopened_ctx;
         struct place root;
         pthread_mutex_t lock;
-        uint64_t seed; /* of inode numbers, so that nobody can make two alike */
+        pthread_mutex_t listing; /* held while a folder is listed again */
+        uint64_t seed;           /* of inode numbers, so that nobody can make two alike */
 };
 
 static inline struct place *place_of(const struct node *n)

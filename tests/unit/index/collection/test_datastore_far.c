@@ -40,6 +40,9 @@ struct far_store {
         int listing, reading; /* 0, or -errno */
         uint64_t version;
         unsigned parts, lists; /* that were asked for */
+
+        /* A list waits here, where not NULL: once when it has begun, and once to end. */
+        pthread_barrier_t *gate;
 };
 
 static struct pbs_writer w;
@@ -62,8 +65,13 @@ static int list(const struct store_folder *f, int (*each)(void *ctx, const struc
                 void *ctx, struct error *e)
 {
         int root = open(store.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir, rc;
+        pthread_barrier_t *gate = store.gate;
 
         store.lists++;
+        if (gate) {
+                pthread_barrier_wait(gate);
+                pthread_barrier_wait(gate);
+        }
         if (store.listing)
                 return error_set(e, -store.listing, "told");
         dir = dir_open_below(root, f->path);
@@ -306,6 +314,59 @@ static void test_what_the_server_says_is_told_once(void **state)
         datastore_close(d);
 }
 
+static void *refresh_once(void *d)
+{
+        refresh(d);
+        return NULL;
+}
+
+static size_t count_names(struct datastore *d)
+{
+        struct node *root = tree_root(datastore_tree(d)), *n;
+        struct tree_cursor cursor = {0};
+        size_t count = 0;
+
+        assert_int_equal(tree_open(root), 0);
+        while ((n = tree_next(root, &cursor))) {
+                count++;
+                tree_release(n, 1);
+        }
+        tree_close(root);
+        return count;
+}
+
+static void test_nobody_else_waits_for_a_list_that_takes_long(void **state)
+{
+        static const struct timespec settle = {.tv_nsec = 20000000};
+        const struct datastore_key none = {0};
+        pthread_barrier_t gate;
+        struct datastore *d;
+        pthread_t thread;
+        unsigned lists;
+
+        (void)state;
+        assert_int_equal(datastore_open_far(&store.base, &none, shared, &d, &err), 0);
+        assert_int_equal(count_names(d), 1);
+        pbsw_snapshot(&w, "ct/1/2026-02-01T00:00:00Z");
+        pbsw_manifest(&w);
+        assert_int_equal(pthread_barrier_init(&gate, NULL, 2), 0);
+        store.gate = &gate;
+        assert_int_equal(pthread_create(&thread, NULL, refresh_once, d), 0);
+        pthread_barrier_wait(&gate);
+        store.gate = NULL;
+        lists = store.lists;
+        /* By now it is too old, and still being fetched. */
+        nanosleep(&settle, NULL);
+        assert_int_equal(datastore_refresh(d, tree_root(datastore_tree(d))), 0);
+        assert_int_equal(store.lists, lists);
+        assert_int_equal(count_names(d), 1);
+        pthread_barrier_wait(&gate);
+        pthread_join(thread, NULL);
+        assert_int_equal(count_names(d), 2);
+        pthread_barrier_destroy(&gate);
+        datastore_close(d);
+}
+
 /* ---- verify ---- */
 
 static int take_fault(void *ctx, const struct pbs_fault *f)
@@ -349,6 +410,7 @@ int main(void)
             TEST(test_what_is_no_datastore),
             TEST(test_what_was_listed_stays_while_the_server_is_down),
             TEST(test_what_the_server_says_is_told_once),
+            TEST(test_nobody_else_waits_for_a_list_that_takes_long),
             TEST(test_what_a_server_does_not_give_is_no_fault),
         };
 
