@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +37,19 @@ enum {
         NUMBER_DIGITS = 16,
         NAME = KEY_DIGITS + 1 + NUMBER_DIGITS + 1, /* with its NUL */
 
-        SETTLED = 60,     /* seconds after which a time alone tells two versions apart */
-        LOCK_TRIES = 50,  /* for the folder … */
-        LOCK_PAUSE_MS = 2 /* … with a pause after each */
+        SETTLED = 60,      /* seconds after which a time alone tells two versions apart */
+        LOCK_TRIES = 50,   /* for the folder … */
+        LOCK_PAUSE_MS = 2, /* … with a pause after each … */
+        LOCK_REST = 1      /* … and in vain: seconds until it is tried again */
 };
+
+#define COUNT_NAME ".count"
 
 struct spool {
         int folder;
-        size_t max; /* files */
+        size_t max;                /* files */
+        bool counted;              /* the folder's lock: by this process, once */
+        _Atomic time_t rest_until; /* monotonic seconds: until then the folder is not locked */
 };
 
 /* ---- the folder ---- */
@@ -306,11 +312,13 @@ static bool shrink(const struct spool *s, old_files *list, size_t keep)
         return true;
 }
 
-/* Make room for one more file. The caller has the lock, which is LOCKED. False: there is none. */
-static bool make_room(const struct spool *s, int locked)
+/* List the folder, which is LOCKED, and leave at least one file's room: *COUNT is how many are left. */
+static bool count_files(const struct spool *s, int locked, uint64_t *count)
 {
         int fd = openat(locked, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        /* Some more than one go at a time, since finding out which takes a while. */
+        size_t keep = s->max - s->max / 32 - 1;
         old_files list = {0};
         bool done;
 
@@ -320,26 +328,76 @@ static bool make_room(const struct spool *s, int locked)
                 return false;
         done = list_files(dir, &list);
         closedir(dir);
-        /* Some more than one go at a time, since finding out which takes a while. */
-        if (done && list.count >= s->max)
-                done = shrink(s, &list, s->max - s->max / 32 - 1);
+        *count = list.count;
+        if (done && list.count >= s->max) {
+                done = shrink(s, &list, keep);
+                *count = keep;
+        }
         array_free(&list);
         return done;
 }
 
+/* The file that says how many files there are, so that not each new one lists a large folder; or -1. */
+static int open_count(const struct spool *s)
+{
+        cleanup_close int fd =
+            openat(s->folder, COUNT_NAME,
+                   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+        struct stat st;
+
+        return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_trusted(&st)
+                   ? steal_fd(&fd)
+                   : -1;
+}
+
+/*
+ * Make room for one more file, and count it. The caller has the lock, which is LOCKED. False: there is
+ * none.
+ */
+static bool make_room(struct spool *s, int locked)
+{
+        cleanup_close int fd = open_count(s);
+        uint8_t bytes[8];
+        uint64_t count = 0;
+        bool known = s->counted && fd >= 0 && pread(fd, bytes, sizeof bytes, 0) == sizeof bytes;
+
+        if (known)
+                count = load_le64(bytes);
+        if ((!known || count >= s->max) && !count_files(s, locked, &count))
+                return false;
+        s->counted = true;
+        store_le64(bytes, count + 1);
+        return fd < 0 || pwrite(fd, bytes, sizeof bytes, 0) == sizeof bytes;
+}
+
 /* ---- writing ---- */
 
-/* The folder, locked, as a new descriptor; -1: somebody else has had the lock for long. */
-static int lock_folder(const struct spool *s)
+static time_t now_seconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+}
+
+/*
+ * The folder, locked, as a new descriptor; -1: somebody else has the lock for long. Whoever may read
+ * the folder can have it, so nobody waits for it time and again.
+ */
+static int lock_folder(struct spool *s)
 {
         const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
-        cleanup_close int fd = openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cleanup_close int fd = -1;
 
+        if (now_seconds() < s->rest_until)
+                return -1;
+        fd = openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
                 if (flock(fd, LOCK_EX | LOCK_NB) == 0)
                         return steal_fd(&fd);
                 nanosleep(&pause, NULL);
         }
+        s->rest_until = now_seconds() + LOCK_REST + 1;
         return -1;
 }
 
@@ -363,7 +421,7 @@ static int create_file(const struct spool *s, const struct spool_object *o, uint
         return -1;
 }
 
-static int make_file(const struct spool *s, const struct spool_object *o, uint64_t number)
+static int make_file(struct spool *s, const struct spool_object *o, uint64_t number)
 {
         cleanup_close int locked = lock_folder(s);
         cleanup_close int fd = -1;

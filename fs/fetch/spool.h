@@ -4,6 +4,7 @@
  * The folder is the fetcher's: the process that reads archives has no access to it, and cannot put
  * anything there that another mount would take for what a server sent.
  *
+ *   DIR/.count        how many of the following there are, at least
  *   DIR/KEY-NUMBER    16 pieces of a version of an object, and their checksums
  *
  *   | head                     | 4 KiB
@@ -17,9 +18,12 @@
  * write the same bytes.
  *
  * Each file counts in full, filled or not, so that the folder never exceeds its size, and nobody has
- * to add up blocks. For a new one, those that were used longest ago are removed. As the index, a
- * file is trusted if nobody but root and this user can have written it. Failures to store are not
- * reported: they cost only time. Thread-safe; processes may share a folder.
+ * to add up blocks. For a new one, those that were used longest ago are removed. The number of files
+ * is kept in one of its own: to list a folder of 100 000 files takes longer than to fetch what one
+ * of them holds. Each process lists the folder once, and then where there is no room.
+ *
+ * As the index, a file is trusted if nobody but root and this user can have written it. Failures to
+ * store are not reported: they cost only time. Thread-safe; processes may share a folder.
  */
 #ifndef VMAFS_SPOOL_H
 #define VMAFS_SPOOL_H

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What was fetched, on disk: what is stored is found again, and nothing else ever is. */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +28,18 @@
 #define NOW INT64_C(1700000000)
 
 enum { PIECES = 40, SIZE = (PIECES - 1) * SPOOL_PIECE + 1234 };
+
+/* How often a folder was listed: in place of the C library's. */
+static atomic_uint lists;
+
+DIR *fdopendir(int fd)
+{
+        DIR *(*real)(int) = NULL;
+
+        *(void **)&real = dlsym(RTLD_NEXT, "fdopendir");
+        lists++;
+        return real(fd);
+}
 
 struct folder {
         char path[64];
@@ -104,14 +120,19 @@ static bool has_right(struct spool *s, const struct spool_object *o, uint64_t nu
         return true;
 }
 
+static int is_shown(const struct dirent *e)
+{
+        return e->d_name[0] != '.';
+}
+
 /* The path of the only file in the folder, or of the one that comes first by name. */
 static void first_file(const struct folder *f, char out[400])
 {
         struct dirent **list;
-        int n = scandir(f->path, &list, NULL, alphasort);
+        int n = scandir(f->path, &list, is_shown, alphasort);
 
-        assert_true(n > 2);
-        snprintf(out, 400, "%s/%s", f->path, list[2]->d_name);
+        assert_true(n > 0);
+        snprintf(out, 400, "%s/%s", f->path, list[0]->d_name);
         for (int i = 0; i < n; i++)
                 free(list[i]);
         free(list);
@@ -124,7 +145,7 @@ static size_t count_files(const struct folder *f)
 
         assert_non_null(d);
         for (const struct dirent *e; (e = readdir(d));)
-                n += e->d_name[0] != '.';
+                n += (size_t)is_shown(e);
         closedir(d);
         return n;
 }
@@ -356,6 +377,79 @@ static void test_the_folder_never_exceeds_its_size(void **state)
         assert_int_equal(count_files(f), FILES);
 }
 
+static void test_nor_do_two_that_share_it_exceed_it(void **state)
+{
+        struct folder *f = *state;
+        struct spool *one = f->spool, *other = open_spool(f->path, SPOOL_MIN);
+        struct spool_object big = object_of(URL, "\"big\"", UINT64_C(1) << 40);
+
+        for (uint64_t i = 0; i < 3 * FILES; i++) {
+                f->spool = i % 3 ? one : other;
+                put(f, &big, i * SPOOL_PIECES);
+                assert_true(count_files(f) <= FILES);
+        }
+        assert_int_equal(count_files(f), FILES);
+        f->spool = one;
+        spool_free(other);
+}
+
+static void test_a_folder_that_has_room_is_listed_once(void **state)
+{
+        struct folder *f = *state;
+        struct spool *one = f->spool, *other = open_spool(f->path, SPOOL_MIN);
+        struct spool_object big = object_of(URL, "\"big\"", UINT64_C(1) << 40);
+        char path[400];
+
+        lists = 0;
+        for (uint64_t i = 0; i < FILES; i++) {
+                f->spool = i % 2 ? one : other;
+                put(f, &big, i * SPOOL_PIECES);
+        }
+        assert_int_equal(count_files(f), FILES);
+        assert_int_equal(lists, 2);
+        f->spool = one;
+        spool_free(other);
+        /* It is not believed for what it is not. */
+        snprintf(path, sizeof path, "%s/.count", f->path);
+        assert_int_equal(truncate(path, 3), 0);
+        put(f, &big, FILES * SPOOL_PIECES);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(symlink("elsewhere", path), 0);
+        put(f, &big, (FILES + 1) * SPOOL_PIECES);
+        assert_int_equal(lists, 4);
+        assert_int_equal(count_files(f), FILES);
+        assert_true(has_right(f->spool, &big, (FILES + 1) * SPOOL_PIECES));
+}
+
+static double seconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void test_who_keeps_the_folder_locked_holds_nobody_up(void **state)
+{
+        struct folder *f = *state;
+        const struct timespec tick = {.tv_nsec = 100000000};
+        cleanup_close int fd = open(f->path, O_RDONLY | O_DIRECTORY);
+        double from = seconds();
+
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        /* Each of them would wait for a tenth of a second. */
+        for (uint64_t i = 0; i < 10 * PIECES; i++)
+                put(f, &f->object, i % PIECES);
+        assert_true(seconds() - from < PIECES / 2.0);
+        assert_int_equal(count_files(f), 0);
+        assert_int_equal(flock(fd, LOCK_UN), 0);
+        for (from = seconds(); count_files(f) == 0 && seconds() - from < 60;) {
+                nanosleep(&tick, NULL);
+                put(f, &f->object, 0);
+        }
+        assert_true(has_right(f->spool, &f->object, 0));
+}
+
 static void test_what_was_used_longest_ago_goes(void **state)
 {
         struct folder *f = *state;
@@ -452,6 +546,9 @@ int main(void)
             TEST(test_a_pipe_does_not_block),
             TEST(test_what_others_may_write_to_is_not_used),
             TEST(test_the_folder_never_exceeds_its_size),
+            TEST(test_nor_do_two_that_share_it_exceed_it),
+            TEST(test_a_folder_that_has_room_is_listed_once),
+            TEST(test_who_keeps_the_folder_locked_holds_nobody_up),
             TEST(test_what_was_used_longest_ago_goes),
             TEST(test_other_files_in_the_folder_stay),
             TEST(test_two_writers_of_the_same_pieces_agree),
