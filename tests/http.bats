@@ -482,6 +482,14 @@ spooled() {
         spooled "$URL/ok/a.vma" b.raw
 }
 
+@test "nothing is stored of what was just changed, by the clock of the server" {
+        serve
+        spooled "$URL/behind/a.vma" a.raw
+        [ -z "$(ls spool)" ]
+        spooled "$URL/ok/a.vma" a.raw
+        [ -n "$(ls spool)" ]
+}
+
 @test "two mounts share a spool, which never exceeds its size" {
         make_big
         serve

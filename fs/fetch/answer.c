@@ -78,6 +78,8 @@ static void take_header(struct answer *a, const char *name, const char *value)
                 take_text(a->is.etag, sizeof a->is.etag, value);
         else if (strcasecmp(name, "last-modified") == 0)
                 take_text(a->is.modified, sizeof a->is.modified, value);
+        else if (strcasecmp(name, "date") == 0)
+                a->date = answer_time(value);
         else if (strcasecmp(name, "content-encoding") == 0)
                 a->encoded = strcasecmp(value, "identity") != 0;
         else if (strcasecmp(name, "retry-after") == 0 && take_number(&p, &number))

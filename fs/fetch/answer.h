@@ -27,6 +27,7 @@ struct answer {
         uint64_t length;        /* of the body; ANSWER_UNKNOWN */
         bool encoded;           /* compressed on the way */
         unsigned retry_after;   /* seconds; 0: not given */
+        int64_t date;           /* by the server's clock, seconds since 1970; 0: not given */
         char bucket_region[64]; /* S3's */
         struct validator is;
 };

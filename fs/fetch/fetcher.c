@@ -142,7 +142,9 @@ static void open_object(struct line *l, uint32_t object)
         }
         is = (struct remote_opened){
             .size = o->size, .version = fetcher_version(o), .mtime = answer_time(o->is.modified)};
-        spool_object_init(&l->f->spooled[object], o->url, &o->is, o->size, time(NULL));
+        /* Two clocks may differ by more than the minute that counts. */
+        spool_object_init(&l->f->spooled[object], o->url, &o->is, o->size,
+                          o->date ? o->date : time(NULL));
         keep(l, l->bytes, len);
         reply_send(l->f->socket, &head, &is, sizeof is, l->bytes, len);
 }

@@ -138,7 +138,8 @@ void spool_object_init(struct spool_object *o, const char *url, const struct val
                        uint64_t size, int64_t now)
 {
         EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-        bool settled = is->etag[0] || answer_time(is->modified) + SETTLED <= now;
+        int64_t modified = answer_time(is->modified);
+        bool settled = is->etag[0] || (modified && modified + SETTLED <= now);
 
         *o = (struct spool_object){.size = size};
         o->usable = ctx && settled && digest_key(ctx, url, is, size, o->key);

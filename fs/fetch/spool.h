@@ -68,7 +68,8 @@ void spool_free(struct spool *s); /* NULL is allowed */
 
 /*
  * The object of SIZE bytes at URL, of version IS. It is not usable where IS could be the version of
- * two contents: if it is a time alone, and that is less than a minute before NOW.
+ * two contents: if it is a time alone, and that is less than a minute before NOW, by the server's
+ * clock, or not understood.
  */
 void spool_object_init(struct spool_object *o, const char *url, const struct validator *is,
                        uint64_t size, int64_t now);

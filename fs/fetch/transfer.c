@@ -111,6 +111,7 @@ static int check_first(struct transfer *t)
                                  "first");
         o->size = a->size;
         o->is = a->is;
+        o->date = a->date;
         return 0;
 }
 

@@ -32,6 +32,7 @@ struct transfer_object {
         const char *url;
         uint64_t size;
         struct validator is;
+        int64_t date; /* when it was that: seconds since 1970, by the server's clock; 0: unknown */
         bool opened;
 
         pthread_mutex_t lock;

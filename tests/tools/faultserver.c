@@ -49,12 +49,13 @@ static const char usage_text[] =
     "  past-NNN  that status for what is past the first byte of an index\n"
     "  lists-MODE, chunks-MODE  MODE for lists, or for what is in a folder .chunks\n"
     "  careless  a condition on the version is ignored\n"
+    "  behind    no ETag, and a clock that is an hour behind\n"
     "  list-odd  names that no folder has; list-other, list-deep: that were not asked for\n"
     "  list-loop, list-empty  pages without an end; list-huge: one of 9 MiB\n"
     "  list-cut, list-type    a page that is not whole, and one with a document type\n"
     "  NNNxN     that status for the first N requests; dropxN, shortxN: the same\n";
 
-enum { LATE = 4 << 20, LATE_END = 1 << 20 };
+enum { LATE = 4 << 20, LATE_END = 1 << 20, HOUR = 3600 };
 
 struct server {
         char *dir;
@@ -247,15 +248,23 @@ static bool answer_nothing(const struct request *r)
 struct file {
         char *bytes;
         uint64_t size;
+        time_t mtime;
         char etag[64], modified[64];
 };
+
+static void write_date(time_t t, char out[64])
+{
+        struct tm tm;
+
+        gmtime_r(&t, &tm);
+        strftime(out, 64, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+}
 
 static bool load(const struct request *r, struct file *out)
 {
         cleanup_free char *path = NULL;
         cleanup_close int fd = -1;
         struct stat st;
-        struct tm tm;
 
         if (strstr(r->file, "..") || asprintf(&path, "%s/files/%s", r->server->dir, r->file) < 0)
                 return false;
@@ -268,8 +277,8 @@ static bool load(const struct request *r, struct file *out)
                 return false;
         snprintf(out->etag, sizeof out->etag, "\"%" PRIx64 "-%" PRIx64 "\"", (uint64_t)st.st_ino,
                  (uint64_t)st.st_mtim.tv_nsec + (uint64_t)st.st_mtim.tv_sec * 1000000000);
-        gmtime_r(&st.st_mtim.tv_sec, &tm);
-        strftime(out->modified, sizeof out->modified, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        out->mtime = st.st_mtim.tv_sec;
+        write_date(out->mtime, out->modified);
         return true;
 }
 
@@ -297,6 +306,15 @@ static bool answer_endless(const struct request *r)
         return false;
 }
 
+/* By the server's clock, which is an hour behind, F is changed now. */
+static bool send_clock(const struct request *r, const struct file *f)
+{
+        char now[64];
+
+        write_date(f->mtime - HOUR, now);
+        return send_head(r, "Date: %s\r\nLast-Modified: %s\r\n", now, now);
+}
+
 static bool answer_range(const struct request *r, const struct file *f)
 {
         uint64_t end = r->end < f->size ? r->end : f->size, len = end - r->start;
@@ -309,7 +327,9 @@ static bool answer_range(const struct request *r, const struct file *f)
                 r, "HTTP/1.1 206 Partial\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%s\r\n",
                 r->start + shift, end - 1 + shift, is(r, "unsized") ? "*" : size))
                 return false;
-        if (!is(r, "mute") &&
+        if (is(r, "behind") && !send_clock(r, f))
+                return false;
+        if (!is(r, "mute") && !is(r, "behind") &&
             !send_head(r, "ETag: %s\r\nLast-Modified: %s\r\n", f->etag, f->modified))
                 return false;
         if (is(r, "encoded") && !send_head(r, "Content-Encoding: gzip\r\n"))

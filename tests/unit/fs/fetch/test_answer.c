@@ -28,12 +28,14 @@ static void test_a_right_answer(void **state)
         struct answer a =
             TAKE("HTTP/1.1 206 Partial Content\r\n", "content-RANGE:bytes 10-19/100\r\n",
                  "Content-Length: 10\r\n", "ETag: \"x\"\r\n",
-                 "Last-Modified: Fri, 13 Feb 2009 23:31:30 GMT\r\n", "\r\n");
+                 "Last-Modified: Fri, 13 Feb 2009 23:31:30 GMT\r\n",
+                 "Date: Fri, 13 Feb 2009 23:31:31 GMT\r\n", "\r\n");
 
         (void)state;
         assert_null(answer_fault(&a, 10, 20, 100));
         assert_string_equal(a.is.etag, "\"x\"");
         assert_int_equal(answer_time(a.is.modified), 1234567890);
+        assert_int_equal(a.date, 1234567891);
 }
 
 static void test_wrong_answers(void **state)

@@ -216,6 +216,9 @@ static void test_a_time_alone_has_to_be_a_minute_ago(void **state)
         assert_int_equal(spool_piece_len(&o, 0), 0);
         spool_object_init(&o, URL, &is, SIZE, NOW + 60);
         assert_int_equal(spool_piece_len(&o, 0), SPOOL_PIECE);
+        snprintf(is.modified, sizeof is.modified, "yesterday");
+        spool_object_init(&o, URL, &is, SIZE, NOW);
+        assert_int_equal(spool_piece_len(&o, 0), 0);
         snprintf(is.etag, sizeof is.etag, "\"1\"");
         spool_object_init(&o, URL, &is, SIZE, NOW);
         assert_int_equal(spool_piece_len(&o, 0), SPOOL_PIECE);
