@@ -197,6 +197,18 @@ root_says() {
         run ! grep -q "$AWS_SECRET_ACCESS_KEY\|$AWS_ACCESS_KEY_ID" "$LOG"
 }
 
+@test "an empty object in a bucket is an empty file" {
+        : >files/dump/empty.log
+        : >files/dump/empty.vma
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        cp "$MNT/empty.log" copy
+        [ -e copy ]
+        [ ! -s copy ]
+        [ -z "$(ls "$MNT/empty.vma")" ]
+        getfattr --only-values -n user.vmafs.error "$MNT/empty.vma" | grep -q 'is empty'
+}
+
 @test "an archive in a bucket that cannot be opened is an empty folder that says why" {
         echo 'no archive' >files/dump/bad.vma
         serve_bucket

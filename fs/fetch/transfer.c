@@ -351,11 +351,16 @@ static bool is_redirect(long status)
         return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* An empty object has no range. */
+/*
+ * An empty object has no range. S3 refuses any of it with 416, and does not say there how long it is;
+ * but no other object lacks its first byte, with which the range of an opening begins.
+ */
 static bool is_empty(const struct transfer *t, long status)
 {
+        bool no_range = t->answer.size == 0 || (t->server->who && t->answer.size == ANSWER_UNKNOWN);
+
         return !t->o->opened &&
-               ((status == 416 && t->answer.size == 0) || (status == 200 && t->answer.length == 0));
+               ((status == 416 && no_range) || (status == 200 && t->answer.length == 0));
 }
 
 static enum outcome fail(struct transfer *t, int code, const char *what, long status)
