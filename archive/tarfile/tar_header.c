@@ -331,6 +331,8 @@ static int go_on(struct tar_reader *r, struct tar_extra *x, const struct tar_fou
         extra_fini(x);
         *x = (struct tar_extra){.doubted = found->doubted};
         r->pos = r->data = found->at;
+        /* If this one is of no use either, it must not be found again, and again. */
+        r->resumed = found->at + 1;
         r->broken = false;
         return STEP_ON;
 }

@@ -84,6 +84,7 @@ struct tar_reader {
         uint64_t end;              /* how far the stream can be read */
         size_t runs;               /* of all members so far */
         uint64_t data;             /* of the last member, which ends at POS */
+        uint64_t resumed;          /* no search after damage goes back to before this byte */
         bool all;                  /* members of every kind, with what meta has */
         bool follows;              /* only follows headers: notes no faults and skips no damage */
         bool broken;               /* the last header cannot be used */

@@ -42,8 +42,12 @@ struct search {
 
 static struct tar_reader follower(const struct tar_reader *r, uint64_t at)
 {
-        return (struct tar_reader){
-            .source = r->source, .pos = at, .end = r->end, .data = at, .follows = true};
+        return (struct tar_reader){.source = r->source,
+                                   .pos = at,
+                                   .end = r->end,
+                                   .data = at,
+                                   .all = r->all,
+                                   .follows = true};
 }
 
 /* Is all from byte AT on padding? 1, 0, -errno. */
@@ -224,7 +228,8 @@ int tar_resync(struct tar_reader *r, const unsigned char *block, struct tar_foun
         out->doubted = was_header ? speaks_of_next(block) : true;
         /* What looks like a damaged header may be a sound one displaced by some bytes. */
         if (!in_place && !wiped)
-                rc = search(&s, back, r->pos + TAR_BLOCK, r->pos, &out->at, err);
+                rc = search(&s, max_u64(back, r->resumed), r->pos + TAR_BLOCK, r->pos, &out->at,
+                            err);
         if (rc == 0 && was_header)
                 believed = believe_size(&s, block, &out->at, err);
         if (believed != 0)
@@ -282,7 +287,7 @@ int tar_pass_zeros(struct tar_reader *r, struct tar_found *out, struct error *er
         if (more < 0)
                 return more;
         back = min_u64(r->pos - r->data, more ? BACK_MAX : BACK_AT_END);
-        rc = search(&s, r->pos - back, r->pos, r->pos, &out->at, err);
+        rc = search(&s, max_u64(r->pos - back, r->resumed), r->pos, r->pos, &out->at, err);
         if (rc == 0 && more)
                 rc = search(&s, at, at + AFTER_END_MAX, r->pos, &out->at, err);
         /*

@@ -315,6 +315,23 @@ static void test_zeros_of_a_displaced_member_are_no_end(void **state)
         image_end(&o);
 }
 
+/* It is a header as far as a search can tell, which found it for ever. */
+static void test_a_header_that_is_of_no_use_is_found_once(void **state)
+{
+        struct image o;
+
+        (void)state;
+        three_disks();
+        tarball.len -= (size_t)2 * TARBALL_BLOCK;
+        tarball_v7_header("header", 'x', UINT64_C(1) << 30);
+        o = tarball_scan();
+        assert_int_equal(index_disk_count(o.index), 3);
+        expect_disk(&o, "a.raw");
+        expect_disk(&o, "b.raw");
+        assert_true(image_damage_says(&o, "absurdly long"));
+        image_end(&o);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -339,6 +356,7 @@ int main(void)
             cmocka_unit_test_teardown(test_half_an_end_mark_and_something_else_cost_the_last_member,
                                       tarball_reset),
             cmocka_unit_test_teardown(test_zeros_of_a_displaced_member_are_no_end, tarball_reset),
+            cmocka_unit_test_teardown(test_a_header_that_is_of_no_use_is_found_once, tarball_reset),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
