@@ -45,7 +45,7 @@ struct neighbours {
  */
 int neighbours_open(const struct neighbours *n, const char *name, enum neighbour_reach reach);
 
-/* The fetch function, of what REMOTE fetches. Only below the archive's folder is anything. */
+/* The fetch function, by n->remote. Nothing outside the archive's folder is opened. */
 int neighbours_fetch(const struct neighbours *n, const char *name, enum neighbour_reach reach,
                      struct source **out, struct error *err);
 

@@ -59,8 +59,8 @@ void tar_image_close(struct tar_image *image); /* NULL is allowed */
 void tar_images_fini(struct tar_images *all);
 
 /*
- * Was all of IMAGE judged when the index was made that its stream is read by? Its tables are compared
- * with the hashes there as its data are.
+ * Is IMAGE read by restart points from an index? Then all of it was judged when that was made, and its
+ * tables are compared with the index's hashes, as its data are.
  */
 bool tar_image_is_known(const struct tar_image *image);
 

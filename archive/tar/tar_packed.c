@@ -192,7 +192,7 @@ uint64_t tar_packed_start(const struct tar_packed *p)
         return p->pieces.items[0].member->volume.anchor;
 }
 
-/* The restart points that an index has of P, which JOINED is. NULL: there are none. */
+/* The restart points that an index has of P, whose bytes are JOINED. NULL: there are none. */
 static struct restart_table *take_table(const struct tar_packed *p, struct source *joined,
                                         const struct archive_tables *tables)
 {

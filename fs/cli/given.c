@@ -44,8 +44,8 @@ static bool may_be_store(const char *url, size_t at)
 }
 
 /*
- * The folder after the first AT bytes of URL, and of which the last one is before BEFORE, that may be a
- * datastore. False: there is none.
+ * The last folder in URL that may be a datastore, and whose address is shorter than BEFORE bytes: *AT
+ * is its length. False: there is none.
  */
 static bool next_store(const char *url, size_t before, size_t *at)
 {
@@ -59,7 +59,7 @@ static bool next_store(const char *url, size_t before, size_t *at)
         return false;
 }
 
-/* The folder of the first archive, by its name, of which something may be in URL. False: none is. */
+/* The folder of the first part of URL that is called like an archive. False: none is. */
 static bool find_archive_folder(const char *url, size_t *at)
 {
         for (size_t start = key_start(url), len; url[start]; start += len + 1) {
@@ -76,7 +76,7 @@ static bool find_archive_folder(const char *url, size_t *at)
         return false;
 }
 
-/* The folder that is above all that URL may be. False: it can only be one object. */
+/* The folder that holds whatever URL may be: *AT is its length. False: URL can only be one object. */
 static bool find_widest(const char *url, size_t *at)
 {
         size_t len = strlen(url), before = len + 1;
