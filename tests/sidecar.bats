@@ -259,7 +259,7 @@ flip() {
         # For the archive's end, by which it is known.
         wait_for 60 reads_blocked 1
         kill -9 $pid
-        run wait $pid
+        wait $pid || true
         [ -z "$(ls -A d)" ]
 }
 
