@@ -122,6 +122,13 @@ acl_of() {
                 [ "$(setpriv --reuid=1501 --regid=3000 --clear-groups cat "$root/acl")" = x ]
                 run ! setpriv --reuid=1501 --regid=1501 --clear-groups cat "$root/acl"
         done
+        # In a mount that is root's alone nobody else may read; they are shown all the same.
+        fusermount3 -u "$MNT"
+        mount_vmafs ds
+        root=$MNT/ct/101/2026-02-01T00:00:00Z/root
+        [ "$(acl_of access "$root/acl")" = 0200000001000600ffffffff02000400dc05000002000600d007000004000400ffffffff08000400b80b000010000600ffffffff20000000ffffffff ]
+        [ "$(stat -c %a "$root/acl")" = 660 ]
+        run ! setpriv --reuid=1500 --regid=1500 --clear-groups cat "$root/acl"
 }
 
 @test "an encrypted datastore needs its key, and says so" {

@@ -318,6 +318,32 @@ memory_of() {
         [ $((after - before)) -lt 4000000 ]
 }
 
+# How many requests OP the mount has answered so far: requests LOOKUP
+requests() {
+        grep -a -c "opcode: $1 " requests.log || true
+}
+
+@test "the kernel looks up no folder that was listed, and no file after some of them" {
+        local before
+
+        "$TOOLS/mktree" 20000 >t.tar
+        MNT=$BATS_TEST_TMPDIR/mnt
+        mkdir "$MNT"
+        "$VMAFS" t.tar "$MNT" -d -o index=none >requests.log 2>&1 3>&- &
+        wait_for 60 mountpoint -q "$MNT"
+        [ "$(find "$MNT" | wc -l)" -ge 20000 ]
+        # A root's find of folders that are another's asks for no list of access rights, either.
+        [ "$(requests LOOKUP)" -eq 0 ]
+        [ "$(requests GETXATTR)" -eq 0 ]
+        find "$MNT" -size 100000
+        # The first folder's files; then now and then another folder's.
+        before=$(requests LOOKUP)
+        [ "$before" -ge 90 ]
+        [ "$before" -lt 1000 ]
+        find "$MNT" -size 100000
+        [ "$(requests LOOKUP)" -eq "$before" ]
+}
+
 @test "names that are not safe are shown as they are when extracted, and can be opened" {
         mkdir out
         printf one >$'a\001b'

@@ -73,9 +73,15 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
                                   FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
         conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
-        /* The group's bits of a mode are not the group's rights where there is an ACL. */
-        if (!c->view.index || index_is_tree(c->view.index))
+        /*
+         * The group's bits of a mode are not the group's rights where there is an ACL. The kernel asks
+         * for the ACL of each folder on the way then, so only where others use the mount: whoever
+         * mounted it may read all of the archive.
+         */
+        if (c->others && (!c->view.index || index_is_tree(c->view.index)))
                 conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
+        if (tree_ops_always_plus(c))
+                conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
         conn->max_background = 64;
         conn->congestion_threshold = 48;
 }

@@ -216,29 +216,43 @@ static void count_lookups(struct ops_context *c, fuse_ino_t ino, int64_t count)
                 archives_count_lookups(archives, archive_of(ino), count);
 }
 
+bool tree_ops_always_plus(const struct ops_context *c)
+{
+        return !c->view.archives && c->view.index && index_is_tree(c->view.index);
+}
+
 /*
- * The kernel always asks for attributes with the start of a list. Who looks for names alone, as find
- * does, does not need them, and then to make an inode of each member is most of what the kernel
- * does. So they are given once somebody has looked up something else than a folder, for as many
- * lists, and then it is seen whether that goes on.
+ * An answer to readdir can give the attributes of what it names, and then the kernel does not look
+ * that up. Of folders it always does: whoever lists a tree goes into them. To make an inode of each
+ * file is most of what the kernel does for those who look for names alone, as find does. So files
+ * have attributes only once somebody has looked up a file: a number of answers, and then one goes
+ * without, to see whether they are still looked up. The number grows while they are.
  */
-enum { STATED_LISTS = 32 };
+enum { GRANT_MIN = 32, GRANT_MAX = 1024 };
 
 static void note_lookup(struct ops_context *c, const struct members_node *n)
 {
-        if (!S_ISDIR(n->mode))
-                session_of(c)->stated = STATED_LISTS;
+        struct ops_context *session = session_of(c);
+        unsigned more = session->grant * 4;
+
+        if (S_ISDIR(n->mode))
+                return;
+        if (session->stated == 0)
+                session->grant = more < GRANT_MIN ? GRANT_MIN : more < GRANT_MAX ? more : GRANT_MAX;
+        session->stated = session->grant;
 }
 
-static bool gives_attributes(struct ops_context *c, const struct request *r)
+static bool gives_files(struct ops_context *c, const struct request *r)
 {
-        _Atomic unsigned *stated = &session_of(c)->stated;
-        unsigned left = *stated;
+        struct ops_context *session = session_of(c);
+        unsigned left = session->stated;
 
-        if (r->offset > 0)
-                return true;
-        while (left && !atomic_compare_exchange_weak(stated, &left, left - 1))
+        if (r->offset > 0 && !tree_ops_always_plus(session))
+                return true; /* the kernel has seen that they are looked up */
+        while (left && !atomic_compare_exchange_weak(&session->stated, &left, left - 1))
                 ;
+        if (!left)
+                session->grant = session->grant / 2;
         return left > 0;
 }
 
@@ -403,7 +417,7 @@ struct listing {
         const struct ops_context *c;
         const struct request *r;
         const struct members *m;
-        bool plus, with_attributes;
+        bool plus, with_files; /* attributes of folders, and of all else */
         char *out;
         size_t used, size;
         int64_t lookups;
@@ -412,7 +426,7 @@ struct listing {
 /* N, called NAME, after which the list goes on at NEXT. False: it does not fit. */
 static bool add_name(struct listing *l, const char *name, const struct members_node *n, off_t next)
 {
-        bool is_lookup = l->with_attributes && next > AFTER_DOTS;
+        bool is_lookup = l->plus && next > AFTER_DOTS && (S_ISDIR(n->mode) || l->with_files);
         size_t room = l->size - l->used, one;
         struct fuse_entry_param e = {.attr.st_ino = inode_of(l->c, n),
                                      .attr.st_mode = n->mode & S_IFMT};
@@ -450,6 +464,12 @@ static void add_all(struct listing *l, const struct members_node *folder,
         }
 }
 
+/* Is there more of FOLDER than R has seen? */
+static bool lists_more(const struct members_node *folder, const struct request *r)
+{
+        return r->offset < AFTER_DOTS || (uint64_t)r->offset - AFTER_DOTS < folder->count;
+}
+
 static bool answer_readdir(void *ctx, struct request *r)
 {
         struct listing l = {.c = ctx, .r = r, .plus = r->whence, .size = r->size};
@@ -464,7 +484,7 @@ static bool answer_readdir(void *ctx, struct request *r)
                 l.out = out = malloc(r->size + 1);
         if (rc < 0 || !out)
                 return fail(r, rc < 0 ? rc : -ENOMEM);
-        l.with_attributes = l.plus && gives_attributes(ctx, r);
+        l.with_files = l.plus && lists_more(n, r) && gives_files(ctx, r);
         add_all(&l, n, names);
         count_lookups(ctx, r->nodeid, l.lookups);
         if (fuse_reply_buf(r->req, out, l.used) < 0)

@@ -34,6 +34,12 @@ static inline bool tree_ops_has(fuse_ino_t ino)
  */
 int tree_ops_root(struct ops_context *c, struct node *folder, fuse_ino_t *ino);
 
+/*
+ * Is every list of this session one of members? Then the kernel always asks for attributes with
+ * names, and it is decided here who gets them; or else the kernel decides after the start of a list.
+ */
+bool tree_ops_always_plus(const struct ops_context *c);
+
 /* Answer these, now or later. */
 void tree_ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void tree_ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);

@@ -739,6 +739,7 @@ static int run(struct mount *m)
         if (status != STATUS_OK)
                 return status;
         m->ops.direct_io = m->options.direct_io;
+        m->ops.others = m->options.allow_other;
         m->ops.owner = m;
         m->ops.read_failed = log_read_failure;
         m->ops.archive_failed = log_archive_failure;
