@@ -27,21 +27,28 @@ bool tar_parse_number(const unsigned char *p, size_t len, uint64_t *out)
         return true;
 }
 
+/*
+ * The sum is that of all bytes, those of its own field as blanks. Some old tars added signed bytes:
+ * then each byte from 0x80 on counts 256 less. The loop has no branches, so that it is done by
+ * vectors: a header is checked for each of millions of members.
+ */
 static bool sum_is_right(const unsigned char *block)
 {
+        uint32_t sum = 0, high = 0;
         uint64_t said;
-        int64_t sum = 0, signed_sum = 0;
 
         /* A field of zeros is none: signed bytes of something else may add up to that. */
         if (!tar_parse_number(block + AT_SUM, SUM_LEN, &said) || said == 0)
                 return false;
         for (size_t i = 0; i < TAR_BLOCK; i++) {
-                bool own = i >= AT_SUM && i < AT_SUM + SUM_LEN;
-
-                sum += own ? ' ' : block[i];
-                signed_sum += own ? ' ' : (int8_t)block[i];
+                sum += block[i];
+                high += block[i] >> 7;
         }
-        return said == (uint64_t)sum || (signed_sum >= 0 && said == (uint64_t)signed_sum);
+        for (size_t i = AT_SUM; i < AT_SUM + SUM_LEN; i++) {
+                sum += (uint32_t)' ' - block[i];
+                high -= block[i] >> 7;
+        }
+        return said == sum || (sum >= 256 * high && said == sum - 256 * high);
 }
 
 static bool has_magic(const unsigned char *block)
