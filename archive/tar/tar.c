@@ -20,6 +20,7 @@
 #include "archive/tar/tar_packed.h"
 #include "archive/tar/tar_siblings.h"
 #include "archive/tar/tar_tree.h"
+#include "archive/tarfile/tar_window.h"
 
 enum {
         BLOCK = 4096,
@@ -420,8 +421,8 @@ static int lose(struct tar_file *f, const char *why)
 /* All members; what is damaged between them is left for the scan to report. */
 static int find_members(struct tar *t, struct error *err)
 {
-        struct tar_window window = {0};
-        struct tar_reader r = {.source = t->base.source, .window = &window};
+        cleanup_window struct tar_window *window = tar_window_new(t->base.source, t->shared.shared);
+        struct tar_reader r = {.source = t->base.source, .window = window};
         int rc = 1;
 
         while (rc > 0) {

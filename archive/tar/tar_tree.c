@@ -18,6 +18,7 @@
 #include "archive/member.h"
 #include "archive/source/source.h"
 #include "archive/tarfile/tar_member.h"
+#include "archive/tarfile/tar_window.h"
 
 enum {
         STEP = 16 << 20,      /* bytes of the stream between two checks whether to stop */
@@ -29,6 +30,7 @@ enum {
 
 struct tar_tree {
         struct archive base;
+        struct shared *shared; /* outlives it; or NULL */
         char *config;
         uint64_t dropped; /* attributes that were too large or are not known */
 };
@@ -133,6 +135,7 @@ int tar_tree_open(struct source *source, const struct archive_origin *origin, st
                 return error_set(err, ENOMEM, "out of memory");
         t->base = (struct archive){
             .ops = &tree_format, .source = source, .info.ctime = origin->mtime, .is_tree = true};
+        t->shared = origin->shared;
         rc = read_config(t, err);
         if (rc < 0)
                 close_tree(&t->base);
@@ -317,8 +320,8 @@ static void note_dropped(struct tar_tree *t)
 static int scan_tree(struct archive *a, const struct archive_sink *sink, struct error *err)
 {
         struct tar_tree *t = (struct tar_tree *)a;
-        struct tar_window window = {0};
-        struct tar_reader r = {.source = a->source, .window = &window, .all = true};
+        cleanup_window struct tar_window *window = tar_window_new(a->source, t->shared);
+        struct tar_reader r = {.source = a->source, .window = window, .all = true};
         struct waiting w = {0};
         int rc = find_members(t, &r, &w, sink, err);
 

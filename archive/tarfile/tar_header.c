@@ -12,6 +12,7 @@
 #include "archive/tarfile/tar_extra.h"
 #include "archive/tarfile/tar_member.h"
 #include "archive/tarfile/tar_resync.h"
+#include "archive/tarfile/tar_window.h"
 
 enum {
         EXTRA_MAX = 16 << 20, /* bytes of a pax header or a long name */
@@ -91,29 +92,12 @@ int tar_fetch(struct tar_reader *r, void *buf, size_t len, uint64_t offset, stru
         return (size_t)n == len;
 }
 
-/*
- * The header at r->pos, which can be reached. With small members, a call of the kernel for each
- * header takes longer than all that is done with it. What a stream has decoded needs no call.
- */
+/* The header at r->pos, which can be reached. As tar_fetch. */
 static int fetch_header(struct tar_reader *r, unsigned char *block, struct error *err)
 {
-        struct tar_window *w = r->window;
-        bool near;
-
-        if (!w || !source_is_file(r->source))
-                return tar_fetch(r, block, TAR_BLOCK, r->pos, err);
-        near = r->pos > w->last && r->pos - w->last < TAR_WINDOW / 4;
-        w->last = r->pos;
-        if (near && !range_within(r->pos - w->start, TAR_BLOCK, w->len)) {
-                ssize_t n = source_pread(r->source, w->bytes, TAR_WINDOW, r->pos);
-
-                w->start = r->pos;
-                w->len = n > 0 ? (size_t)n : 0;
-        }
-        if (!near || !range_within(r->pos - w->start, TAR_BLOCK, w->len))
-                return tar_fetch(r, block, TAR_BLOCK, r->pos, err);
-        memcpy(block, w->bytes + (r->pos - w->start), TAR_BLOCK);
-        return 1;
+        if (r->window && tar_window_get(r->window, r->pos, block))
+                return 1;
+        return tar_fetch(r, block, TAR_BLOCK, r->pos, err);
 }
 
 /* ---- headers before a member ---- */

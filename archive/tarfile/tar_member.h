@@ -6,6 +6,7 @@
  *   tar_meta.c          owner, links, attributes … of a member in a tree (tar_meta.h)
  *   tar_map.c           the maps of sparse members
  *   tar_block.c         one block as a header (tar_block.h)
+ *   tar_window.c        headers that lie close together (tar_window.h)
  *   tar_resync.c        the next header after damage (tar_resync.h)
  */
 #ifndef VMAFS_TAR_MEMBER_H
@@ -20,6 +21,7 @@
 
 struct error;
 struct source;
+struct tar_window;
 
 enum {
         TAR_RUNS_MAX = 1 << 20, /* in the sparse maps of all members together */
@@ -67,19 +69,9 @@ struct tar_faults {
 /* More faults are dropped: those of a hostile archive must not fill the memory. */
 enum { TAR_FAULTS_MAX = 1000 };
 
-enum { TAR_WINDOW = 32 << 10 };
-
-/* Headers that lie close together, and what is between them. */
-struct tar_window {
-        uint64_t start; /* byte of the stream */
-        size_t len;
-        uint64_t last; /* where the last header was */
-        unsigned char bytes[TAR_WINDOW];
-};
-
 struct tar_reader {
         struct source *source;
-        struct tar_window *window; /* the caller's; NULL: each header is read alone */
+        struct tar_window *window; /* of SOURCE, the caller's; NULL: each header is read alone */
         uint64_t pos;              /* of the next header */
         uint64_t end;              /* how far the stream can be read */
         size_t runs;               /* of all members so far */
