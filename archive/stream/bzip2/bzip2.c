@@ -13,22 +13,20 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/stream/block_pass.h"
 #include "archive/stream/bzip2/bzip2_find.h"
 #include "archive/stream/bzip2/bzip2_reader.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/pass_state.h"
-#include "archive/stream/restart_builder.h"
+#include "archive/stream/restart_table.h"
 
 /* A block of bzip2 -9 holds 900 kB: each of them is worth a point, for they are slow to decode. */
 #define POINT_SPACING ((uint64_t)512 << 10)
 #define RETURN_AFTER  ((size_t)128 << 10)
 
 struct bzip2_pass {
+        struct block_pass base;
         struct bzip2_reader r;
-        uint64_t out;   /* bytes returned so far */
-        uint64_t named; /* out at the last point */
-        bool resumed;   /* the point here was named in another process */
-        struct codec_trust trust;
         uint64_t searched; /* up to this bit of the file, for where it goes on */
 };
 
@@ -51,6 +49,7 @@ static struct bzip2_pass *pass_new(struct source *in, uint64_t at, struct error 
                 error_fill(err, ENOMEM, "out of memory");
                 return NULL;
         }
+        p->base.in = &p->r.in;
         if (bzip2_reader_open(&p->r, in, at, err) < 0) {
                 bzip2_pass_close(p);
                 return NULL;
@@ -94,32 +93,31 @@ static int bzip2_pass_recover(struct source *in, const struct codec_limits *limi
 
 /* ---- going on in another process ---- */
 
-static void checkpoint(const struct bzip2_pass *p, struct restart_builder *b)
+static void checkpoint(const struct block_pass *base, struct pass_state *s)
 {
-        struct pass_state s = {0};
+        const struct bzip2_pass *p = (const struct bzip2_pass *)base;
 
-        state_put(&s, p->r.block_bit);
-        state_put(&s, p->out);
-        state_put(&s, p->r.counted);
-        state_put(&s, p->r.sum);
-        restart_checkpoint(b, &s, true);
+        state_put(s, p->r.block_bit);
+        state_put(s, base->out);
+        state_put(s, p->r.counted);
+        state_put(s, p->r.sum);
 }
 
 static int resume(struct bzip2_pass *p, const struct restart_point *point, struct pass_state *s,
                   struct error *err)
 {
-        uint64_t bit = state_get(s), counted, sum;
+        uint64_t bit = state_get(s), out = state_get(s), counted, sum;
         int rc = bzip2_enter(&p->r, point, err);
 
-        p->out = p->named = state_get(s);
-        p->trust = (struct codec_trust){.settled = p->out, .proven = p->out};
+        block_pass_go_on(&p->base, out);
+        p->base.trust.proven = out;
         counted = state_get(s);
         sum = state_get(s);
         p->r.counted = counted;
         p->r.sum = (uint32_t)sum;
-        p->resumed = true;
+        p->base.resumed = true;
         if (!state_is_used_up(s) || bit != point->in_bit || bit / 8 > p->r.in.source->size ||
-            p->out != point->out || point->aux == 0 || counted > 1 || sum > UINT32_MAX)
+            out != point->out || point->aux == 0 || counted > 1 || sum > UINT32_MAX)
                 return -EINVAL;
         return rc;
 }
@@ -139,79 +137,55 @@ static int bzip2_pass_resume(struct source *in, const struct codec_limits *limit
 
 /* ---- the pass ---- */
 
-static bool worth_naming(const struct bzip2_pass *p, struct restart_builder *b)
+static bool is_inside(const struct block_pass *p)
 {
-        return b && p->out > 0 &&
-               (p->resumed || restart_wanted(b) || p->out - p->named >= POINT_SPACING);
+        return ((const struct bzip2_pass *)p)->r.place == BZIP2_INSIDE;
 }
 
-/* Name a point before the block that begins here. */
-static int name_point(struct bzip2_pass *p, struct restart_builder *b, struct error *err)
+static int next_block(struct block_pass *p, uint64_t out, struct error *err)
 {
-        bool named = p->resumed;
-        int rc = named ? 0 : restart_here(b, p->r.block_bit, bzip2_aux(&p->r), NULL, 0);
-
-        p->resumed = false;
-        p->named = p->out;
-        if (rc == 0 && !named)
-                checkpoint(p, b);
-        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+        (void)out;
+        return bzip2_next_block(&((struct bzip2_pass *)p)->r, err);
 }
 
-/* Should the pass return where a block has ended, so that a point can be named there? */
-static bool returns_at(const struct bzip2_pass *p, size_t done)
+static ssize_t read_block(struct block_pass *p, void *buf, size_t len, struct error *err)
 {
-        return done >= RETURN_AFTER || (done > 0 && p->out + done - p->named >= POINT_SPACING);
+        return bzip2_read_block(&((struct bzip2_pass *)p)->r, buf, len, err);
 }
 
-/*
- * Decode into BUF until it is full, or to the end of a block where the pass returns. *DONE is valid
- * even on failure. 1: there is more. 0: the end.
- */
-static int decode_run(struct bzip2_pass *p, uint8_t *buf, size_t len, size_t *done,
-                      struct restart_builder *b, struct error *err)
+static void settle(struct block_pass *p, uint64_t out)
 {
-        for (;;) {
-                bool begins = p->r.place != BZIP2_INSIDE || p->r.block_out == 0;
-                int rc = bzip2_next_block(&p->r, err);
-                ssize_t n;
-
-                if (rc <= 0)
-                        return rc;
-                if (begins && *done == 0 && worth_naming(p, b)) {
-                        rc = name_point(p, b, err);
-                        if (rc < 0)
-                                return rc;
-                }
-                n = bzip2_read_block(&p->r, buf + *done, len - *done, err);
-                if (n < 0)
-                        return (int)n;
-                *done += (size_t)n;
-                if (p->r.place != BZIP2_INSIDE)
-                        codec_settle(&p->trust, p->out + *done, CODEC_PROVEN);
-                if (*done == len || (p->r.place != BZIP2_INSIDE && returns_at(p, *done)))
-                        return 1;
-        }
+        codec_settle(&p->trust, out, CODEC_PROVEN);
 }
+
+static struct block_point point_of(const struct block_pass *p)
+{
+        const struct bzip2_reader *r = &((const struct bzip2_pass *)p)->r;
+
+        return (struct block_point){.in_bit = r->block_bit, .aux = bzip2_aux(r)};
+}
+
+static const struct block_ops ops = {
+    .name = "bzip2",
+    .inside = is_inside,
+    .next = next_block,
+    .read = read_block,
+    .settle = settle,
+    .point = point_of,
+    .checkpoint = checkpoint,
+    .spacing = POINT_SPACING,
+    .return_after = RETURN_AFTER,
+};
 
 static ssize_t bzip2_pass(void *pass, void *buf, size_t len, struct restart_builder *b,
                           struct error *err)
 {
-        struct bzip2_pass *p = pass;
-        size_t done = 0;
-        int rc = decode_run(p, buf, len, &done, b, err);
-
-        if (done == 0 && rc < 0)
-                return rc;
-        if (rc < 0 && err)
-                *err = (struct error){0}; /* the next call fails with it again */
-        p->out += done;
-        return (ssize_t)done;
+        return block_pass_run(&ops, pass, buf, len, b, err);
 }
 
 static struct codec_trust bzip2_trust(const void *pass)
 {
-        return ((const struct bzip2_pass *)pass)->trust;
+        return ((const struct bzip2_pass *)pass)->base.trust;
 }
 
 static size_t bzip2_memory(const void *pass)
@@ -246,45 +220,26 @@ static int bzip2_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
         if (rc < 0)
                 return rc;
         input_seek(&p->r.in, gap->in_bit / 8);
-        p->out = p->named = p->trust.settled = out + gap->lost;
+        block_pass_go_on(&p->base, out + gap->lost);
         return 1;
 }
 
 /* ---- one segment ---- */
-
-static int decode_exactly(struct bzip2_reader *r, uint8_t *out, size_t len, struct error *err)
-{
-        size_t done = 0;
-
-        while (done < len) {
-                ssize_t n = bzip2_next_block(r, err);
-
-                if (n == 0)
-                        return error_set_at(err, EIO, input_offset(&r->in),
-                                            "the bzip2 blocks do not fill a segment");
-                if (n > 0)
-                        n = bzip2_read_block(r, out + done, len - done, err);
-                if (n < 0)
-                        return (int)n;
-                done += (size_t)n;
-        }
-        return 0;
-}
 
 static int bzip2_decode(const struct restart_point *point, const void *history, uint8_t *input,
                         size_t size, void *out, size_t len, struct error *err)
 {
         size_t tables = round_up((uintptr_t)input + size + CODEC_MARGIN, alignof(max_align_t)) -
                         (uintptr_t)input;
-        struct bzip2_reader r;
+        struct bzip2_pass p = {.base.in = &p.r.in};
         int rc;
 
         (void)history;
-        bzip2_reader_open_memory(&r, input, size, point->in_bit / 8, input + tables);
-        rc = bzip2_enter(&r, point, err);
+        bzip2_reader_open_memory(&p.r, input, size, point->in_bit / 8, input + tables);
+        rc = bzip2_enter(&p.r, point, err);
         if (rc == 0)
-                rc = decode_exactly(&r, out, len, err);
-        bzip2_reader_fini(&r);
+                rc = block_pass_exactly(&ops, &p.base, out, len, err);
+        bzip2_reader_fini(&p.r);
         return rc;
 }
 

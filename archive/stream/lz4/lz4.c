@@ -12,9 +12,9 @@
 #include "archive/cleanup.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/stream/block_pass.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/lz4/lz4_reader.h"
-#include "archive/stream/restart_builder.h"
 #include "archive/stream/restart_table.h"
 #include "archive/stream/resync.h"
 
@@ -24,10 +24,8 @@
 enum { HEADER_NEED = 19 };
 
 struct lz4_pass {
+        struct block_pass base;
         struct lz4_reader r;
-        uint64_t out;   /* bytes returned so far */
-        uint64_t named; /* out at the last point */
-        struct codec_trust trust;
         uint64_t searched; /* up to this byte of the file, for where it goes on */
 };
 
@@ -48,6 +46,7 @@ static int pass_new(struct source *in, uint64_t at, struct lz4_pass **out, struc
 
         if (!p)
                 return error_set(err, ENOMEM, "out of memory");
+        p->base.in = &p->r.in;
         if (lz4_reader_open(&p->r, in, at, err) < 0) {
                 lz4_pass_close(p);
                 return -ENOMEM;
@@ -94,26 +93,9 @@ static int lz4_pass_recover(struct source *in, const struct codec_limits *limits
 
 /* ---- the pass ---- */
 
-/* A point that needs a history has its price. */
-static bool worth_naming(const struct lz4_pass *p, struct restart_builder *b)
+static bool is_inside(const struct block_pass *p)
 {
-        bool free_of_cost;
-
-        if (!b || p->out == 0)
-                return false;
-        free_of_cost = p->r.history == 0 && p->out - p->named >= POINT_SPACING;
-        return restart_wanted(b) || free_of_cost;
-}
-
-/* Name a point before the block that begins here. */
-static int name_point(struct lz4_pass *p, struct restart_builder *b, struct error *err)
-{
-        size_t len;
-        const uint8_t *history = lz4_history(&p->r, &len);
-        int rc = restart_here(b, p->r.block_at * 8, lz4_aux(&p->r), history, len);
-
-        p->named = p->out;
-        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+        return lz4_is_inside(&((const struct lz4_pass *)p)->r);
 }
 
 /* Does nothing but a checksum at the frame's end speak for its blocks? */
@@ -122,73 +104,64 @@ static bool waits_for_end(const struct lz4_frame *f)
         return f->content_sum && !f->block_sums;
 }
 
-/* A block of FRAME ends at byte OUT of the output. */
-static void settle_block(struct lz4_pass *p, uint64_t out)
+static int next_block(struct block_pass *base, uint64_t out, struct error *err)
 {
-        if (!waits_for_end(&p->r.frame))
-                codec_settle(&p->trust, out,
-                             p->r.frame.block_sums ? CODEC_PROVEN : CODEC_UNCHECKED);
-}
+        struct lz4_reader *r = &((struct lz4_pass *)base)->r;
+        bool was = r->in_frame && waits_for_end(&r->frame);
+        uint64_t before = r->frames;
+        bool whole = r->whole;
+        int rc = lz4_next_block(r, err);
 
-/* As lz4_next_block, after OUT bytes of output. */
-static int next_block(struct lz4_pass *p, uint64_t out, struct error *err)
-{
-        bool was = p->r.in_frame && waits_for_end(&p->r.frame);
-        uint64_t before = p->r.frames;
-        bool whole = p->r.whole;
-        int rc = lz4_next_block(&p->r, err);
-
-        if (was && p->r.frames != before)
-                codec_settle(&p->trust, out, whole ? CODEC_PROVEN : CODEC_BROKEN);
+        if (was && r->frames != before)
+                codec_settle(&base->trust, out, whole ? CODEC_PROVEN : CODEC_BROKEN);
         return rc;
 }
 
-/*
- * Decode into BUF up to the end of the first block after RETURN_AFTER bytes. *DONE is valid even on
- * failure. 1: there is more. 0: the end.
- */
-static int decode_run(struct lz4_pass *p, uint8_t *buf, size_t len, size_t *done,
-                      struct restart_builder *b, struct error *err)
+static ssize_t read_block(struct block_pass *p, void *buf, size_t len, struct error *err)
 {
-        while (*done < len && (*done < RETURN_AFTER || lz4_is_inside(&p->r))) {
-                int rc = 0;
+        struct lz4_reader *r = &((struct lz4_pass *)p)->r;
+        int rc = lz4_is_inside(r) ? 0 : lz4_decode_block(r, err);
 
-                if (!lz4_is_inside(&p->r)) {
-                        rc = next_block(p, p->out + *done, err);
-                        if (rc <= 0)
-                                return rc;
-                        if (*done == 0 && worth_naming(p, b))
-                                rc = name_point(p, b, err);
-                        if (rc >= 0)
-                                rc = lz4_decode_block(&p->r, err);
-                        if (rc < 0)
-                                return rc;
-                }
-                *done += lz4_take(&p->r, buf + *done, len - *done);
-                if (!lz4_is_inside(&p->r))
-                        settle_block(p, p->out + *done);
-        }
-        return 1;
+        return rc < 0 ? rc : (ssize_t)lz4_take(r, buf, len);
 }
+
+static void settle(struct block_pass *p, uint64_t out)
+{
+        const struct lz4_frame *f = &((struct lz4_pass *)p)->r.frame;
+
+        if (!waits_for_end(f))
+                codec_settle(&p->trust, out, f->block_sums ? CODEC_PROVEN : CODEC_UNCHECKED);
+}
+
+static struct block_point point_of(const struct block_pass *p)
+{
+        const struct lz4_reader *r = &((const struct lz4_pass *)p)->r;
+        struct block_point point = {.in_bit = r->block_at * 8, .aux = lz4_aux(r)};
+
+        point.history = lz4_history(r, &point.history_len);
+        return point;
+}
+
+static const struct block_ops ops = {
+    .name = "lz4",
+    .inside = is_inside,
+    .next = next_block,
+    .read = read_block,
+    .settle = settle,
+    .point = point_of,
+    .spacing = POINT_SPACING,
+    .return_after = RETURN_AFTER,
+};
 
 static ssize_t lz4_pass(void *pass, void *buf, size_t len, struct restart_builder *b,
                         struct error *err)
 {
-        struct lz4_pass *p = pass;
-        size_t done = 0;
-        int rc = decode_run(p, buf, len, &done, b, err);
-
-        if (done == 0 && rc < 0)
-                return rc;
-        if (rc < 0 && err)
-                *err = (struct error){0}; /* the next call fails with it again */
-        p->out += done;
-        return (ssize_t)done;
+        return block_pass_run(&ops, pass, buf, len, b, err);
 }
 
 static struct codec_trust lz4_trust(const void *pass)
 {
-        return ((const struct lz4_pass *)pass)->trust;
+        return ((const struct lz4_pass *)pass)->base.trust;
 }
 
 static size_t lz4_memory(const void *pass)
@@ -242,7 +215,7 @@ static int go_on(struct lz4_pass *p, uint64_t at, uint64_t aux, uint64_t out,
         gap->in_bit = at * 8;
         gap->aux = aux;
         p->searched = at;
-        p->out = p->named = p->trust.settled = out + gap->lost;
+        block_pass_go_on(&p->base, out + gap->lost);
         return 1;
 }
 
@@ -265,37 +238,18 @@ static int lz4_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
 
 /* ---- one segment ---- */
 
-static int decode_exactly(struct lz4_reader *r, uint8_t *out, size_t len, struct error *err)
-{
-        size_t done = 0;
-
-        while (done < len) {
-                int rc = lz4_next_block(r, err);
-
-                if (rc == 0)
-                        return error_set_at(err, EIO, input_offset(&r->in),
-                                            "the lz4 blocks do not fill a segment");
-                if (rc > 0)
-                        rc = lz4_decode_block(r, err);
-                if (rc < 0)
-                        return rc;
-                done += lz4_take(r, out + done, len - done);
-        }
-        return 0;
-}
-
 /* The caller has a hash of the segment. */
 static int lz4_decode(const struct restart_point *point, const void *history, uint8_t *input,
                       size_t size, void *out, size_t len, struct error *err)
 {
-        struct lz4_reader r;
-        int rc = lz4_reader_open_memory(&r, input, size, point->in_bit / 8, err);
+        struct lz4_pass p = {.base.in = &p.r.in};
+        int rc = lz4_reader_open_memory(&p.r, input, size, point->in_bit / 8, err);
 
         if (rc == 0)
-                rc = lz4_enter(&r, point, history, err);
+                rc = lz4_enter(&p.r, point, history, err);
         if (rc == 0)
-                rc = decode_exactly(&r, out, len, err);
-        lz4_reader_fini(&r);
+                rc = block_pass_exactly(&ops, &p.base, out, len, err);
+        lz4_reader_fini(&p.r);
         if (rc != -ENOTSUP)
                 return rc;
         /* The pass supported it, so the file has changed. */

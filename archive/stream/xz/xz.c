@@ -12,9 +12,10 @@
 #include "archive/bytes.h"
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/stream/block_pass.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/pass_state.h"
-#include "archive/stream/restart_builder.h"
+#include "archive/stream/restart_table.h"
 #include "archive/stream/xz/xz_find.h"
 #include "archive/stream/xz/xz_reader.h"
 
@@ -22,11 +23,8 @@
 #define RETURN_AFTER  ((size_t)128 << 10)
 
 struct xz_pass {
+        struct block_pass base;
         struct xz_reader r;
-        uint64_t out;   /* bytes returned so far */
-        uint64_t named; /* out at the last point */
-        bool resumed;   /* the point here was named in another process */
-        struct codec_trust trust;
         struct xz_map map;
         uint64_t searched; /* up to this byte of the file, for where it goes on */
 };
@@ -52,6 +50,7 @@ static struct xz_pass *pass_new(struct source *in, uint64_t at, const struct cod
                 error_fill(err, ENOMEM, "out of memory");
                 return NULL;
         }
+        p->base.in = &p->r.in;
         if (xz_reader_open(&p->r, in, at, limits->window, err) < 0) {
                 xz_pass_close(p);
                 return NULL;
@@ -89,39 +88,39 @@ static int xz_pass_recover(struct source *in, const struct codec_limits *limits,
 
 /* ---- going on in another process ---- */
 
-static void checkpoint(const struct xz_pass *p, struct restart_builder *b)
+static void checkpoint(const struct block_pass *base, struct pass_state *s)
 {
-        struct pass_state s = {0};
+        const struct xz_pass *p = (const struct xz_pass *)base;
 
-        state_put(&s, p->r.block_at);
-        state_put(&s, p->out);
-        state_put(&s, p->r.counted);
-        state_put(&s, p->r.blocks);
-        state_put(&s, p->r.sizes);
-        state_put(&s, p->trust.settled);
-        state_put(&s, p->trust.proven_from);
-        state_put(&s, p->trust.proven);
-        restart_checkpoint(b, &s, true);
+        state_put(s, p->r.block_at);
+        state_put(s, base->out);
+        state_put(s, p->r.counted);
+        state_put(s, p->r.blocks);
+        state_put(s, p->r.sizes);
+        state_put(s, base->trust.settled);
+        state_put(s, base->trust.proven_from);
+        state_put(s, base->trust.proven);
 }
 
 static int resume(struct xz_pass *p, const struct restart_point *point, struct pass_state *s,
                   struct error *err)
 {
-        uint64_t at = state_get(s), counted;
+        uint64_t at = state_get(s), out = state_get(s), counted;
+        struct codec_trust *trust = &p->base.trust;
         int rc = xz_enter(&p->r, point, err);
 
-        p->out = p->named = state_get(s);
+        block_pass_go_on(&p->base, out);
         counted = state_get(s);
         p->r.counted = counted;
         p->r.blocks = state_get(s);
         p->r.sizes = state_get(s);
-        p->trust.settled = state_get(s);
-        p->trust.proven_from = state_get(s);
-        p->trust.proven = state_get(s);
-        p->resumed = true;
+        trust->settled = state_get(s);
+        trust->proven_from = state_get(s);
+        trust->proven = state_get(s);
+        p->base.resumed = true;
         if (!state_is_used_up(s) || at != point->in_bit / 8 || at > p->r.in.source->size ||
-            p->out != point->out || point->aux == 0 || counted > 1 || p->trust.settled != p->out ||
-            p->trust.proven > p->out || p->trust.proven_from > p->trust.proven)
+            out != point->out || point->aux == 0 || counted > 1 || trust->settled != out ||
+            trust->proven > out || trust->proven_from > trust->proven)
                 return -EINVAL;
         return rc;
 }
@@ -140,86 +139,57 @@ static int xz_pass_resume(struct source *in, const struct codec_limits *limits,
 
 /* ---- the pass ---- */
 
-static bool worth_naming(const struct xz_pass *p, struct restart_builder *b)
+static bool is_inside(const struct block_pass *p)
 {
-        return b && p->out > 0 &&
-               (p->resumed || restart_wanted(b) || p->out - p->named >= POINT_SPACING);
+        return ((const struct xz_pass *)p)->r.place == XZ_INSIDE;
 }
 
-/* Name a point before the block that begins here. */
-static int name_point(struct xz_pass *p, struct restart_builder *b, struct error *err)
+static int next_block(struct block_pass *p, uint64_t out, struct error *err)
 {
-        bool named = p->resumed;
-        int rc = named ? 0 : restart_here(b, p->r.block_at * 8, xz_aux(&p->r), NULL, 0);
-
-        p->resumed = false;
-        p->named = p->out;
-        if (rc == 0 && !named)
-                checkpoint(p, b);
-        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
+        (void)out;
+        return xz_next_block(&((struct xz_pass *)p)->r, err);
 }
 
-/* The block has ended, at byte OUT of the output. */
-static void settle(struct xz_pass *p, uint64_t out)
+static ssize_t read_block(struct block_pass *p, void *buf, size_t len, struct error *err)
 {
-        codec_settle(&p->trust, out,
-                     p->r.check == LZMA_CHECK_NONE ? CODEC_UNCHECKED : CODEC_PROVEN);
+        return xz_read_block(&((struct xz_pass *)p)->r, buf, len, err);
 }
 
-/* Should the pass return where a block has ended, so that a point can be named there? */
-static bool returns_at(const struct xz_pass *p, size_t done)
+static void settle(struct block_pass *p, uint64_t out)
 {
-        return done >= RETURN_AFTER || (done > 0 && p->out + done - p->named >= POINT_SPACING);
+        bool unchecked = ((struct xz_pass *)p)->r.check == LZMA_CHECK_NONE;
+
+        codec_settle(&p->trust, out, unchecked ? CODEC_UNCHECKED : CODEC_PROVEN);
 }
 
-/*
- * Decode into BUF until it is full, or to the end of a block where the pass returns. *DONE is valid
- * even on failure. 1: there is more. 0: the end.
- */
-static int decode_run(struct xz_pass *p, uint8_t *buf, size_t len, size_t *done,
-                      struct restart_builder *b, struct error *err)
+static struct block_point point_of(const struct block_pass *p)
 {
-        for (;;) {
-                bool begins = p->r.place != XZ_INSIDE || p->r.block_out == 0;
-                int rc = xz_next_block(&p->r, err);
-                ssize_t n;
+        const struct xz_reader *r = &((const struct xz_pass *)p)->r;
 
-                if (rc <= 0)
-                        return rc;
-                if (begins && *done == 0 && worth_naming(p, b)) {
-                        rc = name_point(p, b, err);
-                        if (rc < 0)
-                                return rc;
-                }
-                n = xz_read_block(&p->r, buf + *done, len - *done, err);
-                if (n < 0)
-                        return (int)n;
-                *done += (size_t)n;
-                if (p->r.place != XZ_INSIDE)
-                        settle(p, p->out + *done);
-                if (*done == len || (p->r.place != XZ_INSIDE && returns_at(p, *done)))
-                        return 1;
-        }
+        return (struct block_point){.in_bit = r->block_at * 8, .aux = xz_aux(r)};
 }
+
+static const struct block_ops ops = {
+    .name = "xz",
+    .inside = is_inside,
+    .next = next_block,
+    .read = read_block,
+    .settle = settle,
+    .point = point_of,
+    .checkpoint = checkpoint,
+    .spacing = POINT_SPACING,
+    .return_after = RETURN_AFTER,
+};
 
 static ssize_t xz_pass(void *pass, void *buf, size_t len, struct restart_builder *b,
                        struct error *err)
 {
-        struct xz_pass *p = pass;
-        size_t done = 0;
-        int rc = decode_run(p, buf, len, &done, b, err);
-
-        if (done == 0 && rc < 0)
-                return rc;
-        if (rc < 0 && err)
-                *err = (struct error){0}; /* the next call fails with it again */
-        p->out += done;
-        return (ssize_t)done;
+        return block_pass_run(&ops, pass, buf, len, b, err);
 }
 
 static struct codec_trust xz_trust(const void *pass)
 {
-        return ((const struct xz_pass *)pass)->trust;
+        return ((const struct xz_pass *)pass)->base.trust;
 }
 
 static size_t xz_memory(const void *pass)
@@ -243,7 +213,7 @@ static int go_on(struct xz_pass *p, uint64_t at, uint64_t aux, uint64_t out,
         input_seek(&p->r.in, at);
         gap->in_bit = at * 8;
         gap->aux = aux;
-        p->out = p->named = p->trust.settled = out + gap->lost;
+        block_pass_go_on(&p->base, out + gap->lost);
         return 1;
 }
 
@@ -288,38 +258,19 @@ static int xz_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
 
 /* ---- one segment ---- */
 
-static int decode_exactly(struct xz_reader *r, uint8_t *out, size_t len, struct error *err)
-{
-        size_t done = 0;
-
-        while (done < len) {
-                ssize_t n = xz_next_block(r, err);
-
-                if (n == 0)
-                        return error_set_at(err, EIO, input_offset(&r->in),
-                                            "the xz blocks do not fill a segment");
-                if (n > 0)
-                        n = xz_read_block(r, out + done, len - done, err);
-                if (n < 0)
-                        return (int)n;
-                done += (size_t)n;
-        }
-        return 0;
-}
-
 /* The caller has a hash of the segment, so the blocks' checks need not be compared. */
 static int xz_decode(const struct restart_point *point, const void *history, uint8_t *input,
                      size_t size, void *out, size_t len, struct error *err)
 {
-        struct xz_reader r;
+        struct xz_pass p = {.base.in = &p.r.in};
         int rc;
 
         (void)history;
-        xz_reader_open_memory(&r, input, size, point->in_bit / 8);
-        rc = xz_enter(&r, point, err);
+        xz_reader_open_memory(&p.r, input, size, point->in_bit / 8);
+        rc = xz_enter(&p.r, point, err);
         if (rc == 0)
-                rc = decode_exactly(&r, out, len, err);
-        xz_reader_fini(&r);
+                rc = block_pass_exactly(&ops, &p.base, out, len, err);
+        xz_reader_fini(&p.r);
         if (rc != -ENOTSUP)
                 return rc;
         /* The pass supported it, so the file has changed. */
