@@ -59,15 +59,7 @@ static void start(void)
 
 static void expect(struct disk *d, unsigned number, int value)
 {
-        uint8_t got[CHUNK];
-
-        if (value < 0) {
-                assert_int_equal(disk_read(d, got, CHUNK, (uint64_t)number * CHUNK), value);
-                return;
-        }
-        assert_int_equal(disk_read(d, got, CHUNK, (uint64_t)number * CHUNK), CHUNK);
-        for (unsigned i = 0; i < CHUNK; i++)
-                assert_int_equal(got[i], value);
+        image_expect_filled(d, (uint64_t)number * CHUNK, CHUNK, value);
 }
 
 static void test_a_compact_image_is_read(void **state)

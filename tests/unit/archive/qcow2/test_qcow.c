@@ -43,15 +43,7 @@ static void start(void)
 
 static void expect(struct disk *d, unsigned number, int value)
 {
-        uint8_t got[CLUSTER];
-
-        if (value < 0) {
-                assert_int_equal(disk_read(d, got, CLUSTER, (uint64_t)number * CLUSTER), value);
-                return;
-        }
-        assert_int_equal(disk_read(d, got, CLUSTER, (uint64_t)number * CLUSTER), CLUSTER);
-        for (unsigned i = 0; i < CLUSTER; i++)
-                assert_int_equal(got[i], value);
+        image_expect_filled(d, (uint64_t)number * CLUSTER, CLUSTER, value);
 }
 
 static void test_clusters_are_read(void **state)

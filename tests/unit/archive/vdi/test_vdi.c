@@ -68,15 +68,7 @@ static void start(void)
 
 static void expect(struct disk *d, unsigned number, int value)
 {
-        uint8_t got[BLOCK];
-
-        if (value < 0) {
-                assert_int_equal(disk_read(d, got, BLOCK, (uint64_t)number * BLOCK), value);
-                return;
-        }
-        assert_int_equal(disk_read(d, got, BLOCK, (uint64_t)number * BLOCK), BLOCK);
-        for (unsigned i = 0; i < BLOCK; i++)
-                assert_int_equal(got[i], value);
+        image_expect_filled(d, (uint64_t)number * BLOCK, BLOCK, value);
 }
 
 static void test_blocks_of_every_kind_are_read(void **state)

@@ -48,18 +48,9 @@ static int end(void **state)
 
 static void expect(struct disk *d, unsigned number, int value)
 {
-        uint8_t got[PAGE];
-
         for (uint64_t at = (uint64_t)number * BLOCK; at < (uint64_t)(number + 1) * BLOCK;
-             at += BLOCK - PAGE) {
-                if (value < 0) {
-                        assert_int_equal(disk_read(d, got, PAGE, at), value);
-                        continue;
-                }
-                assert_int_equal(disk_read(d, got, PAGE, at), PAGE);
-                for (unsigned i = 0; i < PAGE; i++)
-                        assert_int_equal(got[i], value);
-        }
+             at += BLOCK - PAGE)
+                image_expect_filled(d, at, PAGE, value);
 }
 
 static void set_entry(unsigned number, uint64_t entry)
