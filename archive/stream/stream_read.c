@@ -213,8 +213,10 @@ static int hold_sound_part(struct stream *st, const struct restart_segment *segm
                 pin_block(pin, block, start, start + done);
         if (rc == 0 || rc == -EAGAIN || rc == -ENOMEM || rc == -EREMOTEIO)
                 return rc;
-        if (rc == -EBUSY)
+        if (rc == -EBUSY) {
+                paused_wait(paused);
                 return -EAGAIN;
+        }
         segments_note_lost(st->segments, segment->index, (offset - start) / PART_SIZE * PART_SIZE);
         return -EIO;
 }

@@ -318,6 +318,14 @@ int paused_reach(struct paused *p, const struct restart_segment *segment, uint64
         return rc;
 }
 
+void paused_wait(struct paused *p)
+{
+        scoped_lock(&p->lock);
+
+        while (!find_unused(p) && !find_oldest(p))
+                pthread_cond_wait(&p->idle, &p->lock);
+}
+
 /* Take the decoder of segment INDEX out. False: there is none. */
 static bool take(struct paused *p, size_t index, struct paused_decoder *out)
 {

@@ -77,6 +77,12 @@ int paused_reach(struct paused *p, const struct restart_segment *segment, uint64
                  paused_use_fn use, void *ctx, struct block **block, uint64_t *done);
 
 /*
+ * Wait until not all decoders are in use. The caller has no room for what it decodes, which those who
+ * use them may wait for.
+ */
+void paused_wait(struct paused *p);
+
+/*
  * Decode all of SEGMENT into OUT from where a decoder waits in it. False: there is none, or it does
  * not come out right. The caller has room for all of it.
  */

@@ -8,15 +8,19 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "archive/bytes.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
+#include "archive/stream/decoder/paused.h"
 #include "archive/stream/parts.h"
 #include "archive/stream/restart_table.h"
+#include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
+#include "archive/stream/stream_internal.h"
 #include "archive/stream/zstd/zstd_parse.h"
 #include "tests/fixtures/decoded_fixture.h"
 #include "tests/fixtures/kept_fixture.h"
@@ -211,6 +215,106 @@ static void test_many_readers_with_little_memory(void **state)
         many_readers(1);
 }
 
+/* All decoders, each held by a thread until it may go on. */
+struct crowd {
+        struct paused *paused;
+        pthread_t threads[PAUSED_MAX];
+        pthread_barrier_t all_busy;
+        pthread_mutex_t go_on;
+};
+
+struct holder {
+        struct crowd *crowd;
+        size_t number;
+};
+
+static void hold_decoder(void *ctx, const uint8_t *data, uint64_t done)
+{
+        struct crowd *c = ctx;
+        (void)data;
+        (void)done;
+
+        pthread_barrier_wait(&c->all_busy);
+        pthread_mutex_lock(&c->go_on);
+        pthread_mutex_unlock(&c->go_on);
+}
+
+/* Of a segment that is not there, none of which is decoded. */
+static void *take_decoder(void *arg)
+{
+        struct holder *h = arg;
+        struct restart_segment none = {.index = 1000 + h->number,
+                                       .point.out = (1000 + h->number) * 8 * MIB,
+                                       .end = (1000 + h->number) * 8 * MIB + MIB};
+
+        paused_reach(h->crowd->paused, &none, 0, hold_decoder, h->crowd, NULL, NULL);
+        return NULL;
+}
+
+struct waiter {
+        struct kept *k;
+        uint64_t cpu; /* nanoseconds that reading took of a processor */
+        bool right;
+};
+
+static void *read_before_damage(void *arg)
+{
+        struct waiter *w = arg;
+        uint64_t at = w->k->wide.point.out + 100;
+        struct timespec spent;
+        uint8_t buf[16];
+
+        w->right = source_pread(w->k->s, buf, sizeof buf, at) == (ssize_t)sizeof buf &&
+                   memcmp(buf, w->k->plain.data + at, sizeof buf) == 0;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+        w->cpu = (uint64_t)spent.tv_sec * 1000000000 + (uint64_t)spent.tv_nsec;
+        return NULL;
+}
+
+/* The processor time, in nanoseconds, of reading what is sound in a damaged segment. */
+static uint64_t cost_before_damage(struct crowd *c, unsigned busy)
+{
+        const struct timespec while_busy = {.tv_nsec = 700000000};
+        struct holder holders[PAUSED_MAX];
+        struct waiter waiter;
+        pthread_t reader;
+        struct kept k;
+
+        kept_open_zstd(&k, 64 * MIB, 2);
+        waiter = (struct waiter){.k = &k};
+        c->paused = segments_paused(((struct stream *)k.s)->segments);
+        pthread_barrier_init(&c->all_busy, NULL, busy + 1);
+        pthread_mutex_init(&c->go_on, NULL);
+        pthread_mutex_lock(&c->go_on);
+        for (size_t i = 0; i < busy; i++) {
+                holders[i] = (struct holder){c, i};
+                assert_int_equal(pthread_create(&c->threads[i], NULL, take_decoder, &holders[i]),
+                                 0);
+        }
+        pthread_barrier_wait(&c->all_busy);
+        assert_int_equal(pthread_create(&reader, NULL, read_before_damage, &waiter), 0);
+        nanosleep(&while_busy, NULL);
+        pthread_mutex_unlock(&c->go_on);
+        for (size_t i = 0; i < busy; i++)
+                pthread_join(c->threads[i], NULL);
+        pthread_join(reader, NULL);
+        pthread_barrier_destroy(&c->all_busy);
+        pthread_mutex_destroy(&c->go_on);
+        assert_true(waiter.right);
+        kept_close(&k);
+        return waiter.cpu;
+}
+
+/* It waits for a decoder then, and does not ask for one time and again. */
+static void test_reader_waits_while_all_decoders_are_busy(void **state)
+{
+        struct crowd c;
+        uint64_t alone = cost_before_damage(&c, 0);
+        (void)state;
+
+        assert_in_range(cost_before_damage(&c, PAUSED_MAX), 0, alone + 350000000);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -225,6 +329,7 @@ int main(void)
             cmocka_unit_test(test_few_decoders_are_kept),
             cmocka_unit_test(test_many_readers),
             cmocka_unit_test(test_many_readers_with_little_memory),
+            cmocka_unit_test(test_reader_waits_while_all_decoders_are_busy),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
