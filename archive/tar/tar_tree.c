@@ -312,7 +312,7 @@ static void note_dropped(struct tar_tree *t)
 {
         if (t->dropped)
                 snprintf(t->base.info.note, sizeof t->base.info.note,
-                         "attributes of members are not shown: %" PRIu64
+                         "attributes of members are not shown in full: %" PRIu64
                          ", as lists of access rights that name users without their numbers",
                          t->dropped);
 }

@@ -6,6 +6,10 @@
  *   user::rwx,user:web:r-x:1000,group::r-x,mask::rwx,other::---      separated by ',' or newlines
  *
  *   version 4 | tag 2, permissions 2, id 4 | tag … in the order of tags and ids
+ *
+ * A name without a number is nobody here. Its entry is left out, and not all of the list: the group's
+ * bits of a file's mode are the list's mask, so without the list the group would get what it gives to
+ * others. Whoever is left out falls to a group, or to all others, so these get no more than he has.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -74,8 +78,19 @@ static size_t field(const char **at, const char *end, const char **out)
         return (size_t)((colon ? colon : end) - *out);
 }
 
-/* "user:web:r-x:1000", from S to END. */
-static bool parse_entry(const char *s, const char *end, struct acl_entry *out)
+/* The permissions "r-x", of LEN bytes at S, which blanks may follow. False: they are none. */
+static bool parse_permissions(const char *s, size_t len, uint16_t *out)
+{
+        for (size_t i = 0; i < len && !isspace((unsigned char)s[i]); i++) {
+                if (!strchr("rwx-", s[i]))
+                        return false;
+                *out |= s[i] == 'r' ? 4 : s[i] == 'w' ? 2 : s[i] == 'x' ? 1 : 0;
+        }
+        return len > 0;
+}
+
+/* "user:web:r-x:1000", from S to END. 1; 0: whom it names has no number; -EINVAL. */
+static int parse_entry(const char *s, const char *end, struct acl_entry *out)
 {
         const char *kind, *who, *what, *number;
         size_t kind_len = field(&s, end, &kind), who_len = field(&s, end, &who);
@@ -92,19 +107,43 @@ static bool parse_entry(const char *s, const char *end, struct acl_entry *out)
         else if (is_word(kind, kind_len, "other") && !named)
                 out->tag = TAG_OTHER;
         else
-                return false;
-        if (named && !parse_number(number, number_len, &out->id) &&
-            !parse_number(who, who_len, &out->id))
-                return false;
-        for (size_t i = 0; i < what_len && !isspace((unsigned char)what[i]); i++) {
-                if (!strchr("rwx-", what[i]))
-                        return false;
-                out->permissions |= what[i] == 'r'   ? 4
-                                    : what[i] == 'w' ? 2
-                                    : what[i] == 'x' ? 1
-                                                     : 0;
+                return -EINVAL;
+        if (!parse_permissions(what, what_len, &out->permissions))
+                return -EINVAL;
+        return !named || parse_number(number, number_len, &out->id) ||
+               parse_number(who, who_len, &out->id);
+}
+
+/* What those have who are left out of a list: the least of them. */
+struct left_out {
+        bool any;
+        uint16_t users, groups;
+};
+
+static void leave_out(struct left_out *l, const struct acl_entry *e)
+{
+        uint16_t *least = e->tag == TAG_USER ? &l->users : &l->groups;
+
+        *least &= e->permissions;
+        l->any = true;
+}
+
+/* Give nobody more through the N ENTRIES than the whole list did. */
+static void withhold(struct acl_entry *entries, size_t n, const struct left_out *l)
+{
+        uint16_t mask = 7;
+
+        for (size_t i = 0; l->any && i < n; i++)
+                if (entries[i].tag == TAG_MASK)
+                        mask = entries[i].permissions;
+        for (size_t i = 0; l->any && i < n; i++) {
+                struct acl_entry *e = &entries[i];
+
+                if (e->tag == TAG_GROUP_OBJ || e->tag == TAG_GROUP)
+                        e->permissions &= l->users;
+                else if (e->tag == TAG_OTHER)
+                        e->permissions &= l->users & l->groups & mask;
         }
-        return what_len > 0;
 }
 
 static unsigned char *pack(struct acl_entry *entries, size_t n, size_t *len)
@@ -127,6 +166,7 @@ static unsigned char *pack(struct acl_entry *entries, size_t n, size_t *len)
 int tar_acl_parse(const char *text, unsigned char **out, size_t *len)
 {
         cleanup_free struct acl_entry *entries = calloc(ENTRIES_MAX, sizeof *entries);
+        struct left_out left_out = {.users = 7, .groups = 7};
         size_t n = 0;
 
         *out = NULL;
@@ -140,15 +180,26 @@ int tar_acl_parse(const char *text, unsigned char **out, size_t *len)
                         text++;
                         one--;
                 }
-                if (one && (n == ENTRIES_MAX || !parse_entry(text, text + one, &entries[n++])))
-                        return -EINVAL;
+                if (one) {
+                        int rc =
+                            n == ENTRIES_MAX ? -EINVAL : parse_entry(text, text + one, &entries[n]);
+
+                        if (rc < 0)
+                                return rc;
+                        if (rc == 0)
+                                leave_out(&left_out, &entries[n]);
+                        n += (size_t)rc;
+                }
                 text += one;
                 if (*text == '#')
                         text += strcspn(text, "\n");
                 text += *text != '\0';
         }
-        if (n == 0)
-                return 0;
-        *out = pack(entries, n, len);
-        return *out ? 0 : -ENOMEM;
+        withhold(entries, n, &left_out);
+        if (n > 0) {
+                *out = pack(entries, n, len);
+                if (!*out)
+                        return -ENOMEM;
+        }
+        return left_out.any;
 }

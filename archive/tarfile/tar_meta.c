@@ -202,7 +202,7 @@ static int add_acl(struct tar_meta *m, const char *which, const char *text)
         size_t len = 0;
         int rc = name ? tar_acl_parse(text, &list, &len) : 0;
 
-        if (rc == -EINVAL)
+        if (rc == -EINVAL || rc > 0)
                 m->dropped++;
         if (rc < 0)
                 return rc == -EINVAL ? 0 : rc;

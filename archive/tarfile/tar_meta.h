@@ -56,7 +56,8 @@ int tar_meta_add(struct tar_meta *m, const char *name, const void *value, size_t
 
 /*
  * The access control list TEXT as the system has it, into *OUT, which the caller frees, and *LEN
- * bytes of it. 0; -EINVAL where it is none, or names somebody without a number; -ENOMEM.
+ * bytes of it. 0; 1 where entries that name somebody without a number are left out; -EINVAL where it
+ * is no such list; -ENOMEM.
  */
 int tar_acl_parse(const char *text, unsigned char **out, size_t *len);
 

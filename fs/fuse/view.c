@@ -367,11 +367,17 @@ static bool next_recorded(const struct view_xattrs *x, size_t *at, struct record
         return true;
 }
 
-/* What is recorded of N. */
-static struct view_xattrs recorded_of(const struct node *n)
+/* What is recorded of N; of the root of an archive that is a tree, once that is known. */
+static struct view_xattrs recorded_of(const struct view *v, const struct node *n)
 {
+        const struct members *m = v->index && n->parent == n ? index_members(v->index) : NULL;
         const struct node_extra *x = tree_extra(n);
+        struct view_xattrs list;
 
+        if (m) {
+                list.at = members_xattrs(m, members_get(m, MEMBERS_ROOT), &list.len);
+                return list;
+        }
         return x ? (struct view_xattrs){x->xattrs, x->xattrs_len} : (struct view_xattrs){0};
 }
 
@@ -495,7 +501,7 @@ ssize_t view_getxattr(const struct view *v, const struct node *n, const char *na
                 if (len >= 0)
                         return give(value, (size_t)len, out, size);
         }
-        recorded = recorded_of(n);
+        recorded = recorded_of(v, n);
         return view_recorded(&recorded, name, out, size);
 }
 
@@ -525,37 +531,54 @@ ssize_t view_recorded_names(const struct view_xattrs *x, char *out, size_t size)
         return (ssize_t)add_recorded(x, 0, out, size);
 }
 
-ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, size_t size)
+/* The names of ours that N has. */
+static size_t list_own(const struct view *v, const struct node *n, char *out, size_t size)
 {
-        const struct node *within = NULL;
-        struct open_archive *a;
-        struct view_xattrs recorded;
-        struct view inner;
         size_t len = 0;
         char value[1024];
 
-        a = enter(v, n, &inner);
-        if (a) {
-                within = tree_root(index_tree(a->index));
-        } else {
-                int rc = v->index ? -ENOENT : enter_inside(v, n, &a, &inner, &within);
-
-                if (rc == -EAGAIN)
-                        return rc;
-        }
-        if (within) {
-                ssize_t rc = view_listxattr(&inner, within, out, size);
-
-                if (a)
-                        open_archives_put(a);
-                return rc;
-        }
         for (size_t i = 0; i < OWN_XATTRS; i++) {
                 int rc = own_xattrs[i].format(v, n, value, sizeof value);
 
                 if (rc >= 0 || rc == -EAGAIN)
                         len = add_name(own_xattrs[i].name, len, out, size);
         }
-        recorded = recorded_of(n);
-        return (ssize_t)add_recorded(&recorded, len, out, size);
+        return len;
+}
+
+/* As view_listxattr, of what N is inside of a disk. -ENOENT: it is something else. */
+static ssize_t list_inside(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        const struct node *within;
+        struct open_archive *a;
+        struct view inner;
+        ssize_t rc = enter_inside(v, n, &a, &inner, &within);
+
+        if (rc < 0)
+                return rc;
+        rc = view_listxattr(&inner, within, out, size);
+        if (a)
+                open_archives_put(a);
+        return rc;
+}
+
+ssize_t view_listxattr(const struct view *v, const struct node *n, char *out, size_t size)
+{
+        struct view_xattrs recorded;
+        struct open_archive *a;
+        struct view inner;
+        ssize_t rc = -ENOENT;
+
+        a = enter(v, n, &inner);
+        if (a) {
+                /* Not what is recorded of its root, as its mode and owner are not, either. */
+                rc = (ssize_t)list_own(&inner, tree_root(index_tree(a->index)), out, size);
+                open_archives_put(a);
+        } else if (!v->index) {
+                rc = list_inside(v, n, out, size);
+        }
+        if (rc != -ENOENT)
+                return rc;
+        recorded = recorded_of(v, n);
+        return (ssize_t)add_recorded(&recorded, list_own(v, n, out, size), out, size);
 }
