@@ -322,14 +322,30 @@ void blockcache_fill(struct cache_owner *o, struct block *b, size_t len)
         blockcache_trim(o);
 }
 
+/* Caller holds the owner's lock. Take B out, for blockcache_discard. */
+static struct block *take_out(struct cache_owner *o, struct block *b)
+{
+        blockcache_dequeue(o, b);
+        blockcache_unlist(o, b);
+        blockcache_uncharge(o, b);
+        return b;
+}
+
 void blockcache_add(struct cache_owner *o, struct block *b, size_t len)
 {
+        struct block *old, *shorter = NULL;
+
         recharge(o, b, len);
         pthread_mutex_lock(&o->lock);
         b->len = len;
-        if (!find(o, b->key))
+        old = find(o, b->key);
+        if (old && old->state == READY && old->holders == 0 && old->len < len)
+                shorter = take_out(o, old);
+        if (!old || shorter)
                 list(o, b);
         pthread_mutex_unlock(&o->lock);
+        if (shorter)
+                blockcache_discard(o->cache, shorter);
         blockcache_trim(o);
 }
 
@@ -341,11 +357,8 @@ void blockcache_drop_unread(struct cache_owner *o, uint64_t key)
         b = find(o, key);
         if (b && (b->asked_for || b->holders > 0))
                 b = NULL;
-        if (b) {
-                blockcache_dequeue(o, b);
-                blockcache_unlist(o, b);
-                blockcache_uncharge(o, b);
-        }
+        if (b)
+                take_out(o, b);
         pthread_mutex_unlock(&o->lock);
         if (b)
                 blockcache_discard(o->cache, b);

@@ -72,7 +72,8 @@ bool blockcache_contains(struct cache_owner *o, uint64_t key);
 
 /*
  * Create a held block for KEY of up to CAPACITY bytes, which the caller fills. get does not find it
- * until it is added with its final LEN, which makes it READY. It stays held.
+ * until it is added with its final LEN, which makes it READY. It stays held. Of two with one key the
+ * longer one is found, unless the other is held.
  */
 int blockcache_prepare(struct cache_owner *o, uint64_t key, size_t capacity, struct block **out);
 

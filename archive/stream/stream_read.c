@@ -206,8 +206,6 @@ static int hold_sound_part(struct stream *st, const struct restart_segment *segm
         if (!paused_suits(paused, segment) ||
             offset - start >= segments_lost_from(st->segments, segment->index))
                 return -EIO;
-        if (blockcache_contains(st->cache, start | PAUSED_KEY))
-                return hold_ready(st, segment, offset, pin) ? 0 : -EIO;
         rc = paused_reach(paused, segment, offset - start + 1, NULL, NULL, &block, &done);
         if (rc == 0)
                 pin_block(pin, block, start, start + done);
@@ -239,7 +237,10 @@ static int hold_decoded(struct stream *st, const struct restart_segment *segment
                 if (rc == 0 || rc == -EAGAIN)
                         return rc;
         }
-        rc = stream_get_segment(st, segment, &block);
+        /* Room for all of a damaged one would evict what is sound of it. */
+        rc = segments_has_failed(st->segments, segment->index, NULL)
+                 ? -EIO
+                 : stream_get_segment(st, segment, &block);
         if (rc == 0)
                 pin_block(pin, block, start, segment->end);
         return rc == -EIO ? hold_sound_part(st, segment, offset, pin) : rc;

@@ -146,6 +146,36 @@ static void test_sound_parts_before_a_wrong_one(void **state)
         kept_close(&k);
 }
 
+/*
+ * A decoder that was not kept, for lack of memory, leaves what it has decoded to the cache: that this
+ * ends somewhere says nothing of what follows.
+ */
+static void test_what_is_sound_before_damage_with_any_memory(void **state)
+{
+        enum { BAD = 20 };
+        (void)state;
+
+        for (size_t cache = 1; cache <= 128 * MIB; cache = cache == 1 ? 4 * MIB : 2 * cache) {
+                struct kept k;
+                size_t len;
+                uint8_t *buf;
+
+                kept_open_zstd(&k, cache, BAD);
+                len = (size_t)(k.wide.end - k.wide.point.out);
+                buf = malloc(len);
+                assert_non_null(buf);
+                assert_int_equal(source_pread(k.s, buf, len, k.wide.point.out), -EIO);
+                for (uint64_t at = 100; at < BAD * PART_SIZE; at += PART_SIZE)
+                        kept_cost(&k, at);
+                assert_int_equal(source_pread(k.s, buf, 16, k.wide.point.out + BAD * PART_SIZE),
+                                 -EIO);
+                for (uint64_t at = 200; at < BAD * PART_SIZE; at += PART_SIZE)
+                        kept_cost(&k, at);
+                free(buf);
+                kept_close(&k);
+        }
+}
+
 /* More segments are read than decoders are kept. */
 static void test_few_decoders_are_kept(void **state)
 {
@@ -326,6 +356,7 @@ int main(void)
             cmocka_unit_test(test_part_whose_hash_is_wrong),
             cmocka_unit_test(test_first_part_whose_hash_is_wrong),
             cmocka_unit_test(test_sound_parts_before_a_wrong_one),
+            cmocka_unit_test(test_what_is_sound_before_damage_with_any_memory),
             cmocka_unit_test(test_few_decoders_are_kept),
             cmocka_unit_test(test_many_readers),
             cmocka_unit_test(test_many_readers_with_little_memory),
