@@ -20,28 +20,40 @@ static int tell_gap(const struct copying *c, uint64_t pos, uint64_t len, bool lo
         return c->gap && len ? c->gap(c->ctx, pos, len, lost) : 0;
 }
 
+/* How many bytes to try next, after WAS bytes at AT could be read or not: by halves and doubles. */
+static size_t next_try(size_t was, bool read, uint64_t at)
+{
+        if (read)
+                return (size_t)min_u64(PIECE, 2 * (uint64_t)was);
+        return was / 2 > VOLUME_BLOCK ? was / 2 : VOLUME_BLOCK - at % VOLUME_BLOCK;
+}
+
 /*
  * The bytes of E at POS. What is decoded is one chunk: where a part of that cannot be read, no other
- * part can. What is stored as it is may lie on a bad sector, with all around it sound.
+ * part can. What is stored as it is may lie on a bad sector, with all around it sound. Or it is a part
+ * of a stream, in which each read may decode much: so the sector is not looked for one by one.
  */
 static int copy_extent(const struct copying *c, struct volume *v, uint64_t pos,
                        const struct volume_extent *e, char *buf, uint64_t *lost)
 {
+        size_t most = PIECE;
+
         for (uint64_t done = 0; done < e->len;) {
                 uint64_t at = pos + done;
-                size_t n = (size_t)min_u64(PIECE, e->len - done);
+                size_t n = (size_t)min_u64(most, e->len - done);
                 int rc = volume_read(v, buf, n, at);
 
                 if (rc == -EIO && e->kind == VOLUME_CODED)
                         return tell_gap(c, at, e->len - done, true, lost);
-                if (rc == -EIO && n > VOLUME_BLOCK) {
-                        n = VOLUME_BLOCK - at % VOLUME_BLOCK;
-                        rc = volume_read(v, buf, n, at);
-                }
-                if (rc == -EIO)
+                most = next_try(n, rc == 0, at);
+                if (rc == -EIO && most < n)
+                        continue;
+                if (rc == -EIO) {
                         rc = tell_gap(c, at, n, true, lost);
-                else if (rc == 0)
+                        most = VOLUME_BLOCK;
+                } else if (rc == 0) {
                         rc = c->data(c->ctx, buf, n, at);
+                }
                 if (rc < 0)
                         return rc;
                 done += n;
