@@ -396,6 +396,20 @@ requests() {
         wait_for 60 grep -q 'attributes of members are not shown in full: 1' "$LOG"
 }
 
+@test "verify takes an index for that of a tar that was copied since, whose root is not in it" {
+        mkdir d
+        echo x >d/file
+        tar -cf ct.tar d/file
+        xz -k ct.tar
+        for tar in ct.tar ct.tar.xz; do
+                touch -d 2026-01-01 $tar
+                "$VMAFS" index --view=tree --file=$tar.vmafs $tar
+                touch -d 2026-01-02 $tar
+                run -0 "$VMAFS" verify --view=tree $tar
+                [[ $output == *"index $tar.vmafs: agrees"* ]]
+        done
+}
+
 @test "an index whose tree was changed is not used" {
         "$TOOLS/mktree" 100 >ct.tar
         mount_vmafs ct.tar -o index=kept.idx,wait

@@ -184,7 +184,7 @@ enum { MEMBERS_PIECES = 7 };
  */
 void members_store(struct members *m, bool chosen, struct members_piece pieces[MEMBERS_PIECES]);
 
-/* Are A and B, both sealed, the same? */
+/* Are A and B, both sealed, the same, but for the fallback? */
 bool members_equal(struct members *a, struct members *b);
 
 /*

@@ -29,6 +29,8 @@ enum {
         AT_UNSHOWN = 64,
         AT_DROPPED = 72,
 
+        NODES = 1, /* the piece of them */
+
         XATTRS_MAX = 1 << 20, /* bytes of one member's attributes */
         NANOSECONDS = 1000000000,
 };
@@ -67,13 +69,28 @@ void members_store(struct members *m, bool chosen, struct members_piece pieces[M
         put64(m, AT_UNSHOWN, m->unshown);
         put64(m, AT_DROPPED, m->dropped);
         pieces[0] = (struct members_piece){m->header, sizeof m->header};
-        pieces[1] = (struct members_piece){m->nodes.items, m->nodes.count * sizeof *m->nodes.items};
+        pieces[NODES] =
+            (struct members_piece){m->nodes.items, m->nodes.count * sizeof *m->nodes.items};
         pieces[2] =
             (struct members_piece){m->extras.items, m->extras.count * sizeof *m->extras.items};
         pieces[3] = (struct members_piece){m->runs.items, m->runs.count * sizeof *m->runs.items};
         pieces[4] = (struct members_piece){m->children, m->child_count * sizeof *m->children};
         pieces[5] = (struct members_piece){m->names.items, m->names.count};
         pieces[6] = (struct members_piece){m->blob.items, m->blob.count};
+}
+
+/* The time of a folder that no member is says when the archive's file was written to. */
+static bool nodes_equal(const struct members *a, const struct members *b)
+{
+        for (size_t i = 0; i < a->nodes.count; i++) {
+                struct members_node n = a->nodes.items[i];
+
+                if (n.flags & MEMBERS_IMPLIED)
+                        n.mtime = b->nodes.items[i].mtime;
+                if (memcmp(&n, &b->nodes.items[i], sizeof n) != 0)
+                        return false;
+        }
+        return true;
 }
 
 bool members_equal(struct members *a, struct members *b)
@@ -84,9 +101,10 @@ bool members_equal(struct members *a, struct members *b)
         members_store(b, false, of_b);
         for (size_t i = 0; i < MEMBERS_PIECES; i++)
                 if (of_a[i].len != of_b[i].len ||
-                    (of_a[i].len && memcmp(of_a[i].data, of_b[i].data, of_a[i].len) != 0))
+                    (i != NODES && of_a[i].len &&
+                     memcmp(of_a[i].data, of_b[i].data, of_a[i].len) != 0))
                         return false;
-        return true;
+        return nodes_equal(a, b);
 }
 
 /* ---- checking ---- */
