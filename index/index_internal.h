@@ -201,10 +201,7 @@ bool streams_fit(const struct index *index, const struct sidecar *sidecar);
  */
 int streams_fill(struct index *index, struct sidecar *sidecar);
 
-/*
- * A list for sidecar_save, which the caller frees. 0, -ENOMEM, or -EEXIST: two members begin at the
- * same place.
- */
+/* A list for sidecar_save, which the caller frees. 0 or -ENOMEM. */
 int streams_list(const struct index *index, struct stored_stream **list, size_t *count);
 
 /* The damage that a reader of one last met. False: none has. Thread-safe. */

@@ -79,10 +79,7 @@ int streams_list(const struct index *index, struct stored_stream **list, size_t 
                     .at = s.at, .size = s.size, .table = stream_table(s.source)};
 
                 snprintf(one.codec, sizeof one.codec, "%s", s.source->ops->name);
-                if (stored_streams_find(found.items, found.count, s.at, s.size, one.codec))
-                        rc = -EEXIST;
-                if (rc == 0)
-                        rc = array_add(&found, one);
+                rc = array_add(&found, one);
         }
         *list = found.items;
         *count = found.count;

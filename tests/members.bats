@@ -320,6 +320,19 @@ reads_the_end() {
         "$VMAFS" verify vm.ova
 }
 
+@test "a gzipped file that an OVF names twice is one disk, and has an index" {
+        noise 4194304 >disk
+        qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk
+        gzip -1 web.vmdk
+        make_ova "ovf:href='web.vmdk.gz' ovf:compression='gzip'/><File ovf:href='web.vmdk.gz' ovf:compression='gzip'" \
+                web.vmdk.gz
+        "$VMAFS" index vm.ova
+        mount_vmafs vm.ova
+        [ "$(getfattr --only-values -n user.vmafs.index "$MNT")" = complete ]
+        cmp disk "$MNT/disk-web.raw"
+        [ ! -e "$MNT/disk-web.raw~2" ]
+}
+
 @test "a gzipped disk of a compressed OVA is read through both, with no room in the cache" {
         noise 41943040 >disk
         qemu-img convert -O vmdk -o subformat=monolithicSparse disk web.vmdk

@@ -225,7 +225,23 @@ static int open_image(struct opening *o, struct tar_file *f, const char *name, s
         return try_image(o, f, NULL, name, err);
 }
 
-/* FILE of the OVF that F is: show the disks in it. */
+/* Are the disks of what P consists of shown already? Then its file was named twice. */
+static bool is_shown(const struct tar *t, const struct tar_packed *p)
+{
+        for (size_t i = 0; i < t->image_count; i++) {
+                const struct tar_packed *other = t->images[i]->packed;
+
+                if (other && tar_packed_start(other) == tar_packed_start(p) &&
+                    other->volume.size == p->volume.size)
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * FILE of the OVF that F is: show the disks in it, once, as those of a member that is stored as it is:
+ * several disks of a machine may begin as copies of one file.
+ */
 static int open_packed(struct opening *o, const struct tar_file *f, const struct ovf_file *file,
                        struct error *err)
 {
@@ -238,6 +254,10 @@ static int open_packed(struct opening *o, const struct tar_file *f, const struct
                 return 0;
         rc = tar_packed_open(&o->siblings, file, o->origin, &t->faults, o->parts, &o->chunks,
                              &packed, &why);
+        if (rc > 0 && is_shown(t, packed)) {
+                tar_packed_close(packed);
+                return 0;
+        }
         if (rc > 0)
                 return try_image(o, packed->pieces.items[0].member, packed, file->name, err);
         if (rc == 0 && is_foreign(why.code))

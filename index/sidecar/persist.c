@@ -114,9 +114,7 @@ static void save(struct index *index, const struct record *record)
         int rc = streams_list(index, &streams, &contents.stream_count);
 
         if (rc < 0) {
-                error_fill(&index->sidecar_err, -rc, "its index is not kept: %s",
-                           rc == -EEXIST ? "two of its disks are in one compressed file"
-                                         : "out of memory");
+                error_fill(&index->sidecar_err, -rc, "its index is not kept: out of memory");
                 return;
         }
         contents.streams = streams;

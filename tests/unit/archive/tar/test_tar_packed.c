@@ -147,6 +147,25 @@ static void test_a_compressed_file_is_read_as_what_is_in_it(void **state)
         expect_disk();
 }
 
+/* As one that is stored as it is: its disk is shown once. */
+static void test_a_file_that_is_named_twice_is_one_file(void **state)
+{
+        struct image o;
+        (void)state;
+
+        add_ovf("vm.ovf", "ovf:href='web.vmdk' ovf:compression='gzip'/><File "
+                          "ovf:href='web.vmdk' ovf:compression='gzip'");
+        add_ovf("other.ovf", "ovf:href='web.vmdk' ovf:compression='gzip'");
+        tarball_member("web.vmdk", packed.data, packed.len);
+        o = scanned();
+        for (size_t i = 0; i < index_disk_count(o.index); i++)
+                assert_string_not_equal(index_disk(o.index, i)->name, "disk-web.raw~2");
+        o.disk = image_disk_named(&o, "disk-web.raw");
+        vmdk_expect_small(&o);
+        image_end(&o);
+        tarball_reset(NULL);
+}
+
 static void test_a_compressed_file_may_be_cut_into_chunks(void **state)
 {
         (void)state;
@@ -299,6 +318,7 @@ int main(void)
                                       tarball_reset),
             cmocka_unit_test_teardown(test_a_compressed_file_is_read_as_what_is_in_it,
                                       tarball_reset),
+            cmocka_unit_test_teardown(test_a_file_that_is_named_twice_is_one_file, tarball_reset),
             cmocka_unit_test_teardown(test_a_compressed_file_may_be_cut_into_chunks, tarball_reset),
             cmocka_unit_test_teardown(test_what_is_said_to_be_cut_or_compressed_may_be_whole,
                                       tarball_reset),
