@@ -283,6 +283,26 @@ read_by() {
         [ $(($(read_by "$self") - before)) -lt $(($(stat -c %s vm.ova) * 7 / 2)) ]
 }
 
+@test "verify --record hashes a gzipped disk in the order of the stream, however small the cache" {
+        local self=$BASHPID before cluster commands=()
+
+        noise 65536 >cluster
+        qemu-img create -q -f qcow2 web.qcow2 24M
+        for cluster in $(shuf -i 0-383 --random-source=<(noise 10000)); do
+                commands+=(-c "write -q -s cluster $((cluster * 65536)) 64k")
+        done
+        qemu-io -f qcow2 "${commands[@]}" web.qcow2 >/dev/null
+        gzip -1 web.qcow2
+        make_ova "ovf:href='web.qcow2.gz' ovf:compression='gzip'" web.qcow2.gz
+        tar --delete -f vm.ova vm.mf
+        before=$(read_by "$self")
+        "$VMAFS" verify --record --cache=16M vm.ova
+        # In the order of the disk it would be seventy times as much.
+        [ $(($(read_by "$self") - before)) -lt $(($(stat -c %s vm.ova) * 15)) ]
+        run -0 "$VMAFS" verify vm.ova
+        [[ $output == *'and the disks are the same'* ]]
+}
+
 # A mount of OVA with its index has read less than SIZE bytes when it has given the end of disk:
 # reads_the_end OVA SIZE
 reads_the_end() {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "archive/array.h"
 #include "archive/bytes.h"
 #include "archive/cleanup.h"
 #include "archive/shared.h"
@@ -17,6 +18,7 @@ enum {
         BATCH_LEAVES = 16,
         BATCHES_A_THREAD = 4,
         THREADS_MAX = 64,
+        MISSING_MAX = 1 << 20, /* leaves that are sorted at a time: 16 MiB of memory */
 };
 
 struct leaf {
@@ -283,35 +285,80 @@ static bool has_lost(struct disk *d, uint64_t piece, uint64_t *skip)
         return false;
 }
 
-/* Read the leaves of PIECE that did not come whole. */
-static int complete_piece(struct hashtree *t, struct disk *d, uint64_t piece, uint8_t *buf)
+/* A leaf that did not come whole. */
+struct missing {
+        uint64_t offset; /* of what it begins with, in the disk's source */
+        uint64_t leaf;
+};
+
+typedef ARRAY(struct missing) missing_leaves;
+
+static int by_offset(const void *a, const void *b)
+{
+        const struct missing *x = a, *y = b;
+
+        if (x->offset != y->offset)
+                return x->offset < y->offset ? -1 : 1;
+        return (x->leaf > y->leaf) - (x->leaf < y->leaf);
+}
+
+static int complete_leaf(struct hashtree *t, struct disk *d, uint64_t leaf, uint8_t *buf)
+{
+        size_t len = hashtree_leaf_len(t, leaf);
+        uint8_t hash[HASHTREE_LEN];
+        int rc;
+
+        /* Another leaf of its piece may have been lost meanwhile. */
+        if (!hashtree_wants(t, leaf))
+                return 0;
+        if (disk_read(d, buf, len, leaf * HASHTREE_LEAF) != (ssize_t)len) {
+                hashtree_spoil(t, leaf / HASHTREE_LEAVES);
+                return 0;
+        }
+        rc = hashtree_sha256(buf, len, hash);
+        return rc < 0 ? rc : hashtree_put(t, leaf, hash);
+}
+
+/*
+ * Read LIST in the order in which the source has it. That of a compressed member is a stream, of
+ * which a small cache holds a segment or two: in the disk's order each leaf would decode one.
+ */
+static int complete_leaves(struct hashtree *t, struct disk *d, missing_leaves *list, uint8_t *buf)
+{
+        int rc = 0;
+
+        if (list->count > 1)
+                qsort(list->items, list->count, sizeof *list->items, by_offset);
+        for (size_t i = 0; i < list->count && rc == 0; i++)
+                rc = complete_leaf(t, d, list->items[i].leaf, buf);
+        list->count = 0;
+        return rc;
+}
+
+/* Add the leaves of PIECE that did not come whole. */
+static int add_missing(struct hashtree *t, struct disk *d, uint64_t piece, missing_leaves *list)
 {
         uint64_t leaf = piece * HASHTREE_LEAVES, end = leaf + HASHTREE_LEAVES;
+        int rc = 0;
 
-        for (; leaf < end && leaf * HASHTREE_LEAF < d->size; leaf++) {
-                size_t len = hashtree_leaf_len(t, leaf);
-                uint8_t hash[HASHTREE_LEN];
-                int rc;
+        for (; leaf < end && leaf * HASHTREE_LEAF < d->size && rc == 0; leaf++) {
+                uint64_t pos = leaf * HASHTREE_LEAF;
+                struct volume_extent e;
 
                 if (!hashtree_wants(t, leaf))
                         continue;
-                if (disk_read(d, buf, len, leaf * HASHTREE_LEAF) != (ssize_t)len) {
-                        hashtree_spoil(t, piece);
-                        return 0;
-                }
-                rc = hashtree_sha256(buf, len, hash);
-                if (rc == 0)
-                        rc = hashtree_put(t, leaf, hash);
-                if (rc < 0)
-                        return rc;
+                if (disk_extent(d, pos, d->size - pos, &e) < 0)
+                        e = (struct volume_extent){0};
+                rc = array_add(list, ((struct missing){e.source ? e.offset : 0, leaf}));
         }
-        return 0;
+        return rc;
 }
 
 static int finish_disk(struct hashtree *t, struct disk *d, uint8_t *buf)
 {
         int rc = hashtree_settle(t, d->size);
         uint64_t pieces = hashtree_pieces(t), skip = 0;
+        missing_leaves missing = {0};
 
         for (uint64_t piece = 0; piece < pieces && rc == 0; piece++) {
                 uint8_t hash[HASHTREE_LEN];
@@ -319,8 +366,13 @@ static int finish_disk(struct hashtree *t, struct disk *d, uint8_t *buf)
                 if (d->totals.lost && (piece < skip || has_lost(d, piece, &skip)))
                         hashtree_spoil(t, piece);
                 else if (hashtree_piece(t, piece, hash) == HASHTREE_OPEN)
-                        rc = complete_piece(t, d, piece, buf);
+                        rc = add_missing(t, d, piece, &missing);
+                if (rc == 0 && missing.count >= MISSING_MAX)
+                        rc = complete_leaves(t, d, &missing, buf);
         }
+        if (rc == 0)
+                rc = complete_leaves(t, d, &missing, buf);
+        array_free(&missing);
         return rc;
 }
 
