@@ -258,6 +258,16 @@ make_two() {
         done
 }
 
+@test "a name that a client sends writes no line of the log, and no escape sequence" {
+        export name='x%1b%5b31m%0afake'
+
+        make_two
+        run -1 --separate-stderr serve 'nbdinfo --size "$(at "$name")" 2>/dev/null' two.vma
+        [[ $stderr == *"two.vma: holds no disk named x?[31m?fake; it holds"* ]]
+        run -1 --separate-stderr serve 'nbdinfo --size "$(at "$name")" 2>/dev/null' two.vma disk=drive-b
+        [[ $stderr == *"two.vma: x?[31m?fake is not exported, only"* ]]
+}
+
 # nbdkit does not start, and says so in one line: refuses TEXT PARAMETER... Not with -U -, of which it
 # would leave a folder in /tmp.
 refuses() {

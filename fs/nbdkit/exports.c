@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/error.h"
 #include "archive/store/pbs/pbs_snapshot.h"
 #include "archive/volume.h"
 #include "fs/cli/selection.h"
@@ -17,6 +18,8 @@
 #include "index/index.h"
 #include "index/inside/groups.h"
 #include "index/inside/parts.h"
+
+enum { SHOWN_SIZE = 300 };
 
 static struct export of_disk(struct disk *d)
 {
@@ -76,11 +79,19 @@ static const char *list_names(const struct content *c, char *out, size_t size)
         return out;
 }
 
+/* NAME, which a client may have sent, without what a log or a terminal would obey. */
+static const char *printable(const char *name, char out[SHOWN_SIZE])
+{
+        snprintf(out, SHOWN_SIZE, "%s", name);
+        error_make_printable(out);
+        return out;
+}
+
 static int refuse(const struct content *c, const char *name)
 {
-        char names[1024];
+        char names[1024], shown[SHOWN_SIZE];
 
-        nbdkit_error("%s: holds no disk named %s; it holds %s", c->path, name,
+        nbdkit_error("%s: holds no disk named %s; it holds %s", c->path, printable(name, shown),
                      list_names(c, names, sizeof names));
         return -ENOENT;
 }
@@ -221,11 +232,13 @@ static int check_content(const struct content *c, const struct export *out)
 
 int exports_find(struct content *c, const char *name, struct export *out)
 {
+        char shown[SHOWN_SIZE];
         struct disk *d = NULL;
         int rc;
 
         if (c->only && !is_only(c, name)) {
-                nbdkit_error("%s: %s is not exported, only %s", c->path, name, c->only);
+                nbdkit_error("%s: %s is not exported, only %s", c->path, printable(name, shown),
+                             c->only);
                 return -ENOENT;
         }
         if (find_disk(c, name, out))
