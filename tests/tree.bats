@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck disable=SC2154
+# shellcheck disable=SC2030,SC2031,SC2154 # MNT is set and used in the same test
 #
 # A container's backup, and any other tar that is a tree of files: mounted, extracted, asked about.
 # GNU tar compares a mount or what was extracted with the tar: kinds, modes, owners, times, link
