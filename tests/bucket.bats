@@ -160,6 +160,43 @@ listing_fails() {
         [ "$(names_in "$MNT/sub")" = deep ]
 }
 
+# Has a list been asked for that the server does not give?
+list_hangs() {
+        ls "$MNT" >/dev/null
+        [ "$(requests '?.* 0 0 ')" -ge 1 ]
+}
+
+@test "a server that does not list a folder holds up nobody who knows what is in it" {
+        local start
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        cmp a.raw "$MNT/a.vma/disk-a.raw"
+        echo lists-hang >fault
+        start=$SECONDS
+        wait_for 60 list_hangs
+        run ! stat "$MNT/none"
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
+        cmp a.raw "$MNT/b.vma.zst/disk-a.raw"
+        # The server was waited for, and still is.
+        [ $((SECONDS - start)) -lt 25 ]
+        run ! grep -q 'cannot be listed' "$LOG"
+        kill "$DAEMON"
+        wait "$DAEMON"
+        [ $((SECONDS - start)) -lt 29 ]
+}
+
+@test "a list that a server is slow to give is taken in once it is there" {
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        ls "$MNT" >/dev/null
+        cp files/dump/a.log files/dump/new.log
+        rm files/dump/a.log
+        echo lists-slow >fault
+        wait_for 60 test -e "$MNT/new.log"
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.vma b.vma.zst new.log sub " ]
+}
+
 # Has the folder been listed once more, which the server refuses? refuses_again COUNT
 refuses_again() {
         ls "$MNT/sub" >/dev/null || true

@@ -31,7 +31,7 @@
 #include "fs/fetch/url.h"
 #include "fs/process/descriptors.h"
 
-enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS, WHAT_NARROW };
+enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS, WHAT_NARROW, WHAT_STOP };
 
 struct starter {
         char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
@@ -184,6 +184,8 @@ static int handle(void *ctx, const struct helper_request *in, struct helper_repl
         (void)out;
         while (s->count > 0 && waitpid(-1, NULL, WNOHANG) > 0)
                 s->count--;
+        if (in->what == WHAT_STOP)
+                _exit(0); /* and so do they (run_child) */
         if (in->what > WHAT_NARROW || !neighbours_is_below(in->name) ||
             (in->what == WHAT_OPEN && !*in->name))
                 return -EINVAL;
@@ -313,6 +315,14 @@ ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *
         return n;
 }
 
+void fetchers_stop(struct fetchers *f)
+{
+        const struct helper_request in = {.what = WHAT_STOP};
+
+        if (f->helper.fd >= 0)
+                helper_tell(&f->helper, &in);
+}
+
 void fetchers_leave(struct fetchers *f)
 {
         end_idle(f);
@@ -373,6 +383,11 @@ ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *
         (void)part;
         (void)out;
         return error_set(err, ENOTSUP, "this vmafs was built without libcurl");
+}
+
+void fetchers_stop(struct fetchers *f)
+{
+        (void)f;
 }
 
 void fetchers_leave(struct fetchers *f)

@@ -79,6 +79,12 @@ ssize_t fetchers_part(struct fetchers *f, const char *path, struct remote_part *
                       struct error *err);
 
 /*
+ * End all that fetches: whoever waits for it, or asks for more, gets -EREMOTEIO. Thread-safe. Nothing
+ * happens if none was started.
+ */
+void fetchers_stop(struct fetchers *f);
+
+/*
  * This process reads an archive from now on, and asks for no other object. The helper goes on for the
  * process that has started it, if that is another one.
  */

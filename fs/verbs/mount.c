@@ -7,6 +7,7 @@
  *   scan thread                              index_scan, then tell the kernel the final sizes
  *   signal thread                            SIGTERM, SIGINT, SIGHUP: end the loop
  *   park worker                              answer what waited for the index
+ *   relist thread                            list a folder on a server again
  *   mounter         (a process)              mount; wait for the end of this one, then unmount
  *   keeper          (a process)              keep the index, open what the archive names
  */
@@ -403,6 +404,7 @@ static void end_loop(struct mount *m)
 {
         static const struct timespec tick = {.tv_nsec = 20000000};
 
+        fetchers_stop(&m->folder.fetchers);
         if (m->index)
                 index_stop(m->index);
         if (m->archives)
@@ -503,6 +505,7 @@ static int serve(struct mount *m)
         }
         if (m->archives)
                 archives_stop(m->archives);
+        fetchers_stop(&m->folder.fetchers);
         unmount(m);
         /* It still answers what waits. */
         archives_close(m->archives);

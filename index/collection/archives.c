@@ -398,7 +398,7 @@ static bool is_good(struct archives *a, const struct place *p, const struct stor
         return now_milliseconds() < p->good_until;
 }
 
-/* Under a->listing. */
+/* As refresh, of what is in the folder. */
 static int list_if_changed(struct listing *l)
 {
         struct place *p = place_of(l->folder);
@@ -446,27 +446,33 @@ static int replace_if_changed(struct listing *l, const char *name)
         return rc;
 }
 
-/* Under a->listing: as archives_refresh. */
-static int refresh(struct listing *l, const char *name)
+/* Only one thread at a time: as archives_refresh. */
+static int refresh(struct archives *a, struct node *folder, const char *name)
 {
-        int rc = tree_open(l->folder);
+        cleanup_folder struct store_folder in = {.fd = -1};
+        struct listing l = {.a = a, .folder = folder, .in = &in};
+        int rc = enter_folder(a, folder, false, &in);
 
+        if (rc == 0)
+                rc = tree_open(folder);
         if (rc < 0)
                 return rc;
-        rc = list_if_changed(l);
-        if (rc == 0 && name && !is_far(l->a))
-                rc = replace_if_changed(l, name);
-        tree_close(l->folder);
+        rc = list_if_changed(&l);
+        if (rc == 0 && name)
+                rc = replace_if_changed(&l, name);
+        tree_close(folder);
         return rc;
+}
+
+static int refresh_far(void *a, struct node *folder)
+{
+        return refresh(a, folder, NULL);
 }
 
 int archives_refresh(struct archives *a, struct node *folder, const char *name)
 {
         static const struct store_state unknown;
-        cleanup_folder struct store_folder in = {.fd = -1};
         struct place *p = place_of(folder);
-        struct listing l = {.a = a, .folder = folder, .in = &in};
-        int rc;
 
         if (!archives_changes(folder))
                 return 0;
@@ -476,19 +482,12 @@ int archives_refresh(struct archives *a, struct node *folder, const char *name)
                 if (!p->filled)
                         return 0;
         }
-        if (is_far(a) && is_good(a, p, &unknown))
-                return 0;
-        rc = enter_folder(a, folder, false, &in);
-        if (rc < 0)
-                return rc;
-        /* Whoever comes while a server is waited for sees what was there before. */
-        if (is_far(a) && pthread_mutex_trylock(&a->listing) != 0)
-                return 0;
-        if (!is_far(a))
-                pthread_mutex_lock(&a->listing);
-        rc = refresh(&l, name);
-        pthread_mutex_unlock(&a->listing);
-        return rc;
+        if (!is_far(a)) {
+                scoped_lock(&a->listing);
+
+                return refresh(a, folder, name);
+        }
+        return is_good(a, p, &unknown) ? 0 : relist_run(&a->relist, refresh_far, a, folder);
 }
 
 /* ---- the tree ---- */
@@ -523,6 +522,7 @@ int archives_open(struct store *take_store, const struct archives_hidden *hidden
         a->hidden = *hidden;
         pthread_mutex_init(&a->lock, NULL);
         pthread_mutex_init(&a->listing, NULL);
+        relist_init(&a->relist);
         a->root = (struct place){.kind = CONTENT_PLACE, .what = ARCHIVES_FOLDER};
         if (getrandom(&a->seed, sizeof a->seed, 0) != sizeof a->seed)
                 a->seed = 0;
@@ -559,6 +559,7 @@ void archives_close(struct archives *a)
 {
         if (!a)
                 return;
+        relist_fini(&a->relist);
         /* What waits for one of them is failed by that, and has nodes of the tree. */
         if (a->set)
                 open_archives_close_all(a->set);

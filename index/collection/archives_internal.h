@@ -18,6 +18,7 @@
 #include "archive/checksum.h"
 #include "index/collection/archives.h"
 #include "index/collection/open_archives.h"
+#include "index/collection/relist.h"
 #include "index/index.h"
 #include "index/tree/tree.h"
 
@@ -69,7 +70,8 @@ struct archives {
         void *unopened_ctx;
         ARRAY(struct node *) trees; /* lock: those that are trees of files; NULL: free */
         pthread_mutex_t lock;
-        pthread_mutex_t listing; /* held while a folder is listed again */
+        pthread_mutex_t listing; /* held while a folder on disk is listed again; or: */
+        struct relist relist;    /* lists one on a server again */
 };
 
 static inline struct place *place_of(const struct node *n)

@@ -402,33 +402,52 @@ static int list_again(struct datastore *d, struct node *folder, const char *path
         return rc;
 }
 
-/* Under d->listing: list FOLDER, which was listed before, if it has changed since. */
-static int list_if_changed(struct datastore *d, struct node *folder)
+/* Has FOLDER, of which PATH is the path, changed since it was listed? *NOW: when. 1, 0 or -errno. */
+static int has_changed(struct datastore *d, const struct node *folder, const char *path,
+                       struct timespec *now)
 {
-        struct place *p = place_of(folder);
-        cleanup_free char *path = tree_path(folder);
-        struct timespec now = {0};
-        int rc = path ? pbs_store_changed(d->store, path, &now) : -ENOMEM;
+        const struct place *p = place_of(folder);
+        int rc = pbs_store_changed(d->store, path, now);
+        scoped_lock(&d->lock);
 
         if (rc < 0)
+                return rc;
+        return now->tv_sec != p->seen.tv_sec || now->tv_nsec != p->seen.tv_nsec;
+}
+
+/* Only one thread at a time: list FOLDER, which was listed before, if it has changed since. */
+static int list_if_changed(void *ctx, struct node *folder)
+{
+        struct datastore *d = ctx;
+        cleanup_free char *path = tree_path(folder);
+        struct timespec now = {0};
+        int rc = path ? has_changed(d, folder, path, &now) : -ENOMEM;
+
+        if (rc <= 0)
                 return rc;
         {
                 scoped_lock(&d->lock);
 
-                if (now.tv_sec == p->seen.tv_sec && now.tv_nsec == p->seen.tv_nsec)
-                        return 0;
-                p->seen = now;
+                place_of(folder)->seen = now;
         }
         rc = list_again(d, folder, path);
         /* What was there is shown as long as the server does not say what is. */
         return pbs_store_far(d->store) && rc != -ENOMEM ? 0 : rc;
 }
 
+/* Likewise, by a thread of its own. */
+static int list_far(struct datastore *d, struct node *folder)
+{
+        cleanup_free char *path = tree_path(folder);
+        struct timespec now = {0};
+        int rc = path ? has_changed(d, folder, path, &now) : -ENOMEM;
+
+        return rc == 1 ? relist_run(&d->relist, list_if_changed, d, folder) : rc;
+}
+
 int datastore_refresh(struct datastore *d, struct node *folder)
 {
         const struct place *p = place_of(folder);
-        bool far = pbs_store_far(d->store);
-        int rc;
 
         if (!datastore_changes(folder))
                 return 0;
@@ -438,14 +457,13 @@ int datastore_refresh(struct datastore *d, struct node *folder)
                 if (!p->filled)
                         return 0;
         }
-        /* Whoever comes while a server is waited for sees what was there before. */
-        if (far && pthread_mutex_trylock(&d->listing) != 0)
-                return 0;
-        if (!far)
-                pthread_mutex_lock(&d->listing);
-        rc = list_if_changed(d, folder);
-        pthread_mutex_unlock(&d->listing);
-        return rc;
+        if (pbs_store_far(d->store))
+                return list_far(d, folder);
+        {
+                scoped_lock(&d->listing);
+
+                return list_if_changed(d, folder);
+        }
 }
 
 /* ---- the tree ---- */
@@ -485,6 +503,7 @@ static int new_datastore(const struct datastore_key *key, struct shared *shared,
                 return error_set(err, ENOMEM, "out of memory");
         pthread_mutex_init(&d->lock, NULL);
         pthread_mutex_init(&d->listing, NULL);
+        relist_init(&d->relist);
         d->shared = shared;
         d->root = (struct place){.kind = CONTENT_PLACE, .what = PLACE_STORE};
         if (getrandom(&d->seed, sizeof d->seed, 0) != sizeof d->seed)
@@ -543,6 +562,7 @@ void datastore_close(struct datastore *d)
 {
         if (!d)
                 return;
+        relist_fini(&d->relist);
         tree_free(d->tree);
         empty(&d->root);
         free(d->root.why);

@@ -19,6 +19,7 @@
 #include "archive/store/pbs/pbs_store.h"
 #include "archive/store/pbs/pxar.h"
 #include "index/collection/datastore.h"
+#include "index/collection/relist.h"
 #include "index/tree/tree.h"
 
 struct entry;
@@ -79,7 +80,8 @@ struct datastore {
         void *unopened_ctx;
         struct place root;
         pthread_mutex_t lock;
-        pthread_mutex_t listing; /* held while a folder is listed again */
+        pthread_mutex_t listing; /* held while a folder on disk is listed again; or: */
+        struct relist relist;    /* lists one on a server again */
         uint64_t seed;           /* of inode numbers, so that nobody can make two alike */
 };
 

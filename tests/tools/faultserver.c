@@ -41,6 +41,7 @@ static const char usage_text[] =
     "  short     half of the body   range     other bytes than were asked for\n"
     "  length    a wrong length     endless   a body without an end\n"
     "  hang      no answer          mute      neither ETag nor Last-Modified\n"
+    "  slow      nothing, but after three seconds\n"
     "  encoded   compressed         drop      the connection is closed\n"
     "  unsized   of unknown size    total     of another size\n"
     "  to-file   sent on to file:   to-URL    sent on to URL/MODE/FILE, with - for each /\n"
@@ -55,7 +56,7 @@ static const char usage_text[] =
     "  list-cut, list-type    a page that is not whole, and one with a document type\n"
     "  NNNxN     that status for the first N requests; dropxN, shortxN: the same\n";
 
-enum { LATE = 4 << 20, LATE_END = 1 << 20, HOUR = 3600 };
+enum { LATE = 4 << 20, LATE_END = 1 << 20, HOUR = 3600, SLOW = 3 /* seconds */ };
 
 struct server {
         char *dir;
@@ -427,6 +428,10 @@ static bool answer(struct server *s, struct request *r)
                 while (read(r->fd, r->head, sizeof r->head) > 0)
                         ;
                 return false;
+        }
+        if (is(r, "slow")) {
+                sleep(SLOW);
+                strcpy(r->mode, "ok");
         }
         if (is(r, "loop"))
                 return answer_moved(r, r->path);
