@@ -197,6 +197,66 @@ list_hangs() {
         [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.vma b.vma.zst new.log sub " ]
 }
 
+# Does process $1 wait for an answer of the mount, or for another one that does?
+waits_for_fuse() {
+        grep -q '^\(fuse\|request_wait\|__fuse\)' "/proc/$1/wchan" ||
+                [ "$(cut -d ' ' -f 3 "/proc/$1/stat")" = D ]
+}
+
+@test "whoever waits for a server's list of a folder can be killed" {
+        local pid start waiting=()
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        ls "$MNT" >/dev/null
+        echo lists-hang >fault
+        start=$SECONDS
+        # One after another, so that each waits while others of the same folder do.
+        for name in one two three; do
+                stat "$MNT/sub/$name" 3>&- 2>/dev/null &
+                waiting+=($!)
+                wait_for 10 waits_for_fuse $!
+        done
+        ls "$MNT/sub" 3>&- &
+        waiting+=($!)
+        cmp "$MNT/a.log" files/dump/a.log
+        for pid in "${waiting[2]}" "${waiting[3]}" "${waiting[1]}" "${waiting[0]}"; do
+                kill "$pid"
+                wait_for 10 has_ended "$pid"
+        done
+        [ $((SECONDS - start)) -lt 25 ]
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
+}
+
+# Of the processes $@, how many wait or have been refused: all.
+all_asked() {
+        local pid
+
+        for pid; do
+                has_ended "$pid" || waits_for_fuse "$pid" || return 1
+        done
+}
+
+@test "however many wait for a server, the others are answered" {
+        local waiting=() i
+
+        serve_bucket
+        start_vmafs s3://ok/dump/
+        ls "$MNT" >/dev/null
+        echo lists-hang >fault
+        for i in {1..120}; do
+                stat "$MNT/sub/$i" 3>&- 2>>refused &
+                waiting+=($!)
+        done
+        wait_for 60 all_asked "${waiting[@]}"
+        timeout 10 cat "$MNT/a.log" | cmp - files/dump/a.log
+        [ "$(grep -c 'Resource temporarily unavailable' refused)" -eq 56 ]
+        kill "${waiting[@]}" 2>/dev/null || true
+        for i in "${waiting[@]}"; do
+                wait_for 60 has_ended "$i"
+        done
+}
+
 # Has the folder been listed once more, which the server refuses? refuses_again COUNT
 refuses_again() {
         ls "$MNT/sub" >/dev/null || true

@@ -21,11 +21,14 @@ struct ops_context {
         struct ops_context
             *outer;    /* the session's, for what is in one archive of a folder; or NULL */
         uint64_t seed; /* likewise: of its inode numbers; or 0 */
-        _Atomic unsigned stated; /* tree_ops.c: so many answers to readdir give attributes of files */
-        _Atomic unsigned grant;  /* tree_ops.c: what stated was set to, the last time */
-        bool direct_io;          /* bypass the page cache */
-        bool others;             /* the mount is not only for the user who mounted it */
-        _Atomic unsigned opens;  /* how many times files are open now */
+        _Atomic unsigned
+            stated; /* tree_ops.c: so many answers to readdir give attributes of files */
+        _Atomic unsigned grant;   /* tree_ops.c: what stated was set to, the last time */
+        bool direct_io;           /* bypass the page cache */
+        bool others;              /* the mount is not only for the user who mounted it */
+        bool tells_parallel;      /* device.c: the next answer is the one to FUSE_INIT */
+        _Atomic unsigned waiting; /* wait.c: so many handlers wait */
+        _Atomic unsigned opens;   /* how many times files are open now */
         void *owner;
         /* A read of N is about to be answered with an error; any thread. */
         void (*read_failed)(void *owner, const struct node *n);

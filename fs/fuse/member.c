@@ -17,6 +17,7 @@
 #include "fs/fuse/context.h"
 #include "fs/fuse/park.h"
 #include "fs/fuse/read.h"
+#include "fs/fuse/wait.h"
 #include "index/collection/archives.h"
 #include "index/collection/open_archives.h"
 #include "index/index.h"
@@ -288,16 +289,25 @@ static int open_plain(const struct ops_context *c, const struct node *n, struct 
 void member_open(fuse_req_t req, struct ops_context *c, const struct node *n,
                  struct fuse_file_info *fi)
 {
-        bool plain = archives_kind(n) == ARCHIVES_PLAIN;
-        int rc = plain ? open_plain(c, n, fi) : open_member(c, n, fi);
+        bool plain = archives_kind(n) == ARCHIVES_PLAIN, asked;
+        struct wait wait;
+        int rc;
 
-        if (rc < 0) {
-                fuse_reply_err(req, -rc);
+        if (!wait_begin(&wait, c, req, WAIT_FILES))
+                return;
+        rc = plain ? open_plain(c, n, fi) : open_member(c, n, fi);
+        asked = wait_end(&wait);
+        if (rc == 0)
+                c->opens++;
+        if (rc < 0 || !asked) {
+                if (rc == 0)
+                        member_release(c, n, fi);
+                if (asked)
+                        fuse_reply_err(req, -rc);
                 return;
         }
         fi->noflush = 1;
         fi->direct_io = c->direct_io;
-        c->opens++;
         /* Of an open that was interrupted no release follows. */
         if (fuse_reply_open(req, fi) == -ENOENT)
                 member_release(c, n, fi);

@@ -16,6 +16,7 @@
 #include "fs/fuse/read.h"
 #include "fs/fuse/readonly.h"
 #include "fs/fuse/tree_ops.h"
+#include "fs/fuse/wait.h"
 #include "index/collection/datastore.h"
 #include "index/index.h"
 #include "index/inside/parts.h"
@@ -66,13 +67,14 @@ static void answer_or_park(struct ops_context *c, struct request *r)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-        const struct ops_context *c = userdata;
+        struct ops_context *c = userdata;
 
         /* Small requests gain nothing from a pipe in between; replies are faster copied. */
         conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                                   FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
         conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
+        c->tells_parallel = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
         /*
          * The group's bits of a mode are not the group's rights where there is an ACL. The kernel asks
          * for the ACL of each folder on the way then, so only where others use the mount: whoever
@@ -159,6 +161,33 @@ static void fail_folder(const struct ops_context *c, const struct node *folder, 
                 c->read_failed(c->owner, folder);
 }
 
+/*
+ * Fill the folder that INO is, if it is to be filled, and is of a collection. False: REQ was answered,
+ * with an error.
+ */
+static bool enter(fuse_req_t req, fuse_ino_t ino)
+{
+        struct node *folder = tree_ops_has(ino) ? NULL : node_of(req, ino);
+        struct ops_context *c = context(req);
+        struct wait wait;
+        int rc;
+
+        if (!folder || c->view.index || tree_is_filled(folder))
+                return true;
+        if (!wait_begin(&wait, c, req, WAIT_FOLDERS))
+                return false;
+        rc = tree_open(folder);
+        if (rc == 0)
+                tree_close(folder);
+        if (!wait_end(&wait))
+                return false;
+        if (rc == 0 || rc == -EAGAIN)
+                return true;
+        fuse_reply_err(req, -rc);
+        fail_folder(c, folder, rc);
+        return false;
+}
+
 /* A lookup of R's name in its node, a folder that could not be filled at first. */
 static bool answer_lookup_inside(void *ctx, struct request *r)
 {
@@ -222,7 +251,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
         fuse_ino_t member;
 
-        if (!find_root(req, parent, &member))
+        if (!enter(req, parent) || !find_root(req, parent, &member))
                 return;
         if (member)
                 tree_ops_lookup(req, member, name);
@@ -422,7 +451,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         fuse_ino_t member;
 
         (void)fi;
-        if (!find_root(req, ino, &member))
+        if (!enter(req, ino) || !find_root(req, ino, &member))
                 return;
         if (member)
                 tree_ops_opendir(req, member);

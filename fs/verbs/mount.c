@@ -34,6 +34,7 @@
 #include "fs/fetch/url.h"
 #include "fs/fuse/buffers.h"
 #include "fs/fuse/context.h"
+#include "fs/fuse/device.h"
 #include "fs/fuse/member.h"
 #include "fs/fuse/ops.h"
 #include "fs/fuse/park.h"
@@ -568,17 +569,16 @@ static int start_helpers(struct mount *m)
  */
 static int start_session(struct mount *m)
 {
-        char path[32];
-        int device, status;
+        int device, status, rc;
 
         status = mounter_mount(&m->mounter, &device);
         if (status != STATUS_OK)
                 return status;
-        /* Given /dev/fd/N, libfuse uses that open device and mounts nothing. */
-        snprintf(path, sizeof path, "/dev/fd/%d", device);
-        if (fuse_session_mount(m->session, path) == 0)
+        rc = device_use(m->session, device);
+        if (rc == 0)
                 return STATUS_OK;
         close(device);
+        report("%s: cannot be served: %s", m->point.path, strerror(-rc));
         return STATUS_FAILED;
 }
 

@@ -233,6 +233,13 @@ int tree_lookup(struct node *folder, const char *name, struct node **out)
         return rc;
 }
 
+bool tree_is_filled(struct node *folder)
+{
+        scoped_lock(&tree_of(folder)->lock);
+
+        return !node_is_folder(folder) || folder->folder->state == FOLDER_FILLED;
+}
+
 int tree_open(struct node *folder)
 {
         struct tree *t = tree_of(folder);

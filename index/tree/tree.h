@@ -16,6 +16,7 @@
 #ifndef VMAFS_TREE_H
 #define VMAFS_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,6 +99,9 @@ void tree_hold(struct node *n);
 
 /* Release COUNT holds of N, which may free it. */
 void tree_release(struct node *n, uint64_t count);
+
+/* Is there nothing to be filled in FOLDER, so that tree_lookup and tree_open do not wait for fill? */
+bool tree_is_filled(struct node *folder);
 
 /* Fill FOLDER if it is empty, and keep it filled until tree_close. As tree_lookup. */
 int tree_open(struct node *folder);
