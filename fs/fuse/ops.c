@@ -188,6 +188,20 @@ static bool enter(fuse_req_t req, fuse_ino_t ino)
         return false;
 }
 
+/* What is to be said of N is found out. False: REQ was answered, with an error. */
+static bool count(fuse_req_t req, struct node *n)
+{
+        struct ops_context *c = context(req);
+        struct wait wait;
+
+        if (view_is_counted(&c->view, n))
+                return true;
+        if (!wait_begin(&wait, c, req, WAIT_FOLDERS))
+                return false;
+        view_count(&c->view, n);
+        return wait_end(&wait);
+}
+
 /* A lookup of R's name in its node, a folder that could not be filled at first. */
 static bool answer_lookup_inside(void *ctx, struct request *r)
 {
@@ -218,7 +232,9 @@ static void lookup_node(fuse_req_t req, struct node *folder, const char *name)
 
         if (rc == 0)
                 rc = tree_lookup(folder, name, &r.node);
-        if (rc == 0) {
+        if (rc == 0 && !count(req, r.node)) {
+                let_go(&r);
+        } else if (rc == 0) {
                 answer_or_park(c, &r);
         } else if (rc == -EAGAIN && !c->view.datastore) {
                 r.node = folder;
@@ -300,7 +316,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
                 return;
         }
         r.node = node_of(req, ino);
-        answer_or_park(context(req), &r);
+        if (count(req, r.node))
+                answer_or_park(context(req), &r);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -498,8 +515,9 @@ static bool add_lookup(struct listing *l, const char *name, struct node *n, off_
         struct fuse_entry_param e;
         bool added;
 
-        /* What has no size yet is not looked up on the way. */
-        if (!l->plus || !fill_entry(context(l->req), n, &e)) {
+        /* What has no size yet, or has to be read for it, is not looked up on the way. */
+        if (!l->plus || !view_is_counted(&context(l->req)->view, n) ||
+            !fill_entry(context(l->req), n, &e)) {
                 added = add_name(l, name, n, next);
                 tree_release(n, 1);
                 return added;

@@ -26,7 +26,7 @@ bool view_stat_final(const struct view *v, const struct node *n)
         bool final;
 
         if (v->datastore)
-                return view_folder_final(v, n);
+                return view_folder_final(v, n) && view_is_counted(v, n);
         if (!v->archives)
                 return index_sealed(v->index) || !(index_disk_of(n) || index_is_tree(v->index));
         switch (archives_kind(n)) {
@@ -145,6 +145,25 @@ static bool stat_in_folder(const struct view *v, const struct node *n, struct st
         return true;
 }
 
+bool view_is_counted(const struct view *v, const struct node *n)
+{
+        return !v->datastore || !S_ISREG(n->mode) || datastore_is_counted(n);
+}
+
+void view_count(const struct view *v, struct node *n)
+{
+        if (!view_is_counted(v, n))
+                datastore_stored(n);
+}
+
+/* N is in a datastore. What is not known is neither empty nor full, as disk_allocated. */
+static blkcnt_t stored_blocks(const struct view *v, struct node *n)
+{
+        if (view_is_counted(v, n))
+                return (blkcnt_t)(datastore_stored(n) / 512);
+        return (blkcnt_t)max_u64(2, n->size / 512) - 1;
+}
+
 bool view_stat(const struct view *v, struct node *n, struct stat *st)
 {
         struct disk *d = index_disk_of(n);
@@ -155,7 +174,7 @@ bool view_stat(const struct view *v, struct node *n, struct stat *st)
         if (v->index)
                 stat_root(v, n, st);
         if (v->datastore && S_ISREG(n->mode))
-                st->st_blocks = (blkcnt_t)(datastore_stored(n) / 512);
+                st->st_blocks = stored_blocks(v, n);
         if (!d)
                 return true;
         /* Sealed is asked first: a size that it settled must not be missed. */

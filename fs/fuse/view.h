@@ -29,6 +29,15 @@ struct view {
         struct view_owner owner;
 };
 
+/*
+ * Find out what view_stat says of N, as far as that has to be read: view_stat itself does not wait.
+ * What cannot be read now is read next time.
+ */
+void view_count(const struct view *v, struct node *n);
+
+/* Is there nothing to be found out? */
+bool view_is_counted(const struct view *v, const struct node *n);
+
 /* Attributes of N now. False where its size is not known yet: its index is not sealed. */
 bool view_stat(const struct view *v, struct node *n, struct stat *st);
 

@@ -605,16 +605,17 @@ struct volume *datastore_content(const struct node *n)
         return place_of(n)->volume;
 }
 
-/* The tables tell, which are read once. */
+/* The tables tell. */
 static int64_t count_stored(struct volume *v)
 {
         uint64_t stored = 0, pos = 0;
 
         while (pos < v->size) {
                 struct volume_extent e;
+                int rc = v->ops->extent(v, pos, v->size - pos, &e);
 
-                if (v->ops->extent(v, pos, v->size - pos, &e) < 0)
-                        return (int64_t)round_up(v->size, 4096);
+                if (rc < 0)
+                        return rc;
                 if (e.kind != VOLUME_ZERO)
                         stored += e.len;
                 pos += e.len;
@@ -622,18 +623,33 @@ static int64_t count_stored(struct volume *v)
         return (int64_t)round_up(stored, 4096);
 }
 
-uint64_t datastore_stored(struct node *n)
+/* Data of a pxar archive have no holes, and to ask would read the payload. */
+static bool has_tables(const struct place *p)
+{
+        return p->volume && (p->is_index || p->snapshot);
+}
+
+bool datastore_is_counted(const struct node *n)
+{
+        const struct place *p = place_of(n);
+
+        return !has_tables(p) || p->stored != STORED_UNKNOWN;
+}
+
+int64_t datastore_stored(struct node *n)
 {
         struct place *p = place_of(n);
+        int64_t stored = p->stored;
 
-        if (!p->volume)
-                return 0;
-        /* Data of a pxar archive have no holes, and to ask would read the payload. */
-        if (!p->is_index && !p->snapshot)
-                return round_up(p->volume->size, 4096);
-        if (p->stored == STORED_UNKNOWN)
-                p->stored = count_stored(p->volume);
-        return (uint64_t)p->stored;
+        if (!has_tables(p))
+                return p->volume ? (int64_t)round_up(p->volume->size, 4096) : 0;
+        if (stored != STORED_UNKNOWN)
+                return stored;
+        stored = count_stored(p->volume);
+        /* What a server does not give now it may give later. */
+        if (stored >= 0)
+                p->stored = stored;
+        return stored;
 }
 
 const char *datastore_device(const struct node *n)

@@ -74,8 +74,14 @@ bool datastore_changes(const struct node *n);
 /* The content of the file N; NULL: it has none, or cannot be read. Valid while N is held. */
 struct volume *datastore_content(const struct node *n);
 
-/* Bytes of N that are stored, or lost, counted by 4 KiB: all but holes. */
-uint64_t datastore_stored(struct node *n);
+/*
+ * Bytes of N that are stored, or lost, counted by 4 KiB: all but holes. The first time this reads the
+ * tables of N, from a server if they are there. -errno: they cannot be read now.
+ */
+int64_t datastore_stored(struct node *n);
+
+/* Are they known, so that nothing is read? */
+bool datastore_is_counted(const struct node *n);
 
 /*
  * What is inside of a disk, and N is or is in: the node of it in the tree of *INDEX, valid while N is
