@@ -187,6 +187,16 @@ same() {
         one_line_says 's3://ok/store/: is a datastore, which needs no index'
 }
 
+@test "a datastore in a bucket takes no spool, and says so" {
+        make_store
+        upload
+        mkdir none
+        run -2 --separate-stderr "$VMAFS" verify --spool="$PWD/spool,64M" s3://ok/store/
+        one_line_says 's3://ok/store/: --spool is of archives, not of a datastore'
+        run -2 --separate-stderr "$VMAFS" s3://ok/store/ none -o "spool=$PWD/spool,64M"
+        one_line_says 's3://ok/store/: -o spool is of archives, not of a datastore'
+}
+
 @test "verify of a datastore in a bucket names what is missing or wrong, as on disk" {
         local wrong
 

@@ -261,16 +261,16 @@ int given_find(const char *path, const struct index_options *options, struct giv
                 g->kind = kind_on_disk(path);
                 return STATUS_OK;
         }
-        if (options->server.spool) {
-                report("%s: --spool is of one archive, by its own address", path);
-                return STATUS_USAGE;
-        }
         g->far = true;
         rc = start_far(g, options, &err);
-        if (rc == 0)
+        if (rc < 0) {
+                report_error(path, &err);
+                return report_status(rc);
+        }
+        if (g->kind != GIVEN_DATASTORE || !options->server.spool)
                 return STATUS_OK;
-        report_error(path, &err);
-        return report_status(rc);
+        report("%s: --spool is of archives, not of a datastore", path);
+        return STATUS_USAGE;
 }
 
 void given_end(struct given *g)

@@ -486,7 +486,7 @@ static void serve(void *ctx, int socket)
 }
 
 _Noreturn void fetcher_serve(const struct transfer_server *server, const char *url, bool with_index,
-                             bool below, int socket)
+                             bool below, struct spool *spool, int socket)
 {
         struct fetcher *f = calloc(1, sizeof *f);
         struct error err = {0};
@@ -495,6 +495,7 @@ _Noreturn void fetcher_serve(const struct transfer_server *server, const char *u
                 _exit(1);
         f->socket = socket;
         f->spool_folder = -1;
+        f->spool = spool;
         f->with_index = with_index;
         f->below = below;
         f->server = (struct transfer_server){.api = server->api,
@@ -562,17 +563,18 @@ static struct fetcher *fetcher_new(const char *url, const struct remote_options 
         return NULL;
 }
 
-/*
- * It belongs to the fetcher, since what a mount finds there was sent by a server: the process that
- * reads an archive, which may be hostile, is not to have a say in that.
- */
-static int open_spool(struct fetcher *f, const struct remote_options *options, struct error *err)
+int fetcher_open_spool(const struct remote_options *options, int *folder, struct error *err)
 {
+        int fd;
+
+        *folder = -1;
         if (!options->spool)
                 return 0;
-        f->spool_bytes = options->spool_bytes;
-        f->spool_folder = spool_open_folder(options->spool, options->spool_len, err);
-        return f->spool_folder < 0 ? f->spool_folder : 0;
+        fd = spool_open_folder(options->spool, options->spool_len, err);
+        if (fd < 0)
+                return fd;
+        *folder = fd;
+        return 0;
 }
 
 int fetcher_start(const char *url, const struct remote_options *options, bool with_index,
@@ -584,7 +586,8 @@ int fetcher_start(const char *url, const struct remote_options *options, bool wi
 
         if (!f)
                 return error_set(err, ENOMEM, "out of memory");
-        rc = open_spool(f, options, err);
+        f->spool_bytes = options->spool_bytes;
+        rc = fetcher_open_spool(options, &f->spool_folder, err);
         if (rc < 0) {
                 fetcher_free(f);
                 return rc;

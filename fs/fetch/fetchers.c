@@ -27,6 +27,7 @@
 #include "fs/fetch/lister.h"
 #include "fs/fetch/part_server.h"
 #include "fs/fetch/reply.h"
+#include "fs/fetch/spool.h"
 #include "fs/fetch/transfer.h"
 #include "fs/fetch/url.h"
 #include "fs/process/descriptors.h"
@@ -36,6 +37,9 @@ enum what { WHAT_LIST, WHAT_OPEN, WHAT_PARTS, WHAT_NARROW, WHAT_STOP };
 struct starter {
         char *url, *endpoint, *cafile; /* as given, or NULL; copies: argv is overwritten */
         unsigned timeout;
+        int spool_folder; /* -1: none */
+        uint64_t spool_bytes;
+        struct spool *spool; /* NULL: none */
         struct transfer_server server;
         struct s3_identity who;
         char *bucket;     /* its address, which ends in '/' */
@@ -74,6 +78,18 @@ static int find_bucket(struct starter *s, struct error *err)
         return s->bucket ? 0 : -err->code;
 }
 
+/* Each object's fetcher has a copy. */
+static void open_spool(struct starter *s)
+{
+        if (s->spool_folder < 0)
+                return;
+        s->spool = spool_new(s->spool_folder, s->spool_bytes);
+        if (s->spool)
+                spool_count(s->spool);
+        else
+                s->rc = error_set(&s->why, ENOMEM, "out of memory");
+}
+
 static void begin(void *ctx)
 {
         struct starter *s = ctx;
@@ -83,6 +99,8 @@ static void begin(void *ctx)
         if (s->rc == 0)
                 s->rc = find_bucket(s, &s->why);
         s3_forget_environment();
+        if (s->rc == 0)
+                open_spool(s);
         s->server.who = &s->who;
         s->server.cafile = s->cafile;
         s->server.timeout = s->timeout ? s->timeout : FETCHER_TIMEOUT;
@@ -113,7 +131,7 @@ static _Noreturn void open_object(struct starter *s, const char *path, uint32_t 
         if (s->rc == 0 && (!encoded || asprintf(&url, "%s%s", s->bucket, encoded) < 0))
                 s->rc = error_set(&s->why, ENOMEM, "out of memory");
         if (s->rc == 0)
-                fetcher_serve(&s->server, url, with_index, flags & FETCH_BELOW, socket);
+                fetcher_serve(&s->server, url, with_index, flags & FETCH_BELOW, s->spool, socket);
         fetcher_refuse(socket, with_index, s->rc, &s->why);
         _exit(0);
 }
@@ -131,11 +149,13 @@ static _Noreturn void give_parts(struct starter *s, int socket)
 static _Noreturn void run_child(struct starter *s, const struct helper_request *in, pid_t parent,
                                 int socket)
 {
+        const int keep[] = {socket, in->what == WHAT_OPEN ? s->spool_folder : -1};
+
         /* A list may take long, and nobody waits for it any more. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
                 _exit(0);
-        descriptors_close_others(&socket, 1);
+        descriptors_close_others(keep, sizeof keep / sizeof *keep);
         if (in->what == WHAT_PARTS)
                 give_parts(s, socket);
         if (in->what == WHAT_LIST)
@@ -200,22 +220,37 @@ static const struct helper_role role = {.name = "fetcher", .begin = begin, .hand
 
 /* ---- in the process that reads ---- */
 
+static int start(struct fetchers *f, struct starter *s, const struct remote_options *options,
+                 struct error *err)
+{
+        int rc = -ENOMEM;
+
+        if (s->url && !s->endpoint == !options->endpoint &&
+            fetcher_find_cafile(options, &s->cafile))
+                rc = helper_start(&f->helper, &role, s, &s->spool_folder, s->spool_folder >= 0);
+        return rc < 0 ? error_set(err, -rc, "its fetcher cannot be started: %s", strerror(-rc)) : 0;
+}
+
 int fetchers_start(struct fetchers *f, const char *url, const struct remote_options *options,
                    struct error *err)
 {
         struct starter s = {.url = strdup(url),
                             .endpoint = options->endpoint ? strdup(options->endpoint) : NULL,
-                            .timeout = options->timeout};
-        int rc = -ENOMEM;
+                            .timeout = options->timeout,
+                            .spool_folder = -1,
+                            .spool_bytes = options->spool_bytes};
+        int rc = fetcher_open_spool(options, &s.spool_folder, err);
 
-        if (s.url && !s.endpoint == !options->endpoint && fetcher_find_cafile(options, &s.cafile))
-                rc = helper_start(&f->helper, &role, &s, NULL, 0);
+        if (rc == 0)
+                rc = start(f, &s, options, err);
+        if (s.spool_folder >= 0)
+                close(s.spool_folder);
         free(s.url);
         free(s.endpoint);
         free(s.cafile);
         s3_forget_environment();
         f->starter = getpid();
-        return rc < 0 ? error_set(err, -rc, "its fetcher cannot be started: %s", strerror(-rc)) : 0;
+        return rc;
 }
 
 /* FD is NULL where no descriptor comes. */

@@ -351,6 +351,15 @@ static int open_count(const struct spool *s)
                    : -1;
 }
 
+/* Say that there are COUNT files, in the file FD. */
+static bool tell_count(int fd, uint64_t count)
+{
+        uint8_t bytes[8];
+
+        store_le64(bytes, count);
+        return fd < 0 || pwrite(fd, bytes, sizeof bytes, 0) == sizeof bytes;
+}
+
 /*
  * Make room for one more file, and count it. The caller has the lock, which is LOCKED. False: there is
  * none.
@@ -367,8 +376,7 @@ static bool make_room(struct spool *s, int locked)
         if ((!known || count >= s->max) && !count_files(s, locked, &count))
                 return false;
         s->counted = true;
-        store_le64(bytes, count + 1);
-        return fd < 0 || pwrite(fd, bytes, sizeof bytes, 0) == sizeof bytes;
+        return tell_count(fd, count + 1);
 }
 
 /* ---- writing ---- */
@@ -400,6 +408,17 @@ static int lock_folder(struct spool *s)
         }
         s->rest_until = now_seconds() + LOCK_REST + 1;
         return -1;
+}
+
+void spool_count(struct spool *s)
+{
+        cleanup_close int locked = lock_folder(s), fd = -1;
+        uint64_t count;
+
+        if (locked < 0)
+                return;
+        fd = open_count(s);
+        s->counted = fd >= 0 && count_files(s, locked, &count) && tell_count(fd, count);
 }
 
 /* A new file for the piece, in place of what has its name. A descriptor or -1. */

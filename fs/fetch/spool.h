@@ -67,6 +67,12 @@ struct spool *spool_new(int take_folder, uint64_t max);
 void spool_free(struct spool *s); /* NULL is allowed */
 
 /*
+ * Count the files now, which the first that is stored does else: for a process that only has children
+ * which store. They have a copy of S.
+ */
+void spool_count(struct spool *s);
+
+/*
  * The object of SIZE bytes at URL, of version IS. It is not usable where IS could be the version of
  * two contents: if it is a time alone, and that is less than a minute before NOW, by the server's
  * clock, or not understood.

@@ -73,11 +73,11 @@ int mount_folder_find(struct mount_folder *f, const char *path, const struct ind
 
         f->is_one = true;
         f->options = options;
-        if (bucket_folder_is_one(path) && options->server.spool) {
-                report("%s: -o spool is of one archive, not of a folder", path);
+        status = bucket_folder_is_one(path) ? find_in_bucket(f, path) : find_on_disk(f, path);
+        if (status == STATUS_OK && f->is_datastore && options->server.spool) {
+                report("%s: -o spool is of archives, not of a datastore", path);
                 return STATUS_USAGE;
         }
-        status = bucket_folder_is_one(path) ? find_in_bucket(f, path) : find_on_disk(f, path);
         if (status != STATUS_OK || !options->sidecar_path || options->sidecar == INDEX_SIDECAR_NONE)
                 return status;
         report("%s: -o index=PATH is the index of one archive", path);
