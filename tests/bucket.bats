@@ -89,6 +89,32 @@ sent_of_archives() {
         refused 2 s3://ok/dump/ "its spool $PWD/open must belong to root" -o "spool=$PWD/open,64M"
 }
 
+@test "a folder in a bucket is found without the slash, and an object is still one" {
+        local lists
+
+        cp files/dump/a.vma files/dump/sub/backup1
+        serve_bucket
+        "$VMAFS" info s3://ok/dump | grep -q 'a[.]vma'
+        "$VMAFS" extract -O s3://ok/dump a.vma/disk-a.raw | cmp - a.raw
+        "$VMAFS" extract -O s3://ok/dump/sub/backup1 disk-a.raw | cmp - a.raw
+        "$VMAFS" verify s3://lists-403/dump/sub/backup1
+        start_vmafs s3://ok/dump
+        [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
+        cmp a.raw "$MNT/a.vma/disk-a.raw"
+        cmp a.raw "$MNT/sub/deep/c d+%.vma/disk-a.raw"
+        start_vmafs s3://ok/dump/sub/backup1
+        cmp a.raw "$MNT/disk-a.raw"
+        [ "$(findmnt -no SOURCE "$MNT")" = s3://ok/dump/sub/backup1 ]
+        # A name like an archive's costs no list.
+        lists=$(requests '?')
+        "$VMAFS" info s3://ok/dump/a.vma >/dev/null
+        [ "$(requests '?')" -eq "$lists" ]
+        run -2 --separate-stderr "$VMAFS" info s3://ok/dump/none
+        one_line_says 's3://ok/dump/none: is not on the server (404 NoSuchKey)'
+        refused 2 s3://ok/dump/none 'is not on the server (404 NoSuchKey)'
+        refused 1 s3://lists-503/dump/none 'cannot give it now (503 Told)' -o timeout=1
+}
+
 @test "all of a bucket is a folder, too" {
         local url
 

@@ -46,7 +46,7 @@ content() {
         cp -r ds copy
         upload
         mv copy files/copy
-        for url in s3://ok/store/ s3://ok/copy/; do
+        for url in s3://ok/store/ s3://ok/copy/ s3://ok/store; do
                 start_vmafs "$url"
                 content "$MNT" | cmp - wanted
                 [ "$(getfattr --only-values -n user.vmafs.format "$MNT")" = pbs ]
@@ -174,7 +174,7 @@ same() {
         rm "ds/$SECOND/index.json.blob"
         cp -r ds near
         upload
-        for where in "" vm/ vm/100/ ns/a/ "$FIRST" "$FIRST/" "$CONTAINER"; do
+        for where in "" vm/ vm vm/100/ vm/100 ns/a/ ns/a "$FIRST" "$FIRST/" "$CONTAINER"; do
                 for verb in info "info --json" "info --partitions" verify "verify --json"; do
                         # shellcheck disable=SC2086 # words
                         same 0 "/$where" $verb

@@ -98,7 +98,8 @@ bool given_may_be_more(const char *path)
 {
         size_t at;
 
-        return url_is(path) && !url_host(path) && find_widest(path, &at);
+        return url_is(path) && !url_host(path) &&
+               (find_widest(path, &at) || bucket_folder_may_be_one(path));
 }
 
 /* ---- in a bucket ---- */
@@ -126,12 +127,13 @@ static int look(struct given *g, const char *url, size_t from, size_t at, struct
 }
 
 /*
- * 1: G is in a datastore; 0: it is not. What is above the folder that was named may be out of
- * bounds, and is no datastore then as far as anybody can tell.
+ * 1: G is in a datastore, whose address is shorter than BEFORE bytes; 0: it is not. What is above the
+ * folder that was named may be out of bounds, and is no datastore then as far as anybody can tell.
  */
-static int find_store(struct given *g, const char *url, size_t from, struct error *err)
+static int find_store(struct given *g, const char *url, size_t from, size_t before,
+                      struct error *err)
 {
-        size_t at = strlen(url) + 1;
+        size_t at = before;
         bool named = true;
 
         for (; next_store(url, at, &at); named = false) {
@@ -203,7 +205,7 @@ static int find_archive(struct given *g, const char *url, size_t from, struct er
 
 static int find_far(struct given *g, const char *url, size_t from, struct error *err)
 {
-        int rc = find_store(g, url, from, err);
+        int rc = find_store(g, url, from, strlen(url) + 1, err);
 
         if (rc != 0)
                 return rc < 0 ? rc : 0;
@@ -223,19 +225,57 @@ static char *with_slash(const char *path)
         return asprintf(&url, "%s/", path) < 0 ? NULL : url;
 }
 
+static int start_at(struct given *g, const char *url, size_t at,
+                    const struct index_options *options, struct error *err)
+{
+        cleanup_free char *widest = strndup(url, at);
+
+        return widest ? fetchers_start(&g->fetchers, widest, &options->server, err)
+                      : error_set(err, ENOMEM, "out of memory");
+}
+
+/* URL, which has no '/' at its end, is a folder or in a datastore, or else an object. */
+static int find_either(struct given *g, const char *url, const struct index_options *options,
+                       struct error *err)
+{
+        size_t beside = (size_t)(strrchr(url, '/') + 1 - url), at;
+        cleanup_free char *folder = NULL;
+        int rc;
+
+        if (asprintf(&folder, "%s/", url) < 0)
+                return error_set(err, ENOMEM, "out of memory");
+        find_widest(folder, &at);
+        at = at < beside ? at : beside;
+        rc = start_at(g, url, at, options, err);
+        if (rc == 0)
+                rc = bucket_folder_try(&g->fetchers, url + at, err);
+        if (rc >= 0)
+                return find_far(g, folder, at, err);
+        /* As the server has them, a group's snapshots are in another folder of the datastore. */
+        if (rc == -ENOENT && !err->code)
+                rc = find_store(g, folder, at, strlen(folder), err);
+        if (rc != 0)
+                return rc < 0 ? rc : 0;
+        g->below = strdup(url + beside);
+        g->inside = strdup("");
+        if (!g->below || !g->inside)
+                return error_set(err, ENOMEM, "out of memory");
+        return narrow(g, url, at, beside, err);
+}
+
 static int start_far(struct given *g, const struct index_options *options, struct error *err)
 {
-        cleanup_free char *url = with_slash(g->path), *widest = NULL;
-        size_t at = 0;
+        cleanup_free char *url = with_slash(g->path);
+        size_t at;
         int rc = url_check(g->path, err);
 
         if (rc < 0)
                 return rc;
-        if (url && find_widest(url, &at))
-                widest = strndup(url, at);
-        if (!widest)
+        if (!url)
                 return error_set(err, ENOMEM, "out of memory");
-        rc = fetchers_start(&g->fetchers, widest, &options->server, err);
+        if (!find_widest(url, &at))
+                return find_either(g, url, options, err);
+        rc = start_at(g, url, at, options, err);
         return rc < 0 ? rc : find_far(g, url, at, err);
 }
 

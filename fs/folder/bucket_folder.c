@@ -7,6 +7,7 @@
 #include "archive/error.h"
 #include "archive/source/remote/remote_list.h"
 #include "archive/store/bucket/bucket.h"
+#include "archive/store/dir/dir.h"
 #include "archive/store/pbs/pbs_far.h"
 #include "fs/fetch/fetchers.h"
 #include "fs/fetch/url.h"
@@ -14,6 +15,14 @@
 bool bucket_folder_is_one(const char *path)
 {
         return url_is(path) && url_is_prefix(path);
+}
+
+bool bucket_folder_may_be_one(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return url_is(path) && !url_host(path) && !url_is_prefix(path) &&
+               !dir_is_archive(slash + 1);
 }
 
 /* ---- what it is ---- */
@@ -43,6 +52,19 @@ int bucket_folder_look(struct fetchers *f, const char *path, struct error *err)
                 return error_set(err, ENOENT,
                                  "the bucket has no object of which the name begins like this");
         return rc == FOUND ? 1 : rc;
+}
+
+int bucket_folder_try(struct fetchers *f, const char *path, struct error *err)
+{
+        struct error why = {0};
+        int rc = bucket_folder_look(f, path, &why);
+
+        if (rc >= 0)
+                return rc;
+        /* No other request would be answered, either. */
+        if (rc == -EREMOTEIO || rc == -ENOMEM)
+                return error_set(err, -rc, "%s", why.text);
+        return -ENOENT;
 }
 
 /* ---- as a store ---- */

@@ -617,7 +617,8 @@ static int find_datastore(struct mount *m)
 /* It may be a datastore in a bucket. */
 static int find_folder(struct mount *m)
 {
-        int status = mount_folder_find(&m->folder, m->options.archive, &m->options.opening);
+        int status =
+            mount_folder_find(&m->folder, m->options.archive, &m->options.opening, &m->site);
 
         return status == STATUS_OK && m->folder.is_datastore ? find_datastore(m) : status;
 }
@@ -723,7 +724,7 @@ static int run_session(struct mount *m)
 
 static int find_content(struct mount *m)
 {
-        bool folder = mount_folder_is_one(m->options.archive);
+        bool folder = mount_folder_may_be_one(m->options.archive);
 
         if (!folder && !stored_is_folder(m->options.archive))
                 return find_archive(m);

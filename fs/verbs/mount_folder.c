@@ -20,9 +20,10 @@
 #include "index/options.h"
 #include "index/site.h"
 
-bool mount_folder_is_one(const char *path)
+bool mount_folder_may_be_one(const char *path)
 {
-        return bucket_folder_is_one(path) || stored_is_other_folder(path);
+        return bucket_folder_is_one(path) || bucket_folder_may_be_one(path) ||
+               stored_is_other_folder(path);
 }
 
 /* ---- finding it ---- */
@@ -37,18 +38,36 @@ static int find_on_disk(struct mount_folder *f, const char *path)
         return report_status(-errno);
 }
 
-static int try_bucket(struct mount_folder *f, struct error *err)
+static int find_bucket(struct mount_folder *f, struct error *err)
 {
-        int rc = bucket_folder_look(&f->fetchers, "", err);
+        int rc = fetchers_start(&f->fetchers, f->path, &f->options->server, err);
 
-        if (rc < 0)
-                return rc;
-        f->is_datastore = rc == 1;
-        f->is_one = !f->is_datastore;
-        return 0;
+        return rc < 0 ? rc : bucket_folder_look(&f->fetchers, "", err);
 }
 
-static int find_in_bucket(struct mount_folder *f, const char *path)
+/* F->path has no '/' at its end: it is an archive if it is no folder, and *SITE is set. */
+static int find_either(struct mount_folder *f, struct site **site, struct error *err)
+{
+        const char *name = strrchr(f->path, '/') + 1;
+        cleanup_free char *beside = strndup(f->path, (size_t)(name - f->path));
+        struct remote *remote;
+        int rc = beside ? fetchers_start(&f->fetchers, beside, &f->options->server, err)
+                        : error_set(err, ENOMEM, "out of memory");
+
+        if (rc == 0)
+                rc = bucket_folder_try(&f->fetchers, name, err);
+        if (rc >= 0) {
+                int narrowed = fetchers_narrow(&f->fetchers, name, err);
+
+                return narrowed < 0 ? narrowed : rc;
+        }
+        if (rc != -ENOENT || err->code)
+                return rc;
+        rc = fetchers_open(&f->fetchers, name, fetch_flags(f->options), &remote, err);
+        return rc < 0 ? rc : site_open_remote(remote, f->path, f->options, site, err);
+}
+
+static int find_in_bucket(struct mount_folder *f, const char *path, struct site **site)
 {
         struct error err = {0};
         int rc = url_check(path, &err);
@@ -58,22 +77,25 @@ static int find_in_bucket(struct mount_folder *f, const char *path)
         if (rc == 0 && !f->path)
                 rc = error_set(&err, ENOMEM, "out of memory");
         if (rc == 0)
-                rc = fetchers_start(&f->fetchers, path, &f->options->server, &err);
-        if (rc == 0)
-                rc = try_bucket(f, &err);
-        if (rc == 0)
+                rc = bucket_folder_is_one(path) ? find_bucket(f, &err) : find_either(f, site, &err);
+        f->is_datastore = rc == 1;
+        f->is_one = rc == 0 && !*site;
+        if (rc >= 0)
                 return STATUS_OK;
         report_error(path, &err);
         return report_status(rc);
 }
 
-int mount_folder_find(struct mount_folder *f, const char *path, const struct index_options *options)
+int mount_folder_find(struct mount_folder *f, const char *path, const struct index_options *options,
+                      struct site **site)
 {
         int status;
 
         f->is_one = true;
         f->options = options;
-        status = bucket_folder_is_one(path) ? find_in_bucket(f, path) : find_on_disk(f, path);
+        status = url_is(path) ? find_in_bucket(f, path, site) : find_on_disk(f, path);
+        if (*site)
+                return status;
         if (status == STATUS_OK && f->is_datastore && options->server.spool) {
                 report("%s: -o spool is of archives, not of a datastore", path);
                 return STATUS_USAGE;

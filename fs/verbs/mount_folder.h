@@ -20,11 +20,12 @@ struct store;
 struct stored;
 
 struct mount_folder {
-        bool is_one;       /* else nothing of it is used, … */
-        bool is_datastore; /* … or it is a datastore in a bucket, of which fetchers are used */
-        bool far;          /* it is in a bucket */
-        int fd;            /* of one on disk, or -1 */
-        char *path;        /* absolute, or an address */
+        bool is_one;
+        /* It is a datastore in a bucket; of that, or of an archive there, only fetchers are used. */
+        bool is_datastore;
+        bool far;   /* it is in a bucket */
+        int fd;     /* of one on disk, or -1 */
+        char *path; /* absolute, or an address */
         const struct index_options *options;
         struct fetchers fetchers;
         struct folder_helper keeper;
@@ -33,16 +34,20 @@ struct mount_folder {
 #define MOUNT_FOLDER_NONE                                                                          \
         ((struct mount_folder){.fd = -1, .fetchers = FETCHERS_NONE, .keeper = FOLDER_HELPER_NONE})
 
-/* Is PATH a folder of archives, on disk and no datastore, or any folder in a bucket? */
-bool mount_folder_is_one(const char *path);
+/*
+ * Is PATH a folder of archives, on disk and no datastore, or any folder in a bucket, or may it be the
+ * latter?
+ */
+bool mount_folder_may_be_one(const char *path);
 
 /*
  * Find that folder, whose archives will be opened according to OPTIONS, which stay the caller's.
- * One in a bucket is listed, to see what it is. Returns the exit status; reports what is
- * wrong. mount_folder_end in any case.
+ * One in a bucket is listed, to see what it is. If it is an archive after all, it is opened: *SITE is
+ * set, and used as long as F. Returns the exit status; reports what is wrong. mount_folder_end in any
+ * case.
  */
-int mount_folder_find(struct mount_folder *f, const char *path,
-                      const struct index_options *options);
+int mount_folder_find(struct mount_folder *f, const char *path, const struct index_options *options,
+                      struct site **site);
 
 /* Start what has access to the surroundings of its archives. *F must not move. 0 or -errno, with ERR. */
 int mount_folder_start(struct mount_folder *f, struct error *err);
