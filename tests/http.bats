@@ -355,10 +355,33 @@ make_several() {
         one_line_says "names the file sub/flat-f001.vmdk, which is not in its own folder"
         [ "$(requests 'base\|flat-f')" -eq 0 ]
         "$VMAFS" extract -O --backing=dir "$URL/ok/down.qcow2" disk-down.raw | cmp - expect
-        # An address with a query is of one file.
-        cp files/sparse.vmdk "files/sparse.vmdk?signature"
-        run -1 --separate-stderr "$VMAFS" info "$URL/ok/sparse.vmdk?signature"
-        one_line_says "sparse-s001.vmdk, which cannot be fetched: there is nothing beside the archive's address"
+}
+
+@test "a query belongs to the archive alone: what is beside it is fetched without" {
+        local name
+
+        make_several
+        zstd -q files/base.qcow2 -o files/base.qcow2.zst
+        "$VMAFS" index --file=files/base.qcow2.zst.vmafs files/base.qcow2.zst
+        for name in sparse.vmdk flat.vmdk top.qcow2 base.qcow2.zst; do
+                mv "files/$name" "files/$name?signature"
+        done
+        rm files/flat-f001.vmdk
+        serve
+        "$VMAFS" extract -O "$URL/ok/sparse.vmdk?signature" disk-sparse.raw | cmp - expect
+        "$VMAFS" extract -O --backing=dir "$URL/ok/top.qcow2?signature" disk-top.raw | cmp - expect
+        start_vmafs "$URL/ok/base.qcow2.zst?signature"
+        cmp "$MNT/disk-base.raw" expect
+        grep -q '^/ok/base.qcow2.zst.vmafs .* 206 ' log
+        [ ! -s "$LOG" ]
+        [ "$(grep signature log | cut -d ' ' -f 1 | sort -u | wc -l)" -eq 3 ]
+        run -2 --separate-stderr "$VMAFS" info "$URL/ok/flat.vmdk?signature"
+        one_line_says 'flat-f001.vmdk, which cannot be fetched: is not on the server (404 NoSuchKey)'
+        # Whoever has a signature for the archive alone is not told that there is no index.
+        start_vmafs "$URL/indexes-403/base.qcow2.zst?signature"
+        cmp "$MNT/disk-base.raw" expect
+        grep -q '^/indexes-403/base.qcow2.zst.vmafs .* 403 ' log
+        [ ! -s "$LOG" ]
 }
 
 @test "a part of an archive that is missing, fails or is replaced on the server is named" {

@@ -124,6 +124,11 @@ uint64_t fetcher_version(const struct transfer_object *o)
         return XXH3_64bits_withSeed(o->is.modified, strlen(o->is.modified), hash);
 }
 
+static bool has_query(const char *url)
+{
+        return url[url_path_len(url)] != '\0';
+}
+
 static void open_object(struct line *l, uint32_t object)
 {
         struct transfer_object *o = &l->f->objects[object];
@@ -136,6 +141,9 @@ static void open_object(struct line *l, uint32_t object)
         l->head = head;
         l->at = 0;
         rc = transfer_open(l->transfer, o, l->bytes, sizeof l->bytes, &len, &err);
+        /* The archive's signature is not the index's, of which a server then does not say if it is there. */
+        if (rc == -EACCES && object == REMOTE_INDEX && has_query(l->f->objects[REMOTE_ARCHIVE].url))
+                rc = error_set(&err, ENOENT, "is not on the server");
         if (rc < 0) {
                 reply_failure(l->f->socket, &head, rc, &err);
                 return;
@@ -284,20 +292,6 @@ static bool queue_job(struct fetcher *f, const struct remote_request *q)
         return true;
 }
 
-/* The address of NAME in the archive's folder, as a new string; NULL: the archive's has none. */
-static char *address_beside(const struct fetcher *f, const char *name)
-{
-        const char *url = f->objects[REMOTE_ARCHIVE].url, *host = url_host(url);
-        const char *slash = host ? strrchr(host, '/') : NULL;
-        cleanup_free char *encoded = url_encode(name);
-        char *out = NULL;
-
-        if (!slash || strpbrk(url, "?#") || !encoded ||
-            asprintf(&out, "%.*s/%s", (int)(slash - url), url, encoded) < 0)
-                return NULL;
-        return out;
-}
-
 /* May the archive name NAME? It is not for the reader to decide, which the archive may have taken over. */
 static bool may_name(const struct fetcher *f, const char *name)
 {
@@ -315,16 +309,17 @@ static bool queue_named(struct fetcher *f, const struct remote_named *q)
             strnlen(q->name, sizeof q->name) == sizeof q->name)
                 return false;
         f->count++;
-        if (may_name(f, q->name))
-                f->objects[q->object].url = address_beside(f, q->name);
-        if (!f->objects[q->object].url) {
-                error_fill(&err, EOPNOTSUPP, "there is nothing beside the archive's address");
-                reply_failure(f->socket, &head, -EOPNOTSUPP, &err);
+        if (!may_name(f, q->name)) {
+                error_fill(&err, EACCES, "an archive may not name it");
+                reply_failure(f->socket, &head, -EACCES, &err);
                 return true;
         }
+        f->objects[q->object].url = url_beside(f->objects[REMOTE_ARCHIVE].url, q->name);
         job = malloc(sizeof *job);
-        if (!job)
+        if (!job || !f->objects[q->object].url) {
+                free(job);
                 return false;
+        }
         *job = (struct job){.opens = true, .is.object = q->object};
         {
                 scoped_lock(&f->lock);
@@ -372,7 +367,7 @@ static int set_addresses(struct fetcher *f, const char *url, struct error *err)
 {
         char *archive = strdup(url), *index = NULL;
 
-        if (!archive || asprintf(&index, "%s.vmafs", url) < 0) {
+        if (!archive || asprintf(&index, "%.*s.vmafs", (int)url_path_len(url), url) < 0) {
                 free(archive);
                 return error_set(err, ENOMEM, "out of memory");
         }
@@ -512,7 +507,7 @@ static const struct helper_role role = {.name = "fetcher", .begin = begin, .serv
 /* An index lies beside what has a name of its own. */
 static bool has_name(const char *url)
 {
-        return !url_host(url) || !strpbrk(url, "?#");
+        return !url_host(url) || url_has_name(url);
 }
 
 static void fetcher_free(struct fetcher *f)

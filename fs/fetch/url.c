@@ -3,10 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "archive/cleanup.h"
 #include "archive/error.h"
 
 enum { LEN_MAX = 4096 };
@@ -65,9 +67,43 @@ bool url_is_prefix(const char *url)
 
 char *url_shown(const char *url)
 {
-        const char *query = url_host(url) ? strpbrk(url, "?#") : NULL;
+        return url_host(url) ? strndup(url, url_path_len(url)) : strdup(url);
+}
 
-        return query ? strndup(url, (size_t)(query - url)) : strdup(url);
+size_t url_path_len(const char *url)
+{
+        return strcspn(url, "?#");
+}
+
+/* Bytes of URL that name the folder that it is in, with its '/' if it has one. */
+static size_t folder_len(const char *url)
+{
+        size_t host = (size_t)(url_host(url) - url), len = url_path_len(url);
+
+        host += host_len(url + host);
+        while (len > host && url[len - 1] != '/')
+                len--;
+        return len;
+}
+
+bool url_has_name(const char *url)
+{
+        size_t len = folder_len(url);
+
+        return url[len - 1] == '/' && len < url_path_len(url);
+}
+
+char *url_beside(const char *url, const char *name)
+{
+        size_t len = folder_len(url);
+        cleanup_free char *encoded = url_encode(name);
+        char *out = NULL;
+
+        /* After a host alone there is no '/'. */
+        if (!encoded ||
+            asprintf(&out, "%.*s%s%s", (int)len, url, url[len - 1] == '/' ? "" : "/", encoded) < 0)
+                return NULL;
+        return out;
 }
 
 bool url_may_lead(const char *from, const char *to, bool *same_host)

@@ -4,6 +4,7 @@
 #define VMAFS_URL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct error;
 
@@ -27,6 +28,19 @@ bool url_is_prefix(const char *url);
  * A path stays as it is. NULL: out of memory.
  */
 char *url_shown(const char *url);
+
+/* Bytes of the http or https URL up to its query or fragment, which may be a signature. */
+size_t url_path_len(const char *url);
+
+/* Has it a name, after the last '/' of its path? */
+bool url_has_name(const char *url);
+
+/*
+ * The address of NAME, a path without "..", from the folder that the http or https URL is in, as a
+ * new string: as a relative reference is resolved (RFC 3986), so the query of URL does not belong to
+ * it. NULL: out of memory.
+ */
+char *url_beside(const char *url, const char *name);
 
 /*
  * Has a server that was asked for FROM, http or https, the right to send us to TO? Not from https

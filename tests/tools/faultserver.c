@@ -48,7 +48,9 @@ static const char usage_text[] =
     "  loop      sent on to itself  NNN       that status\n"
     "  late      drop, but for the first 4 MiB and the last one\n"
     "  past-NNN  that status for what is past the first byte of an index\n"
-    "  lists-MODE, chunks-MODE  MODE for lists, or for what is in a folder .chunks\n"
+    "  lists-MODE, chunks-MODE, indexes-MODE  MODE for lists, for what is in a folder .chunks, or "
+    "for\n"
+    "            indexes\n"
     "  careless  a condition on the version is ignored\n"
     "  behind    no ETag, and a clock that is an hour behind\n"
     "  list-odd  names that no folder has; list-other, list-deep: that were not asked for\n"
@@ -382,15 +384,24 @@ static bool answer_file(const struct request *r)
         return goes_on;
 }
 
+static bool is_index(const struct request *r)
+{
+        const char *end = strrchr(r->file, '.');
+
+        return end && strcmp(end, ".vmafs") == 0;
+}
+
 /* "chunks-503" is 503 for what is in .chunks, and nothing for the rest. */
 static void narrow_down(struct request *r)
 {
-        const char *lists = "lists-", *chunks = "chunks-", *mode = NULL;
+        const char *lists = "lists-", *chunks = "chunks-", *indexes = "indexes-", *mode = NULL;
 
         if (strncmp(r->mode, lists, strlen(lists)) == 0)
                 mode = r->file[0] == '?' ? r->mode + strlen(lists) : "ok";
         else if (strncmp(r->mode, chunks, strlen(chunks)) == 0)
                 mode = strstr(r->file, ".chunks/") ? r->mode + strlen(chunks) : "ok";
+        else if (strncmp(r->mode, indexes, strlen(indexes)) == 0)
+                mode = is_index(r) ? r->mode + strlen(indexes) : "ok";
         if (mode)
                 memmove(r->mode, mode, strlen(mode) + 1);
 }
@@ -438,8 +449,7 @@ static bool answer(struct server *s, struct request *r)
         if (strncmp(r->mode, "to-", 3) == 0)
                 return answer_sent_on(r);
         if (strncmp(r->mode, "past-", 5) == 0) {
-                const char *end = strrchr(r->file, '.');
-                bool fails = end && strcmp(end, ".vmafs") == 0 && r->start > 0;
+                bool fails = is_index(r) && r->start > 0;
 
                 snprintf(r->mode, sizeof r->mode, "%.3s", fails ? r->mode + 5 : "ok");
         }

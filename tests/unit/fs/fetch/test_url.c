@@ -70,6 +70,27 @@ static void test_where_a_server_may_send_us(void **state)
         assert_false(url_may_lead("http://h/x", "ftp://h/y", &same));
 }
 
+static void check_beside(const char *url, const char *name, const char *wanted)
+{
+        cleanup_free char *beside = url_beside(url, name);
+
+        assert_string_equal(beside, wanted);
+}
+
+static void test_what_is_beside_has_no_query(void **state)
+{
+        (void)state;
+        check_beside("https://h/d/a.vmdk", "b c.vmdk", "https://h/d/b%20c.vmdk");
+        check_beside("https://h/d/a.vmdk?sig=x/y", "s/b?", "https://h/d/s/b%3F");
+        check_beside("https://h/a#x/y?z", "b", "https://h/b");
+        check_beside("http://h/d/", "b", "http://h/d/b");
+        check_beside("http://h:80?q=/x", "b", "http://h:80/b");
+        check_beside("http://h", "b", "http://h/b");
+        assert_true(url_has_name("http://h/a") && url_has_name("http://h/d/a?b/"));
+        assert_false(url_has_name("http://h") || url_has_name("http://h/") ||
+                     url_has_name("http://h?a/b") || url_has_name("http://h/d/?a"));
+}
+
 static void test_which_are_folders(void **state)
 {
         (void)state;
@@ -125,6 +146,7 @@ int main(void)
             cmocka_unit_test(test_which_are_refused),
             cmocka_unit_test(test_a_query_is_not_shown),
             cmocka_unit_test(test_where_a_server_may_send_us),
+            cmocka_unit_test(test_what_is_beside_has_no_query),
             cmocka_unit_test(test_which_are_folders),
             cmocka_unit_test(test_values_in_a_query),
             cmocka_unit_test(test_where_an_object_is),
