@@ -28,10 +28,8 @@ enum { GOOD_FACTOR = 10 };
 /* Without lock. Nothing is below P. */
 static void free_place(struct archives *a, struct place *p)
 {
-        if (p->what == ARCHIVES_ARCHIVE) {
+        if (p->what == ARCHIVES_ARCHIVE)
                 open_archives_drop(a->set, &p->slot);
-                archives_drop_tree(a, p);
-        }
         free(p->name);
         free(p->why);
         free(p->device);
@@ -39,36 +37,66 @@ static void free_place(struct archives *a, struct place *p)
         free(p);
 }
 
-static void take_all(struct archives *a, struct place *p, struct places *to)
+/* Under lock. */
+static void move_all(struct places *from, struct places *to)
 {
-        scoped_lock(&a->lock);
-        struct place *child;
+        struct place *p;
+
+        while ((p = LIST_FIRST(from))) {
+                LIST_REMOVE(p, next);
+                LIST_INSERT_HEAD(to, p, next);
+        }
+}
+
+/* Under lock: P has no node any more. */
+static void disuse(struct archives *a, struct place *p)
+{
+        LIST_REMOVE(p, next);
+        LIST_INSERT_HEAD(&a->disused, p, next);
+        if (p->what == ARCHIVES_ARCHIVE)
+                archives_drop_tree(a, p);
+}
+
+/* Under lock: nothing below P is in use. No recursion, since a folder may be very deep. */
+static void empty(struct archives *a, struct place *p)
+{
+        struct places todo = LIST_HEAD_INITIALIZER(todo);
 
         p->filled = false;
-        while ((child = SLIST_FIRST(&p->below))) {
-                SLIST_REMOVE_HEAD(&p->below, next);
-                SLIST_INSERT_HEAD(to, child, next);
+        move_all(&p->below, &todo);
+        while ((p = LIST_FIRST(&todo))) {
+                move_all(&p->below, &todo);
+                disuse(a, p);
         }
 }
 
 /*
- * Nothing below P is in use. No recursion, since a folder may be very deep; what is below another
- * place goes before it.
+ * Free places that are disused. Whoever lets go of a node may have its archive open, so this is no part
+ * of that; and to close an archive may take long, so what is open stays until that is closed.
  */
-static void empty(struct archives *a, struct place *p)
+static void free_disused(struct archives *a)
 {
-        struct places todo = SLIST_HEAD_INITIALIZER(todo), found = SLIST_HEAD_INITIALIZER(found);
-        struct place *child;
+        struct places todo = LIST_HEAD_INITIALIZER(todo);
+        struct place *p;
 
-        take_all(a, p, &todo);
-        while ((child = SLIST_FIRST(&todo))) {
-                SLIST_REMOVE_HEAD(&todo, next);
-                take_all(a, child, &todo);
-                SLIST_INSERT_HEAD(&found, child, next);
+        {
+                scoped_lock(&a->lock);
+
+                if (LIST_EMPTY(&a->disused))
+                        return;
+                move_all(&a->disused, &todo);
         }
-        while ((child = SLIST_FIRST(&found))) {
-                SLIST_REMOVE_HEAD(&found, next);
-                free_place(a, child);
+        while ((p = LIST_FIRST(&todo))) {
+                LIST_REMOVE(p, next);
+                if (p->what != ARCHIVES_ARCHIVE || !open_archives_is_open(a->set, &p->slot)) {
+                        free_place(a, p);
+                        continue;
+                }
+                {
+                        scoped_lock(&a->lock);
+
+                        LIST_INSERT_HEAD(&a->disused, p, next);
+                }
         }
 }
 
@@ -89,7 +117,7 @@ struct place *archives_add_place(struct archives *a, struct place *parent, enum 
         {
                 scoped_lock(&a->lock);
 
-                SLIST_INSERT_HEAD(&parent->below, p, next);
+                LIST_INSERT_HEAD(&parent->below, p, next);
         }
         return p;
 }
@@ -476,6 +504,7 @@ int archives_refresh(struct archives *a, struct node *folder, const char *name)
 
         if (!archives_changes(folder))
                 return 0;
+        free_disused(a);
         {
                 scoped_lock(&a->lock);
 
@@ -503,10 +532,22 @@ static int fill(void *ctx, struct node *folder)
 
 static void emptied(void *ctx, struct node *folder)
 {
-        empty(ctx, place_of(folder));
+        struct archives *a = ctx;
+        scoped_lock(&a->lock);
+
+        empty(a, place_of(folder));
 }
 
-static const struct tree_ops tree_ops = {.fill = fill, .emptied = emptied};
+static void gone(void *ctx, void *content)
+{
+        struct archives *a = ctx;
+        scoped_lock(&a->lock);
+
+        empty(a, content);
+        disuse(a, content);
+}
+
+static const struct tree_ops tree_ops = {.fill = fill, .emptied = emptied, .gone = gone};
 
 int archives_open(struct store *take_store, const struct archives_hidden *hidden,
                   const struct open_archives_ops *ops, const struct index_options *options,
@@ -565,6 +606,7 @@ void archives_close(struct archives *a)
                 open_archives_close_all(a->set);
         tree_free(a->tree);
         empty(a, &a->root);
+        free_disused(a);
         open_archives_free(a->set);
         array_free(&a->trees);
         a->store->ops->close(a->store);
@@ -714,11 +756,11 @@ size_t archives_disk_nodes(struct archives *a, const struct open_archive *open, 
         size_t n = 0;
         scoped_lock(&a->lock);
 
-        SLIST_FOREACH(p, &archive->below, next)
+        LIST_FOREACH(p, &archive->below, next)
         {
                 if (p->what == ARCHIVES_DISK && n < max)
                         out[n++] = p->node;
-                SLIST_FOREACH(part, &p->below, next)
+                LIST_FOREACH(part, &p->below, next)
                 if (part->what == ARCHIVES_DISK && n < max)
                         out[n++] = part->node;
         }

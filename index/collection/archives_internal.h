@@ -24,17 +24,20 @@
 
 enum { BLOCKS_UNKNOWN = -1 };
 
-/* What a node is: its content. It belongs to the folder that it is in, until that is emptied. */
+/*
+ * What a node is: its content. It belongs to the folder that it is in, until that is emptied, or the
+ * node is removed from it and nobody uses it any more.
+ */
 struct place {
         int kind; /* CONTENT_PLACE, index.h */
         enum archives_kind what;
-        SLIST_ENTRY(place) next;
-        char *name; /* the file's own, of those that are in the folder */
+        LIST_ENTRY(place) next; /* lock */
+        char *name;             /* the file's own, of those that are in the folder */
         uint64_t inode;
 
         /* A folder. */
-        SLIST_HEAD(places, place) below; /* lock */
-        bool filled;                     /* lock */
+        LIST_HEAD(places, place) below; /* lock */
+        bool filled;                    /* lock */
         struct timespec seen; /* lock: the folder's ctime when it was listed; 0: too new */
         int64_t good_until;   /* lock: in milliseconds; the list, where SEEN is 0 */
         bool told; /* lock: the observer, that it cannot be listed, and it could not since */
@@ -68,6 +71,7 @@ struct archives {
         uint64_t seed; /* of inode numbers, so that nobody can make two alike */
         void (*unopened)(void *ctx, const struct node *n, const struct error *why);
         void *unopened_ctx;
+        struct places disused;      /* lock: without a node, and not freed yet */
         ARRAY(struct node *) trees; /* lock: those that are trees of files; NULL: free */
         pthread_mutex_t lock;
         pthread_mutex_t listing; /* held while a folder on disk is listed again; or: */
@@ -98,7 +102,7 @@ void archives_take_final(struct place *p, const struct index *index);
 /* The archive FOLDER is open: is it a tree of files? 0 or -ENOMEM. */
 int archives_note_tree(struct archives *a, struct node *folder, bool is_tree);
 
-/* Its place is about to be freed. */
+/* Under lock: its node is freed. */
 void archives_drop_tree(struct archives *a, struct place *p);
 
 /* Fill FOLDER, an archive's. As tree_ops.fill. */

@@ -32,8 +32,6 @@ int archives_note_tree(struct archives *a, struct node *folder, bool is_tree)
 
 void archives_drop_tree(struct archives *a, struct place *p)
 {
-        scoped_lock(&a->lock);
-
         if (p->is_tree)
                 *array_at(&a->trees, p->tree) = NULL;
         p->is_tree = false;

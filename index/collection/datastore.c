@@ -54,9 +54,9 @@ static void move_all(struct places *from, struct places *to)
 {
         struct place *p;
 
-        while ((p = SLIST_FIRST(from))) {
-                SLIST_REMOVE_HEAD(from, next);
-                SLIST_INSERT_HEAD(to, p, next);
+        while ((p = LIST_FIRST(from))) {
+                LIST_REMOVE(p, next);
+                LIST_INSERT_HEAD(to, p, next);
         }
 }
 
@@ -66,17 +66,17 @@ static void move_all(struct places *from, struct places *to)
  */
 static void empty(struct place *p)
 {
-        struct places todo = SLIST_HEAD_INITIALIZER(todo), found = SLIST_HEAD_INITIALIZER(found);
+        struct places todo = LIST_HEAD_INITIALIZER(todo), found = LIST_HEAD_INITIALIZER(found);
         struct place *child;
 
         move_all(&p->below, &todo);
-        while ((child = SLIST_FIRST(&todo))) {
-                SLIST_REMOVE_HEAD(&todo, next);
+        while ((child = LIST_FIRST(&todo))) {
+                LIST_REMOVE(child, next);
                 move_all(&child->below, &todo);
-                SLIST_INSERT_HEAD(&found, child, next);
+                LIST_INSERT_HEAD(&found, child, next);
         }
-        while ((child = SLIST_FIRST(&found))) {
-                SLIST_REMOVE_HEAD(&found, next);
+        while ((child = LIST_FIRST(&found))) {
+                LIST_REMOVE(child, next);
                 free_place(child);
         }
         close_place(p);
@@ -107,7 +107,7 @@ struct place *datastore_add_place(struct datastore *d, struct place *parent, enu
         p->kind = CONTENT_PLACE;
         p->what = what;
         p->stored = STORED_UNKNOWN;
-        SLIST_INSERT_HEAD(&parent->below, p, next);
+        LIST_INSERT_HEAD(&parent->below, p, next);
         return p;
 }
 
@@ -490,7 +490,18 @@ static void emptied(void *ctx, struct node *folder)
         empty(place_of(folder));
 }
 
-static const struct tree_ops ops = {.fill = fill, .emptied = emptied};
+static void gone(void *ctx, void *content)
+{
+        struct datastore *d = ctx;
+        struct place *p = content;
+        scoped_lock(&d->lock);
+
+        empty(p);
+        LIST_REMOVE(p, next);
+        free_place(p);
+}
+
+static const struct tree_ops ops = {.fill = fill, .emptied = emptied, .gone = gone};
 
 /* *OUT, of which the store is still to be opened. */
 static int new_datastore(const struct datastore_key *key, struct shared *shared,

@@ -38,15 +38,18 @@ enum place_kind {
         PLACE_FILE,
 };
 
-/* What a node is: its content. It belongs to the folder that it is in, until that is emptied. */
+/*
+ * What a node is: its content. It belongs to the folder that it is in, until that is emptied, or the
+ * node is removed from it and nobody uses it any more.
+ */
 struct place {
         int kind; /* CONTENT_PLACE, index.h */
         enum place_kind what;
-        SLIST_ENTRY(place) next;
-        char *why; /* it cannot be read; NULL: it can */
+        LIST_ENTRY(place) next; /* lock */
+        char *why;              /* it cannot be read; NULL: it can */
 
         /* A folder. */
-        SLIST_HEAD(places, place) below; /* lock */
+        LIST_HEAD(places, place) below; /* lock */
         enum pbs_level level;
         bool filled; /* lock */
         bool told;   /* lock: the observer, that it cannot be read, and it could not since */

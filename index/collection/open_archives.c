@@ -460,6 +460,13 @@ void open_archives_drop(struct open_archives *set, struct archive_slot *slot)
         finish_closing(slot->open);
 }
 
+bool open_archives_is_open(struct open_archives *set, const struct archive_slot *slot)
+{
+        scoped_lock(&set->lock);
+
+        return slot->busy || slot->open;
+}
+
 void open_archives_note(struct open_archives *set, struct archive_slot *slot,
                         struct file_identity identity)
 {

@@ -127,6 +127,9 @@ void open_archives_put(struct open_archive *a);
 /* Scan A, which is in use, unless that was begun or is not needed. 0 or -errno. */
 int open_archives_scan(struct open_archive *a);
 
+/* Is the archive of SLOT open, or just being opened or closed? */
+bool open_archives_is_open(struct open_archives *set, const struct archive_slot *slot);
+
 /* SLOT will be freed: close its archive, which nobody uses. */
 void open_archives_drop(struct open_archives *set, struct archive_slot *slot);
 

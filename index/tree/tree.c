@@ -51,6 +51,7 @@ void tree_free(struct tree *t)
         node_free(t, t->root);
         arena_fini(&t->arena);
         array_free(&t->removed);
+        array_free(&t->gone);
         nametable_fini(&t->names);
         pthread_cond_destroy(&t->settled);
         pthread_mutex_destroy(&t->lock);
@@ -159,8 +160,7 @@ int tree_add(struct node *folder, const struct entry *e, uint64_t ino, void *con
         return 0;
 }
 
-/* The index of the first child of F after POSITION. */
-static size_t child_after(const struct folder *f, uint64_t position)
+size_t tree_child_after(const struct folder *f, uint64_t position)
 {
         return search_first(f->count, m, f->children[m]->position > position);
 }
@@ -168,7 +168,7 @@ static size_t child_after(const struct folder *f, uint64_t position)
 void tree_unlink(struct node *n)
 {
         struct folder *f = n->parent->folder;
-        size_t i = child_after(f, n->position - 1);
+        size_t i = tree_child_after(f, n->position - 1);
 
         memmove(f->children + i, f->children + i + 1, (f->count - i - 1) * sizeof(*f->children));
         f->count--;
@@ -177,19 +177,32 @@ void tree_unlink(struct node *n)
         count_made(f->tree, n, -1);
 }
 
-int tree_remove(struct node *n)
+/* Under lock. */
+static int remove_node(struct tree *t, struct node *n)
 {
-        struct tree *t = tree_of(n);
-        scoped_lock(&t->lock);
-
         if (n->removed)
                 return 0;
-        if (array_reserve(&t->removed, 1) < 0)
+        if (array_reserve(&t->removed, 1) < 0 || array_reserve(&t->gone, t->removed.count + 1) < 0)
                 return -ENOMEM;
         tree_unlink(n);
         n->removed = true;
         n->position = t->removed.count;
+        if (node_is_folder(n))
+                use_remove(n->folder);
         return array_add(&t->removed, n);
+}
+
+int tree_remove(struct node *n)
+{
+        struct tree *t = tree_of(n);
+        int rc;
+
+        {
+                scoped_lock(&t->lock);
+                rc = remove_node(t, n);
+        }
+        use_trim(t);
+        return rc;
 }
 
 void tree_link(struct node *n, struct node *original)
@@ -284,7 +297,7 @@ struct node *tree_next(struct node *folder, struct tree_cursor *c)
         struct node *n;
 
         if (!is_right(f, c))
-                c->hint = child_after(f, c->position);
+                c->hint = tree_child_after(f, c->position);
         if (c->hint == f->count)
                 return NULL;
         n = f->children[c->hint++];

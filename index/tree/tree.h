@@ -7,11 +7,14 @@
  *   EMPTY ── entered ──> fill() ──> FILLED ── unused, too many nodes ──> emptied() ──> EMPTY
  *                          └── failed ──> EMPTY
  *
+ * What is removed from its folder is emptied as soon as it is unused.
+ *
  * A node is in use while somebody holds it: the kernel, once for each lookup, or a caller. A node
  * in use keeps all folders above it. fill must give a node the same inode number each time.
  *
  * Everything is thread-safe except tree_new and tree_free. fill and emptied are called without the
- * lock, by one thread at a time for each folder; others that enter this folder wait for them.
+ * lock, by one thread at a time for each folder; others that enter this folder wait for them. gone is
+ * called without the lock, too.
  */
 #ifndef VMAFS_TREE_H
 #define VMAFS_TREE_H
@@ -36,6 +39,12 @@ struct tree_ops {
 
         /* All nodes below FOLDER are freed: free what fill made for them. May be NULL. */
         void (*emptied)(void *ctx, struct node *folder);
+
+        /*
+         * A node that was removed from its folder is freed, and what was below it: free CONTENT, which it
+         * was added with. The folder that it was in is not emptied meanwhile. May be NULL.
+         */
+        void (*gone)(void *ctx, void *content);
 };
 
 struct tree_stats {

@@ -31,6 +31,7 @@ struct folder {
         struct node_extra *extra; /* as a node's */
         bool later;
         bool is_idle;
+        bool removed;           /* it, or a folder above it */
         uint8_t state;          /* enum folder_state */
         struct node **children; /* by position */
         uint32_t count, room;   /* of children */
@@ -42,6 +43,12 @@ struct folder {
 };
 
 TAILQ_HEAD(folder_list, folder);
+
+/* What is to be said of a node that was removed, and freed: its folder is busy until that was said. */
+struct gone {
+        void *content;
+        struct folder *above;
+};
 
 struct tree {
         struct tree_ops ops;
@@ -58,6 +65,7 @@ struct tree {
         size_t idle_nodes, idle_limit; /* nodes made by those; the most that are allowed */
         size_t nodes;
         ARRAY(struct node *) removed; /* from their folder, but still in use */
+        ARRAY(struct gone) gone;      /* has room for all of REMOVED */
 };
 
 static inline struct tree *tree_of(const struct node *n)
@@ -86,8 +94,17 @@ int use_enter(struct folder *f);
 void use_open(struct folder *f);
 void use_close(struct folder *f);
 
-/* Without lock: empty folders until no more than idle_limit nodes are left in them. */
+/*
+ * Without lock: say what is gone, empty folders that were removed, and others until no more than
+ * idle_limit nodes are left in them.
+ */
 void use_trim(struct tree *t);
+
+/* Under lock: the index of the first child of F after POSITION. */
+size_t tree_child_after(const struct folder *f, uint64_t position);
+
+/* Under lock: F was removed from its folder, with all that is below it. */
+void use_remove(struct folder *f);
 
 /* Under lock: remove N from its folder's children and from the names. */
 void tree_unlink(struct node *n);

@@ -79,6 +79,7 @@ static struct folder *folder_new(struct tree *t, struct node *n, bool later)
         f->later = later;
         f->maker = later ? f : above ? above->maker : NULL;
         f->state = later ? FOLDER_EMPTY : FOLDER_FILLED;
+        f->removed = above && above->removed;
         return f;
 }
 

@@ -24,7 +24,10 @@ static void enter_idle(struct folder *f)
 {
         if (!f->later || f->busy || f->state != FOLDER_FILLED || f->is_idle)
                 return;
-        TAILQ_INSERT_TAIL(&f->tree->idle, f, idle);
+        if (f->removed)
+                TAILQ_INSERT_HEAD(&f->tree->idle, f, idle);
+        else
+                TAILQ_INSERT_TAIL(&f->tree->idle, f, idle);
         f->tree->idle_nodes += f->made;
         f->is_idle = true;
 }
@@ -70,6 +73,36 @@ static void clear(struct folder *f)
         }
 }
 
+/* Under lock: the next node after N, which is TOP or below it: first what is below N. NULL: the end. */
+static struct node *next_below(const struct node *top, struct node *n)
+{
+        if (node_is_folder(n) && n->folder->count > 0)
+                return n->folder->children[0];
+        while (n != top) {
+                const struct folder *above = n->parent->folder;
+                size_t i = tree_child_after(above, n->position);
+
+                if (i < above->count)
+                        return above->children[i];
+                n = n->parent;
+        }
+        return NULL;
+}
+
+void use_remove(struct folder *f)
+{
+        for (struct node *n = f->node; n; n = next_below(f->node, n)) {
+                if (!node_is_folder(n))
+                        continue;
+                n->folder->removed = true;
+                /* To the front. */
+                if (n->folder->is_idle) {
+                        leave_idle(n->folder);
+                        enter_idle(n->folder);
+                }
+        }
+}
+
 /* Under lock: nobody uses N any more, which was removed from its folder. */
 static void forget_removed(struct tree *t, struct node *n)
 {
@@ -87,13 +120,18 @@ void use_release(struct node *n, uint64_t count)
 {
         for (;;) {
                 struct folder *above = n->parent->folder;
+                struct gone gone = {n->content, above};
                 bool is_root = n->parent == n;
 
                 n->refs -= count < n->refs ? count : n->refs;
                 if (n->refs || is_root)
                         return;
-                if (n->removed)
+                if (n->removed) {
                         forget_removed(above->tree, n);
+                        /* The rest is done once that was said. */
+                        if (above->tree->ops.gone && array_add(&above->tree->gone, gone) == 0)
+                                return;
+                }
                 above->busy--;
                 enter_idle(above);
                 n = above->node;
@@ -169,12 +207,27 @@ void use_close(struct folder *f)
         use_release(f->node, 1);
 }
 
+/* Under lock, which it releases meanwhile. */
+static void say_gone(struct tree *t)
+{
+        while (t->gone.count > 0) {
+                struct gone g = t->gone.items[--t->gone.count];
+
+                pthread_mutex_unlock(&t->lock);
+                t->ops.gone(t->ctx, g.content);
+                pthread_mutex_lock(&t->lock);
+                g.above->busy--;
+                enter_idle(g.above);
+                use_release(g.above->node, 1);
+        }
+}
+
 /* Under lock: the next folder to empty, now marked busy; or NULL. */
 static struct folder *take_idle(struct tree *t)
 {
         struct folder *f = TAILQ_FIRST(&t->idle);
 
-        if (!f || t->idle_nodes <= t->idle_limit)
+        if (!f || (!f->removed && t->idle_nodes <= t->idle_limit))
                 return NULL;
         leave_idle(f);
         f->state = FOLDER_BUSY;
@@ -187,6 +240,7 @@ void use_trim(struct tree *t)
         scoped_lock(&t->lock);
         struct folder *f;
 
+        say_gone(t);
         while ((f = take_idle(t))) {
                 if (t->ops.emptied) {
                         pthread_mutex_unlock(&t->lock);
@@ -195,6 +249,7 @@ void use_trim(struct tree *t)
                 }
                 settle(f, FOLDER_EMPTY);
                 use_release(f->node, 1);
+                say_gone(t);
         }
 }
 

@@ -362,6 +362,107 @@ static void a_folder_that_was_removed_can_still_be_filled(void **state)
         tree_free(t);
 }
 
+/* ---- what is removed is told, once nobody uses it ---- */
+
+static int two_in_each(void *ctx, struct node *folder)
+{
+        static const struct entry file = {.name = "file", .mode = S_IFREG},
+                                  deeper = {.name = "deeper", .mode = S_IFDIR, .later = true};
+
+        assert_int_equal(tree_add(folder, &file, folder->ino * 2, NULL, NULL), 0);
+        return tree_add(folder, &deeper, folder->ino * 2 + 1, ctx, NULL);
+}
+
+struct ends {
+        unsigned gone, emptied;
+        void *content; /* of what was told last */
+};
+
+static void count_gone(void *ctx, void *content)
+{
+        struct ends *e = ctx;
+
+        e->gone++;
+        e->content = content;
+}
+
+static void count_emptied(void *ctx, struct node *folder)
+{
+        (void)folder;
+        ((struct ends *)ctx)->emptied++;
+}
+
+static const struct tree_ops told = {
+    .fill = two_in_each, .emptied = count_emptied, .gone = count_gone};
+
+static void what_is_removed_is_told_once_it_is_unused(void **state)
+{
+        struct ends e = {0};
+        struct tree *t = tree_new(&told, &e, true);
+        struct node *file = find(tree_root(t), "file"), *again;
+
+        (void)state;
+        assert_int_equal(tree_remove(file), 0);
+        tree_hold(file);
+        tree_release(file, 1);
+        assert_int_equal(e.gone, 0);
+        tree_release(file, 1);
+        assert_int_equal(e.gone, 1);
+        assert_null(e.content);
+        /* The folder goes on. */
+        assert_non_null(again = find(tree_root(t), "deeper"));
+        tree_release(again, 1);
+        assert_int_equal(e.emptied, 0);
+        assert_int_equal(tree_stats(t).nodes, 2);
+        tree_free(t);
+        assert_int_equal(e.gone, 1);
+}
+
+static void a_folder_that_is_removed_is_emptied_at_once(void **state)
+{
+        struct ends e = {0};
+        struct tree *t = tree_new(&told, &e, true);
+        struct node *top = find(tree_root(t), "deeper"), *middle = find(top, "deeper");
+        struct node *low = find(middle, "deeper"), *file = find(low, "file");
+        void *content = top->content;
+
+        (void)state;
+        tree_release(low, 1);
+        tree_release(middle, 1);
+        assert_int_equal(tree_remove(top), 0);
+        tree_release(top, 1);
+        assert_int_equal(e.emptied, 0);
+        assert_int_equal(tree_stats(t).nodes, 8);
+        /* The last one who uses anything below it. */
+        tree_release(file, 1);
+        assert_int_equal(e.emptied, 3);
+        assert_int_equal(e.gone, 1);
+        assert_ptr_equal(e.content, content);
+        assert_int_equal(tree_stats(t).nodes, 2);
+        tree_free(t);
+}
+
+static void what_is_idle_below_a_removed_folder_goes_with_it(void **state)
+{
+        struct ends e = {0};
+        struct tree *t = tree_new(&told, &e, true);
+        struct node *top = find(tree_root(t), "deeper"), *middle = find(top, "deeper");
+
+        (void)state;
+        tree_release(find(middle, "file"), 1);
+        tree_release(middle, 1);
+        assert_int_equal(tree_remove(top), 0);
+        assert_int_equal(e.emptied, 2);
+        assert_int_equal(e.gone, 0);
+        /* Whoever still has it may look into it. */
+        tree_release(find(top, "file"), 1);
+        assert_int_equal(e.emptied, 3);
+        tree_release(top, 1);
+        assert_int_equal(e.gone, 1);
+        assert_int_equal(tree_stats(t).nodes, 2);
+        tree_free(t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -376,6 +477,9 @@ int main(void)
             cmocka_unit_test(an_open_folder_stays),
             cmocka_unit_test(a_failed_fill_leaves_nothing),
             cmocka_unit_test(a_folder_that_was_removed_can_still_be_filled),
+            cmocka_unit_test(what_is_removed_is_told_once_it_is_unused),
+            cmocka_unit_test(a_folder_that_is_removed_is_emptied_at_once),
+            cmocka_unit_test(what_is_idle_below_a_removed_folder_goes_with_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

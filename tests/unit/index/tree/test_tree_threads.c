@@ -18,13 +18,14 @@
 #include "index/tree/builder.h"
 #include "index/tree/tree.h"
 
-enum { THREADS = 6, ROUNDS = 4000, FOLDERS = 8, FILES = 40 };
+enum { THREADS = 6, ROUNDS = 4000, FOLDERS = 8, FILES = 40, VANISHING = 500, CONTENTS = 50 };
 
 struct shared {
         struct tree *tree;
         struct node *live; /* a folder that grows */
-        atomic_uint wrong, filled, emptied, added;
-        atomic_int full[FOLDERS]; /* 1 while it is filled: no two threads fill one, or empty it */
+        atomic_uint wrong, filled, emptied, added, gone;
+        atomic_int there[CONTENTS]; /* 1 while a node that comes and goes has it as its content */
+        atomic_int full[FOLDERS];   /* 1 while it is filled: no two threads fill one, or empty it */
 };
 
 /* The number that N is called by. */
@@ -44,6 +45,9 @@ static int fill(void *ctx, struct node *folder)
         struct shared *s = ctx;
         unsigned f = number(folder->name);
 
+        /* One that comes and goes. */
+        if (folder->content)
+                return tree_add(folder, &(struct entry){.name = "x"}, 1, NULL, NULL);
         expect(s, atomic_exchange(&s->full[f], 1) == 0);
         s->filled++;
         for (unsigned i = 0; i < FILES; i++) {
@@ -61,8 +65,18 @@ static void emptied(void *ctx, struct node *folder)
 {
         struct shared *s = ctx;
 
+        if (folder->content)
+                return;
         s->emptied++;
         expect(s, atomic_exchange(&s->full[number(folder->name)], 0) == 1);
+}
+
+static void gone(void *ctx, void *content)
+{
+        struct shared *s = ctx;
+
+        s->gone++;
+        expect(s, atomic_exchange((atomic_int *)content, 0) == 1);
 }
 
 static unsigned next_random(unsigned *seed)
@@ -160,12 +174,18 @@ static void *work_vanishing(void *arg)
 {
         struct shared *s = arg;
 
-        for (unsigned i = 0; i < 500; i++) {
-                const struct entry e = {.name = "comes and goes", .mode = S_IFDIR};
-                struct node *n = NULL;
+        for (unsigned i = 0; i < VANISHING; i++) {
+                const struct entry e = {
+                    .name = "comes and goes", .mode = S_IFDIR, .later = i % 2 == 1};
+                struct node *n = NULL, *file;
 
-                expect(s, tree_add(tree_root(s->tree), &e, 20000 + i, NULL, NULL) == 0);
+                expect(s, atomic_exchange(&s->there[i % CONTENTS], 1) == 0);
+                expect(s, tree_add(tree_root(s->tree), &e, 20000 + i, &s->there[i % CONTENTS],
+                                   NULL) == 0);
                 expect(s, tree_lookup(tree_root(s->tree), "comes and goes", &n) == 0);
+                expect(s, tree_lookup(n, "x", &file) == (e.later ? 0 : -ENOENT));
+                if (e.later)
+                        tree_release(file, 1);
                 expect(s, n && tree_remove(n) == 0);
                 tree_release(n, 1);
         }
@@ -174,7 +194,7 @@ static void *work_vanishing(void *arg)
 
 static void threads_see_a_whole_tree(void **state)
 {
-        static const struct tree_ops ops = {.fill = fill, .emptied = emptied};
+        static const struct tree_ops ops = {.fill = fill, .emptied = emptied, .gone = gone};
         struct shared s = {0};
         pthread_t threads[THREADS + 3];
         void *(*const others[])(void *) = {work_growing, work_listing, work_vanishing};
@@ -202,6 +222,7 @@ static void threads_see_a_whole_tree(void **state)
         assert_int_equal(s.wrong, 0);
         tree_limit(s.tree, 0);
         assert_int_equal(s.emptied, s.filled);
+        assert_int_equal(s.gone, VANISHING);
         assert_int_equal(tree_stats(s.tree).nodes, 1 + FOLDERS + 1 + 500);
         tree_free(s.tree);
 }
