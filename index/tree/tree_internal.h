@@ -33,6 +33,7 @@ struct folder {
         bool is_idle;
         bool removed;           /* it, or a folder above it */
         uint8_t state;          /* enum folder_state */
+        int failed;             /* what the last fill has returned, if it failed; else 0 */
         struct node **children; /* by position */
         uint32_t count, room;   /* of children */
         uint32_t subfolders;

@@ -171,17 +171,25 @@ static void settle(struct folder *f, enum folder_state state)
 int use_enter(struct folder *f)
 {
         struct tree *t = f->tree;
+        bool waited = false;
         int rc;
 
         use_hold(f->node);
-        while (f->state == FOLDER_BUSY)
+        for (; f->state == FOLDER_BUSY; waited = true)
                 pthread_cond_wait(&t->settled, &t->lock);
         if (f->state == FOLDER_FILLED)
                 return 0;
+        /* Or each who waits for a server that does not answer would do so after the one before. */
+        if (waited && f->failed) {
+                rc = f->failed;
+                use_release(f->node, 1);
+                return rc;
+        }
         f->state = FOLDER_BUSY;
         pthread_mutex_unlock(&t->lock);
         rc = t->ops.fill(t->ctx, f->node);
         pthread_mutex_lock(&t->lock);
+        f->failed = rc;
         if (rc == 0) {
                 use_hold(f->node); /* as long as it is filled */
                 settle(f, FOLDER_FILLED);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -227,10 +228,60 @@ static void threads_see_a_whole_tree(void **state)
         tree_free(s.tree);
 }
 
+/* ---- a fill that fails ---- */
+
+struct failing {
+        struct tree *tree;
+        atomic_uint entering, fills, right;
+};
+
+/* Once all are there. */
+static int fail_slowly(void *ctx, struct node *folder)
+{
+        static const struct timespec tick = {.tv_nsec = 20000000};
+        struct failing *f = ctx;
+
+        (void)folder;
+        f->fills++;
+        for (int i = 0; i < 500 && f->entering < THREADS; i++)
+                nanosleep(&tick, NULL);
+        nanosleep(&tick, NULL);
+        return -EREMOTEIO;
+}
+
+static void *enter_in_vain(void *arg)
+{
+        struct failing *f = arg;
+
+        f->entering++;
+        f->right += tree_open(tree_root(f->tree)) == -EREMOTEIO;
+        return NULL;
+}
+
+static void who_waits_for_a_fill_that_fails_does_not_try_it_again(void **state)
+{
+        static const struct tree_ops ops = {.fill = fail_slowly};
+        struct failing f = {0};
+        pthread_t threads[THREADS];
+
+        (void)state;
+        f.tree = tree_new(&ops, &f, true);
+        for (size_t i = 0; i < THREADS; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, enter_in_vain, &f), 0);
+        for (size_t i = 0; i < THREADS; i++)
+                pthread_join(threads[i], NULL);
+        assert_int_equal(f.right, THREADS);
+        /* One, unless a thread was late. */
+        assert_in_range(f.fills, 1, THREADS - 1);
+        assert_int_equal(tree_open(tree_root(f.tree)), -EREMOTEIO);
+        tree_free(f.tree);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(threads_see_a_whole_tree),
+            cmocka_unit_test(who_waits_for_a_fill_that_fails_does_not_try_it_again),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
