@@ -7,8 +7,11 @@
 
 #define BUCKETS_MIN 64
 
-/* Unused buffers may take one part in so many of the bound. */
-#define SPARE_SHARE 8
+/*
+ * Unused buffers may take one part in so many of the bound while nothing has to be evicted: see
+ * SPARE_KEPT.
+ */
+#define SPARE_SHARE 4
 /*
  * A block counts as read if at most one byte in so many is unread, since nobody reads what lies
  * between the data.

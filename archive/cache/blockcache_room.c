@@ -14,6 +14,12 @@
 #define TABLE_SHARE 4
 /* … and one in so many is divided evenly among the owners. */
 #define OWNER_SHARE 2
+/*
+ * Where something has to go, unused buffers that take more than one part in so many of the bound go
+ * first. A pass over a stream goes through a few buffers of up to 32 MiB, and would get each of
+ * them new if only one could be kept.
+ */
+#define SPARE_KEPT 8
 /* A buffer may be up to so many times as large as needed. */
 #define REUSE_RATIO 4
 
@@ -143,7 +149,8 @@ static bool make_room(struct blockcache *c, size_t incoming, const struct sparin
 {
         evict_spent(c);
         while (atomic_load(&c->bytes) + atomic_load(&c->bufpool.bytes) + incoming > c->bound)
-                if (!evict_from(c, SPENT, s) && !evict_from(c, USED, s))
+                if (!bufpool_shrink(&c->bufpool, c->bound / SPARE_KEPT) &&
+                    !evict_from(c, SPENT, s) && !evict_from(c, USED, s))
                         return false;
         return true;
 }

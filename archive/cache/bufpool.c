@@ -97,6 +97,22 @@ void bufpool_fini(struct bufpool *s)
         pthread_mutex_destroy(&s->lock);
 }
 
+bool bufpool_shrink(struct bufpool *s, size_t kept)
+{
+        struct spare *spare = NULL;
+        unsigned class = BUFPOOL_CLASSES;
+
+        if (atomic_load(&s->bytes) <= kept)
+                return false;
+        pthread_mutex_lock(&s->lock);
+        while (!spare && s->bytes > kept && class > 0)
+                spare = take(s, --class, 0);
+        pthread_mutex_unlock(&s->lock);
+        if (spare)
+                munmap(spare, class_size(class));
+        return spare;
+}
+
 static int get_small(size_t len, struct buffer *out)
 {
         void *data = malloc(len ? len : 1);

@@ -51,6 +51,9 @@ int bufpool_get(struct bufpool *s, size_t len, struct buffer *out);
 /* The same, but only one that was used before. False: none fits. */
 bool bufpool_take(struct bufpool *s, size_t len, struct buffer *out);
 
+/* Free an unused buffer, if all of them take more than KEPT bytes of memory. False: they do not. */
+bool bufpool_shrink(struct bufpool *s, size_t kept);
+
 /* Give back BUFFER, which came from bufpool_get. Its user has to keep TOUCHED up to date. */
 void bufpool_put(struct bufpool *s, const struct buffer *buffer);
 

@@ -644,10 +644,41 @@ static void test_bound_holds_while_many_work(void **state)
         free_cache(crowd.owner);
 }
 
+/* A block of LEN bytes that nobody has asked for. */
+static void feed(struct cache_owner *c, uint64_t key, size_t len)
+{
+        struct block *b;
+
+        assert_int_equal(blockcache_prepare(c, key, len, &b), 0);
+        memset(block_data(b), (int)key, len);
+        blockcache_add(c, b, len);
+        blockcache_put(c, b);
+}
+
+/* Two unused buffers, a quarter of the bound, and then blocks that leave room for only one. */
+static void test_unused_buffers_go_before_blocks(void **state)
+{
+        struct cache_owner *c = new_cache(8 << 20);
+        struct loader l = {0};
+        (void)state;
+
+        feed(c, 100, 1 << 20);
+        feed(c, 101, 1 << 20);
+        blockcache_drop_unread(c, 100);
+        blockcache_drop_unread(c, 101);
+        for (uint64_t key = 0; key < 70; key++)
+                touch(c, key, &l);
+        assert_int_equal(l.loads, 70);
+        for (uint64_t key = 0; key < 70; key++)
+                assert_true(blockcache_contains(c, key));
+        free_cache(c);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_second_get_does_not_load),
+            cmocka_unit_test(test_unused_buffers_go_before_blocks),
             cmocka_unit_test(test_bound_holds_and_oldest_goes_first),
             cmocka_unit_test(test_what_was_read_goes_before_what_is_older),
             cmocka_unit_test(test_what_was_read_in_part_is_not_spent),

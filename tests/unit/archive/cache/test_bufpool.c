@@ -42,6 +42,28 @@ static void test_what_was_put_is_used_again(void **state)
         bufpool_fini(&s);
 }
 
+static void test_shrinking_frees_the_largest_first(void **state)
+{
+        struct bufpool s;
+        struct buffer small, large;
+        (void)state;
+
+        bufpool_init(&s, 8 * MIB);
+        small = used_buffer(&s, 100 * KIB);
+        large = used_buffer(&s, 3 * MIB);
+        bufpool_put(&s, &small);
+        bufpool_put(&s, &large);
+        assert_false(bufpool_shrink(&s, 4 * MIB));
+        assert_int_equal(s.bytes, 3 * MIB + 100 * KIB);
+        assert_true(bufpool_shrink(&s, 1 * MIB));
+        assert_int_equal(s.bytes, 100 * KIB);
+        assert_false(bufpool_shrink(&s, 1 * MIB));
+        assert_true(bufpool_shrink(&s, 0));
+        assert_false(bufpool_shrink(&s, 0));
+        assert_int_equal(s.bytes, 0);
+        bufpool_fini(&s);
+}
+
 /* A huge page of which one byte is used is 2 MiB of memory. */
 static void test_large_buffers_take_whole_pages(void **state)
 {
@@ -191,6 +213,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_what_was_put_is_used_again),
+            cmocka_unit_test(test_shrinking_frees_the_largest_first),
             cmocka_unit_test(test_large_buffers_take_whole_pages),
             cmocka_unit_test(test_who_wants_more_gets_another),
             cmocka_unit_test(test_large_ones_are_for_all_that_is_large),
