@@ -268,7 +268,7 @@ int blockcache_get(struct cache_owner *o, uint64_t key, size_t len, blockcache_l
         return blockcache_get_beside(o, key, len, 0, load, ctx, out);
 }
 
-struct block *blockcache_get_ready(struct cache_owner *o, uint64_t key)
+static struct block *hold_ready(struct cache_owner *o, uint64_t key, bool asked_for)
 {
         struct block *b;
         scoped_lock(&o->lock);
@@ -277,8 +277,18 @@ struct block *blockcache_get_ready(struct cache_owner *o, uint64_t key)
         if (!b || b->state != READY)
                 return NULL;
         take_hold(o, b);
-        b->asked_for = true;
+        b->asked_for |= asked_for;
         return b;
+}
+
+struct block *blockcache_get_ready(struct cache_owner *o, uint64_t key)
+{
+        return hold_ready(o, key, true);
+}
+
+struct block *blockcache_peek_ready(struct cache_owner *o, uint64_t key)
+{
+        return hold_ready(o, key, false);
 }
 
 bool blockcache_contains(struct cache_owner *o, uint64_t key)

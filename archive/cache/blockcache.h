@@ -67,6 +67,9 @@ int blockcache_get_beside(struct cache_owner *o, uint64_t key, size_t len, size_
 /* Hold block KEY if it is in the cache, or return NULL. */
 struct block *blockcache_get_ready(struct cache_owner *o, uint64_t key);
 
+/* The same, but it does not count as asked for: see blockcache_drop_unread. */
+struct block *blockcache_peek_ready(struct cache_owner *o, uint64_t key);
+
 /* Is it in the cache, or being loaded? */
 bool blockcache_contains(struct cache_owner *o, uint64_t key);
 

@@ -73,6 +73,12 @@ static struct recent *recents_take(struct recents *list)
         return r;
 }
 
+/* Has the scan passed R? It may read what is so far before where it wants to be next. */
+static bool is_passed(const struct stream *st, const struct recent *r)
+{
+        return r->end <= st->asked - min_u64(st->asked, SOURCE_WITHHELD);
+}
+
 void stream_forget(struct stream *st, uint64_t keep_from)
 {
         /* What is withheld takes the memory that was used before. */
@@ -87,7 +93,7 @@ void stream_forget(struct stream *st, uint64_t keep_from)
                 recents_append(&st->fed, r);
                 st->fed_bytes += r->end - r->start;
         }
-        while (st->fed.first && st->fed_bytes > fed_max) {
+        while (st->fed.first && st->fed_bytes > fed_max && is_passed(st, st->fed.first)) {
                 struct recent *r = recents_take(&st->fed);
 
                 blockcache_drop_unread(st->cache, r->start);
@@ -325,6 +331,7 @@ static int stream_look_ahead(struct source *s, uint64_t offset, uint64_t *end, s
         struct stream *st = (struct stream *)s;
 
         st->scanner = pthread_self();
+        st->asked = offset;
         while (st->decoded < offset && !st->ended && !st->failure.code)
                 advance_or_recover(st);
         *end = st->decoded;
@@ -336,6 +343,7 @@ static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct
         struct stream *st = (struct stream *)s;
 
         st->scanner = pthread_self();
+        st->asked = offset;
         while (st->frontier < offset && !st->ended && !st->failure.code)
                 advance_or_recover(st);
         *end = st->frontier;

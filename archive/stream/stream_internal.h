@@ -90,6 +90,7 @@ struct stream {
         /* Used only by the pass's thread. */
         void *pass;
         struct restart_builder *builder;
+        uint64_t asked; /* where it wants to be */
         struct recents recalled; /* held for restart_recall */
         struct recents fed; /* left to the cache: at most fed_max bytes that nobody has read yet */
         uint64_t fed_bytes, fed_max, cache_bytes;

@@ -152,6 +152,22 @@ static bool hold_stray(struct stream *st, const struct restart_segment *segment,
         return block;
 }
 
+/* Is this the thread of a pass that has not ended? */
+static bool is_passing(struct stream *st)
+{
+        return pthread_equal(st->scanner, pthread_self()) && !st->ended;
+}
+
+/*
+ * Hold the block at START, if it is in the cache. Whoever finds his way by the headers of what has
+ * just been passed does not come back for the rest, and must not keep it from being dropped.
+ */
+static struct block *hold_cached(struct stream *st, uint64_t start)
+{
+        return is_passing(st) ? blockcache_peek_ready(st->cache, start)
+                              : blockcache_get_ready(st->cache, start);
+}
+
 /* Hold what is in memory of SEGMENT, with the byte at OFFSET. False: that is not. */
 static bool hold_ready(struct stream *st, const struct restart_segment *segment, uint64_t offset,
                        struct source_pin *pin)
@@ -159,7 +175,7 @@ static bool hold_ready(struct stream *st, const struct restart_segment *segment,
         uint64_t start = segment->point.out, at = offset - start, done;
         struct block *block;
 
-        block = blockcache_get_ready(st->cache, start);
+        block = hold_cached(st, start);
         if (block) {
                 pin_block(pin, block, start, segment->end);
                 return true;
@@ -297,7 +313,7 @@ static int hold(struct stream *st, uint64_t offset, size_t len, uint64_t frontie
         if (rc < 0 || rc == IN_PIECES)
                 return rc;
         pin->end = min_u64(pin->end, frontier);
-        if (rc != KEPT)
+        if (rc != KEPT && !is_passing(st))
                 pin->followed = note_progress(st, &segment);
         return 0;
 }
@@ -351,7 +367,8 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
         len = (size_t)min_u64(len, part.end - offset);
         memcpy(buf, part.data + (offset - part.start), len);
         part.used = len;
-        stream_note_read(&st->base, offset, len);
+        if (!is_passing(st))
+                stream_note_read(&st->base, offset, len);
         stream_unpin(&st->base, &part);
         return (ssize_t)len;
 }
@@ -359,8 +376,7 @@ static ssize_t read_some(struct stream *st, void *buf, size_t len, uint64_t offs
 /* The pass's thread has read, or is about to read, what the next pass may want to know. */
 static struct notes *notes_for(struct stream *st)
 {
-        return st->notes && !st->ended && pthread_equal(st->scanner, pthread_self()) ? st->notes
-                                                                                     : NULL;
+        return st->notes && is_passing(st) ? st->notes : NULL;
 }
 
 /* Clip it to LIMIT. */

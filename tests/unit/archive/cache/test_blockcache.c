@@ -655,6 +655,23 @@ static void feed(struct cache_owner *c, uint64_t key, size_t len)
         blockcache_put(c, b);
 }
 
+static void test_peeking_is_not_asking(void **state)
+{
+        struct cache_owner *c = new_cache(8 << 20);
+        (void)state;
+
+        feed(c, 1, SIZE);
+        feed(c, 2, SIZE);
+        assert_null(blockcache_peek_ready(c, 3));
+        blockcache_put(c, blockcache_peek_ready(c, 1));
+        blockcache_put(c, blockcache_get_ready(c, 2));
+        blockcache_drop_unread(c, 1);
+        blockcache_drop_unread(c, 2);
+        assert_false(blockcache_contains(c, 1));
+        assert_true(blockcache_contains(c, 2));
+        free_cache(c);
+}
+
 /* Two unused buffers, a quarter of the bound, and then blocks that leave room for only one. */
 static void test_unused_buffers_go_before_blocks(void **state)
 {
@@ -678,6 +695,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_second_get_does_not_load),
+            cmocka_unit_test(test_peeking_is_not_asking),
             cmocka_unit_test(test_unused_buffers_go_before_blocks),
             cmocka_unit_test(test_bound_holds_and_oldest_goes_first),
             cmocka_unit_test(test_what_was_read_goes_before_what_is_older),

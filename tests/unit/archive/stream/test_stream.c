@@ -15,7 +15,9 @@
 #include <cmocka.h>
 
 #include "archive/bytes.h"
+#include "archive/cache/blockcache.h"
 #include "archive/error.h"
+#include "archive/shared.h"
 #include "archive/source/source.h"
 #include "archive/stream/codec.h"
 #include "archive/stream/restart_builder.h"
@@ -304,6 +306,33 @@ static void test_frame_without_points(void **state)
         decoded_expect(s, plain, 2 * MIB, 1000);
         source_close(s);
         free(records.data);
+        free(plain.data);
+        free(z.data);
+}
+
+/* It reads a header here and there, as a format does, and comes back for nothing. */
+static void test_what_only_the_scan_has_read_is_dropped(void **state)
+{
+        struct bytes plain = fixture_mixture(160 * MIB, 12);
+        struct bytes z = fixture_compress(plain, 1, 0, 2, 1);
+        struct stream_options o = {0};
+        struct source *s;
+        uint64_t end = 0;
+        size_t most = 0;
+        (void)state;
+
+        assert_int_equal(shared_new(256 * MIB, 1, &o.shared, NULL), 0);
+        s = open_with(&zstd_codec, z, &o);
+        for (uint64_t at = 0; at < plain.len; at += 64 << 10) {
+                if (end < at + 512)
+                        end = reach(s, at + 512);
+                decoded_expect(s, plain, at, 512);
+                most = max_u64(most, blockcache_bytes(o.shared->cache));
+        }
+        assert_in_range(most, 16 * MIB, 100 * MIB);
+        assert_int_equal(stream_work(s), 0);
+        source_close(s);
+        shared_free(o.shared);
         free(plain.data);
         free(z.data);
 }
@@ -617,6 +646,7 @@ int main(void)
             cmocka_unit_test(test_readers_while_the_pass_runs),
             cmocka_unit_test(test_loaded_table_needs_no_pass),
             cmocka_unit_test(test_frame_without_points),
+            cmocka_unit_test(test_what_only_the_scan_has_read_is_dropped),
             cmocka_unit_test(test_bomb_stays_bounded),
             cmocka_unit_test(test_a_cut_ends_the_stream),
             cmocka_unit_test(test_a_slice),
