@@ -243,9 +243,6 @@ uint64_t stream_decoded(struct source *s);
 void stream_suspect(struct source *s, uint64_t offset);
 bool stream_find_lost(struct source *s, uint64_t from, struct source_lost_range *gap);
 
-/* stream_peek.c: as source_peek, with an adopted table, where a segment's hash may be wrong. */
-ssize_t stream_peek_disproved(struct stream *st, void *buf, size_t len, uint64_t offset);
-
 /* stream_recover.c: */
 
 /*
