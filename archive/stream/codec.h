@@ -4,7 +4,7 @@
  * pass, keeps the restart table, caches decoded segments and checks their hashes. A codec knows
  * only its own format:
  *
- *   source_reach ──> pass()     sequential, one thread, finds restart points
+ *   source_reach ──> pass()     sequential, one thread at a time, finds restart points
  *                ──> walk()     likewise, without decoding
  *   source_pread ──> decode()   random access, any thread, no state but its arguments
  *                ──> piece()    likewise, and no more than has to be decoded

@@ -14,6 +14,7 @@
 #include "archive/stream/restart_builder.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "archive/array.h"
 #include "archive/bytes.h"
@@ -72,7 +73,8 @@ struct restart_builder {
         uint64_t last_asked; /* offset of the last restart_wanted */
         uint64_t gap;        /* the most that lately lay between two of them */
 
-        struct restart_checkpoint last; /* whose point is proven; state.len 0: none */
+        pthread_mutex_t checkpoint_lock; /* guards the three below */
+        struct restart_checkpoint last;  /* whose point is proven; state.len 0: none */
         struct restart_checkpoint waiting[CHECKPOINTS]; /* those after it, oldest first */
         unsigned waiting_count;
 
@@ -93,6 +95,7 @@ static struct restart_builder *builder_new(struct restart_table *table, restart_
         b->recall = recall;
         b->recall_ctx = ctx;
         b->cost = 8 << 10;
+        pthread_mutex_init(&b->checkpoint_lock, NULL);
         b->hash = XXH3_createState();
         b->sums = XXH3_createState();
         b->entered = true;
@@ -129,6 +132,7 @@ void restart_builder_free(struct restart_builder *b)
         XXH3_freeState(b->hash);
         XXH3_freeState(b->sums);
         array_free(&b->unproven);
+        pthread_mutex_destroy(&b->checkpoint_lock);
         free(b);
 }
 
@@ -538,6 +542,7 @@ void restart_checkpoint(struct restart_builder *b, const struct pass_state *stat
 {
         size_t index = restart_table_records(b->table) - 1;
         struct restart_checkpoint *c;
+        scoped_lock(&b->checkpoint_lock);
 
         /* What shares the fate of this boundary could not be told later. */
         if (b->here == 0 || b->segment_start != b->here || (b->chain > 0 && b->chain < index))
@@ -547,15 +552,16 @@ void restart_checkpoint(struct restart_builder *b, const struct pass_state *stat
         if (b->waiting_count == CHECKPOINTS)
                 return;
         c = &b->waiting[b->waiting_count];
-        *c = (struct restart_checkpoint){.index = index, .sure = sure};
+        *c = (struct restart_checkpoint){.index = index, .out = b->here, .sure = sure};
         put_state(b, &c->state);
         state_append(&c->state, state);
         b->waiting_count += !c->state.failed;
 }
 
-const struct restart_checkpoint *restart_last_checkpoint(struct restart_builder *b)
+const struct restart_checkpoint *restart_last_checkpoint(struct restart_builder *b, uint64_t out)
 {
         unsigned kept = 0;
+        scoped_lock(&b->checkpoint_lock);
 
         for (unsigned i = 0; i < b->waiting_count; i++) {
                 bool proven;
@@ -564,7 +570,8 @@ const struct restart_checkpoint *restart_last_checkpoint(struct restart_builder 
 
                 if (b->waiting[i].index <= b->last.index || state == RESTART_CONTINUES)
                         continue;
-                if (state == RESTART_POINT && (proven || b->waiting[i].sure))
+                if (b->waiting[i].out <= out && state == RESTART_POINT &&
+                    (proven || b->waiting[i].sure))
                         b->last = b->waiting[i];
                 else
                         b->waiting[kept++] = b->waiting[i];

@@ -105,15 +105,17 @@ void restart_builder_free(struct restart_builder *b); /* NULL is allowed */
 /*
  * The last checkpoint whose point has been proven or is sure, and before which all is settled: where a pass
  * may go on once it has the table's first INDEX segments, the point of the one after those, and
- * STATE. NULL: there is none. Valid until the next call.
+ * STATE. None after byte OUT of the stream is meant. NULL: there is none. Valid until the next
+ * call. Unlike all else here, it may be called while another thread has the builder.
  */
 struct restart_checkpoint {
         size_t index;
+        uint64_t out; /* the byte of the stream */
         bool sure;
         struct pass_state state; /* the builder's, then the codec's */
 };
 
-const struct restart_checkpoint *restart_last_checkpoint(struct restart_builder *b);
+const struct restart_checkpoint *restart_last_checkpoint(struct restart_builder *b, uint64_t out);
 
 /*
  * As restart_builder_new, for a TABLE that was loaded up to a checkpoint with STATE, of which the

@@ -21,7 +21,7 @@
  * whatever becomes of its point.
  *
  * The table stores histories compressed. It grows while the pass runs. All functions on it are
- * thread-safe; the builder belongs to the pass's one thread.
+ * thread-safe; the builder belongs to one thread at a time, which runs the pass.
  */
 #ifndef VMAFS_RESTART_TABLE_H
 #define VMAFS_RESTART_TABLE_H

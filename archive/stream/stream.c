@@ -18,9 +18,6 @@
 #include "archive/stream/stream_internal.h"
 #include "archive/workers.h"
 
-/* What one call of a codec may decode. */
-#define STEP_SIZE (256 << 10)
-
 /*
  * Output that the codec may recall is held in the cache, and has one part in so many of it: a
  * stream that needs more is entered at fewer places. What every level of zstd up to 19 needs is
@@ -34,26 +31,6 @@ void stream_note_damage(struct stream *st, const struct error *err)
         scoped_lock(&st->damage_lock);
 
         st->damage = *err;
-}
-
-/* A worker's job: the second proof. */
-static void prove(void *ctx, size_t index)
-{
-        struct stream *st = ctx;
-        struct restart_segment segment;
-        struct buffer scratch;
-        size_t len, memory;
-
-        if (!restart_get(st->table, index, &segment))
-                return;
-        len = (size_t)(segment.end - segment.point.out);
-        memory = len + segments_memory(st->segments, &segment);
-        blockcache_begin_work(st->cache, memory);
-        if (blockcache_pin_memory(st->cache, len, &scratch) == 0) {
-                segments_prove(st->segments, index, scratch.data, len);
-                blockcache_unpin_memory(st->cache, &scratch);
-        }
-        blockcache_end_work(st->cache, memory);
 }
 
 static void recents_append(struct recents *list, struct recent *r)
@@ -73,6 +50,16 @@ static struct recent *recents_take(struct recents *list)
         return r;
 }
 
+/* The first block that is held for the codec, which does not recall what is before KEEP_FROM. */
+static struct recent *take_recalled(struct stream *st, uint64_t keep_from)
+{
+        scoped_lock(&st->recalled_lock);
+
+        return st->recalled.first && st->recalled.first->end <= keep_from
+                   ? recents_take(&st->recalled)
+                   : NULL;
+}
+
 /* Has the scan passed R? It may read what is so far before where it wants to be next. */
 static bool is_passed(const struct stream *st, const struct recent *r)
 {
@@ -83,19 +70,17 @@ void stream_forget(struct stream *st, uint64_t keep_from)
 {
         /* What is withheld takes the memory that was used before. */
         uint64_t held = min_u64(st->fed_max, st->decoded - st->frontier);
+        struct recent *r;
         /* Readers lag behind the pass: what it feeds them has to last until they come. */
         uint64_t fed_max = st->has_readers ? st->cache_bytes : st->fed_max - held;
 
-        while (st->recalled.first && st->recalled.first->end <= keep_from) {
-                struct recent *r = recents_take(&st->recalled);
-
+        while ((r = take_recalled(st, keep_from))) {
                 blockcache_put(st->cache, r->block);
                 recents_append(&st->fed, r);
                 st->fed_bytes += r->end - r->start;
         }
         while (st->fed.first && st->fed_bytes > fed_max && is_passed(st, st->fed.first)) {
-                struct recent *r = recents_take(&st->fed);
-
+                r = recents_take(&st->fed);
                 blockcache_drop_unread(st->cache, r->start);
                 st->fed_bytes -= r->end - r->start;
                 free(r);
@@ -106,7 +91,9 @@ void stream_forget(struct stream *st, uint64_t keep_from)
 int stream_recall(void *ctx, uint64_t offset, void *buf, size_t len)
 {
         struct stream *st = ctx;
+        const struct growing *g = &st->growing;
         char *to = buf;
+        scoped_lock(&st->recalled_lock);
 
         for (struct recent *r = st->recalled.first; r && len > 0; r = r->next) {
                 size_t n;
@@ -121,9 +108,9 @@ int stream_recall(void *ctx, uint64_t offset, void *buf, size_t len)
         }
         if (len == 0)
                 return 0;
-        if (offset < st->tail_start)
+        if (offset < g->start)
                 return -ERANGE;
-        memcpy(to, (char *)block_data(st->tail) + (offset - st->tail_start), len);
+        memcpy(to, (char *)block_data(g->block) + (offset - g->start), len);
         return 0;
 }
 
@@ -131,8 +118,8 @@ void stream_set_tail(struct stream *st, struct block *tail, uint64_t start)
 {
         scoped_lock(&st->tail_lock);
 
-        st->tail = tail;
-        st->tail_start = start;
+        st->tail = st->growing.block = tail;
+        st->tail_start = st->growing.start = start;
 }
 
 int stream_hold_recalled(struct stream *st, struct block *block, uint64_t start, uint64_t end)
@@ -142,181 +129,28 @@ int stream_hold_recalled(struct stream *st, struct block *block, uint64_t start,
         if (!r)
                 return -ENOMEM;
         *r = (struct recent){.block = block, .start = start, .end = end};
+        scoped_lock(&st->recalled_lock);
         recents_append(&st->recalled, r);
         return 0;
 }
 
+int stream_retire(struct stream *st, struct block *block, uint64_t start, uint64_t end)
+{
+        int rc = stream_hold_recalled(st, block, start, end);
+
+        if (rc == 0)
+                blockcache_add(st->cache, block, (size_t)(end - start));
+        return rc;
+}
+
 int stream_retire_tail(struct stream *st, uint64_t end, struct block *next)
 {
-        int rc = stream_hold_recalled(st, st->tail, st->tail_start, end);
-
-        if (rc < 0)
-                return rc;
         /* In the cache first: no reader may find it in neither place. */
-        blockcache_add(st->cache, st->tail, (size_t)(end - st->tail_start));
-        stream_set_tail(st, next, end);
-        return 0;
-}
+        int rc = stream_retire(st, st->tail, st->tail_start, end);
 
-/*
- * Begin the next segment at START, where the frontier is. The FRESH bytes that were decoded
- * after it already move over.
- */
-static int begin_tail(struct stream *st, uint64_t start, size_t fresh)
-{
-        struct block *next;
-        int rc;
-
-        if (start == st->tail_start)
-                return 0;
-        rc = blockcache_prepare(st->cache, start, RESTART_SEGMENT_MAX, &next);
-        if (rc < 0)
-                return rc;
-        memcpy(block_data(next), (char *)block_data(st->tail) + (start - st->tail_start), fresh);
-        rc = stream_retire_tail(st, start, next);
-        if (rc < 0)
-                blockcache_put(st->cache, next);
-        return rc;
-}
-
-static void queue_proofs(struct stream *st)
-{
-        size_t index;
-
-        /* Without memory for the job the point stays unproven, and is not entered. */
-        while (!st->late_proofs && restart_next_unproven(st->builder, &index))
-                workers_submit(st->workers, WORK_LATER, prove, st, index);
-}
-
-static int end_pass(struct stream *st)
-{
-        uint64_t end = st->decoded;
-        int rc = restart_finish(st->builder, st->in->size);
-
-        if (rc < 0)
-                return rc;
-        queue_proofs(st);
-        rc = stream_retire_tail(st, end, NULL);
         if (rc == 0)
-                rc = stream_believe(st);
-        if (rc < 0)
-                return rc;
-        stream_forget(st, end);
-        st->base.size = end;
-        st->ended = true;
-        if (st->notes)
-                notes_clear(st->notes);
-        st->codec->pass_close(steal_ptr(&st->pass));
-        workers_drain(st->workers);
-        return 0;
-}
-
-/* Room for what the codec decodes next. *ROOM: its bytes, at *AT. */
-static int make_room(struct stream *st, char **at, size_t *room, struct error *err)
-{
-        uint64_t decoded = st->decoded;
-        ssize_t planned = 0;
-        size_t used;
-        int rc;
-
-        if (st->codec->plan)
-                planned = st->codec->plan(st->pass, st->builder, err);
-        if (planned < 0)
-                return (int)planned;
-        rc = begin_tail(st, restart_segment_start(st->builder), 0);
-        *room = max_u64((size_t)planned, STEP_SIZE);
-        used = (size_t)(decoded - st->tail_start);
-        if (rc == 0 && used + *room > RESTART_SEGMENT_MAX) {
-                rc = restart_split(st->builder);
-                if (rc == 0)
-                        rc = begin_tail(st, decoded, 0);
-                used = 0;
-        }
-        *at = (char *)block_data(st->tail) + used;
-        return rc < 0 ? error_set(err, -rc, "out of memory") : 0;
-}
-
-/* Decode some more. */
-static int decode_on(struct stream *st, struct error *err)
-{
-        uint64_t decoded = st->decoded;
-        size_t room = 0;
-        char *at = NULL;
-        ssize_t n;
-        int rc = make_room(st, &at, &room, err);
-
-        if (rc < 0)
-                return rc;
-        n = st->codec->pass(st->pass, at, room, st->builder, err);
-        if (n < 0)
-                return (int)n;
-        /* If the codec named a point, what it returned lies after that. */
-        rc = begin_tail(st, restart_segment_start(st->builder), (size_t)n);
-        if (rc == 0 && n > 0) {
-                at = (char *)block_data(st->tail) + (decoded - st->tail_start);
-                rc = restart_advance(st->builder, at, (size_t)n);
-                blockcache_fill(st->cache, st->tail,
-                                (size_t)(decoded + (size_t)n - st->tail_start));
-        }
-        if (rc == 0 && n == 0)
-                rc = end_pass(st);
-        if (rc == 0 && n > 0) {
-                st->decoded = decoded + (size_t)n;
-                rc = stream_believe(st);
-        }
-        if (rc < 0)
-                return error_set(err, -rc, "out of memory");
-        if (n > 0) {
-                /* What is withheld is held, so that nobody has to decode it a second time. */
-                stream_forget(st, min_u64(restart_keep_from(st->builder), st->frontier));
-                queue_proofs(st);
-        }
-        return 0;
-}
-
-/* Have what was found kept, if there is more of it than the last time. */
-static void offer_checkpoint(struct stream *st)
-{
-        const struct restart_checkpoint *c =
-            st->keep && !st->ended ? restart_last_checkpoint(st->builder) : NULL;
-
-        if (!c || c->index <= st->kept)
-                return;
-        st->kept = c->index;
-        st->keep(st->keep_ctx, &st->base);
-}
-
-static int advance(struct stream *st, struct error *err)
-{
-        int skipped = st->skips ? stream_skip(st, err) : 0;
-        int rc = skipped == 0 ? decode_on(st, err) : 0;
-
-        if (skipped < 0)
-                return skipped;
-        if (rc == 0)
-                offer_checkpoint(st);
+                stream_set_tail(st, next, end);
         return rc;
-}
-
-/* Decode some more, after damage if there is any. */
-static void advance_or_recover(struct stream *st)
-{
-        struct error why = {0};
-        int rc = advance(st, &why);
-
-        if (rc == -EIO) {
-                workers_drain(st->workers);
-                rc = stream_recover(st, &why);
-                if (rc < 0)
-                        error_fill(&why, -rc, "%s", strerror(-rc));
-        }
-        if (rc >= 0)
-                return;
-        if (!why.code)
-                error_fill(&why, -rc, "%s", strerror(-rc));
-        st->failure = why;
-        atomic_store(&st->failed, true);
-        workers_drain(st->workers);
 }
 
 static int stopped(const struct stream *st, struct error *err)
@@ -333,7 +167,7 @@ static int stream_look_ahead(struct source *s, uint64_t offset, uint64_t *end, s
         st->scanner = pthread_self();
         st->asked = offset;
         while (st->decoded < offset && !st->ended && !st->failure.code)
-                advance_or_recover(st);
+                stream_advance(st);
         *end = st->decoded;
         return st->decoded >= offset ? 0 : stopped(st, err);
 }
@@ -345,7 +179,7 @@ static int stream_reach(struct source *s, uint64_t offset, uint64_t *end, struct
         st->scanner = pthread_self();
         st->asked = offset;
         while (st->frontier < offset && !st->ended && !st->failure.code)
-                advance_or_recover(st);
+                stream_advance(st);
         *end = st->frontier;
         return st->frontier >= offset ? 0 : stopped(st, err);
 }
@@ -369,6 +203,7 @@ static void stream_close(struct source *s)
 {
         struct stream *st = (struct stream *)s;
 
+        stream_stop_ahead(st);
         if (st->pass)
                 st->codec->pass_close(st->pass);
         workers_free(st->workers);
@@ -378,8 +213,8 @@ static void stream_close(struct source *s)
                 free(recents_take(&st->fed));
         free(st->seen.bytes);
         free(st->salvage.bytes);
-        if (st->tail)
-                blockcache_put(st->cache, st->tail);
+        if (st->growing.block)
+                blockcache_put(st->cache, st->growing.block);
         restart_builder_free(st->builder);
         segments_free(st->segments);
         blockcache_leave(st->cache);
@@ -388,6 +223,7 @@ static void stream_close(struct source *s)
         restart_table_free(st->table);
         notes_free(st->notes);
         source_close(st->in);
+        pthread_mutex_destroy(&st->recalled_lock);
         pthread_mutex_destroy(&st->tail_lock);
         readahead_fini(&st->readahead);
         leftovers_fini(&st->leftovers);
@@ -432,11 +268,13 @@ static const struct source_ops stream_ops = {
 static int start_pass(struct stream *st, const struct codec_limits *limits, struct error *err)
 {
         int rc = restart_builder_new(st->table, stream_recall, st, &st->builder);
+        struct block *tail = NULL;
 
         if (rc == 0)
-                rc = blockcache_prepare(st->cache, 0, RESTART_SEGMENT_MAX, &st->tail);
+                rc = blockcache_prepare(st->cache, 0, RESTART_SEGMENT_MAX, &tail);
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
+        stream_set_tail(st, tail, 0);
         return st->codec->pass_open(st->in, limits, &st->pass, err);
 }
 
@@ -508,6 +346,7 @@ static int set_up(struct stream *st, const struct stream_options *o,
         st->keep = o->keep;
         st->keep_ctx = o->keep_ctx;
         st->skips = o->skip && st->codec->skip;
+        stream_init_ahead(st, !st->skips && !o->nested);
         rc = prepare(st, o, &limits);
         if (rc < 0)
                 return error_set(err, -rc, "out of memory");
@@ -536,6 +375,7 @@ int stream_open(const struct codec_ops *codec, struct source *take_in,
         st->in = take_in;
         st->recalled.end = &st->recalled.first;
         st->fed.end = &st->fed.first;
+        pthread_mutex_init(&st->recalled_lock, NULL);
         pthread_mutex_init(&st->tail_lock, NULL);
         readahead_init(&st->readahead);
         leftovers_init(&st->leftovers);
@@ -572,7 +412,7 @@ bool stream_checkpoint(struct source *s, struct stream_checkpoint *out)
         if (!st || !st->builder || st->ended || st->failure.code || st->suspect > 0 ||
             stream_damage(s, &(struct error){0}) < 0)
                 return false;
-        c = restart_last_checkpoint(st->builder);
+        c = restart_last_checkpoint(st->builder, st->decoded);
         if (!c)
                 return false;
         *out = (struct stream_checkpoint){

@@ -11,6 +11,10 @@
  *
  * The tail is the segment that is still growing. What the pass has just decoded is read from the
  * tail and the cache, and not decoded again.
+ *
+ * While the pass's thread, the one that calls source_reach, works on what was decoded, a worker may
+ * decode some MiB more (stream_pass.c). Nobody sees that before the pass's thread takes it: the
+ * frontier moves, damage is told and KEEP is called by that thread alone, as if it did all by itself.
  */
 #ifndef VMAFS_STREAM_H
 #define VMAFS_STREAM_H

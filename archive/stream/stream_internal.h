@@ -11,10 +11,12 @@
 
 #include "archive/error.h"
 #include "archive/source/source.h"
+#include "archive/stream/codec.h"
 #include "archive/stream/leftovers.h"
 #include "archive/stream/lost_ranges.h"
 #include "archive/stream/readahead.h"
 #include "archive/stream/restart_table.h"
+#include "archive/workers.h"
 
 struct block;
 struct cache_owner;
@@ -40,6 +42,42 @@ struct recent {
 
 struct recents {
         struct recent *first, **end;
+};
+
+/* The segment that the codec's output goes to. */
+struct growing {
+        struct block *block; /* NULL while the pass skips, and after its end */
+        uint64_t start, end; /* bytes of the stream: it begins, and was decoded up to here */
+        uint64_t widest;     /* the most that a step has decoded, bytes */
+        bool stopped;        /* the last step was damage, or the stream's end */
+};
+
+/* What one call of the codec has decoded. */
+struct step {
+        ssize_t n;           /* bytes; 0: the stream ends; or -errno */
+        struct block *tail;  /* of the segment that grows now, which begins … */
+        uint64_t tail_start; /* … here; it is held as the growing one, or for restart_recall */
+        uint64_t end;        /* what is decoded ends here */
+        uint64_t keep_from;  /* restart_keep_from */
+        struct codec_trust trust;
+};
+
+enum { BATCH_STEPS = 64 };
+
+struct batch {
+        struct step steps[BATCH_STEPS];
+        unsigned count, taken;
+        struct error err; /* of the last step, if that has failed */
+};
+
+/* What a worker decodes ahead of the pass's thread: one batch while the other is being taken. */
+struct ahead {
+        struct batch batches[2];
+        unsigned taking; /* which one of them */
+        uint64_t most;   /* bytes in a batch, but for its last step; 0: nothing is decoded ahead */
+        bool started;    /* the task has been; then it has the other batch and what decodes */
+        struct task task;
+        _Atomic bool cancelled;
 };
 
 /* A part of a segment that was decoded alone: [start, end) of the stream; both 0: none. */
@@ -87,11 +125,17 @@ struct stream {
         unsigned threads; /* that decode */
         unsigned depth;   /* how many segments to read ahead */
 
-        /* Used only by the pass's thread. */
+        /* Used by the pass's thread, or by a worker that decodes ahead of it: stream_pass.c. */
         void *pass;
         struct restart_builder *builder;
-        uint64_t asked; /* where it wants to be */
-        struct recents recalled; /* held for restart_recall */
+        struct growing growing;
+
+        pthread_mutex_t recalled_lock; /* guards recalled */
+        struct recents recalled;       /* held for restart_recall, or not taken yet */
+
+        /* Used only by the pass's thread. */
+        struct ahead ahead;
+        uint64_t asked;     /* where it wants to be */
         struct recents fed; /* left to the cache: at most fed_max bytes that nobody has read yet */
         uint64_t fed_bytes, fed_max, cache_bytes;
         struct piece seen; /* what the pass's thread last read while it skips */
@@ -125,7 +169,7 @@ struct stream {
         _Atomic bool failed;
 
         pthread_mutex_t tail_lock; /* guards the two below; the pass's thread reads them without */
-        struct block *tail;        /* NULL while the pass skips, and after its end */
+        struct block *tail;        /* as far as it was taken; NULL as growing.block */
         uint64_t tail_start;
 
         struct readahead readahead; /* of sequential readers */
@@ -147,6 +191,12 @@ void stream_forget(struct stream *st, uint64_t keep_from);
  */
 void stream_set_tail(struct stream *st, struct block *tail, uint64_t start);
 
+/*
+ * BLOCK has [START, END), a segment, and its codec is done with it: hold it for stream_recall, and
+ * have readers find it. 0 or -ENOMEM.
+ */
+int stream_retire(struct stream *st, struct block *block, uint64_t start, uint64_t end);
+
 /* The tail's segment ended at END, where NEXT (NULL: none) begins. 0 or -ENOMEM. */
 int stream_retire_tail(struct stream *st, uint64_t end, struct block *next);
 
@@ -158,6 +208,17 @@ int stream_recall(void *ctx, uint64_t offset, void *buf, size_t len);
 
 /* Have the pass hold BLOCK, which has [START, END), for that. 0 or -ENOMEM. */
 int stream_hold_recalled(struct stream *st, struct block *block, uint64_t start, uint64_t end);
+
+/* stream_pass.c: */
+
+/* Decode some more, and go on after damage if there is any. */
+void stream_advance(struct stream *st);
+
+/* May a worker decode ahead, if it is ALLOWED and would help? */
+void stream_init_ahead(struct stream *st, bool allowed);
+
+/* Nothing is decoded ahead from now on. */
+void stream_stop_ahead(struct stream *st);
 
 /* stream_resume.c: */
 
@@ -230,7 +291,7 @@ ssize_t stream_read_piece(struct stream *st, const struct restart_segment *segme
  * More was decoded, or the pass has ended: move the frontier over what can be trusted now, and note
  * what is lost. 0 or -ENOMEM.
  */
-int stream_believe(struct stream *st);
+int stream_believe(struct stream *st, const struct codec_trust *trust);
 
 /*
  * Everything from the frontier to END is lost; the frontier moves there. EXACT: END is exact. Does

@@ -73,6 +73,7 @@ int stream_begin_resumed(struct stream *st, const struct codec_limits *limits,
                          struct stream_resume *take, struct error *err)
 {
         struct restart_segment here;
+        struct block *tail = NULL;
         int rc = st->codec->pass_resume && restart_growing(st->table, &here) ? 0 : -EINVAL;
 
         if (rc == 0)
@@ -81,9 +82,10 @@ int stream_begin_resumed(struct stream *st, const struct codec_limits *limits,
         if (rc == 0)
                 rc = decode_recalled(st, here.point.out);
         if (rc == 0)
-                rc = blockcache_prepare(st->cache, here.point.out, RESTART_SEGMENT_MAX, &st->tail);
+                rc = blockcache_prepare(st->cache, here.point.out, RESTART_SEGMENT_MAX, &tail);
         if (rc == 0) {
-                st->tail_start = st->decoded = here.point.out;
+                stream_set_tail(st, tail, here.point.out);
+                st->decoded = here.point.out;
                 atomic_store(&st->frontier, min_u64(take->frontier, here.point.out));
                 rc = begin_codec(st, limits, take, &here, err);
         }

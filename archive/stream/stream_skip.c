@@ -57,8 +57,10 @@ int stream_skip(struct stream *st, struct error *err)
         if (n > 0)
                 rc = drop_tail(st);
         if (rc == 0 && !st->tail) {
+                struct codec_trust trust = st->codec->trust(st->pass);
+
                 st->decoded = restart_segment_start(st->builder);
-                rc = stream_believe(st);
+                rc = stream_believe(st, &trust);
         }
         if (rc == 0 && n == 0 && !st->tail)
                 rc = make_tail(st);

@@ -47,21 +47,20 @@ static bool is_cleared(const struct stream *st, const struct codec_trust *t)
         return t->proven_from <= st->frontier && st->suspect <= t->proven;
 }
 
-int stream_believe(struct stream *st)
+int stream_believe(struct stream *st, const struct codec_trust *t)
 {
-        struct codec_trust t = st->codec->trust(st->pass);
-        uint64_t to = max_u64(min_u64(t.settled, st->decoded),
+        uint64_t to = max_u64(min_u64(t->settled, st->decoded),
                               st->decoded - min_u64(st->decoded, st->withheld));
         int rc = 0;
 
-        if (t.settled > st->settled) {
+        if (t->settled > st->settled) {
                 if (!st->believed)
-                        rc = stream_lose(st, t.broken, false);
+                        rc = stream_lose(st, t->broken, false);
                 st->believed = false;
-                st->settled = t.settled;
+                st->settled = t->settled;
         }
         if (rc == 0 && to > st->frontier) {
-                if (st->suspect > st->frontier && !is_cleared(st, &t))
+                if (st->suspect > st->frontier && !is_cleared(st, t))
                         rc = stream_lose(st, st->suspect, false);
                 if (rc == 0 && to > st->frontier)
                         move_frontier(st, to);
