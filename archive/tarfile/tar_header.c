@@ -226,7 +226,8 @@ static char *header_name(const unsigned char *h)
 static const char *skip_dot(const char *name)
 {
         while (name[0] == '.' && name[1] == '/')
-                name += 2 + strspn(name + 2, "/");
+                for (name += 2; *name == '/'; name++)
+                        ;
         return name;
 }
 

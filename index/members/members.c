@@ -158,11 +158,12 @@ static int add_text(struct members *m, const char *text, size_t len, uint32_t *a
 static bool next_part(const char **path, struct part *out)
 {
         for (;;) {
-                *path += strspn(*path, "/");
+                while (**path == '/')
+                        ++*path;
                 if (!**path)
                         return false;
                 out->name = *path;
-                out->len = strcspn(*path, "/");
+                out->len = (size_t)(strchrnul(*path, '/') - *path);
                 *path += out->len;
                 if (out->len == 1 && out->name[0] == '.')
                         continue;
