@@ -30,14 +30,14 @@
 /* What one call of a codec may decode. */
 #define STEP_SIZE (256 << 10)
 
-/* Nothing is decoded ahead of who reads a header or two. */
+/* A reader of a header or two needs nothing decoded ahead. */
 #define AHEAD_FROM (UINT64_C(8) << 20)
 /* A batch ends with the step that makes it so large, … */
 #define AHEAD_BATCH (UINT64_C(4) << 20)
 /* … and all that is decoded ahead takes at most one part in so many of the cache. */
 #define AHEAD_SHARE 4
 
-/* ---- decoding: by whoever has the codec ---- */
+/* ---- decoding: by the thread that has the codec ---- */
 
 /* A worker's job: the second proof. */
 static void prove(void *ctx, size_t index)

@@ -161,8 +161,8 @@ static bool is_passing(struct stream *st)
 }
 
 /*
- * Hold the block at START, if it is in the cache. Whoever finds his way by the headers of what has
- * just been passed does not come back for the rest, and must not keep it from being dropped.
+ * Hold the block at START, if it is in the cache. A scan reads the headers in what has
+ * just been decoded, and does not come back for the rest: that may be dropped all the same.
  */
 static struct block *hold_cached(struct stream *st, uint64_t start)
 {

@@ -7,9 +7,10 @@
  *
  *   version 4 | tag 2, permissions 2, id 4 | tag … in the order of tags and ids
  *
- * A name without a number is nobody here. Its entry is left out, and not all of the list: the group's
- * bits of a file's mode are the list's mask, so without the list the group would get what it gives to
- * others. Whoever is left out falls to a group, or to all others, so these get no more than he has.
+ * A name without a number means no user here, so its entry is left out. The rest of the list stays:
+ * the group's bits of a file's mode are the list's mask, and without the list the group would get all
+ * of it. A user who is left out counts as one of a group or of all others, so they get no more than the
+ * entry gives.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -141,7 +141,7 @@ static void open_object(struct line *l, uint32_t object)
         l->head = head;
         l->at = 0;
         rc = transfer_open(l->transfer, o, l->bytes, sizeof l->bytes, &len, &err);
-        /* The archive's signature is not the index's, of which a server then does not say if it is there. */
+        /* The query may be the archive's signature; without one, a server does not say what is missing. */
         if (rc == -EACCES && object == REMOTE_INDEX && has_query(l->f->objects[REMOTE_ARCHIVE].url))
                 rc = error_set(&err, ENOENT, "is not on the server");
         if (rc < 0) {

@@ -76,9 +76,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
                                        FUSE_CAP_EXPLICIT_INVAL_DATA);
         c->tells_parallel = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
         /*
-         * The group's bits of a mode are not the group's rights where there is an ACL. The kernel asks
-         * for the ACL of each folder on the way then, so only where others use the mount: whoever
-         * mounted it may read all of the archive.
+         * The group's bits of a mode are not the group's rights where there is an ACL. With this, the
+         * kernel asks for the ACL of each folder on a path; so it is used only where others may use
+         * the mount. The user who mounted may read all of the archive anyway.
          */
         if (c->others && (!c->view.index || index_is_tree(c->view.index)))
                 conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;

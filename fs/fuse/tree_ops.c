@@ -222,11 +222,11 @@ bool tree_ops_always_plus(const struct ops_context *c)
 }
 
 /*
- * An answer to readdir can give the attributes of what it names, and then the kernel does not look
- * that up. Of folders it always does: whoever lists a tree goes into them. To make an inode of each
- * file is most of what the kernel does for those who look for names alone, as find does. So files
- * have attributes only once somebody has looked up a file: a number of answers, and then one goes
- * without, to see whether they are still looked up. The number grows while they are.
+ * A list can give attributes with the names, which saves the kernel a lookup of each. Folders
+ * always have theirs, since a program that walks a tree enters them. Files do not: for a program
+ * that needs names alone, such as find, making an inode of each file is most of the kernel's work.
+ * Once a file is looked up, the next lists give the attributes of files, too. After so many of them,
+ * one goes without, to see whether files are still looked up. The number grows while they are.
  */
 enum { GRANT_MIN = 32, GRANT_MAX = 1024 };
 
@@ -247,8 +247,9 @@ static bool gives_files(struct ops_context *c, const struct request *r)
         struct ops_context *session = session_of(c);
         unsigned left = session->stated;
 
+        /* Where the kernel decides, it asks further on only if they were looked up. */
         if (r->offset > 0 && !tree_ops_always_plus(session))
-                return true; /* the kernel has seen that they are looked up */
+                return true;
         while (left && !atomic_compare_exchange_weak(&session->stated, &left, left - 1))
                 ;
         if (!left)

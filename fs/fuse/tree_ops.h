@@ -35,8 +35,8 @@ static inline bool tree_ops_has(fuse_ino_t ino)
 int tree_ops_root(struct ops_context *c, struct node *folder, fuse_ino_t *ino);
 
 /*
- * Is every list of this session one of members? Then the kernel always asks for attributes with
- * names, and it is decided here who gets them; or else the kernel decides after the start of a list.
+ * Is every list of this session one of members? Then the kernel always asks for attributes with the
+ * names, and tree_ops.c decides which to give. Otherwise the kernel decides, except at a list's start.
  */
 bool tree_ops_always_plus(const struct ops_context *c);
 

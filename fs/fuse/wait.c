@@ -9,7 +9,7 @@ enum {
         WAIT_NEW,         /* libfuse may not free the request before wait_begin has told it of us */
         WAIT_INTERRUPTED, /* as early as that */
         WAIT_HERE,
-        WAIT_TAKEN, /* by whoever answers the request */
+        WAIT_TAKEN, /* by the one that answers the request */
 };
 
 static bool change(struct wait *w, unsigned from, unsigned to)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Requests that wait in their handler: for a folder that is filled, or an archive that is opened,
- * which may take as long as a server does. Whoever sent one can be killed meanwhile: the kernel says
- * so, and wants an answer first. The handler goes on, for those who come later.
+ * which may take as long as a server does. A process that waits can be killed: then the kernel interrupts
+ * its request, and the process ends once that is answered. The handler goes on, for later requests.
  *
  *   handler   wait_begin ── waits ─────────────────── wait_end: false, nobody to answer any more
  *                             └── interrupted ── EINTR

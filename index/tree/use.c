@@ -179,7 +179,7 @@ int use_enter(struct folder *f)
                 pthread_cond_wait(&t->settled, &t->lock);
         if (f->state == FOLDER_FILLED)
                 return 0;
-        /* Or each who waits for a server that does not answer would do so after the one before. */
+        /* Otherwise each would try again in turn, and wait for a server that does not answer. */
         if (waited && f->failed) {
                 rc = f->failed;
                 use_release(f->node, 1);

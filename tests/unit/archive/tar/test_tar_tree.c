@@ -286,7 +286,7 @@ static void test_attributes_of_three_kinds(void **state)
 #define ACL_ALL(tag, permissions)       tag, 0, permissions, 0, 0xff, 0xff, 0xff, 0xff
 
 /*
- * A name without a number is nobody here. The rest of the list holds, since the group would have the
+ * A name without a number means no user here. The rest of the list holds, since the group would have the
  * mask's rights without it, and gives nobody more than all of it did.
  */
 static void test_a_list_that_names_somebody_unknown_is_kept_in_part(void **state)
