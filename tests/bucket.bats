@@ -224,23 +224,19 @@ list_hangs() {
 }
 
 @test "a server that does not list a folder holds up nobody who knows what is in it" {
-        local start
-
         serve_bucket
-        start_vmafs s3://ok/dump/
+        start_vmafs s3://ok/dump/ -o timeout=600
         cmp a.raw "$MNT/a.vma/disk-a.raw"
         echo lists-hang >fault
-        start=$SECONDS
         wait_for 60 list_hangs
-        run ! stat "$MNT/none"
+        # The server is waited for all the time, which would take ten minutes.
+        run -1 timeout 120 stat "$MNT/none"
         [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
-        cmp a.raw "$MNT/b.vma.zst/disk-a.raw"
-        # The server was waited for, and still is.
-        [ $((SECONDS - start)) -lt 25 ]
+        timeout 120 cmp a.raw "$MNT/b.vma.zst/disk-a.raw"
         run ! grep -q 'cannot be listed' "$LOG"
         kill "$DAEMON"
+        wait_for 120 has_ended "$DAEMON"
         wait "$DAEMON"
-        [ $((SECONDS - start)) -lt 29 ]
 }
 
 @test "a list that a server is slow to give is taken in once it is there" {
@@ -261,27 +257,25 @@ waits_for_fuse() {
 }
 
 @test "whoever waits for a server's list of a folder can be killed" {
-        local pid start waiting=()
+        local pid waiting=()
 
         serve_bucket
-        start_vmafs s3://ok/dump/
+        start_vmafs s3://ok/dump/ -o timeout=600
         ls "$MNT" >/dev/null
         echo lists-hang >fault
-        start=$SECONDS
         # One after another, so that each waits while others of the same folder do.
         for name in one two three; do
                 stat "$MNT/sub/$name" 3>&- 2>/dev/null &
                 waiting+=($!)
-                wait_for 10 waits_for_fuse $!
+                wait_for 120 waits_for_fuse $!
         done
         ls "$MNT/sub" 3>&- &
         waiting+=($!)
         cmp "$MNT/a.log" files/dump/a.log
         for pid in "${waiting[2]}" "${waiting[3]}" "${waiting[1]}" "${waiting[0]}"; do
                 kill "$pid"
-                wait_for 10 has_ended "$pid"
+                wait_for 120 has_ended "$pid" # long before the server is given up
         done
-        [ $((SECONDS - start)) -lt 25 ]
         [ "$(names_in "$MNT" | tr '\n' ' ')" = "a.log a.vma b.vma.zst sub " ]
 }
 
@@ -294,20 +288,25 @@ all_asked() {
         done
 }
 
+refused_are() {
+        [ "$(grep -c 'Resource temporarily unavailable' refused)" -eq "$1" ]
+}
+
 @test "however many wait for a server, the others are answered" {
         local waiting=() i
 
         serve_bucket
-        start_vmafs s3://ok/dump/
+        # None is to give up while the last ones are started.
+        start_vmafs s3://ok/dump/ -o timeout=600
         ls "$MNT" >/dev/null
         echo lists-hang >fault
         for i in {1..120}; do
                 stat "$MNT/sub/$i" 3>&- 2>>refused &
                 waiting+=($!)
         done
-        wait_for 60 all_asked "${waiting[@]}"
-        timeout 10 cat "$MNT/a.log" | cmp - files/dump/a.log
-        [ "$(grep -c 'Resource temporarily unavailable' refused)" -eq 56 ]
+        wait_for 300 all_asked "${waiting[@]}"
+        timeout 120 cat "$MNT/a.log" | cmp - files/dump/a.log
+        wait_for 60 refused_are 56
         kill "${waiting[@]}" 2>/dev/null || true
         for i in "${waiting[@]}"; do
                 wait_for 60 has_ended "$i"
