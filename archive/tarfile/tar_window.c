@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "archive/bytes.h"
-#include "archive/cleanup.h"
 #include "archive/shared.h"
 #include "archive/source/source.h"
 #include "archive/tarfile/tar_block.h"
