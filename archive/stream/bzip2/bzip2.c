@@ -207,7 +207,9 @@ static int bzip2_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
         struct restart_point point = {0};
         int rc;
 
-        *gap = (struct codec_lost_range){.in_end = at, .lost = SOURCE_LOST_UNKNOWN};
+        /* The reader stays at the block's last byte, and where blocks are shifted, needs the next. */
+        *gap = (struct codec_lost_range){.in_end = min_u64(at + 2, p->r.in.source->size),
+                                         .lost = SOURCE_LOST_UNKNOWN};
         if (p->r.level == 0)
                 p->r.level = 9;
         rc = bzip2_find(&p->r, max_u64(from, p->searched), &gap->in_bit, &gap->aux);

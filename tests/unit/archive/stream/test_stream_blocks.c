@@ -41,9 +41,14 @@ static void unpack(struct packed *p)
         free(p->z.data);
 }
 
-static struct source *open_stream(const struct packed *p)
+/* With the usual cache, and with one in which nothing stays that the pass has decoded. */
+static const size_t caches[] = {0, 64 << 10};
+
+enum { CACHES = sizeof caches / sizeof *caches };
+
+static struct source *open_stream(const struct packed *p, size_t cache_bytes)
 {
-        const struct stream_options o = {.threads = 2};
+        const struct stream_options o = {.threads = 2, .cache_bytes = cache_bytes};
         struct source *s;
         struct error err = {0};
 
@@ -54,9 +59,9 @@ static struct source *open_stream(const struct packed *p)
 }
 
 /* One gap, after which the end of what was packed comes; everything before it is right. */
-static struct source_lost_range expect_gap(const struct packed *p)
+static struct source_lost_range expect_gap_with(const struct packed *p, size_t cache_bytes)
 {
-        struct source *s = open_stream(p);
+        struct source *s = open_stream(p, cache_bytes);
         struct source_lost_range gap;
         struct passage met;
         uint8_t *got;
@@ -78,22 +83,37 @@ static struct source_lost_range expect_gap(const struct packed *p)
         return gap;
 }
 
+static struct source_lost_range expect_gap(const struct packed *p)
+{
+        struct source_lost_range gap = expect_gap_with(p, caches[0]);
+
+        for (size_t i = 1; i < CACHES; i++) {
+                struct source_lost_range other = expect_gap_with(p, caches[i]);
+
+                assert_int_equal(other.start, gap.start);
+                assert_int_equal(other.end, gap.end);
+        }
+        return gap;
+}
+
 /* Where what was cut off at byte LEN is lost, all before it is right. */
 static void expect_cut(struct packed *p, size_t len, size_t least)
 {
         size_t whole = p->z.len;
-        struct source *s;
-        struct passage met;
-        uint64_t from;
 
         p->z.len = len;
-        s = open_stream(p);
-        decoded_pass(s, &met);
-        from = met.count > 0 ? met.lost[0].start : met.end;
-        assert_true(met.damages > 0);
-        assert_in_range(from, least, LEN);
-        decoded_expect(s, p->plain, 0, (size_t)from);
-        source_close(s);
+        for (size_t i = 0; i < CACHES; i++) {
+                struct source *s = open_stream(p, caches[i]);
+                struct passage met;
+                uint64_t from;
+
+                decoded_pass(s, &met);
+                from = met.count > 0 ? met.lost[0].start : met.end;
+                assert_true(met.damages > 0);
+                assert_in_range(from, least, LEN);
+                decoded_expect(s, p->plain, 0, (size_t)from);
+                source_close(s);
+        }
         p->z.len = whole;
 }
 
@@ -185,7 +205,7 @@ static void test_xz_last_block(void **state)
 
         (void)state;
         p.z.data[xz_block(&p, BLOCKS - 1) + 5000] ^= 0x10;
-        s = open_stream(&p);
+        s = open_stream(&p, caches[0]);
         decoded_pass(s, &met);
         assert_int_equal(met.count, 1);
         assert_int_equal(met.lost[0].start, (BLOCKS - 1) * BLOCK);
