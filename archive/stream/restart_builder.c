@@ -37,6 +37,8 @@
 #define COST_LIMIT 200
 /* A small archive's first points may cost more than its share. */
 #define COST_FREE (UINT64_C(256) << 10)
+/* Further away than any point is. */
+#define DISTANCE_MAX (UINT64_C(1) << 60)
 
 /*
  * So many checkpoints may wait for the proof of their point. While they do, no further ones are
@@ -150,13 +152,18 @@ static uint64_t distance_for(const struct restart_builder *b, uint64_t share)
 
 /*
  * The budget accumulates since the last point, so a point that is too expensive now can be afforded
- * later.
+ * later: so many bytes of output further on; 0: now.
  */
-static bool affordable(const struct restart_builder *b)
+static uint64_t distance_to_afford(const struct restart_builder *b)
 {
-        uint64_t input = (uint64_t)((double)b->here * ratio(b));
+        double input = (double)b->here * ratio(b);
+        /* What was promised to the open candidate is as good as stored. */
+        double cost = (double)b->stored + (double)b->cost * (b->open ? 2 : 1) - (double)COST_FREE;
+        double distance = (cost * 10000 / COST_LIMIT - input) / ratio(b);
 
-        return b->stored + b->cost <= input / 10000 * COST_LIMIT + COST_FREE;
+        if (distance <= 0)
+                return 0;
+        return distance < (double)DISTANCE_MAX ? (uint64_t)distance : DISTANCE_MAX;
 }
 
 bool restart_wanted(struct restart_builder *b)
@@ -170,7 +177,7 @@ bool restart_wanted(struct restart_builder *b)
         b->last_asked = b->here;
         aim = distance_for(b, COST_AIM);
         least = distance_for(b, COST_LIMIT);
-        if (b->here == 0 || since < SPACING_NARROW || since < least || !affordable(b))
+        if (b->here == 0 || since < SPACING_NARROW || since < least || distance_to_afford(b) > 0)
                 return false;
         return since >= aim || since + b->gap > SPACING_WIDE;
 }
@@ -178,14 +185,12 @@ bool restart_wanted(struct restart_builder *b)
 struct restart_spacing restart_spacing(const struct restart_builder *b)
 {
         uint64_t least = max_u64(distance_for(b, COST_LIMIT), SPACING_NARROW);
-        struct restart_spacing spacing = {
+
+        least = max_u64(least, distance_to_afford(b));
+        return (struct restart_spacing){
             .best = max_u64(min_u64(distance_for(b, COST_AIM), SPACING_WIDE), least),
             .most = max_u64(SPACING_WIDE, least),
         };
-
-        if (!affordable(b))
-                spacing.best = spacing.most = UINT64_MAX;
-        return spacing;
 }
 
 bool restart_next_unproven(struct restart_builder *b, size_t *index)

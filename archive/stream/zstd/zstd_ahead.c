@@ -135,7 +135,8 @@ static int find_piece(struct zstd_ahead *a, struct error *err)
 {
         const struct restart_spacing *spacing = &a->search.spacing;
         uint64_t job = a->search.window * JOB_WINDOWS;
-        uint64_t most = max_u64(spacing->most, min_u64(job, JOB_MOST));
+        /* A piece may hold the whole of a job, or of several where a point is dear. */
+        uint64_t most = round_up(spacing->most, max_u64(min_u64(job, JOB_MOST), 1));
         uint64_t best = min_u64(max_u64(spacing->best, job), most);
         /* A job's blocks are all full, except for its last one. */
         uint64_t full = max_u64(min_u64(a->search.window, ZSTD_PARSE_BLOCK_MAX), 1);

@@ -294,6 +294,35 @@ static void test_dear_points_are_wider(void **state)
         assert_true(stats.stored_bytes <= 96 * MIB / 50 + (256 << 10));
 }
 
+/*
+ * Jobs of 8 MiB, of which every third ends early, so that its point costs more than the budget has for
+ * it: what was overspent is made good by segments of two jobs, and not by ones as long as can be.
+ */
+static void test_looking_ahead_keeps_the_budget(void **state)
+{
+        const size_t len = 1024 * MIB, job = 8 * MIB, cost = 70 << 10;
+        struct bytes history = fixture_noise(cost, 3);
+        struct restart_stats stats;
+        struct pass p;
+        (void)state;
+
+        begin(&p, len);
+        for (size_t i = 1, at = job; at < len; i++) {
+                uint64_t best;
+
+                go_to(&p, at);
+                assert_int_equal(restart_here(p.builder, in_bit(&p), 0, history.data, cost), 0);
+                best = min_u64(restart_spacing(p.builder).best, RESTART_SEGMENT_MAX);
+                at += i % 3 == 0 ? 3 * MIB : (size_t)round_up(best, job);
+        }
+        finish(&p);
+        restart_measure(p.table, &stats);
+        assert_int_equal(stats.widest, 2 * job);
+        assert_in_range(stats.stored_bytes, 512 * MIB / 50, 512 * MIB / 50 + (256 << 10));
+        end(&p);
+        free(history.data);
+}
+
 static void test_saved_table_loads(void **state)
 {
         struct restart_record record;
@@ -393,6 +422,7 @@ int main(void)
             cmocka_unit_test(test_usual_cost_keeps_the_budget),
             cmocka_unit_test(test_wide_gaps_stay_within_8_mib),
             cmocka_unit_test(test_dear_points_are_wider),
+            cmocka_unit_test(test_looking_ahead_keeps_the_budget),
             cmocka_unit_test(test_saved_table_loads),
             cmocka_unit_test(test_unproven_point_is_saved_as_none),
             cmocka_unit_test(test_hostile_records_are_refused),
