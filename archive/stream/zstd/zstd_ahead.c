@@ -216,6 +216,8 @@ bool zstd_ahead_take(struct zstd_ahead *a, struct zstd_input *in, struct zstd_pa
         a->found = false;
         *in = a->input;
         a->input = input;
+        /* The next search begins with what this one has read beyond the piece. */
+        zstd_input_copy(&a->input, in, a->piece.size);
         swap(parse, &a->judged);
         *piece = a->piece;
         return true;

@@ -86,6 +86,18 @@ void zstd_input_skip(struct zstd_input *z, uint64_t len)
                 z->at = z->end = 0;
 }
 
+void zstd_input_copy(struct zstd_input *z, const struct zstd_input *from, size_t len)
+{
+        size_t have = from->end - from->at, n = have - (size_t)min_u64(len, have);
+
+        z->pos = from->pos + len;
+        z->at = z->end = 0;
+        if (n > z->size)
+                return;
+        memcpy(z->bytes, from->bytes + from->at + len, n);
+        z->end = n;
+}
+
 void zstd_input_move(struct zstd_input *z, uint64_t pos)
 {
         if (pos < z->pos)

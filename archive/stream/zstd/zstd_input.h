@@ -38,6 +38,12 @@ ssize_t zstd_input_want(struct zstd_input *z, size_t len, uint8_t **bytes, struc
 /* Skip LEN bytes; those not yet in memory are not even read. */
 void zstd_input_skip(struct zstd_input *z, uint64_t len);
 
+/*
+ * Go on LEN bytes ahead of where FROM is, which is of the same stream. What FROM has of that is
+ * copied, if there is room for it.
+ */
+void zstd_input_copy(struct zstd_input *z, const struct zstd_input *from, size_t len);
+
 /* Go on at byte POS of the compressed stream. */
 void zstd_input_move(struct zstd_input *z, uint64_t pos);
 
