@@ -47,6 +47,7 @@ void zstd_pass_close(void *pass)
         if (!z)
                 return;
         zstd_ahead_fini(&z->ahead);
+        zstd_beside_join(&z->beside);
         ZSTD_freeDCtx(z->dctx);
         zstd_parse_free(z->parse);
         zstd_parse_free(z->peek);
@@ -76,6 +77,7 @@ int zstd_pass_new(struct source *in, const struct codec_limits *limits, uint64_t
         z->limits = *limits;
         z->mean = ZSTD_PARSE_BLOCK_MAX;
         z->reach_part = ZSTD_REACH_PART;
+        zstd_beside_init(&z->beside, &z->checksum, limits->workers);
         z->dctx = zstd_new_context();
         if (zstd_input_init(&z->input, in, in_pos) < 0 ||
             zstd_ahead_init(&z->ahead, in, limits->workers) < 0 || !z->dctx) {
@@ -212,6 +214,7 @@ static int next_frame(struct zstd_pass *z, struct restart_builder *b, struct err
         uint8_t *bytes;
         ssize_t n = zstd_input_want(&z->input, ZSTD_FRAME_HEADER_MAX, &bytes, err);
         enum zstd_frame_kind kind;
+        struct pass_state state;
         int rc;
 
         if (n <= 0)
@@ -230,7 +233,8 @@ static int next_frame(struct zstd_pass *z, struct restart_builder *b, struct err
                 rc = restart_here(b, z->input.pos * 8, 0, NULL, 0);
                 if (rc < 0)
                         return error_set(err, -rc, "out of memory");
-                zstd_checkpoint(z, b, ZSTD_AT_FRAME);
+                zstd_save(z, ZSTD_AT_FRAME, &state);
+                zstd_checkpoint(z, b, &state);
         }
         if (kind == ZSTD_FRAME_SKIP)
                 return skip_frame(z, err);
@@ -306,7 +310,7 @@ int zstd_account(struct zstd_pass *z, const void *buf, size_t n, size_t size, bo
         z->out += n;
         z->frame_out += n;
         z->job_out += n;
-        if (z->frame.checksum && z->whole)
+        if (buf && z->frame.checksum && z->whole)
                 zstd_checksum_update(&z->checksum, buf, n);
         return last ? end_frame(z, err) : 0;
 }
@@ -514,8 +518,10 @@ static int zstd_recover(void *pass, uint64_t out, struct codec_lost_range *gap)
             .in_end = z->call_pos,
             .sound = z->cut && z->whole && truncation_zstd(z->input.source, z->frame.checksum),
             .lost = SOURCE_LOST_UNKNOWN};
+        zstd_beside_join(&z->beside);
         z->following = z->peeked = z->at_cut = false;
         z->piece = (struct zstd_piece){0};
+        z->planned.len = 0;
         z->cut = false;
         rc = pass_whole_frame(z, out, gap);
         if (rc == 0 && z->in_frame)

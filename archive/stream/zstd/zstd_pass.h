@@ -14,6 +14,7 @@
 
 #include "archive/stream/codec.h"
 #include "archive/stream/zstd/zstd_ahead.h"
+#include "archive/stream/zstd/zstd_beside.h"
 #include "archive/stream/zstd/zstd_checksum.h"
 #include "archive/stream/zstd/zstd_frame.h"
 #include "archive/stream/zstd/zstd_history.h"
@@ -63,14 +64,17 @@ struct zstd_pass {
         bool resumed; /* plan has named the point here, and begun a search, in another process */
 
         /* Looking ahead. */
-        uint64_t look_out;   /* not before this */
-        uint64_t mean;       /* bytes of output in a block, of late */
-        unsigned reach_part; /* of the window: what a job's start refers to, it seems */
-        unsigned modest;     /* pieces in a row whose ends refer to no more than half of that */
-        bool at_cut;         /* parse holds what the boundary here refers to */
-        bool has_jobs;       /* one has been found in the frame */
+        uint64_t look_out;              /* not before this */
+        struct restart_spacing spacing; /* as it was at the last point */
+        uint64_t mean;                  /* bytes of output in a block, of late */
+        unsigned reach_part;            /* of the window: what a job's start refers to, it seems */
+        unsigned modest; /* pieces in a row whose ends refer to no more than half of that */
+        bool at_cut;     /* parse holds what the boundary here refers to */
+        bool has_jobs;   /* one has been found in the frame */
         struct zstd_ahead ahead;
         struct zstd_piece piece; /* what plan has found; size 0: nothing */
+        struct zstd_beside beside;
+        struct pass_state planned; /* of the point where it begins, until that has its history */
 
         uint64_t searched; /* byte of the input up to which a frame was searched for a way back */
 };
@@ -97,7 +101,10 @@ ZSTD_DCtx *zstd_new_context(void);
 /* Begin a session of libzstd inside the frame, after z->history. */
 int zstd_begin_inside(struct zstd_pass *z, struct error *err);
 
-/* The next SIZE bytes of blocks, with the frame's LAST or not, have become the N bytes at BUF. */
+/*
+ * The next SIZE bytes of blocks, with the frame's LAST or not, have become N bytes. BUF: these, for
+ * the frame's checksum; NULL: they are summed up later.
+ */
 int zstd_account(struct zstd_pass *z, const void *buf, size_t n, size_t size, bool last,
                  struct error *err);
 
@@ -110,9 +117,14 @@ enum zstd_checkpoint {
         ZSTD_AT_CANDIDATE, /* one has just been opened */
 };
 
-/* Tell B that the pass can go on from the boundary here, which has just been named. */
-void zstd_checkpoint(const struct zstd_pass *z, struct restart_builder *b,
-                     enum zstd_checkpoint kind);
+/* What has to be known to go on from the boundary here, but for the frame's checksum so far. */
+void zstd_save(const struct zstd_pass *z, enum zstd_checkpoint kind, struct pass_state *s);
+
+/*
+ * Tell B that the pass can go on from the boundary here, which has just been named, with what was
+ * saved as S, and the checksum as it is. That uses S up; an empty one is none.
+ */
+void zstd_checkpoint(const struct zstd_pass *z, struct restart_builder *b, struct pass_state *s);
 
 /* As codec_ops.pass_resume. */
 int zstd_pass_resume(struct source *in, const struct codec_limits *limits,

@@ -132,6 +132,7 @@ static bool worth_a_look(struct zstd_pass *z)
 int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
                   const struct zstd_block_header *header, const uint8_t *content)
 {
+        struct pass_state state;
         struct zstd_parse *peek;
         int rc;
 
@@ -163,7 +164,8 @@ int zstd_consider(struct zstd_pass *z, struct restart_builder *b,
         z->candidate_out = z->out;
         z->settled = 0;
         zstd_history_begin(&z->gathered);
-        zstd_checkpoint(z, b, ZSTD_AT_CANDIDATE);
+        zstd_save(z, ZSTD_AT_CANDIDATE, &state);
+        zstd_checkpoint(z, b, &state);
         return 0;
 }
 
@@ -215,42 +217,39 @@ static int look_here(struct zstd_pass *z, struct restart_builder *b, struct erro
         return rc;
 }
 
-/* Name the boundary here as a point, and hold its history as it is stored. */
+/* Gather the history of the boundary here, and name that. It becomes a point when B has it. */
 static int name_here(struct zstd_pass *z, struct restart_builder *b, struct error *err)
 {
-        uint32_t len = zstd_parse_reach(z->parse);
-        void *history = NULL;
+        struct zstd_history gathered = {0};
         int rc;
 
-        z->candidate_out = z->out;
-        zstd_history_begin(&z->gathered);
-        rc = zstd_history_gather(&z->gathered, z->parse, b, z->out, 0);
+        zstd_history_begin(&gathered);
+        rc = zstd_history_gather(&gathered, z->parse, b, z->out, 0);
         if (rc == -ERANGE)
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: it refers to what is not there");
         if (rc == 0)
-                rc = restart_here(b, z->input.pos * 8, zstd_frame_aux(&z->frame),
-                                  zstd_history_bytes(&z->gathered, len), len);
-        zstd_history_free(&z->gathered);
-        if (rc == 0)
-                rc = restart_stored(b, &history);
-        if (rc < 0)
+                rc = restart_candidate(b, z->input.pos * 8, zstd_frame_aux(&z->frame));
+        if (rc < 0) {
+                zstd_history_free(&gathered);
                 return error_set(err, -rc, "out of memory");
+        }
         free(z->history);
-        z->history = history;
-        z->history_len = len;
+        z->history = gathered.bytes;
+        z->history_len = zstd_parse_reach(z->parse);
+        zstd_beside_store(&z->beside, b, z->history, z->history_len);
         return 0;
 }
 
 /* Search for a piece that begins SIZE bytes ahead. */
-static int search(struct zstd_pass *z, struct restart_builder *b, size_t size, struct error *err)
+static int search(struct zstd_pass *z, size_t size, struct error *err)
 {
         struct zstd_search wanted = {
             .pos = z->input.pos + size,
             .window = z->frame.window,
             .reach = z->frame.window / z->reach_part,
             .mean = z->mean,
-            .spacing = restart_spacing(b),
+            .spacing = z->spacing,
         };
         int rc = zstd_ahead_start(&z->ahead, &wanted);
 
@@ -272,12 +271,24 @@ static int begin_piece(struct zstd_pass *z, struct restart_builder *b, struct er
         if (rc <= 0)
                 return rc;
         rc = name_here(z, b, err);
+        z->spacing = restart_spacing(b);
         if (rc == 0 && !was_cut)
-                rc = search(z, b, 0, err);
+                rc = search(z, 0, err);
         if (rc < 0)
                 return rc;
-        zstd_checkpoint(z, b, ZSTD_AT_PIECE);
+        zstd_save(z, ZSTD_AT_PIECE, &z->planned);
         return 1;
+}
+
+/* What was done beside is done: the boundary here is a point, and the frame is summed up so far. */
+static int end_beside(struct zstd_pass *z, struct restart_builder *b, struct error *err)
+{
+        int rc = zstd_beside_join(&z->beside);
+
+        if (rc < 0)
+                return error_set(err, -rc, "out of memory");
+        zstd_checkpoint(z, b, &z->planned);
+        return 0;
 }
 
 ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
@@ -286,16 +297,17 @@ ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
         int rc = z->resumed ? 1 : begin_piece(z, b, err);
 
         z->resumed = false;
-        if (rc <= 0)
-                return rc;
-        if (!zstd_ahead_take(&z->ahead, &z->input, &z->parse, &z->piece)) {
+        if (rc > 0 && !zstd_ahead_take(&z->ahead, &z->input, &z->parse, &z->piece)) {
                 allow_more_reach(z);
-                return zstd_begin_inside(z, err);
+                rc = zstd_begin_inside(z, err);
         }
-        if (z->piece.last)
-                return (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
-        demand_less_reach(z);
-        rc = search(z, b, z->piece.size, err);
+        if (z->piece.size && !z->piece.last) {
+                demand_less_reach(z);
+                rc = search(z, z->piece.size, err);
+        }
+        zstd_beside_start(&z->beside);
+        if (rc == 0 && !z->piece.size)
+                rc = end_beside(z, b, err);
         return rc < 0 ? rc : (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
 }
 
@@ -304,25 +316,30 @@ ssize_t zstd_decode_piece(struct zstd_pass *z, void *buf, size_t len, struct res
 {
         struct zstd_piece piece = z->piece;
         uint8_t *bytes;
-        ssize_t n;
-        size_t out;
+        ssize_t n = zstd_input_want(&z->input, piece.size, &bytes, err);
+        bool there = n >= 0 && (size_t)n == piece.size;
+        size_t out = 0;
         int rc;
 
         z->piece = (struct zstd_piece){0};
-        n = zstd_input_want(&z->input, piece.size, &bytes, err);
-        if (n < 0)
-                return n;
-        if ((size_t)n < piece.size)
+        if (there)
+                out = zstd_decode_blocks(z->dctx, z->frame.descriptor, z->history, z->history_len,
+                                         bytes, piece.size, !piece.last, buf, len);
+        rc = end_beside(z, b, err);
+        if (rc < 0 || n < 0)
+                return rc < 0 ? rc : n;
+        if (!there)
                 return zstd_cut_short(z, err);
-        out = zstd_decode_blocks(z->dctx, z->frame.descriptor, z->history, z->history_len, bytes,
-                                 piece.size, !piece.last, buf, len);
         if (ZSTD_isError(out))
                 return zstd_begin_inside(z, err);
-        restart_vouch(b);
+        if (z->beside.stored)
+                restart_vouch(b);
         z->mean = max_u64((z->mean + out / piece.blocks) / 2, 1);
         z->at_cut = !piece.last;
         z->job_out = 0;
         z->short_block = true;
-        rc = zstd_account(z, buf, out, piece.size, piece.last, err);
+        rc = zstd_account(z, piece.last ? buf : NULL, out, piece.size, piece.last, err);
+        if (!piece.last)
+                zstd_beside_sum(&z->beside, buf, out);
         return rc < 0 ? rc : (ssize_t)out;
 }

@@ -62,14 +62,25 @@ static void get_checksum(struct pass_state *s, struct zstd_checksum *c)
                 store_le64(c->rest + i, state_get(s));
 }
 
+static void put_spacing(struct pass_state *s, const struct restart_spacing *spacing)
+{
+        state_put(s, spacing->best);
+        state_put(s, spacing->most);
+}
+
+static void get_spacing(struct pass_state *s, struct restart_spacing *spacing)
+{
+        spacing->best = state_get(s);
+        spacing->most = state_get(s);
+}
+
 static void put_search(struct pass_state *s, const struct zstd_search *a)
 {
         state_put(s, a->pos);
         state_put(s, a->window);
         state_put(s, a->reach);
         state_put(s, a->mean);
-        state_put(s, a->spacing.best);
-        state_put(s, a->spacing.most);
+        put_spacing(s, &a->spacing);
 }
 
 static void get_search(struct pass_state *s, struct zstd_search *a)
@@ -78,37 +89,42 @@ static void get_search(struct pass_state *s, struct zstd_search *a)
         a->window = state_get(s);
         a->reach = state_get(s);
         a->mean = state_get(s);
-        a->spacing.best = state_get(s);
-        a->spacing.most = state_get(s);
+        get_spacing(s, &a->spacing);
 }
 
-void zstd_checkpoint(const struct zstd_pass *z, struct restart_builder *b,
-                     enum zstd_checkpoint kind)
+void zstd_save(const struct zstd_pass *z, enum zstd_checkpoint kind, struct pass_state *s)
 {
-        struct pass_state s = {0};
-
+        *s = (struct pass_state){0};
         /* A damaged frame's checksum cannot be verified, whoever decodes the rest of it. */
         if (kind != ZSTD_AT_FRAME && !z->whole)
                 return;
-        state_put(&s, kind);
-        state_put(&s, z->input.pos);
-        state_put(&s, z->out);
-        state_put(&s, z->frame_pos);
-        state_put(&s, z->frame_out);
-        state_put(&s, z->job_out);
-        state_put(&s, z->trust.settled);
-        state_put(&s, z->trust.proven_from);
-        state_put(&s, z->trust.proven);
-        state_put(&s, z->usual);
-        state_put(&s, flags_of(z));
-        state_put(&s, z->mean);
-        state_put(&s, z->look_out);
-        state_put(&s, z->retry_out);
-        state_put(&s, z->reach_part);
-        state_put(&s, z->modest);
-        put_checksum(&s, &z->checksum);
-        put_search(&s, &z->ahead.search);
-        restart_checkpoint(b, &s, false);
+        state_put(s, kind);
+        state_put(s, z->input.pos);
+        state_put(s, z->out);
+        state_put(s, z->frame_pos);
+        state_put(s, z->frame_out);
+        state_put(s, z->job_out);
+        state_put(s, z->trust.settled);
+        state_put(s, z->trust.proven_from);
+        state_put(s, z->trust.proven);
+        state_put(s, z->usual);
+        state_put(s, flags_of(z));
+        state_put(s, z->mean);
+        state_put(s, z->look_out);
+        state_put(s, z->retry_out);
+        state_put(s, z->reach_part);
+        state_put(s, z->modest);
+        put_spacing(s, &z->spacing);
+        put_search(s, &z->ahead.search);
+}
+
+void zstd_checkpoint(const struct zstd_pass *z, struct restart_builder *b, struct pass_state *s)
+{
+        if (s->len == 0)
+                return;
+        put_checksum(s, &z->checksum);
+        restart_checkpoint(b, s, false);
+        s->len = 0;
 }
 
 /* As above, but for the frame's header. */
@@ -132,8 +148,9 @@ static enum zstd_checkpoint get_state(struct zstd_pass *z, struct pass_state *s,
         z->retry_out = state_get(s);
         z->reach_part = (unsigned)min_u64(state_get(s), UINT32_MAX);
         z->modest = (unsigned)min_u64(state_get(s), UINT32_MAX);
-        get_checksum(s, &z->checksum);
+        get_spacing(s, &z->spacing);
         get_search(s, search);
+        get_checksum(s, &z->checksum);
         if (kind > ZSTD_AT_CANDIDATE)
                 s->failed = true;
         return (enum zstd_checkpoint)kind;
