@@ -31,13 +31,15 @@ struct workers {
 struct crew {
         struct worker_pool *pool;
         unsigned wanted, started;
+        unsigned idle;   /* wait for a job, … */
+        unsigned called; /* … or have been woken for one, and have not noticed yet */
         bool for_disks;
         pthread_cond_t submitted; /* with the pool's lock */
         pthread_t threads[THREADS_MAX];
 };
 
 struct worker_pool {
-        unsigned size;
+        unsigned size, processors;
         pthread_mutex_t lock; /* guards everything below */
         pthread_cond_t finished;
         TAILQ_HEAD(turns, workers) turns;
@@ -68,6 +70,7 @@ int worker_pool_new(unsigned threads, struct worker_pool **out)
         if (!p)
                 return -ENOMEM;
         p->size = threads < THREADS_MAX ? threads : THREADS_MAX;
+        p->processors = workers_processors();
         pthread_mutex_init(&p->lock, NULL);
         pthread_cond_init(&p->finished, NULL);
         TAILQ_INIT(&p->turns);
@@ -158,6 +161,26 @@ static bool run_any(struct crew *c)
         return run_next(c->pool, WORK_SOON) || run_next(c->pool, WORK_LATER);
 }
 
+static void wait_for_job(struct crew *c)
+{
+        c->idle++;
+        pthread_cond_wait(&c->submitted, &c->pool->lock);
+        /* The pool's end wakes all, and so may chance. */
+        if (c->called > 0)
+                c->called--;
+        else
+                c->idle--;
+}
+
+static void call_one(struct crew *c)
+{
+        if (c->idle == 0)
+                return;
+        c->idle--;
+        c->called++;
+        pthread_cond_signal(&c->submitted);
+}
+
 static void *work(void *arg)
 {
         struct crew *c = arg;
@@ -165,7 +188,7 @@ static void *work(void *arg)
 
         while (!c->pool->stopping)
                 if (!run_any(c))
-                        pthread_cond_wait(&c->submitted, &c->pool->lock);
+                        wait_for_job(c);
         return NULL;
 }
 
@@ -251,6 +274,18 @@ unsigned workers_threads(struct workers *w)
         return w->pool->released ? w->pool->decoders.wanted : 0;
 }
 
+/*
+ * Do as many threads run as there are processors, if one of these is whoever submits JOB? Then that
+ * is left to a thread that waits for a task, or else to the one that joins JOB's: one more thread
+ * would only take time from those on which others wait.
+ */
+static bool is_crowded(const struct crew *c, const struct job *job)
+{
+        unsigned busy = c->started - c->idle;
+
+        return job->task && busy > 0 && busy + 1 >= c->pool->processors;
+}
+
 static int submit(struct workers *w, enum urgency urgency, const struct job *model)
 {
         struct crew *crew = crew_of(w->pool, urgency);
@@ -263,7 +298,10 @@ static int submit(struct workers *w, enum urgency urgency, const struct job *mod
         if (w->pool->released)
                 start_threads(crew);
         TAILQ_INSERT_TAIL(&w->jobs[urgency], job, next);
-        pthread_cond_signal(&crew->submitted);
+        if (is_crowded(crew, job))
+                pthread_cond_broadcast(&w->pool->finished);
+        else
+                call_one(crew);
         pthread_mutex_unlock(&w->pool->lock);
         return 0;
 }
@@ -299,6 +337,21 @@ static bool withdraw(struct workers *w, const struct task *t)
         return true;
 }
 
+/* Run a task of W's that nobody has begun. Caller holds the lock. False: there is none. */
+static bool help(struct workers *w)
+{
+        struct job *job;
+
+        TAILQ_FOREACH(job, &w->jobs[WORK_SOON], next)
+        if (job->task)
+                break;
+        if (!job)
+                return false;
+        TAILQ_REMOVE(&w->jobs[WORK_SOON], job, next);
+        run(w, job, WORK_SOON);
+        return true;
+}
+
 void workers_join(struct workers *w, struct task *t)
 {
         bool run_here = !w || !t->queued;
@@ -311,7 +364,8 @@ void workers_join(struct workers *w, struct task *t)
 
                 run_here = withdraw(w, t);
                 while (!run_here && !t->done)
-                        pthread_cond_wait(&w->pool->finished, &w->pool->lock);
+                        if (!help(w))
+                                pthread_cond_wait(&w->pool->finished, &w->pool->lock);
         }
         if (run_here)
                 t->fn(t->ctx, 0);

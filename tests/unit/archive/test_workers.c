@@ -231,6 +231,41 @@ static void test_queue_is_freed_while_another_works(void **state)
         free_workers(w);
 }
 
+struct pair {
+        _Atomic bool begun;
+        struct seen other;
+};
+
+static void wait_for_other(void *ctx, size_t arg)
+{
+        struct pair *p = ctx;
+
+        (void)arg;
+        p->begun = true;
+        while (!p->other.runs)
+                ;
+}
+
+/* The only thread runs the task that is joined, so whoever joins it has the time for the other. */
+static void test_waiting_for_a_task_runs_others(void **state)
+{
+        struct workers *w = new_workers(1);
+        struct pair p = {0};
+        struct task first, second;
+        (void)state;
+
+        worker_pool_release(pool);
+        workers_start(w, &first, wait_for_other, &p);
+        while (!p.begun)
+                ;
+        workers_start(w, &second, see, &p.other);
+        workers_join(w, &first);
+        assert_true(pthread_equal(p.other.by, pthread_self()));
+        workers_join(w, &second);
+        assert_int_equal(p.other.runs, 1);
+        free_workers(w);
+}
+
 /* Threads that wait for a disk are not those that decode. */
 static void test_work_for_disks_has_threads_of_its_own(void **state)
 {
@@ -265,6 +300,7 @@ int main(void)
             cmocka_unit_test(test_drain_needs_no_threads),
             cmocka_unit_test(test_queues_take_turns),
             cmocka_unit_test(test_queue_is_freed_while_another_works),
+            cmocka_unit_test(test_waiting_for_a_task_runs_others),
             cmocka_unit_test(test_work_for_disks_has_threads_of_its_own),
         };
 
