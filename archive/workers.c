@@ -16,6 +16,7 @@ struct job {
         void *ctx;
         size_t arg;
         struct task *task; /* NULL: nobody waits for it */
+        bool offered;
 };
 
 struct workers {
@@ -274,16 +275,12 @@ unsigned workers_threads(struct workers *w)
         return w->pool->released ? w->pool->decoders.wanted : 0;
 }
 
-/*
- * Do as many threads run as there are processors, if one of these is whoever submits JOB? Then that
- * is left to a thread that waits for a task, or else to the one that joins JOB's: one more thread
- * would only take time from those on which others wait.
- */
-static bool is_crowded(const struct crew *c, const struct job *job)
+/* Do as many threads run as there are processors, the calling one included? */
+static bool is_crowded(const struct crew *c)
 {
         unsigned busy = c->started - c->idle;
 
-        return job->task && busy > 0 && busy + 1 >= c->pool->processors;
+        return busy > 0 && busy + 1 >= c->pool->processors;
 }
 
 static int submit(struct workers *w, enum urgency urgency, const struct job *model)
@@ -298,7 +295,7 @@ static int submit(struct workers *w, enum urgency urgency, const struct job *mod
         if (w->pool->released)
                 start_threads(crew);
         TAILQ_INSERT_TAIL(&w->jobs[urgency], job, next);
-        if (is_crowded(crew, job))
+        if (job->offered && is_crowded(crew))
                 pthread_cond_broadcast(&w->pool->finished);
         else
                 call_one(crew);
@@ -313,13 +310,22 @@ int workers_submit(struct workers *w, enum urgency urgency, work_fn fn, void *ct
 
 /* ---- tasks ---- */
 
-void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx)
+static void start(struct workers *w, struct task *t, const struct job *job)
 {
-        *t = (struct task){.fn = fn, .ctx = ctx, .started = true};
+        *t = (struct task){.fn = job->fn, .ctx = job->ctx, .started = true};
         /* What is not in the queue is run by who joins it. */
         if (w)
-                t->queued =
-                    submit(w, WORK_SOON, &(struct job){.fn = fn, .ctx = ctx, .task = t}) == 0;
+                t->queued = submit(w, WORK_SOON, job) == 0;
+}
+
+void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx)
+{
+        start(w, t, &(struct job){.fn = fn, .ctx = ctx, .task = t});
+}
+
+void workers_offer(struct workers *w, struct task *t, work_fn fn, void *ctx)
+{
+        start(w, t, &(struct job){.fn = fn, .ctx = ctx, .task = t, .offered = true});
 }
 
 /* Take T's job out of the queue. Caller holds the lock. False: it was not there. */

@@ -72,7 +72,17 @@ struct task {
  */
 void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx);
 
-/* Return when T has run; at once if it was not started. */
+/*
+ * The same for a task that only calculates: where as many threads run as there are processors, it
+ * is left to the next one that waits for a task of W's, or is free. One thread more would take time
+ * from those on which others wait.
+ */
+void workers_offer(struct workers *w, struct task *t, work_fn fn, void *ctx);
+
+/*
+ * Return when T has run; at once if it was not started. Until then, run what was offered to W, or
+ * started, and nobody has begun.
+ */
 void workers_join(struct workers *w, struct task *t);
 
 /* Help with W's WORK_LATER jobs until all are done. */

@@ -201,7 +201,7 @@ int zstd_ahead_start(struct zstd_ahead *a, const struct zstd_search *wanted)
         if (rc < 0)
                 return rc;
         a->search = *wanted;
-        workers_start(a->workers, &a->task, search, a);
+        workers_offer(a->workers, &a->task, search, a);
         return 0;
 }
 

@@ -53,7 +53,7 @@ void zstd_beside_start(struct zstd_beside *s)
         s->stored = !s->builder;
         s->rc = 0;
         if (s->bytes || s->builder)
-                workers_start(s->workers, &s->task, do_all, s);
+                workers_offer(s->workers, &s->task, do_all, s);
 }
 
 int zstd_beside_join(struct zstd_beside *s)
