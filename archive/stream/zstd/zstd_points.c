@@ -330,7 +330,8 @@ ssize_t zstd_decode_piece(struct zstd_pass *z, void *buf, size_t len, struct res
                 return rc < 0 ? rc : n;
         if (!there)
                 return zstd_cut_short(z, err);
-        if (ZSTD_isError(out))
+        /* What makes no output is not returned, so no boundary after it can be named. */
+        if (ZSTD_isError(out) || out == 0)
                 return zstd_begin_inside(z, err);
         if (z->beside.stored)
                 restart_vouch(b);

@@ -19,6 +19,7 @@
 #include "archive/stream/restart_builder.h"
 #include "archive/stream/segments.h"
 #include "archive/stream/stream.h"
+#include "archive/stream/zstd/zstd_frame.h"
 #include "archive/stream/zstd/zstd_parse.h"
 #include "tests/fixtures/decoded_fixture.h"
 #include "tests/fixtures/stream_fixture.h"
@@ -130,6 +131,55 @@ static void test_noise_in_jobs_has_points(void **state)
         (void)state;
 
         assert_true(check_stream(z, plain, 0) >= 3);
+        free(plain.data);
+        free(z.data);
+}
+
+/* Z, a frame, with COUNT empty blocks before each block whose number is a multiple of EACH. */
+static struct bytes with_empty_blocks(struct bytes z, size_t each, size_t count)
+{
+        const uint8_t empty[ZSTD_BLOCK_HEADER_SIZE] = {0};
+        struct zstd_block_header header = {0};
+        struct zstd_frame frame;
+        struct bytes out = {malloc(z.len * 2 + (1 << 20)), 0};
+        size_t at;
+
+        assert_int_equal(zstd_frame_parse(z.data, z.len, &frame), ZSTD_FRAME_DATA);
+        at = frame.header_size;
+        memcpy(out.data, z.data, at);
+        out.len = at;
+        for (size_t i = 0; !header.last; i++) {
+                size_t size;
+
+                for (size_t k = 0; i > 0 && i % each == 0 && k < count; k++) {
+                        memcpy(out.data + out.len, empty, sizeof empty);
+                        out.len += sizeof empty;
+                }
+                header = zstd_block_header(z.data + at);
+                size = ZSTD_BLOCK_HEADER_SIZE + (size_t)header.content;
+                memcpy(out.data + out.len, z.data + at, size);
+                out.len += size;
+                at += size;
+        }
+        memcpy(out.data + out.len, z.data + at, z.len - at);
+        out.len += z.len - at;
+        free(z.data);
+        return out;
+}
+
+/* A piece may be of nothing but empty blocks. */
+static void test_empty_blocks_between_jobs(void **state)
+{
+        struct bytes plain = fixture_mixture(24 * MIB, 11);
+        struct bytes z = fixture_pipe(plain, "zstd -q -c -1 --threads=1"), same;
+        (void)state;
+
+        z = with_empty_blocks(z, 16, 300);
+        same = fixture_decompress(z);
+        assert_int_equal(same.len, plain.len);
+        assert_memory_equal(same.data, plain.data, plain.len);
+        assert_true(check_stream(z, plain, 0) >= 2);
+        free(same.data);
         free(plain.data);
         free(z.data);
 }
@@ -563,6 +613,7 @@ int main(void)
             cmocka_unit_test_prestate(test_genuine_output, &commands[9]),
             cmocka_unit_test_prestate(test_genuine_output, &commands[10]),
             cmocka_unit_test(test_noise_in_jobs_has_points),
+            cmocka_unit_test(test_empty_blocks_between_jobs),
             cmocka_unit_test(test_output_is_not_kept_for_what_is_never_settled),
             cmocka_unit_test(test_output_is_not_kept_beyond_the_limit),
             cmocka_unit_test(test_records_noise_records),
