@@ -44,7 +44,7 @@ struct codec_lost_range {
         bool exact;      /* LOST is exact to the byte */
         bool inside;     /* the pass goes on inside the damaged member or frame */
         uint64_t lost;   /* SOURCE_LOST_UNKNOWN if it cannot be known */
-        uint64_t in_bit;
+        uint64_t in_bit; /* it may be before in_end: damage is noticed late */
         uint64_t aux;
         const void *history; /* what the point needs; valid until the pass's next call */
         uint32_t history_len;

@@ -23,9 +23,7 @@ static int skip_gap(struct stream *st, const struct codec_lost_range *gap)
 {
         uint64_t here = st->decoded, after = here + gap->lost;
         struct block *next = NULL;
-        /* A block may end within the byte in which the next one begins. */
-        uint64_t in_bit = min_u64(gap->in_end * 8, gap->in_bit);
-        int rc = restart_skip(st->builder, in_bit, gap->lost);
+        int rc = restart_skip(st->builder, gap->in_end * 8, gap->lost);
 
         if (rc == 0)
                 rc = restart_here(st->builder, gap->in_bit, gap->aux, gap->history,

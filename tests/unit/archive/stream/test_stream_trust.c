@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -392,6 +393,48 @@ static void test_of_a_long_member_the_end_is_withheld(void **state)
         }
 }
 
+/* LEN bytes of lines that are much alike. */
+static struct bytes make_lines(size_t len)
+{
+        struct bytes b = {calloc(1, len), len};
+
+        for (size_t i = 0, at = 0; at + 100 < len; i++)
+                at += (size_t)sprintf((char *)b.data + at,
+                                      "the same line %zu again and again, number %zu\n",
+                                      i * 7919 % 10007, i);
+        return b;
+}
+
+/*
+ * A member's checksum is wrong, and the search for a way on begins before what was decoded last.
+ * What comes before the gap still has all of its input, once it has left the cache.
+ */
+static void test_the_way_on_may_begin_before_what_was_decoded(void **state)
+{
+        const struct stream_options o = {.threads = 2, .cache_bytes = 64 << 10, .withheld = 100000};
+        struct bytes plain = make_lines(2600000);
+        struct bytes z = fixture_pipe(plain, "pigz -c -b 128 -i");
+        struct passage met;
+        struct source *s;
+        uint8_t *rest;
+        (void)state;
+
+        z.data[z.len - 8] ^= 1;
+        assert_int_equal(stream_probe(fixture_source(z.data, z.len), &o, &s, NULL), 0);
+        stream_release(s);
+        decoded_pass(s, &met);
+        assert_int_equal(met.count, 1);
+        assert_in_range(met.end - met.lost[0].end, 100000, plain.len);
+        rest = malloc((size_t)(met.end - met.lost[0].end));
+        assert_true(source_pread(s, rest, (size_t)(met.end - met.lost[0].end), met.lost[0].end) >
+                    0);
+        decoded_expect(s, plain, 0, (size_t)met.lost[0].start);
+        source_close(s);
+        free(rest);
+        free(plain.data);
+        free(z.data);
+}
+
 /* ---- suspicion ---- */
 
 /* Look ahead to 3 MiB of 6, suspect 2 MiB, and go on to the end. The first gap, if there is any. */
@@ -532,6 +575,7 @@ int main(void)
             cmocka_unit_test(test_a_slice_knows_the_gaps_in_it),
             cmocka_unit_test(test_bytes_are_withheld_until_their_checksum),
             cmocka_unit_test(test_of_a_long_member_the_end_is_withheld),
+            cmocka_unit_test(test_the_way_on_may_begin_before_what_was_decoded),
             cmocka_unit_test(test_a_checksum_clears_what_is_suspected),
             cmocka_unit_test(test_what_is_suspected_is_lost_where_no_checksum_comes_in_time),
             cmocka_unit_test(test_what_an_index_disproves_can_only_be_peeked_at),
