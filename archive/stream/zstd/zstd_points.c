@@ -225,15 +225,15 @@ static int name_here(struct zstd_pass *z, struct restart_builder *b, struct erro
 
         zstd_history_begin(&gathered);
         rc = zstd_history_gather(&gathered, z->parse, b, z->out, 0);
+        if (rc == 0)
+                rc = restart_candidate(b, z->input.pos * 8, zstd_frame_aux(&z->frame));
+        if (rc < 0)
+                zstd_history_free(&gathered);
         if (rc == -ERANGE)
                 return error_set_at(err, EIO, z->input.pos,
                                     "the zstd stream is damaged: it refers to what is not there");
-        if (rc == 0)
-                rc = restart_candidate(b, z->input.pos * 8, zstd_frame_aux(&z->frame));
-        if (rc < 0) {
-                zstd_history_free(&gathered);
+        if (rc < 0)
                 return error_set(err, -rc, "out of memory");
-        }
         free(z->history);
         z->history = gathered.bytes;
         z->history_len = zstd_parse_reach(z->parse);

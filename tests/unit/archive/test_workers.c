@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "archive/workers.h"
 
@@ -266,6 +267,53 @@ static void test_waiting_for_a_task_runs_others(void **state)
         free_workers(w);
 }
 
+/* A server that answers once it has so many requests at the same time, or after a while. */
+struct server {
+        _Atomic unsigned requests;
+        unsigned most;
+        _Atomic bool gave_up;
+};
+
+static void request(void *ctx, size_t arg)
+{
+        struct server *s = ctx;
+
+        (void)arg;
+        s->requests++;
+        for (int i = 0; s->requests < s->most && !s->gave_up; i++) {
+                usleep(1000);
+                if (i == 5000)
+                        s->gave_up = true;
+        }
+}
+
+/* Who asks for more threads than there are processors has that many tasks wait at the same time. */
+static void test_more_threads_than_processors_wait_together(void **state)
+{
+        enum { MOST = 64 };
+        unsigned threads = workers_processors() + 3;
+        struct workers *w;
+        struct task tasks[MOST];
+        (void)state;
+
+        if (threads > MOST)
+                skip();
+        w = new_workers(threads);
+        worker_pool_release(pool);
+        /* The second time, threads have begun to wait for a job. */
+        for (int round = 0; round < 2; round++) {
+                struct server s = {.most = threads};
+
+                for (unsigned i = 0; i < threads; i++)
+                        workers_start(w, &tasks[i], request, &s);
+                for (unsigned i = 0; i < threads; i++)
+                        workers_join(w, &tasks[i]);
+                assert_false(s.gave_up);
+                usleep(50000);
+        }
+        free_workers(w);
+}
+
 /* Threads that wait for a disk are not those that decode. */
 static void test_work_for_disks_has_threads_of_its_own(void **state)
 {
@@ -301,6 +349,7 @@ int main(void)
             cmocka_unit_test(test_queues_take_turns),
             cmocka_unit_test(test_queue_is_freed_while_another_works),
             cmocka_unit_test(test_waiting_for_a_task_runs_others),
+            cmocka_unit_test(test_more_threads_than_processors_wait_together),
             cmocka_unit_test(test_work_for_disks_has_threads_of_its_own),
         };
 
