@@ -80,8 +80,8 @@ void workers_start(struct workers *w, struct task *t, work_fn fn, void *ctx);
 void workers_offer(struct workers *w, struct task *t, work_fn fn, void *ctx);
 
 /*
- * Return when T has run; at once if it was not started. Until then, run what was offered to W, or
- * started, and nobody has begun.
+ * Return when T has run; at once if it was not started. Until then the caller may run other tasks
+ * of W, so it must not hold a lock that one of them takes.
  */
 void workers_join(struct workers *w, struct task *t);
 

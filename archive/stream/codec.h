@@ -133,7 +133,9 @@ struct codec_ops {
          * Decode on from where the last call ended: at most LEN bytes into BUF (LEN is at least 256
          * KiB), fewer at a boundary. Returns the count, 0 at the end of the stream, or -errno with
          * ERR naming the byte of the compressed file. Names restart points through B, unless that
-         * is NULL. Verifies every checksum of a frame, member or block on the way.
+         * is NULL. Verifies every checksum of a frame, member or block on the way. After a call of
+         * plan, what the previous call put into its BUF is read until this one has returned, even by
+         * another thread: it must be there, unchanged.
          */
         ssize_t (*pass)(void *pass, void *buf, size_t len, struct restart_builder *b,
                         struct error *err);
