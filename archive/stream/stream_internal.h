@@ -58,7 +58,7 @@ struct step {
         struct block *tail;  /* of the segment that grows now, which begins … */
         uint64_t tail_start; /* … here; it is held as the growing one, or for restart_recall */
         uint64_t end;        /* what is decoded ends here */
-        uint64_t keep_from;  /* restart_keep_from */
+        uint64_t keep_from;  /* restart_keep_from, if something was decoded */
         struct codec_trust trust;
 };
 

@@ -153,7 +153,7 @@ static void decode_step(struct stream *st, struct step *out, struct error *err)
                              .tail = g->block,
                              .tail_start = g->start,
                              .end = g->end,
-                             .keep_from = restart_keep_from(st->builder),
+                             .keep_from = n > 0 ? restart_keep_from(st->builder) : 0,
                              .trust = st->codec->trust(st->pass)};
 }
 

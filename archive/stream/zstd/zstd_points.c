@@ -308,6 +308,8 @@ ssize_t zstd_plan(void *pass, struct restart_builder *b, struct error *err)
         zstd_beside_start(&z->beside);
         if (rc == 0 && !z->piece.size)
                 rc = end_beside(z, b, err);
+        if (rc < 0)
+                zstd_beside_join(&z->beside);
         return rc < 0 ? rc : (ssize_t)z->piece.blocks * ZSTD_PARSE_BLOCK_MAX;
 }
 
