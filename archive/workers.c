@@ -166,7 +166,7 @@ static void wait_for_job(struct crew *c)
 {
         c->idle++;
         pthread_cond_wait(&c->submitted, &c->pool->lock);
-        /* The pool's end wakes all, and so may chance. */
+        /* The pool's end and a spurious wakeup call nobody. */
         if (c->called > 0)
                 c->called--;
         else
@@ -295,7 +295,7 @@ static int submit(struct workers *w, enum urgency urgency, const struct job *mod
         if (w->pool->released)
                 start_threads(crew);
         TAILQ_INSERT_TAIL(&w->jobs[urgency], job, next);
-        if (job->offered && is_crowded(crew))
+        if (job->offered && (is_crowded(crew) || crew->idle == 0))
                 pthread_cond_broadcast(&w->pool->finished);
         else
                 call_one(crew);
