@@ -144,10 +144,17 @@ static double ratio(const struct restart_builder *b)
         return b->in_out > 0 && b->in_bytes > 0 ? (double)b->in_bytes / (double)b->in_out : 0.5;
 }
 
+static uint64_t to_distance(double bytes)
+{
+        if (bytes <= 0)
+                return 0;
+        return bytes < (double)DISTANCE_MAX ? (uint64_t)bytes : DISTANCE_MAX;
+}
+
 /* The distance at which a point of the usual cost takes up SHARE of 10,000 bytes of input. */
 static uint64_t distance_for(const struct restart_builder *b, uint64_t share)
 {
-        return (uint64_t)((double)b->cost * 10000 / ((double)share * ratio(b)));
+        return to_distance((double)b->cost * 10000 / ((double)share * ratio(b)));
 }
 
 /*
@@ -159,11 +166,8 @@ static uint64_t distance_to_afford(const struct restart_builder *b)
         double input = (double)b->here * ratio(b);
         /* What was promised to the open candidate is as good as stored. */
         double cost = (double)b->stored + (double)b->cost * (b->open ? 2 : 1) - (double)COST_FREE;
-        double distance = (cost * 10000 / COST_LIMIT - input) / ratio(b);
 
-        if (distance <= 0)
-                return 0;
-        return distance < (double)DISTANCE_MAX ? (uint64_t)distance : DISTANCE_MAX;
+        return to_distance((cost * 10000 / COST_LIMIT - input) / ratio(b));
 }
 
 bool restart_wanted(struct restart_builder *b)

@@ -45,7 +45,8 @@ int restart_here(struct restart_builder *b, uint64_t in_bit, uint64_t aux, const
 
 /*
  * For a codec that looks ahead, right after it has named a point: the next one is best BEST bytes
- * of output further on, and at most MOST. Both grow as points cost more.
+ * of output further on, and at most MOST where the stream can be cut there. Both grow as points cost
+ * more.
  */
 struct restart_spacing {
         uint64_t best, most;

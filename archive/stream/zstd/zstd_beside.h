@@ -5,8 +5,6 @@
  *   | piece, decoded: summed up here | piece: the pass decodes it
  *                                    ^ point: its history is compressed and stored here, and read
  *                                             back to be compared with what the pass decodes from
- *
- * Each takes a seventh of the time that decoding takes.
  */
 #ifndef VMAFS_ZSTD_BESIDE_H
 #define VMAFS_ZSTD_BESIDE_H
