@@ -25,11 +25,14 @@
 
 static const struct codec_limits limits = {.window = WINDOW, .keep = WINDOW};
 
-/* What libzstd makes of it, as far as it gets. *WHOLE: without an error, up to the end. */
-static size_t decode(const uint8_t *data, size_t size, uint8_t *out, bool *whole)
+/*
+ * What libzstd makes of it, given STEP bytes at a time. *WHOLE: without an error, up to the end.
+ * Returns the bytes of output, without those of the call that failed.
+ */
+static size_t decode_by(const uint8_t *data, size_t size, size_t step, uint8_t *out, bool *whole)
 {
         ZSTD_DCtx *dctx = ZSTD_createDCtx();
-        ZSTD_inBuffer from = {.src = data, .size = size};
+        ZSTD_inBuffer from = {.src = data};
         ZSTD_outBuffer to = {.dst = out, .size = OUTPUT};
         size_t rc = 0;
 
@@ -37,6 +40,7 @@ static size_t decode(const uint8_t *data, size_t size, uint8_t *out, bool *whole
         for (;;) {
                 size_t before = from.pos + to.pos, more;
 
+                from.size = from.pos + (size_t)min_u64(step, size - from.pos);
                 more = ZSTD_decompressStream(dctx, &to, &from);
                 if (from.pos + to.pos == before)
                         break;
@@ -44,9 +48,17 @@ static size_t decode(const uint8_t *data, size_t size, uint8_t *out, bool *whole
                 if (ZSTD_isError(rc))
                         break;
         }
-        *whole = rc == 0 && from.pos == from.size;
+        *whole = rc == 0 && from.pos == size;
         ZSTD_freeDCtx(dctx);
         return to.pos;
+}
+
+/* As far as it gets. */
+static size_t decode(const uint8_t *data, size_t size, uint8_t *out, bool *whole)
+{
+        size_t len = decode_by(data, size, size, out, whole);
+
+        return *whole || len == OUTPUT ? len : decode_by(data, size, 1, out, whole);
 }
 
 static void check_segments(struct source *s, const uint8_t *data, size_t size,
