@@ -12,7 +12,7 @@
 #include "archive/source/source.h"
 #include "archive/vmdk/vmdk.h"
 
-enum { DESCRIPTOR_MAX = 1 << 20 };
+enum { DESCRIPTOR_MAX = 1 << 20, CID_DIGITS = 8 };
 
 /* How many of the LEN bytes at LINE, from the first on, are blanks. */
 static size_t skip_blanks(const char *line, size_t len)
@@ -342,6 +342,30 @@ int vmdk_load_descriptor(struct source *source, const struct vmdk_header *h,
         return rc < 0 ? rc : check(d, err);
 }
 
+/*
+ * Is the text of LEN bytes, which a zero follows, all that the N bytes at TEXT say?
+ *
+ * QEMU gives an image a new CID by writing the new text and a zero over the old text. It writes a
+ * CID without leading zeros, so the old text may be longer, by less than CID_DIGITS bytes. What is
+ * left of it is how the new text ends, too:
+ *
+ *     ...ddb.adapterType = "ide"\n           the old text
+ *     ...ddb.adapterType = "ide"\n\0"\n      the new one, of three digits less
+ */
+static bool text_ends(const char *text, size_t len, size_t n)
+{
+        size_t rest = 0;
+
+        while (n > len && text[n - 1] == 0)
+                n--;
+        if (n == len)
+                return true;
+        while (text[n - 1 - rest] != 0)
+                rest++;
+        return n - len < CID_DIGITS && rest <= len &&
+               memcmp(text + n - rest, text + len - rest, rest) == 0;
+}
+
 int vmdk_read_descriptor(struct source *source, struct vmdk_descriptor *d, struct error *err)
 {
         cleanup_free char *text = calloc(1, DESCRIPTOR_MAX + 1);
@@ -362,7 +386,7 @@ int vmdk_read_descriptor(struct source *source, struct vmdk_descriptor *d, struc
         if (n < 0)
                 return (int)n;
         len = strlen(text);
-        if (!all_zeros(text + len, (size_t)n - len))
+        if (!text_ends(text, len, (size_t)n))
                 return error_set_at(err, EIO, len,
                                     "has a damaged descriptor: a part of it is zeros");
         rc = parse(text, len, d, err);

@@ -350,6 +350,49 @@ static void test_a_descriptor_with_zeros_inside_is_damaged(void **state)
         assert_non_null(strstr(o.err.text, "zeros"));
 }
 
+/* Writes into OUT, over what is there, the text with a CID of DIGITS, and a zero. */
+static void give_cid(char *out, size_t size, int digits)
+{
+        snprintf(out, size,
+                 "# Disk DescriptorFile\nCID=%.*s\nparentCID=ffffffff\nRW 8 ZERO\n"
+                 "ddb.adapterType = \"ide\"\n",
+                 digits, "12345678");
+}
+
+static void test_a_shorter_cid_written_over_a_longer_one_is_no_damage(void **state)
+{
+        static const int digits[][3] = {{8, 7, 7}, {8, 6, 6}, {8, 1, 1}, {8, 6, 3}, {8, 3, 5}};
+        char text[512];
+        struct image o;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof digits / sizeof *digits; i++) {
+                memset(text, 0, sizeof text);
+                for (size_t k = 0; k < 3; k++)
+                        give_cid(text, sizeof text, digits[i][k]);
+                if (open_text(&o, text, sizeof text) < 0)
+                        fail_msg("%zu: %s", i, o.err.text);
+                assert_int_equal(index_disk(o.index, 0)->size, 8 * VMDK_SECTOR);
+                index_close(o.index);
+        }
+}
+
+static void test_what_follows_a_text_and_is_not_its_end_is_damage(void **state)
+{
+        static const char *const rests[] = {"x", "e\n", "\"e\"\n", "= \"ide\"\n"};
+        char text[512];
+        struct image o;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof rests / sizeof *rests; i++) {
+                memset(text, 0, sizeof text);
+                give_cid(text, sizeof text, 8);
+                memcpy(text + strlen(text) + 1, rests[i], strlen(rests[i]));
+                assert_int_equal(open_text(&o, text, sizeof text), -EIO);
+                assert_non_null(strstr(o.err.text, "zeros"));
+        }
+}
+
 static int make_dir(void **state)
 {
         (void)state;
@@ -396,6 +439,10 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_a_part_by_itself_is_not_a_disk, make_dir,
                                             remove_dir),
             cmocka_unit_test_setup_teardown(test_a_descriptor_with_zeros_inside_is_damaged,
+                                            make_dir, remove_dir),
+            cmocka_unit_test_setup_teardown(
+                test_a_shorter_cid_written_over_a_longer_one_is_no_damage, make_dir, remove_dir),
+            cmocka_unit_test_setup_teardown(test_what_follows_a_text_and_is_not_its_end_is_damage,
                                             make_dir, remove_dir),
         };
 
