@@ -59,7 +59,7 @@ void index_unlock(struct index *index)
         pthread_mutex_unlock(&index->lock);
 }
 
-void index_stored_map_failed(struct index *index, int rc)
+void index_stored_part_failed(struct index *index, int rc)
 {
         /*
          * What was cut or written to is found out when it is opened again; this is not. Two threads

@@ -22,7 +22,7 @@ static bool fill(struct map_volume *v, uint64_t pos)
         int rc = stored_map_fill(v->stored_map, pos);
 
         if (rc < 0)
-                index_stored_map_failed(v->index, rc);
+                index_stored_part_failed(v->index, rc);
         return rc == 0;
 }
 

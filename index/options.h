@@ -32,6 +32,7 @@ struct index_options {
         bool unwatched;  /* for a look at a header: to end a watch (source_watch) takes 15 ms */
         bool thorough;   /* a scan without an observer, too, is as archive_sink has it */
         bool partitions; /* its tree has a folder for the partitions of each disk */
+        bool piecemeal;  /* a stored tree of members is read where it is asked for, not at once */
         enum archive_view view; /* as what one that may be either is shown */
         enum index_sidecar sidecar;
         const char *sidecar_path;     /* NULL: see shelf.h */

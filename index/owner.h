@@ -38,6 +38,6 @@ void index_unlock(struct index *index);
  * A part of the stored index cannot be loaded; RC says why. With -EBADMSG, if its file is
  * unchanged, the index must not be used again: it is quarantined. Thread-safe.
  */
-void index_stored_map_failed(struct index *index, int rc);
+void index_stored_part_failed(struct index *index, int rc);
 
 #endif

@@ -420,3 +420,86 @@ requests() {
         mount_vmafs ct.tar -o index=kept.idx
         tar -C "$MNT" -df ct.tar
 }
+
+# The tree of tree.tar, whose index is in kept.idx, as find prints it.
+keep_index() {
+        "$TOOLS/mktree" "$1" >tree.tar
+        mount_vmafs tree.tar -o index=kept.idx,wait
+        (cd "$MNT" && find . | sort) >whole
+        unmount_all
+        wait_for 60 test -s kept.idx
+}
+
+# Bytes of memory that the daemon has of its own.
+own_memory() {
+        awk '/^RssAnon/ { print $2 * 1024 }' "/proc/$DAEMON/status"
+}
+
+@test "a mount with an index takes memory for what is asked of the tree" {
+        ! grep -qaE '__(asan|tsan)_init' "$VMAFS" || skip "a sanitizer has memory of its own"
+        keep_index 100000
+        start_vmafs tree.tar -o index="$PWD/kept.idx"
+        before=$(own_memory)
+        ls "$MNT" >/dev/null
+        [ "$(($(own_memory) - before))" -lt "$(($(stat -c %s kept.idx) / 8))" ]
+        (cd "$MNT" && find . | sort) | cmp - whole
+        [ "$(($(own_memory) - before))" -gt "$(($(stat -c %s kept.idx) / 2))" ]
+        [ ! -s "$LOG" ]
+}
+
+@test "an index of a tree that is cut during a mount costs what was not asked for yet, and one line" {
+        keep_index 20000
+        start_vmafs tree.tar -o index="$PWD/kept.idx"
+        names_in "$MNT" >shown
+        truncate -s 4096 kept.idx
+        run -1 find "$MNT"
+        [[ $output == *"Input/output error"* ]]
+        names_in "$MNT" | cmp - shown
+        grep "its index $PWD/kept.idx cannot be read: Input/output error" "$LOG"
+        [ ! -k kept.idx ]
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+        unmount_all
+        mount_vmafs tree.tar -o index=kept.idx,wait
+        (cd "$MNT" && find . | sort) | cmp - whole
+}
+
+@test "an index of a tree that contradicts itself costs one mount what it is about" {
+        keep_index 20000
+        "$TOOLS/forge" --members kept.idx
+        start_vmafs tree.tar -o index="$PWD/kept.idx"
+        run -1 find "$MNT"
+        [[ $output == *"Input/output error"* ]]
+        [ "$(grep -c "Input/output error" <<<"$output")" -eq 1 ]
+        grep "its index $PWD/kept.idx cannot be used any more: it contradicts itself, and is marked" "$LOG"
+        [ "$(wc -l <"$LOG")" -eq 1 ]
+        unmount_all
+        mount_vmafs tree.tar -o index=kept.idx,wait
+        (cd "$MNT" && find . | sort) | cmp - whole
+        unmount_all
+        [ ! -k kept.idx ]
+}
+
+@test "an index of a tree that contradicts itself costs no verb anything but a scan" {
+        keep_index 20000
+        mv kept.idx tree.tar.vmafs
+        "$TOOLS/forge" --members tree.tar.vmafs
+        run -0 "$VMAFS" verify tree.tar
+        [[ $output == *"index tree.tar.vmafs: cannot be used: its members contradict each other"* ]]
+        mkdir out
+        "$VMAFS" extract -C out tree.tar
+        (cd out/tree && find . | sort) | cmp - whole
+        last=$(grep '\.txt$' whole | tail -n 1)
+        "$VMAFS" extract -O tree.tar "${last#./}" | cmp - "out/tree/$last"
+        [ ! -k tree.tar.vmafs ]
+}
+
+@test "an index of a tree that cannot be opened again is not said to agree" {
+        keep_index 100
+        "$TOOLS/forge" --members kept.idx
+        for i in {8..20}; do
+                (ulimit -n "$i" && "$VMAFS" verify --file=kept.idx tree.tar >"said.$i" 2>&1) || true
+        done
+        run -1 grep "index kept.idx: agrees" said.*
+        grep "index kept.idx: cannot be used: Too many open files" said.*
+        grep "index kept.idx: cannot be used: its members contradict each other" said.20
+}

@@ -267,6 +267,7 @@ static int parse_index(struct mount_options *o)
                 return STATUS_USAGE;
         opening->recover_zero = o->recover && strcmp(o->recover, "zero") == 0;
         opening->partitions = o->partitions != 0;
+        opening->piecemeal = true;
         opening->sidecar = INDEX_SIDECAR_USE;
         opening->sidecar_path = o->index;
         if (o->index && strcmp(o->index, "none") == 0)

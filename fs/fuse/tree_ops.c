@@ -140,7 +140,7 @@ static int find(const struct ops_context *c, const struct request *r, const stru
         if (!*m || number >= members_count(*m))
                 return -EIO;
         *n = members_get(*m, number);
-        return 0;
+        return *n ? 0 : -EIO;
 }
 
 /* The same, of a KIND of S_IFMT; WRONG if it is another. */
@@ -153,8 +153,10 @@ static int find_kind(const struct ops_context *c, const struct request *r, mode_
 }
 
 /* R fails with RC, unless that is -EAGAIN. Returns whether it is answered. */
-static bool fail(const struct request *r, int rc)
+static bool fail(const struct ops_context *c, const struct request *r, int rc)
 {
+        if (rc == -EIO && c->read_failed)
+                c->read_failed(c->owner, r->node);
         if (rc != -EAGAIN)
                 fuse_reply_err(r->req, -rc);
         return rc != -EAGAIN;
@@ -184,11 +186,10 @@ static void stat_member(const struct ops_context *c, const struct members *m,
                             .st_blksize = 131072,
                             .st_mtim = {n->mtime, n->mtime_ns}};
         st->st_ctim = st->st_atim = st->st_mtim;
-        if (S_ISREG(n->mode)) {
+        if (S_ISREG(n->mode) || S_ISLNK(n->mode))
                 st->st_size = (off_t)n->size;
+        if (S_ISREG(n->mode)) {
                 st->st_blocks = (blkcnt_t)(members_stored(m, n) / 512);
-        } else if (S_ISLNK(n->mode)) {
-                st->st_size = (off_t)strlen(members_target(m, n));
         } else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
                 st->st_rdev = n->rdev;
         }
@@ -261,21 +262,20 @@ static bool answer_lookup(void *ctx, struct request *r)
 {
         struct ops_context *c = ctx;
         struct fuse_entry_param e = {.entry_timeout = FOREVER};
-        const struct members_node *n;
+        const struct members_node *n, *found;
         const struct members *m;
         int rc = find_kind(c, r, S_IFDIR, -ENOTDIR, &m, &n);
-        uint32_t number;
 
         if (rc == 0)
-                rc = members_find(m, n, r->name, &number);
+                rc = members_find(m, n, r->name, &found);
         if (rc < 0 && rc != -ENOENT)
-                return fail(r, rc);
+                return fail(c, r, rc);
         if (rc == -ENOENT) {
                 fuse_reply_entry(r->req, &e); /* the kernel keeps that there is none */
                 return true;
         }
-        note_lookup(c, members_get(m, number));
-        fill_entry(c, m, members_get(m, number), r->nodeid, &e);
+        note_lookup(c, found);
+        fill_entry(c, m, found, r->nodeid, &e);
         count_lookups(c, r->nodeid, 1);
         if (fuse_reply_entry(r->req, &e) < 0)
                 count_lookups(c, r->nodeid, -1);
@@ -303,7 +303,7 @@ static bool answer_getattr(void *ctx, struct request *r)
         struct stat st;
 
         if (rc < 0)
-                return fail(r, rc);
+                return fail(ctx, r, rc);
         stat_member(ctx, m, n, &st);
         fuse_reply_attr(r->req, &st, FOREVER);
         return true;
@@ -323,7 +323,7 @@ static bool answer_readlink(void *ctx, struct request *r)
         int rc = find_kind(ctx, r, S_IFLNK, -EINVAL, &m, &n);
 
         if (rc < 0)
-                return fail(r, rc);
+                return fail(ctx, r, rc);
         fuse_reply_readlink(r->req, members_target(m, n));
         return true;
 }
@@ -345,11 +345,11 @@ static bool answer_xattr(void *ctx, struct request *r)
         char *value;
 
         if (rc < 0)
-                return fail(r, rc);
+                return fail(ctx, r, rc);
         list.at = members_xattrs(m, n, &list.len);
         value = malloc(r->size + 1);
         if (!value)
-                return fail(r, -ENOMEM);
+                return fail(ctx, r, -ENOMEM);
         len = r->name ? view_recorded(&list, r->name, value, r->size)
                       : view_recorded_names(&list, value, r->size);
         if (len < 0)
@@ -398,7 +398,7 @@ static bool answer_opendir(void *ctx, struct request *r)
         int rc = find_kind(ctx, r, S_IFDIR, -ENOTDIR, &m, &n);
 
         if (rc < 0)
-                return fail(r, rc);
+                return fail(ctx, r, rc);
         fuse_reply_open(r->req, &fi);
         return true;
 }
@@ -445,24 +445,30 @@ static bool add_name(struct listing *l, const char *name, const struct members_n
         return true;
 }
 
-/* The list of FOLDER, whose odd names are NAMES, as far as there is room. */
-static void add_all(struct listing *l, const struct members_node *folder,
-                    const struct members_names *names)
+/* The list of FOLDER, whose odd names are NAMES, as far as there is room. 0 or -EIO. */
+static int add_all(struct listing *l, const struct members_node *folder,
+                   const struct members_names *names)
 {
+        const struct members_node *parent = members_get(l->m, folder->parent);
         uint64_t at = (uint64_t)l->r->offset;
         bool room = true;
 
+        if (!parent)
+                return -EIO;
         if (at < AFTER_DOT)
                 room = add_name(l, ".", folder, AFTER_DOT);
         if (at < AFTER_DOTS)
-                room = room && add_name(l, "..", members_get(l->m, folder->parent), AFTER_DOTS);
+                room = room && add_name(l, "..", parent, AFTER_DOTS);
         for (at = max_u64(at, AFTER_DOTS); room && at - AFTER_DOTS < folder->count; at++) {
                 uint64_t position = at - AFTER_DOTS;
-                uint32_t child = members_children(l->m, folder)[position];
+                const struct members_node *child = members_child(l->m, folder, position);
 
-                room = add_name(l, members_shown(l->m, folder, names, position),
-                                members_get(l->m, child), (off_t)at + 1);
+                if (!child)
+                        return -EIO;
+                room =
+                    add_name(l, members_shown(l->m, names, position, child), child, (off_t)at + 1);
         }
+        return 0;
 }
 
 /* Is there more of FOLDER than R has seen? */
@@ -484,9 +490,11 @@ static bool answer_readdir(void *ctx, struct request *r)
         if (rc == 0)
                 l.out = out = malloc(r->size + 1);
         if (rc < 0 || !out)
-                return fail(r, rc < 0 ? rc : -ENOMEM);
+                return fail(ctx, r, rc < 0 ? rc : -ENOMEM);
         l.with_files = l.plus && lists_more(n, r) && gives_files(ctx, r);
-        add_all(&l, n, names);
+        rc = add_all(&l, n, names);
+        if (rc < 0)
+                return fail(ctx, r, rc);
         count_lookups(ctx, r->nodeid, l.lookups);
         if (fuse_reply_buf(r->req, out, l.used) < 0)
                 count_lookups(ctx, r->nodeid, -l.lookups);
@@ -518,10 +526,12 @@ static bool answer_open(void *ctx, struct request *r)
         const struct members *m;
         int rc = find_kind(c, r, S_IFREG, -EINVAL, &m, &n);
 
-        if (rc == 0 && (n->flags & MEMBERS_BROKEN))
-                rc = -EIO;
         if (rc < 0)
-                return fail(r, rc);
+                return fail(c, r, rc);
+        if (n->flags & MEMBERS_BROKEN) {
+                fuse_reply_err(r->req, EIO);
+                return true;
+        }
         session->opens++;
         fi.fh = member_keep(c);
         /* Of an open that was interrupted no release follows. */
@@ -559,7 +569,7 @@ static bool answer_content(void *ctx, struct request *r)
         struct volume *v;
 
         if (rc < 0)
-                return fail(r, rc);
+                return fail(c, r, rc);
         v = index_member_open(c->view.index, n, &open);
         if (!r->whence)
                 return answer_volume(c, r, v);

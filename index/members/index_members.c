@@ -18,9 +18,8 @@ static const struct members_node *member_of(const struct index *index, const str
         return folder->content ? folder->content : members_get(index->members, MEMBERS_ROOT);
 }
 
-static int add(struct index *index, struct node *folder, uint32_t number)
+static int add(struct index *index, struct node *folder, const struct members_node *n)
 {
-        const struct members_node *n = members_get(index->members, number);
         cleanup_free struct entry_xattr *xattrs = NULL;
         struct entry e;
         int rc = members_entry(index->members, n, &e, &xattrs);
@@ -33,7 +32,6 @@ static int fill(void *ctx, struct node *folder)
 {
         struct index *index = ctx;
         const struct members_node *n;
-        const uint32_t *children;
         int rc = 0;
 
         if (!index_sealed(index))
@@ -41,9 +39,11 @@ static int fill(void *ctx, struct node *folder)
         if (!index->members)
                 return -EIO;
         n = member_of(index, folder);
-        children = members_children(index->members, n);
-        for (uint64_t i = 0; i < n->count && rc == 0; i++)
-                rc = add(index, folder, children[i]);
+        for (uint64_t i = 0; i < n->count && rc == 0; i++) {
+                const struct members_node *child = members_child(index->members, n, i);
+
+                rc = child ? add(index, folder, child) : -EIO;
+        }
         return rc;
 }
 

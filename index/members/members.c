@@ -50,7 +50,7 @@ void members_free(struct members *m)
 {
         if (!m)
                 return;
-        if (!m->loaded) {
+        if (!m->stored) {
                 array_free(&m->nodes);
                 array_free(&m->names);
                 array_free(&m->extras);
@@ -61,7 +61,7 @@ void members_free(struct members *m)
         array_free(&m->last_path);
         shown_names_free(m->shown);
         free(m->slots);
-        free(m->loaded);
+        stored_tree_free(m->stored);
         free(m);
 }
 
@@ -418,8 +418,10 @@ static int take_other(struct members *m, uint32_t number, uint32_t original,
                 return rc;
         describe(node_at(m, number), from);
         node_at(m, number)->extra = extra;
-        if (S_ISLNK(from->mode))
+        if (S_ISLNK(from->mode)) {
+                node_at(m, number)->size = strlen(from->target);
                 node_at(m, number)->target = at;
+        }
         return 0;
 }
 

@@ -2,7 +2,9 @@
 /*
  * The tree of an archive's members, in as few bytes as will do: a million of them take about 85 MB.
  * It is built in one pass, sealed, and never changes then; so it is stored as it is (vmafs-index(5))
- * and used as it was stored, after one look at every number.
+ * and used as it was stored. Parts of a stored tree can be read when they are asked for, and each
+ * number is checked before it is followed. Where a part cannot be read or is wrong, functions return
+ * NULL or -EIO.
  *
  *   members   | root | etc/ | etc/passwd | … |     one of 64 bytes each; number 0 is the root
  *   children  | 1 7 9 | 2 3 | …                    numbers, those of one folder side by side
@@ -54,7 +56,7 @@ struct members_node {
         uint32_t kind; /* CONTENT_MEMBER: a tree's node has it as its content (index.h) */
         uint32_t name; /* byte in the names */
         union {
-                uint64_t size;  /* of a file */
+                uint64_t size;  /* of a file; of a symbolic link: bytes of its target */
                 uint64_t rdev;  /* of a device */
                 uint64_t first; /* of a folder: the first of its children */
         };
@@ -107,11 +109,17 @@ int members_show_at_root(struct members *m, const char *path);
 /* ---- asking ---- */
 
 size_t members_count(const struct members *m); /* the numbers, with those of what is gone */
+
+/* The member NUMBER, below the count. NULL: it cannot be read. The root always can. */
 const struct members_node *members_get(const struct members *m, uint32_t number);
 uint32_t members_number(const struct members *m, const struct members_node *n);
 
-/* What is in the folder N, in the archive's order: N->count numbers. */
-const uint32_t *members_children(const struct members *m, const struct members_node *n);
+/*
+ * What is in FOLDER at POSITION, below FOLDER->count, in the archive's order. NULL: it cannot be
+ * read. After members_names has returned 0 for FOLDER, all of it can.
+ */
+const struct members_node *members_child(const struct members *m, const struct members_node *folder,
+                                         uint64_t position);
 
 const char *members_name(const struct members *m, const struct members_node *n);
 
@@ -120,24 +128,25 @@ const char *members_name(const struct members *m, const struct members_node *n);
  * folders that are asked for: 12 bytes a member, where somebody looks for names in them.
  */
 
-/* What is shown as NAME in the folder N, into *OUT. 0, -ENOENT, -ENOMEM. */
+/* What is shown as NAME in the folder N, into *OUT. 0, -ENOENT, -EIO, -ENOMEM. */
 int members_find(const struct members *m, const struct members_node *n, const char *name,
-                 uint32_t *out);
+                 const struct members_node **out);
 
 /* The names of a folder; NULL where all of them are shown as they are. */
 struct members_names;
 
-/* The names of the folder N, good as long as M. 0 or -ENOMEM. */
+/* The names of the folder N, good as long as M. 0, -EIO, -ENOMEM. */
 int members_names(const struct members *m, const struct members_node *n,
                   const struct members_names **out);
 
-/* The name of the child of N at POSITION of its list. */
-const char *members_shown(const struct members *m, const struct members_node *n,
-                          const struct members_names *names, uint64_t position);
+/* The name of CHILD, which is at POSITION of the folder that has NAMES. */
+const char *members_shown(const struct members *m, const struct members_names *names,
+                          uint64_t position, const struct members_node *child);
 
 /* The attributes of N, NAME NUL, 4 bytes of length, VALUE, and so on. Never NULL. Sets *LEN. */
 const char *members_xattrs(const struct members *m, const struct members_node *n, size_t *len);
 
+/* Where N, a symbolic link, leads: N->size bytes and a NUL. */
 const char *members_target(const struct members *m, const struct members_node *n);
 
 /*
@@ -149,7 +158,7 @@ int members_entry(const struct members *m, const struct members_node *n, struct 
 
 void members_tally(const struct members *m, struct members_counts *out);
 
-/* Bytes of memory that it takes. */
+/* Bytes of memory that it takes, when all of it was asked for. */
 uint64_t members_bytes(const struct members *m);
 
 /* What N, a file, holds, of the archive's stream SOURCE. It need not be closed. */
@@ -180,17 +189,38 @@ enum { MEMBERS_PIECES = 7 };
 
 /*
  * The sealed tree as the bytes of PIECES one after another, which stay M's. CHOSEN: the archive was
- * taken for a tree because of what is in it, not because somebody said so.
+ * taken for a tree because of what is in it, not because somebody said so. Of a tree that is stored
+ * itself, all is read first: 0, -EBADMSG where it contradicts itself, or -errno of reading it.
  */
-void members_store(struct members *m, bool chosen, struct members_piece pieces[MEMBERS_PIECES]);
+int members_store(struct members *m, bool chosen, struct members_piece pieces[MEMBERS_PIECES]);
 
-/* Are A and B, both sealed, the same, but for the fallback? */
-bool members_equal(struct members *a, struct members *b);
+/* The hash of PIECES that goes with them. 0 or -ENOMEM. */
+int members_hash(const struct members_piece pieces[MEMBERS_PIECES], uint64_t *hash);
+
+/* Are A and B, both sealed, the same, but for the fallback? 1, 0, or as members_store. */
+int members_equal(struct members *a, struct members *b);
+
+/* A tree that is stored. */
+struct members_source {
+        struct source *file;
+        uint64_t at, len; /* bytes of FILE */
+        uint64_t hash;
+        bool whole; /* read and check all of it at once: nothing fails later */
+
+        /*
+         * Called each time that something cannot be read later, by any thread: RC is -EBADMSG where
+         * the tree contradicts itself, or -errno of reading FILE. NULL: nobody is told.
+         */
+        void (*failed)(void *ctx, int rc);
+        void *ctx;
+};
 
 /*
- * The tree that was stored as the LEN bytes TAKE_DATA, which malloc gave; it takes them in any
- * case. Nothing of it is believed before it is checked. 0, -EINVAL where it cannot be, -ENOMEM.
+ * Load a stored tree, which takes FROM->file in any case, and reads from it as long as *OUT is
+ * there. All bytes are checked against the hash; what they say is checked when it is asked for. 0;
+ * -EBADMSG where it is damaged, -EINVAL where it contradicts itself; -ENOTSUP where another version
+ * of vmafs has written it, or a machine of another byte order; -ENOMEM; or as source_pread_all.
  */
-int members_load(void *take_data, size_t len, bool *chosen, struct members **out);
+int members_load(const struct members_source *from, bool *chosen, struct members **out);
 
 #endif

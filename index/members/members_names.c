@@ -98,21 +98,15 @@ void shown_names_free(struct shown_names *s)
 
 /* ---- a table ---- */
 
-static const struct members_node *child_at(const struct members *m, const struct members_node *n,
-                                           uint64_t position)
-{
-        return &m->nodes.items[members_children(m, n)[position]];
-}
-
-const char *members_shown(const struct members *m, const struct members_node *n,
-                          const struct members_names *names, uint64_t position)
+const char *members_shown(const struct members *m, const struct members_names *names,
+                          uint64_t position, const struct members_node *child)
 {
         size_t at =
             names ? search_first(names->odd.count, k, names->odd.items[k].position >= position) : 0;
 
         if (names && at < names->odd.count && names->odd.items[at].position == position)
                 return names->odd.items[at].name;
-        return members_name(m, child_at(m, n, position));
+        return members_name(m, child);
 }
 
 static uint32_t hash_of(const struct members *m, const char *name)
@@ -120,7 +114,16 @@ static uint32_t hash_of(const struct members *m, const char *name)
         return (uint32_t)XXH3_64bits_withSeed(name, strlen(name), m->shown->seed);
 }
 
-/* The slot of NAME in T, the table of N, or the free one where it would be. */
+static const char *shown_at(const struct members *m, const struct members_node *n,
+                            const struct members_names *t, uint32_t position)
+{
+        return members_shown(m, t, position, members_child(m, n, position));
+}
+
+/*
+ * The slot of NAME in T, the table of N, or the free one where it would be. What is in a table has
+ * been read.
+ */
 static struct slot *slot_of(const struct members *m, const struct members_node *n,
                             const struct members_names *t, const char *name)
 {
@@ -128,7 +131,7 @@ static struct slot *slot_of(const struct members *m, const struct members_node *
 
         while (t->slots[at].position != FREE &&
                (t->slots[at].hash != hash ||
-                strcmp(members_shown(m, n, t, t->slots[at].position), name) != 0))
+                strcmp(shown_at(m, n, t, t->slots[at].position), name) != 0))
                 at = (at + 1) & t->mask;
         return &t->slots[at];
 }
@@ -141,11 +144,11 @@ static bool is_plain(const struct members *m, const struct members_node *child)
         return name_is_safe(name) && strlen(name) == child->name_len;
 }
 
-/* A name for the child at POSITION that is safe and free in T. NULL: out of memory. */
+/* A name for CHILD of N that is safe and free in T. NULL: out of memory. */
 static char *make_name(const struct members *m, const struct members_node *n,
-                       struct members_names *t, uint64_t position)
+                       struct members_names *t, const struct members_node *child)
 {
-        cleanup_free char *safe = name_make_safe(members_name(m, child_at(m, n, position)));
+        cleanup_free char *safe = name_make_safe(members_name(m, child));
         uint32_t twin = safe ? slot_of(m, n, t, safe)->position : FREE;
 
         if (twin == FREE)
@@ -164,20 +167,24 @@ static char *make_name(const struct members *m, const struct members_node *n,
         }
 }
 
-/* Take the child of N at POSITION into T, which has those before it. 0 or -ENOMEM. */
+/* Take the child of N at POSITION into T, which has those before it. 0, -EIO, -ENOMEM. */
 static int take_child(const struct members *m, const struct members_node *n,
                       struct members_names *t, uint32_t position)
 {
-        const struct members_node *child = child_at(m, n, position);
-        const char *name = members_name(m, child);
-        struct slot *slot = is_plain(m, child) ? slot_of(m, n, t, name) : NULL;
+        const struct members_node *child = members_child(m, n, position);
         struct odd odd = {.position = position};
+        struct slot *slot;
+        const char *name;
 
+        if (!child)
+                return -EIO;
+        name = members_name(m, child);
+        slot = is_plain(m, child) ? slot_of(m, n, t, name) : NULL;
         if (slot && slot->position == FREE) {
                 *slot = (struct slot){position, hash_of(m, name)};
                 return 0;
         }
-        odd.name = make_name(m, n, t, position);
+        odd.name = make_name(m, n, t, child);
         if (!odd.name)
                 return -ENOMEM;
         if (array_add(&t->odd, odd) < 0) {
@@ -188,28 +195,31 @@ static int take_child(const struct members *m, const struct members_node *n,
         return 0;
 }
 
-/* The table of the folder N. NULL: out of memory. */
-static struct members_names *build(const struct members *m, const struct members_node *n)
+/* The table of the folder N, into *OUT. 0, -EIO, -ENOMEM. */
+static int build(const struct members *m, const struct members_node *n, struct members_names **out)
 {
         __attribute__((cleanup(cleanup_table_fn))) struct members_names *t = calloc(1, sizeof *t);
         size_t slots = 2;
+        int rc = 0;
 
         if (!t)
-                return NULL;
+                return -ENOMEM;
         while (slots * 2 < n->count * 3)
                 slots *= 2;
         t->folder = members_number(m, n);
         t->mask = (uint32_t)slots - 1;
         t->slots = malloc(slots * sizeof *t->slots);
         if (!t->slots)
-                return NULL;
+                return -ENOMEM;
         memset(t->slots, 0xff, slots * sizeof *t->slots);
-        for (uint64_t i = 0; i < n->count; i++)
-                if (take_child(m, n, t, (uint32_t)i) < 0)
-                        return NULL;
+        for (uint64_t i = 0; i < n->count && rc == 0; i++)
+                rc = take_child(m, n, t, (uint32_t)i);
+        if (rc < 0)
+                return rc;
         free(t->twins);
         t->twins = NULL;
-        return steal_ptr(&t);
+        *out = steal_ptr(&t);
+        return 0;
 }
 
 /* ---- folders ---- */
@@ -221,8 +231,8 @@ static int by_folder(const void *a, const void *b)
         return of_a < of_b ? -1 : of_a > of_b;
 }
 
-/* Under lock: is N known to be shown as it is, or can that be seen now? */
-static bool needs_none(const struct members *m, const struct members_node *n)
+/* Under lock: is N known to be shown as it is, or can that be seen now? 1, 0, -EIO. */
+static int needs_none(const struct members *m, const struct members_node *n)
 {
         struct shown_names *s = m->shown;
         uint32_t number = members_number(m, n);
@@ -230,81 +240,99 @@ static bool needs_none(const struct members *m, const struct members_node *n)
         if (!s->plain)
                 s->plain = calloc(m->nodes.count / BITS + 1, sizeof *s->plain);
         if (s->plain && (s->plain[number / BITS] >> number % BITS & 1))
-                return true;
-        for (uint64_t i = 0; i < n->count; i++)
-                if (!is_plain(m, child_at(m, n, i)))
-                        return false;
+                return 1;
+        for (uint64_t i = 0; i < n->count; i++) {
+                const struct members_node *child = members_child(m, n, i);
+
+                if (!child)
+                        return -EIO;
+                if (!is_plain(m, child))
+                        return 0;
+        }
         if (s->plain)
                 s->plain[number / BITS] |= UINT64_C(1) << number % BITS;
-        return true;
+        return 1;
 }
 
-/* Under lock: the table of N, made now if there is none. NULL: out of memory. */
-static const struct members_names *table_of(const struct members *m, const struct members_node *n)
+/* Under lock: the table of N, made now if there is none, into *OUT. 0, -EIO, -ENOMEM. */
+static int table_of(const struct members *m, const struct members_node *n,
+                    const struct members_names **out)
 {
         struct shown_names *s = m->shown;
         uint32_t number = members_number(m, n);
         struct members_names *t, **found = tfind(&number, &s->tables, by_folder);
+        int rc;
 
-        if (found)
-                return *found;
-        t = build(m, n);
-        if (t && !tsearch(t, &s->tables, by_folder)) {
-                free_table(t);
-                return NULL;
+        if (found) {
+                *out = *found;
+                return 0;
         }
-        return t;
+        rc = build(m, n, &t);
+        if (rc < 0)
+                return rc;
+        if (!tsearch(t, &s->tables, by_folder)) {
+                free_table(t);
+                return -ENOMEM;
+        }
+        *out = t;
+        return 0;
 }
 
 int members_names(const struct members *m, const struct members_node *n,
                   const struct members_names **out)
 {
         scoped_lock(&m->shown->lock);
+        int none = needs_none(m, n);
 
         *out = NULL;
-        if (needs_none(m, n))
-                return 0;
-        *out = table_of(m, n);
-        return *out ? 0 : -ENOMEM;
+        if (none < 0)
+                return none;
+        return none ? 0 : table_of(m, n, out);
 }
 
 /* Among few children that are shown as they are. */
 static int find_in_few(const struct members *m, const struct members_node *n, const char *name,
-                       uint32_t *out)
+                       const struct members_node **out)
 {
         size_t len = strlen(name);
 
         for (uint64_t i = 0; i < n->count; i++) {
-                const struct members_node *child = child_at(m, n, i);
-
-                if (child->name_len == len && memcmp(members_name(m, child), name, len) == 0) {
-                        *out = members_number(m, child);
+                *out = members_child(m, n, i);
+                if (!*out)
+                        return -EIO;
+                if ((*out)->name_len == len && memcmp(members_name(m, *out), name, len) == 0)
                         return 0;
-                }
         }
         return -ENOENT;
 }
 
-int members_find(const struct members *m, const struct members_node *n, const char *name,
-                 uint32_t *out)
+/* The table in which to look for names in N; NULL: none is needed. 0, -EIO, -ENOMEM. */
+static int choose_table(const struct members *m, const struct members_node *n,
+                        const struct members_names **out)
 {
-        const struct members_names *t = NULL;
+        scoped_lock(&m->shown->lock);
+        int none = n->count > SMALL ? 0 : needs_none(m, n);
+
+        *out = NULL;
+        if (none < 0)
+                return none;
+        return none ? 0 : table_of(m, n, out);
+}
+
+int members_find(const struct members *m, const struct members_node *n, const char *name,
+                 const struct members_node **out)
+{
+        const struct members_names *t;
+        int rc = choose_table(m, n, &t);
         uint32_t at;
 
-        {
-                scoped_lock(&m->shown->lock);
-
-                if (n->count > SMALL || !needs_none(m, n)) {
-                        t = table_of(m, n);
-                        if (!t)
-                                return -ENOMEM;
-                }
-        }
+        if (rc < 0)
+                return rc;
         if (!t)
                 return find_in_few(m, n, name, out);
         at = slot_of(m, n, t, name)->position;
         if (at == FREE)
                 return -ENOENT;
-        *out = members_children(m, n)[at];
-        return 0;
+        *out = members_child(m, n, at);
+        return *out ? 0 : -EIO;
 }

@@ -15,7 +15,7 @@ size_t members_count(const struct members *m)
 
 const struct members_node *members_get(const struct members *m, uint32_t number)
 {
-        return array_at(&m->nodes, number);
+        return m->stored ? stored_node(m, number) : array_at(&m->nodes, number);
 }
 
 uint32_t members_number(const struct members *m, const struct members_node *n)
@@ -23,9 +23,11 @@ uint32_t members_number(const struct members *m, const struct members_node *n)
         return (uint32_t)(n - m->nodes.items);
 }
 
-const uint32_t *members_children(const struct members *m, const struct members_node *n)
+const struct members_node *members_child(const struct members *m, const struct members_node *folder,
+                                         uint64_t position)
 {
-        return m->children + n->first;
+        return m->stored ? stored_child(m, folder, position)
+                         : array_at(&m->nodes, m->children[folder->first + position]);
 }
 
 const char *members_name(const struct members *m, const struct members_node *n)
@@ -115,9 +117,9 @@ int members_entry(const struct members *m, const struct members_node *n, struct 
         return 0;
 }
 
-void members_tally(const struct members *m, struct members_counts *out)
+void members_count_all(const struct members *m, struct members_counts *out)
 {
-        *out = (struct members_counts){.unshown = m->unshown, .dropped = m->dropped};
+        *out = (struct members_counts){.unshown = out->unshown, .dropped = out->dropped};
         for (size_t i = 1; i < m->nodes.count; i++) {
                 const struct members_node *n = &m->nodes.items[i];
 
@@ -136,6 +138,15 @@ void members_tally(const struct members *m, struct members_counts *out)
                 if (S_ISREG(n->mode) && n->same == i)
                         out->bytes += n->size;
         }
+}
+
+void members_tally(const struct members *m, struct members_counts *out)
+{
+        *out = (struct members_counts){.unshown = m->unshown, .dropped = m->dropped};
+        if (m->stored)
+                stored_tally(m, out);
+        else
+                members_count_all(m, out);
 }
 
 /* ---- content ---- */

@@ -168,7 +168,8 @@ int location_source_again(const struct location *p, int fd, struct source **out,
         if (fd < 0)
                 return remote_source(p->shelf->remote, REMOTE_INDEX, out, err);
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        return copy < 0 ? -errno : source_open_fd(copy, out, err);
+        return copy < 0 ? error_set(err, errno, "%s", strerror(errno))
+                        : source_open_fd(copy, out, err);
 }
 
 int location_source(const struct location *p, enum location_where where, int *fd,

@@ -278,15 +278,22 @@ static bool plausible(const struct index *index)
         return clusters <= limit;
 }
 
+static void members_failed(void *ctx, int rc)
+{
+        index_stored_part_failed(ctx, rc);
+}
+
 int persist_members(struct index *index, struct sidecar *sidecar)
 {
+        struct members_source from = {
+            .whole = !index->options.piecemeal, .failed = members_failed, .ctx = index};
         struct error err = {0};
         bool chosen;
         int rc;
 
         if (index->options.view == VIEW_IMAGES || index->options.sidecar == INDEX_SIDECAR_LATER)
                 return 0;
-        rc = sidecar_load_members(sidecar, &index->members, &chosen, &err);
+        rc = sidecar_load_members(sidecar, &from, &index->members, &chosen, &err);
         if (rc < 0)
                 error_fill(&index->sidecar_err, -rc, "its index %s is not used: %s",
                            index->stored_path, err.text);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "archive/bytes.h"
@@ -30,8 +29,6 @@ enum {
         HEADER = 128,
         VERSION = 4,
         VERSION_RECORD = 1, /* the oldest version whose record can be read */
-        LARGE_PAGE = 2 << 20,
-        MEMBERS_PIECE = 512 << 10, /* bytes that are read and hashed at once */
         NAME = STORED_NAME,
         MEMBERS = 24, /* where the tree is, its length and its hash: the end of the tables */
 };
@@ -119,24 +116,21 @@ static void write_disk(struct writer *w, const struct disk *d)
 static void write_members(struct writer *w, struct members *members, bool chosen)
 {
         struct members_piece pieces[MEMBERS_PIECES];
-        XXH3_state_t *hash = XXH3_createState();
+        uint64_t at = w->at, hash = 0;
         uint8_t out[MEMBERS];
+        int rc = members_store(members, chosen, pieces);
 
-        if (!hash) {
-                writer_fail(w, -ENOMEM);
+        if (rc == 0)
+                rc = members_hash(pieces, &hash);
+        if (rc < 0) {
+                writer_fail(w, rc);
                 return;
         }
-        XXH3_64bits_reset(hash);
-        store_le64(out, w->at);
-        members_store(members, chosen, pieces);
-        for (size_t i = 0; i < MEMBERS_PIECES; i++) {
+        for (size_t i = 0; i < MEMBERS_PIECES; i++)
                 writer_append(w, pieces[i].data, pieces[i].len);
-                if (pieces[i].len)
-                        XXH3_64bits_update(hash, pieces[i].data, pieces[i].len);
-        }
-        store_le64(out + 8, w->at - load_le64(out));
-        store_le64(out + 16, XXH3_64bits_digest(hash));
-        XXH3_freeState(hash);
+        store_le64(out, at);
+        store_le64(out + 8, w->at - at);
+        store_le64(out + 16, hash);
         fwrite(out, sizeof out, 1, w->tables);
 }
 
@@ -504,64 +498,30 @@ int sidecar_load(struct location *place, enum location_where where, uint64_t win
         return 0;
 }
 
-/* Room for LEN bytes: hundreds of megabytes are there sooner as large pages. NULL: no memory. */
-static char *members_room(uint64_t len)
+int sidecar_load_members(struct sidecar *s, struct members_source *from, struct members **out,
+                         bool *chosen, struct error *err)
 {
-        char *data;
-
-        if (len < (uint64_t)4 * LARGE_PAGE)
-                return malloc(len);
-        data = aligned_alloc(LARGE_PAGE, round_up(len, LARGE_PAGE));
-        if (data)
-                madvise(data, round_up(len, LARGE_PAGE), MADV_HUGEPAGE); /* if it fails, as well */
-        return data;
-}
-
-/*
- * Each piece is hashed while it is in the processor's cache. False: they are damaged, or *RC says
- * why they cannot be read.
- */
-static bool read_members(const struct sidecar *s, char *data, ssize_t *rc)
-{
-        XXH3_state_t *hash = XXH3_createState();
-        bool good = hash != NULL;
-
-        *rc = 0;
-        if (hash)
-                XXH3_64bits_reset(hash);
-        for (uint64_t at = 0; good && at < s->members_len; at += MEMBERS_PIECE) {
-                size_t n = (size_t)min_u64(MEMBERS_PIECE, s->members_len - at);
-
-                *rc = source_pread(s->file, data + at, n, s->members_at + at);
-                good = *rc == (ssize_t)n;
-                if (good)
-                        XXH3_64bits_update(hash, data + at, n);
-        }
-        good = good && XXH3_64bits_digest(hash) == s->members_hash;
-        XXH3_freeState(hash);
-        return good;
-}
-
-int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, struct error *err)
-{
-        char *data;
-        ssize_t n;
         int rc;
 
         *out = NULL;
         if (!s->members_len)
                 return 0;
-        data = members_room(s->members_len);
-        if (!data)
-                return error_set(err, ENOMEM, "out of memory");
-        if (!read_members(s, data, &n)) {
-                free(data);
-                return refuse_read(s, n, err, "its members are damaged");
-        }
-        rc = members_load(data, s->members_len, chosen, out);
+        rc = open_store(s, &from->file, err);
+        if (rc < 0)
+                return rc;
+        from->at = s->members_at;
+        from->len = s->members_len;
+        from->hash = s->members_hash;
+        /* Who lists a folder should not wait for a server. */
+        from->whole |= source_is_far(from->file);
+        rc = members_load(from, chosen, out);
         if (rc == -ENOMEM)
                 return error_set(err, ENOMEM, "out of memory");
-        return rc < 0 ? refuse(err, "its members contradict each other") : 0;
+        if (rc == -ENOTSUP)
+                return refuse(err, "it is of another version of vmafs");
+        if (rc == -EINVAL)
+                return refuse(err, "its members contradict each other");
+        return rc < 0 ? refuse_read(s, rc, err, "its members are damaged") : 0;
 }
 
 uint32_t sidecar_disk_count(const struct sidecar *s)

@@ -27,6 +27,7 @@
 
 struct disk;
 struct members;
+struct members_source;
 struct error;
 struct stored_map;
 struct stored_stream;
@@ -95,10 +96,12 @@ int sidecar_load_record(struct location *place, enum location_where where, struc
                         struct error *err);
 
 /*
- * Read and check the tree of members. Sets *OUT, which members_free frees, or NULL if there is none,
- * and *CHOSEN as members_load. -EINVAL with the reason in ERR, -ENOMEM.
+ * Load the tree of members, with what FROM says of who is told, and whether it is read as a whole,
+ * which it is in any case from a server. Sets *OUT, which members_free frees, or NULL if there is
+ * none, and *CHOSEN as members_load. -errno with the reason in ERR: -EINVAL if it cannot be used.
  */
-int sidecar_load_members(struct sidecar *s, struct members **out, bool *chosen, struct error *err);
+int sidecar_load_members(struct sidecar *s, struct members_source *from, struct members **out,
+                         bool *chosen, struct error *err);
 
 /* How many disks the archive has. */
 uint32_t sidecar_disk_count(const struct sidecar *s);

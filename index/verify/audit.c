@@ -281,14 +281,15 @@ static void tell_contradiction(const struct sidecar *sidecar, struct audit_sidec
 static int compare_members(const struct index *index, struct sidecar *sidecar,
                            struct audit_sidecar *one)
 {
+        struct members_source from = {.whole = true};
         struct members *kept = NULL;
         struct error err = {0};
         bool chosen;
-        int rc = sidecar_load_members(sidecar, &kept, &chosen, &err);
+        int rc = sidecar_load_members(sidecar, &from, &kept, &chosen, &err);
 
         if (rc < 0 && rc != -ENOMEM)
                 snprintf(one->problem, sizeof one->problem, "%s", err.text);
-        if (rc == 0 && kept && index->members && !members_equal(kept, index->members)) {
+        if (rc == 0 && kept && index->members && members_equal(kept, index->members) != 1) {
                 one->differs = true;
                 snprintf(one->problem, sizeof one->problem, "it has other files than the archive");
         }

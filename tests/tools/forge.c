@@ -2,16 +2,18 @@
 /*
  *   forge INDEX             make what a kept index says of the first span of its first disk impossible
  *   forge --hashes INDEX    make the hash of one MiB of each second segment wrong
+ *   forge --members INDEX   make the last member of a tar of files one of no kind
  *
  * and make all other hashes of it right again, as somebody would who means ill.
  */
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/bytes.h"
+#include "index/members/members.h"
+#include "tests/fixtures/members_fixture.h"
 #include "tests/fixtures/sidecar_fixture.h"
 
 static void forge_span(struct bytes *b)
@@ -32,13 +34,33 @@ static void forge_hashes(struct bytes *b)
         }
 }
 
+/* The last thing in the tables of an index of a tree is where it is. */
+static void forge_members(struct bytes *b)
+{
+        uint8_t *where =
+            b->data + load_le64(b->data + SC_TABLES) + load_le64(b->data + SC_TABLES_LEN) - 24;
+        char *tree = (char *)b->data + load_le64(where);
+        uint64_t nodes = load_le64((uint8_t *)tree + 16);
+        struct members_node *last = (struct members_node *)(tree + MEMBERS_HEADER) + nodes - 1;
+
+        last->mode = 0;
+        store_le64(where + 16, members_hash_of(tree, load_le64(where + 8)));
+}
+
 int main(int argc, char **argv)
 {
-        bool hashes = argc == 3 && strcmp(argv[1], "--hashes") == 0;
+        static const struct {
+                const char *option;
+                void (*forge)(struct bytes *b);
+        } ways[] = {{"", forge_span}, {"--hashes", forge_hashes}, {"--members", forge_members}};
+        const char *option = argc == 3 ? argv[1] : "";
+        size_t way = 0;
         struct bytes b;
 
-        if (argc != 2 + hashes) {
-                fprintf(stderr, "usage: forge [--hashes] INDEX\n");
+        while (way < 3 && strcmp(ways[way].option, option) != 0)
+                way++;
+        if (argc < 2 || argc > 3 || way == 3) {
+                fprintf(stderr, "usage: forge [--hashes | --members] INDEX\n");
                 return 2;
         }
         b = fixture_file(argv[argc - 1]);
@@ -46,10 +68,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "forge: %s is no index\n", argv[argc - 1]);
                 return 1;
         }
-        if (hashes)
-                forge_hashes(&b);
-        else
-                forge_span(&b);
+        ways[way].forge(&b);
         sidecar_seal(&b);
         fixture_write(argv[argc - 1], b.data, b.len);
         free(b.data);

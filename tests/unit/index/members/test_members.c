@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The tree of members: what it takes, what is stored, and stored trees that mean ill. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,12 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "archive/entry.h"
+#include "archive/error.h"
 #include "archive/member.h"
+#include "archive/source/source.h"
 #include "index/members/members.h"
+#include "tests/fixtures/members_fixture.h"
 
 #define ROOM (UINT64_C(1) << 30)
 
@@ -57,74 +63,97 @@ static struct members *make(void)
         return m;
 }
 
-/* Its bytes, which the caller frees. */
-static char *stored(struct members *m, size_t *len)
+/* A tree whose arrays are many parts of 64 KiB. */
+static struct members *make_large(void)
 {
-        struct members_piece pieces[MEMBERS_PIECES];
-        char *out, *at;
+        enum { FOLDERS = 20, MANY = 400 };
+        struct members *m = members_new(ROOM);
+        char path[64];
 
-        members_store(m, true, pieces);
-        *len = 0;
-        for (size_t i = 0; i < MEMBERS_PIECES; i++)
-                *len += pieces[i].len;
-        at = out = malloc(*len);
-        assert_non_null(out);
-        for (size_t i = 0; i < MEMBERS_PIECES; i++) {
-                if (pieces[i].len)
-                        memcpy(at, pieces[i].data, pieces[i].len);
-                at += pieces[i].len;
+        for (unsigned i = 0; i < FOLDERS * MANY; i++) {
+                snprintf(path, sizeof path, "folder-%u/a file of some name %u", i / MANY, i);
+                assert_int_equal(add_file(m, path), 0);
         }
-        return out;
+        assert_int_equal(members_seal(m, 1), 0);
+        return m;
 }
 
-/* Ask for all names in the folder N of M, which may be anything. */
-static void look_up_all(const struct members *m, const struct members_node *n)
+/* Ask for all names in the folder N of M, which may be anything. False: they cannot be read. */
+static bool look_up_all(const struct members *m, const struct members_node *n)
 {
         const struct members_names *names;
-        uint32_t found;
+        const struct members_node *found;
+        int rc = members_names(m, n, &names);
 
-        assert_int_equal(members_names(m, n, &names), 0);
+        if (rc < 0) {
+                assert_int_equal(rc, -EIO);
+                return false;
+        }
         for (uint64_t i = 0; i < n->count; i++) {
-                const char *name = members_shown(m, n, names, i);
+                const char *name = members_shown(m, names, i, members_child(m, n, i));
 
                 assert_true(strlen(name) <= 255);
                 members_find(m, n, name, &found);
         }
         assert_int_equal(members_find(m, n, "no such name", &found), -ENOENT);
+        return true;
+}
+
+/* What is in the folder N of M, as far as it can be read. Returns the new COUNT of TODO. */
+static size_t list(const struct members *m, const struct members_node *n,
+                   const struct members_node **todo, size_t count)
+{
+        bool good = look_up_all(m, n);
+
+        for (uint64_t i = 0; i < n->count; i++) {
+                const struct members_node *child = members_child(m, n, i);
+
+                assert_true(child || !good);
+                if (!child)
+                        break;
+                assert_true(count < members_count(m));
+                todo[count++] = child;
+        }
+        return count;
+}
+
+static void look_at(const struct members *m, const struct members_node *n)
+{
+        struct entry_xattr *xattrs;
+        struct entry e;
+
+        assert_int_equal(members_entry(m, n, &e, &xattrs), 0);
+        for (size_t i = 0; i < e.xattr_count; i++)
+                assert_true(strlen(e.xattrs[i].name) > 0);
+        free(xattrs);
+        if (S_ISLNK(n->mode))
+                assert_int_equal(strlen(e.target), n->size);
+        if (S_ISREG(n->mode)) {
+                struct members_volume open;
+                struct volume_extent x;
+                struct volume *v = members_open(m, n, NULL, &open);
+
+                members_stored(m, n);
+                if (v->size)
+                        assert_int_equal(v->ops->extent(v, v->size - 1, 1, &x), 0);
+        }
 }
 
 /* Ask for all that M says, as a mount does. Returns how many nodes can be reached. */
 static size_t walk(const struct members *m)
 {
-        uint32_t *todo = calloc(members_count(m) + 1, sizeof *todo);
-        size_t count = 1, seen = 0;
+        const struct members_node **todo = calloc(members_count(m) + 1, sizeof *todo);
+        size_t count = 0, seen = 0;
 
         assert_non_null(todo);
+        todo[count++] = members_get(m, MEMBERS_ROOT);
         while (count) {
-                const struct members_node *n = members_get(m, todo[--count]);
-                struct entry_xattr *xattrs;
-                struct entry e;
+                const struct members_node *n = todo[--count];
 
                 assert_true(seen++ < members_count(m));
-                assert_int_equal(members_entry(m, n, &e, &xattrs), 0);
-                for (size_t i = 0; i < e.xattr_count; i++)
-                        assert_true(strlen(e.xattrs[i].name) > 0);
-                free(xattrs);
-                if (S_ISREG(n->mode)) {
-                        struct members_volume open;
-                        struct volume_extent x;
-                        struct volume *v = members_open(m, n, NULL, &open);
-
-                        members_stored(m, n);
-                        if (v->size)
-                                assert_int_equal(v->ops->extent(v, v->size - 1, 1, &x), 0);
-                }
+                look_at(m, n);
                 if (S_ISDIR(n->mode))
-                        look_up_all(m, n);
-                for (uint64_t i = 0; S_ISDIR(n->mode) && i < n->count; i++) {
-                        assert_true(count < members_count(m));
-                        todo[count++] = members_children(m, n)[i];
-                }
+                        count = list(m, n, todo, count);
         }
         free(todo);
         return seen;
@@ -133,19 +162,23 @@ static size_t walk(const struct members *m)
 static void test_what_is_stored_is_what_was(void **state)
 {
         struct members *m = make(), *loaded = NULL;
+        struct members_counts counts, again_counts;
         size_t len, again_len;
-        char *bytes = stored(m, &len), *again;
+        char *bytes = members_as_bytes(m, &len), *again;
         bool chosen = false;
 
         (void)state;
         assert_int_equal(len % 8, 0);
-        assert_int_equal(members_load(bytes, len, &chosen, &loaded), 0);
+        assert_int_equal(members_of_bytes(bytes, &len, false, NULL, &chosen, &loaded), 0);
         assert_true(chosen);
+        members_tally(m, &counts);
+        members_tally(loaded, &again_counts);
+        assert_memory_equal(&counts, &again_counts, sizeof counts);
         assert_int_equal(walk(loaded), walk(m));
-        bytes = stored(m, &len);
-        again = stored(loaded, &again_len);
+        again = members_as_bytes(loaded, &again_len);
         assert_int_equal(again_len, len);
         assert_memory_equal(again, bytes, len);
+        assert_int_equal(members_equal(loaded, m), 1);
         free(again);
         free(bytes);
         members_free(loaded);
@@ -158,23 +191,24 @@ static void test_each_byte_of_a_stored_tree_may_be_any(void **state)
         static const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
         struct members *m = make();
         size_t len;
-        char *good = stored(m, &len);
+        char *bytes = members_as_bytes(m, &len);
 
         (void)state;
         for (size_t at = 0; at < len; at++) {
+                char good = bytes[at];
+
                 for (size_t v = 0; v < sizeof values; v++) {
-                        char *bytes = malloc(len);
                         struct members *loaded = NULL;
                         bool chosen;
 
-                        memcpy(bytes, good, len);
                         bytes[at] = (char)values[v];
-                        if (members_load(bytes, len, &chosen, &loaded) == 0)
+                        if (members_of_bytes(bytes, &len, false, NULL, &chosen, &loaded) == 0)
                                 walk(loaded);
                         members_free(loaded);
                 }
+                bytes[at] = good;
         }
-        free(good);
+        free(bytes);
         members_free(m);
 }
 
@@ -182,30 +216,208 @@ static void test_a_stored_tree_that_is_cut_is_refused(void **state)
 {
         struct members *m = make(), *loaded;
         size_t len;
-        char *good = stored(m, &len);
+        char *good = members_as_bytes(m, &len);
         bool chosen;
 
         (void)state;
-        for (size_t n = 0; n < len; n++) {
-                char *bytes = malloc(n + 1);
-
-                memcpy(bytes, good, n);
-                assert_int_equal(members_load(bytes, n, &chosen, &loaded), -EINVAL);
-        }
+        for (size_t n = 0; n < len; n++)
+                assert_int_equal(members_of_bytes(good, &n, false, NULL, &chosen, &loaded),
+                                 -EBADMSG);
         free(good);
         members_free(m);
 }
 
-/* Change number AT of the nodes in a stored tree as CHANGE does: it is refused. */
-static void expect_refused(size_t at, void (*change)(struct members_node *n))
+static void test_a_stored_tree_of_another_hash_is_refused(void **state)
 {
         struct members *m = make(), *loaded;
         size_t len;
-        char *bytes = stored(m, &len);
+        char *bytes = members_as_bytes(m, &len);
+        struct members_source from = {.len = len, .hash = members_hash_of(bytes, len) ^ 1};
+        struct error err = {0};
+        int fd = memfd_create("members", 0);
+        bool chosen;
+
+        (void)state;
+        assert_int_equal(write(fd, bytes, len), len);
+        assert_int_equal(source_open_fd(fd, &from.file, &err), 0);
+        assert_int_equal(members_load(&from, &chosen, &loaded), -EBADMSG);
+        free(bytes);
+        members_free(m);
+}
+
+static void test_a_tree_of_another_version_is_not_called_damaged(void **state)
+{
+        struct members *m = make(), *loaded;
+        size_t len;
+        char *bytes = members_as_bytes(m, &len);
+        bool chosen;
+
+        (void)state;
+        bytes[4]++;
+        assert_int_equal(members_of_bytes(bytes, &len, false, NULL, &chosen, &loaded), -ENOTSUP);
+        bytes[4]--;
+        bytes[0]++;
+        assert_int_equal(members_of_bytes(bytes, &len, true, NULL, &chosen, &loaded), -ENOTSUP);
+        free(bytes);
+        members_free(m);
+}
+
+static void test_wrong_counts_are_refused(void **state)
+{
+        struct members *m = make(), *loaded;
+        size_t len;
+        char *bytes = members_as_bytes(m, &len);
+        bool chosen;
+
+        (void)state;
+        for (size_t at = 80; at < MEMBERS_HEADER; at += 8) {
+                bytes[at]++;
+                assert_int_equal(members_of_bytes(bytes, &len, true, NULL, &chosen, &loaded),
+                                 -EINVAL);
+                bytes[at]--;
+        }
+        free(bytes);
+        members_free(m);
+}
+
+/* Its bytes may be overwritten. */
+static void test_a_tree_that_is_read_whole_needs_no_file(void **state)
+{
+        struct members *m = make_large(), *loaded;
+        struct members_failures failed = {0};
+        size_t len;
+        char *bytes = members_as_bytes(m, &len);
+        bool chosen;
+
+        (void)state;
+        assert_int_equal(members_of_bytes(bytes, &len, true, &failed, &chosen, &loaded), 0);
+        memset(bytes, 0xff, len);
+        assert_int_equal(walk(loaded), walk(m));
+        assert_int_equal(members_equal(loaded, m), 1);
+        assert_int_equal(failed.count, 0);
+        free(bytes);
+        members_free(loaded);
+        members_free(m);
+}
+
+/*
+ * Once it was loaded, the file is written to: what was not read before is refused, each time, and
+ * what was stays.
+ */
+static void test_a_part_that_has_changed_since_is_refused(void **state)
+{
+        struct members *m = make_large(), *loaded;
+        const struct members_node *root, *first, *last, *found;
+        const struct members_names *names;
+        struct members_failures failed = {0};
+        size_t len;
+        char *bytes = members_as_bytes(m, &len);
+        bool chosen;
+
+        (void)state;
+        assert_int_equal(members_of_bytes(bytes, &len, false, &failed, &chosen, &loaded), 0);
+        root = members_get(loaded, MEMBERS_ROOT);
+        first = members_child(loaded, root, 0);
+        assert_non_null(first);
+        assert_int_equal(members_names(loaded, first, &names), 0);
+        for (size_t i = 0; i < len; i++)
+                bytes[i] ^= 0x55;
+        assert_int_equal(failed.count, 0);
+
+        assert_int_equal(members_names(loaded, first, &names), 0);
+        assert_int_equal(members_find(loaded, first, "a file of some name 7", &found), 0);
+        assert_null(members_child(loaded, root, 19));
+        assert_null(members_get(loaded, (uint32_t)members_count(loaded) - 1));
+        assert_int_equal(members_names(loaded, root, &names), -EIO);
+        assert_int_equal(members_find(loaded, root, "folder-19", &found), -EIO);
+        assert_int_equal(failed.count, 4);
+        assert_int_equal(failed.last, -EBADMSG);
+        assert_int_equal(members_equal(loaded, m), -EBADMSG);
+
+        /* With its bytes, all is as it was. */
+        for (size_t i = 0; i < len; i++)
+                bytes[i] ^= 0x55;
+        last = members_child(loaded, root, 19);
+        assert_non_null(last);
+        assert_int_equal(members_find(loaded, last, "a file of some name 7999", &found), 0);
+        assert_int_equal(members_equal(loaded, m), 1);
+        free(bytes);
+        members_free(loaded);
+        members_free(m);
+}
+
+static void test_a_file_that_is_cut_since_is_refused(void **state)
+{
+        struct members *m = make_large(), *loaded;
+        const struct members_node *root;
+        struct members_failures failed = {0};
+        size_t len;
+        char *bytes = members_as_bytes(m, &len);
+        bool chosen;
+
+        (void)state;
+        assert_int_equal(members_of_bytes(bytes, &len, false, &failed, &chosen, &loaded), 0);
+        len = MEMBERS_HEADER;
+        root = members_get(loaded, MEMBERS_ROOT);
+        assert_non_null(root);
+        assert_null(members_child(loaded, root, 19));
+        assert_int_equal(failed.count, 1);
+        assert_int_equal(failed.last, -EIO);
+        free(bytes);
+        members_free(loaded);
+        members_free(m);
+}
+
+static void *walk_all(void *m)
+{
+        return (void *)(uintptr_t)walk(m);
+}
+
+static void test_threads_may_ask_for_the_same(void **state)
+{
+        enum { THREADS = 4 };
+        struct members *m = make_large(), *loaded;
+        size_t len, seen = walk(m);
+        char *bytes = members_as_bytes(m, &len);
+        pthread_t threads[THREADS];
+        bool chosen;
+
+        (void)state;
+        assert_int_equal(members_of_bytes(bytes, &len, false, NULL, &chosen, &loaded), 0);
+        for (size_t i = 0; i < THREADS; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, walk_all, loaded), 0);
+        for (size_t i = 0; i < THREADS; i++) {
+                void *found;
+
+                pthread_join(threads[i], &found);
+                assert_int_equal((uintptr_t)found, seen);
+        }
+        free(bytes);
+        members_free(loaded);
+        members_free(m);
+}
+
+/*
+ * Change number AT of the nodes in a stored tree as CHANGE does: the tree is refused as a whole, and
+ * as far as it is used, each part of it that is wrong.
+ */
+static void expect_refused(size_t at, void (*change)(struct members_node *n))
+{
+        struct members *m = make(), *loaded;
+        struct members_failures failed = {0};
+        size_t len;
+        char *bytes = members_as_bytes(m, &len);
         bool chosen;
 
         change((struct members_node *)(bytes + MEMBERS_HEADER) + at);
-        assert_int_equal(members_load(bytes, len, &chosen, &loaded), -EINVAL);
+        assert_int_equal(members_of_bytes(bytes, &len, false, &failed, &chosen, &loaded), 0);
+        walk(loaded);
+        assert_true(failed.count > 0);
+        assert_int_equal(failed.last, -EBADMSG);
+        assert_int_equal(members_equal(loaded, m), -EBADMSG);
+        members_free(loaded);
+        assert_int_equal(members_of_bytes(bytes, &len, true, NULL, &chosen, &loaded), -EINVAL);
+        free(bytes);
         members_free(m);
 }
 
@@ -264,6 +476,28 @@ static void be_a_name_of_a_replaced_other(struct members_node *n)
         n->same = 7;
 }
 
+static void lead_beyond_the_names(struct members_node *n)
+{
+        n->target = UINT64_MAX - 3;
+}
+
+static void lead_to_what_no_zero_ends(struct members_node *n)
+{
+        n->size = 2;
+}
+
+/* To "../x" and the name after it. */
+static void lead_beyond_a_zero(struct members_node *n)
+{
+        n->size = 6;
+}
+
+/* As many as the list has room for. */
+static void list_more_than_there_is(struct members_node *n)
+{
+        n->count = 10;
+}
+
 static void test_nodes_that_cannot_be_are_refused(void **state)
 {
         (void)state;
@@ -281,6 +515,42 @@ static void test_nodes_that_cannot_be_are_refused(void **state)
         expect_refused(3, be_another_name_of_a_folder);
         expect_refused(7, be_another_name_of_another_kind);
         expect_refused(8, be_a_name_of_a_replaced_other);
+        expect_refused(7, lead_beyond_the_names);
+        expect_refused(7, lead_to_what_no_zero_ends);
+        expect_refused(7, lead_beyond_a_zero);
+        expect_refused(1, list_more_than_there_is);
+}
+
+/* Else an index of some megabytes could take hours to check. */
+static void test_links_that_share_a_target_are_refused(void **state)
+{
+        enum { MANY = 20, LONG = 200 };
+        struct members *m = members_new(ROOM), *loaded;
+        struct members_node *nodes;
+        char target[LONG + 1] = {0}, path[16], *bytes;
+        struct member link = {.path = path, .mode = S_IFLNK | 0777, .target = target};
+        size_t len;
+        bool chosen;
+
+        (void)state;
+        memset(target, 'x', LONG);
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(path, sizeof path, "%u", i);
+                assert_int_equal(members_add(m, &link), 0);
+                target[1] = '\0';
+        }
+        assert_int_equal(members_seal(m, 1), 0);
+        bytes = members_as_bytes(m, &len);
+        assert_int_equal(members_of_bytes(bytes, &len, true, NULL, &chosen, &loaded), 0);
+        members_free(loaded);
+        nodes = (struct members_node *)(bytes + MEMBERS_HEADER);
+        for (unsigned i = 2; i <= MANY; i++) {
+                nodes[i].size = LONG;
+                nodes[i].target = nodes[1].target;
+        }
+        assert_int_equal(members_of_bytes(bytes, &len, true, NULL, &chosen, &loaded), -EINVAL);
+        free(bytes);
+        members_free(m);
 }
 
 /* ---- names ---- */
@@ -290,16 +560,17 @@ static void expect_names(struct members *m, const char *const *expected, size_t 
 {
         const struct members_names *names;
         const struct members_node *root;
-        uint32_t found;
+        const struct members_node *found;
 
         assert_int_equal(members_seal(m, 1), 0);
         root = members_get(m, MEMBERS_ROOT);
         assert_int_equal(root->count, count);
         assert_int_equal(members_names(m, root, &names), 0);
         for (size_t i = 0; i < count; i++) {
-                assert_string_equal(members_shown(m, root, names, i), expected[i]);
+                assert_string_equal(members_shown(m, names, i, members_child(m, root, i)),
+                                    expected[i]);
                 assert_int_equal(members_find(m, root, expected[i], &found), 0);
-                assert_int_equal(found, members_children(m, root)[i]);
+                assert_ptr_equal(found, members_child(m, root, i));
         }
 }
 
@@ -307,7 +578,7 @@ static void test_names_are_made_safe_and_told_apart(void **state)
 {
         static const char *const shown[] = {"a%01", "a%01~2", "plain", "%2E%2E", "a%01~2~2", "%FF"};
         struct members *m = members_new(ROOM);
-        uint32_t found;
+        const struct members_node *found;
 
         (void)state;
         add_file(m, "a\1");
@@ -344,7 +615,7 @@ static void test_a_thousand_names_that_are_cut_alike_are_found(void **state)
         const struct members_names *names;
         struct members *m = members_new(ROOM);
         char path[LONG + 16];
-        uint32_t found;
+        const struct members_node *found;
 
         (void)state;
         memset(path, 'x', LONG);
@@ -356,9 +627,11 @@ static void test_a_thousand_names_that_are_cut_alike_are_found(void **state)
         root = members_get(m, MEMBERS_ROOT);
         assert_int_equal(members_names(m, root, &names), 0);
         for (unsigned i = 0; i < MANY; i++) {
-                assert_int_equal(members_find(m, root, members_shown(m, root, names, i), &found),
+                assert_int_equal(members_find(m, root,
+                                              members_shown(m, names, i, members_child(m, root, i)),
+                                              &found),
                                  0);
-                assert_int_equal(found, i + 1);
+                assert_int_equal(members_number(m, found), i + 1);
         }
         members_free(m);
 }
@@ -368,7 +641,7 @@ static void test_a_name_in_a_large_folder_is_found(void **state)
         enum { MANY = 10000 };
         struct members *m = members_new(ROOM);
         char path[32];
-        uint32_t found;
+        const struct members_node *found;
 
         (void)state;
         for (unsigned i = 0; i < MANY; i++) {
@@ -379,7 +652,7 @@ static void test_a_name_in_a_large_folder_is_found(void **state)
         for (unsigned i = 0; i < MANY; i++) {
                 snprintf(path, sizeof path, "%u", i);
                 assert_int_equal(members_find(m, members_get(m, 1), path, &found), 0);
-                assert_int_equal(found, i + 2);
+                assert_int_equal(members_number(m, found), i + 2);
         }
         assert_int_equal(members_find(m, members_get(m, 1), "x", &found), -ENOENT);
         members_free(m);
@@ -475,6 +748,14 @@ int main(void)
             cmocka_unit_test(test_each_byte_of_a_stored_tree_may_be_any),
             cmocka_unit_test(test_a_stored_tree_that_is_cut_is_refused),
             cmocka_unit_test(test_nodes_that_cannot_be_are_refused),
+            cmocka_unit_test(test_a_stored_tree_of_another_hash_is_refused),
+            cmocka_unit_test(test_a_tree_of_another_version_is_not_called_damaged),
+            cmocka_unit_test(test_wrong_counts_are_refused),
+            cmocka_unit_test(test_links_that_share_a_target_are_refused),
+            cmocka_unit_test(test_a_tree_that_is_read_whole_needs_no_file),
+            cmocka_unit_test(test_a_part_that_has_changed_since_is_refused),
+            cmocka_unit_test(test_a_file_that_is_cut_since_is_refused),
+            cmocka_unit_test(test_threads_may_ask_for_the_same),
             cmocka_unit_test(test_a_member_takes_less_than_200_bytes),
             cmocka_unit_test(test_a_tree_stays_below_its_limit),
             cmocka_unit_test(test_attributes_count_towards_the_limit),
