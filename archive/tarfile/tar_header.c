@@ -445,5 +445,8 @@ int tar_next(struct tar_reader *r, struct tar_member *out, struct error *err)
                 if (step == STEP_DAMAGE)
                         step = pass_damage(r, &x, block, err);
         } while (step == STEP_ON);
+        /* While the caller processes this one. */
+        if (step == STEP_MEMBER && r->window)
+                tar_window_expect(r->window, r->pos);
         return step;
 }

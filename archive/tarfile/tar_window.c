@@ -11,7 +11,8 @@
 #include "archive/workers.h"
 
 enum {
-        SIZE = 256 << 10,
+        SIZE = 1 << 20,
+        CACHE_LINE = 64,
         NEAR = 8 << 10, /* less than that from the last header: a member as small may follow */
 };
 
@@ -112,4 +113,12 @@ bool tar_window_get(struct tar_window *w, uint64_t pos, unsigned char *block)
                 return false;
         memcpy(block, w->panes[w->now].bytes + (pos - w->panes[w->now].start), TAR_BLOCK);
         return true;
+}
+
+void tar_window_expect(const struct tar_window *w, uint64_t pos)
+{
+        const struct pane *p = &w->panes[w->now];
+
+        for (size_t i = 0; has(p, pos) && i < TAR_BLOCK; i += CACHE_LINE)
+                __builtin_prefetch(p->bytes + (pos - p->start) + i);
 }

@@ -5,7 +5,7 @@
  * a window at a time, and the next window by another thread meanwhile.
  *
  *   | window, being looked at | window, being read |
- *        ^ header  ^ header                           of the file, 256 KiB each
+ *        ^ header  ^ header                           of the file, 1 MiB each
  *
  * For one thread.
  */
@@ -38,5 +38,8 @@ static inline void cleanup_window_fn(struct tar_window **w)
  * to the last one, or cannot be read: then it has to be read alone.
  */
 bool tar_window_get(struct tar_window *w, uint64_t pos, unsigned char *block);
+
+/* The next header is at byte POS: bring it into the processor's cache, if it is at hand. */
+void tar_window_expect(const struct tar_window *w, uint64_t pos);
 
 #endif
