@@ -512,7 +512,7 @@ int sidecar_load_members(struct sidecar *s, struct members_source *from, struct 
         from->at = s->members_at;
         from->len = s->members_len;
         from->hash = s->members_hash;
-        /* Who lists a folder should not wait for a server. */
+        /* Listing a folder should not wait for a server. */
         from->whole |= source_is_far(from->file);
         rc = members_load(from, chosen, out);
         if (rc == -ENOMEM)

@@ -96,9 +96,9 @@ int sidecar_load_record(struct location *place, enum location_where where, struc
                         struct error *err);
 
 /*
- * Load the tree of members, with what FROM says of who is told, and whether it is read as a whole,
- * which it is in any case from a server. Sets *OUT, which members_free frees, or NULL if there is
- * none, and *CHOSEN as members_load. -errno with the reason in ERR: -EINVAL if it cannot be used.
+ * Load the tree of members. FROM says whether all of it is read at once, as it always is from a
+ * server, and whom to tell of failures. Sets *OUT, which members_free frees, or NULL if there is
+ * none, and *CHOSEN as members_load. Fails with the reason in ERR, with -EINVAL if it cannot be used.
  */
 int sidecar_load_members(struct sidecar *s, struct members_source *from, struct members **out,
                          bool *chosen, struct error *err);
