@@ -508,6 +508,7 @@ static int serve(struct mount *m)
                 archives_stop(m->archives);
         fetchers_stop(&m->folder.fetchers);
         unmount(m);
+        pthread_join(m->signals, NULL); /* it may be stopping what is closed now */
         /* It still answers what waits. */
         archives_close(m->archives);
         m->archives = NULL;
@@ -517,7 +518,6 @@ static int serve(struct mount *m)
                 _exit(STATUS_FAILED);
         }
         mount_wait_join(&m->wait);
-        pthread_join(m->signals, NULL);
         /* The kernel also returns this if the mount went away while a request was on its way. */
         return rc < 0 && rc != -ECONNABORTED ? STATUS_FAILED : STATUS_OK;
 }
