@@ -48,7 +48,7 @@ enum {
 struct spool {
         int folder;
         size_t max;                /* files */
-        bool counted;              /* the folder's lock: by this process, once */
+        _Atomic bool counted;      /* by this process, once; written with the folder locked */
         _Atomic time_t rest_until; /* monotonic seconds: until then the folder is not locked */
 };
 
