@@ -87,9 +87,10 @@ void zstd_ahead_fini(struct zstd_ahead *a);
 int zstd_ahead_start(struct zstd_ahead *a, const struct zstd_search *search);
 
 /*
- * Get the piece that begins at IN, if it was searched for and found within the bounds on memory
- * and the spacing, which is rounded up to whole jobs. True: *PIECE is set, its bytes are available in IN, and unless it is the
- * frame's last piece, *PARSE holds what its end refers to. An unreadable file has no pieces.
+ * Get the piece that begins at IN, if it was searched for and found within the bounds on memory and
+ * the spacing, which is rounded up to whole jobs. True: *PIECE is set, its bytes are available in
+ * IN, and unless it is the frame's last piece, *PARSE holds what its end refers to. An unreadable
+ * file has no pieces.
  */
 bool zstd_ahead_take(struct zstd_ahead *a, struct zstd_input *in, struct zstd_parse **parse,
                      struct zstd_piece *piece);
